@@ -1,0 +1,208 @@
+//! The closed list of everything that is entered into the ledger.
+//!
+//! An event says what happened; `ledger::entry` adds the version and the canonical bytes. Field
+//! names are part of the frozen format: change one only together with the entry version. No event
+//! holds a secret or a protected value (design §3.8): texts arrive here already redacted.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::facts::Facts;
+use super::name::{DeviceId, Digest, RuleName, SessionId, TargetName};
+use super::principal::PrincipalId;
+use super::session::CloseReason;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, by the broker's clock.
+    pub at: Timestamp,
+    /// Who did it, if anybody did.
+    pub actor: Option<Actor>,
+    /// The digest of the policy in force.
+    pub policy: Digest,
+    /// What.
+    pub what: What,
+}
+
+/// Who, and from where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The principal.
+    pub principal: PrincipalId,
+    /// The device key that signed.
+    pub device: Option<DeviceId>,
+    /// The address the broker saw.
+    pub address: String,
+    /// The host name the client gave.
+    pub host: String,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum What {
+    /// The broker started.
+    BrokerStarted {
+        /// Its version.
+        version: String,
+    },
+    /// The broker stopped in good order.
+    BrokerStopped,
+    /// A piece of a recording was closed.
+    ChunkClosed {
+        /// The session it belongs to.
+        session: SessionId,
+        /// Which connection of the session, counted from 1.
+        connection: u32,
+        /// Which chunk of the connection, counted from 0.
+        chunk: u32,
+        /// SHA-256 of the chunk's bytes.
+        digest: Digest,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// A connection of a session ended.
+    ConnectionClosed {
+        /// The session.
+        session: SessionId,
+        /// Which connection of the session, counted from 1.
+        connection: u32,
+        /// How many statements were judged on it.
+        statements: u64,
+        /// How many rows the client was sent.
+        rows: u64,
+        /// How many chunks its recording has.
+        chunks: u32,
+    },
+    /// A connection of a session began.
+    ConnectionOpened {
+        /// The session.
+        session: SessionId,
+        /// Which connection of the session, counted from 1.
+        connection: u32,
+        /// The role at the database.
+        login: String,
+        /// The database.
+        database: String,
+    },
+    /// A device key was enrolled.
+    DeviceEnrolled {
+        /// The key's thumbprint.
+        device: DeviceId,
+    },
+    /// A device key was revoked.
+    DeviceRevoked {
+        /// The key's thumbprint.
+        device: DeviceId,
+    },
+    /// A lease was minted.
+    LeaseIssued {
+        /// The session.
+        session: SessionId,
+        /// The role at the database.
+        login: String,
+        /// Until when it may open connections.
+        expires: Timestamp,
+    },
+    /// A lease was taken back.
+    LeaseRevoked {
+        /// The session.
+        session: SessionId,
+        /// The role at the database.
+        login: String,
+        /// Whether nothing of it is left.
+        clean: bool,
+        /// What could not be removed, and why.
+        note: String,
+    },
+    /// A login was made or refreshed.
+    LoggedIn {
+        /// Whether it was a refresh.
+        refresh: bool,
+    },
+    /// A login was ended by its owner.
+    LoggedOut,
+    /// Policy was loaded.
+    PolicyLoaded,
+    /// Somebody tried to touch policy or protected objects.
+    PolicyTampered {
+        /// The session.
+        session: SessionId,
+        /// What they tried.
+        attempt: String,
+    },
+    /// Somebody was refused before there was a session.
+    Refused {
+        /// What they wanted.
+        action: String,
+        /// Of which target, as they spelled it.
+        target: String,
+        /// The rule that said no.
+        rule: RuleName,
+    },
+    /// A session closed.
+    SessionClosed {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        reason: CloseReason,
+        /// How many statements were judged in it.
+        statements: u64,
+        /// How many connections it had.
+        connections: u32,
+    },
+    /// A session opened.
+    SessionOpened {
+        /// The session.
+        session: SessionId,
+        /// The target.
+        target: TargetName,
+        /// When it ends at the latest.
+        expires: Timestamp,
+    },
+    /// A statement was judged.
+    StatementJudged {
+        /// The session.
+        session: SessionId,
+        /// Which connection of the session, counted from 1.
+        connection: u32,
+        /// Which statement of the connection, counted from 1.
+        statement: u64,
+        /// The answer.
+        verdict: VerdictWord,
+        /// The rule behind it.
+        rule: RuleName,
+        /// The command.
+        verb: String,
+        /// Statement text, redacted where it must be and cut to 4 KiB.
+        text: String,
+        /// Keyed digest (HMAC-SHA-256) of the exact text and bind values.
+        digest: Digest,
+        /// What was sent to the database, when it differs; redacted and cut likewise.
+        sent: Option<String>,
+        /// What the statement does; absent when it equals what `verb` alone says.
+        facts: Option<Box<Facts>>,
+    },
+}
+
+/// The answer, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictWord {
+    /// Allowed.
+    Allow,
+    /// Denied.
+    Deny,
+    /// Held for review.
+    Hold,
+}
+
+/// What must have happened to an entry before the bytes that it speaks of may move (design §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Written, so that it survives the death of the broker.
+    Written,
+    /// On the disk, so that it survives the death of the machine.
+    Synced,
+}

@@ -1,0 +1,114 @@
+//! What a statement does, as far as it can be told before it runs.
+//!
+//! `sql` fills this in; `policy` hands it to Cedar as the context of a statement. A fact that could
+//! not be established is absent or holds its cautious value, never a guess.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// The facts of one statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The command in lower case: `select`, `insert`, `drop table`, `copy`, `begin`, `function call`.
+    /// `unparsed` when our parser rejects the text.
+    pub verb: String,
+    /// What kind of thing it does.
+    pub kind: StatementKind,
+    /// Proven to change nothing in the database, and to call nothing that could.
+    pub read_only: bool,
+    /// Relations whose rows are read, `schema.name`; the schema is `?` where it was not resolved.
+    pub relations_read: BTreeSet<String>,
+    /// Relations that are written, defined or dropped, `schema.name`.
+    pub relations_written: BTreeSet<String>,
+    /// Columns that are read, `schema.table.column`; `*` as the column for all of them.
+    pub columns_read: BTreeSet<String>,
+    /// Functions that are called by name, `schema.name`.
+    pub functions: BTreeSet<String>,
+    /// Whether the outermost SELECT, UPDATE or DELETE has a WHERE clause.
+    pub has_where: bool,
+    /// The outermost LIMIT when it is a literal.
+    pub limit: Option<i64>,
+    /// `in` or `out` for COPY.
+    pub copy: Option<CopyDirection>,
+    /// The kind of object that a definition statement touches: `table`, `role`, `function`.
+    pub object: Option<String>,
+    /// The parameter that SET, RESET or SHOW names, in lower case.
+    pub setting: Option<String>,
+    /// Whether the statement touches a relation that has masks for this principal.
+    pub touches_masked: bool,
+}
+
+impl Facts {
+    /// The facts of a text that our parser rejects.
+    #[must_use]
+    pub fn unparsed() -> Self {
+        Self::new("unparsed", StatementKind::Unknown)
+    }
+
+    /// Facts with only a verb and a kind, everything else empty and cautious.
+    #[must_use]
+    pub fn new(verb: impl Into<String>, kind: StatementKind) -> Self {
+        Self {
+            verb: verb.into(),
+            kind,
+            read_only: false,
+            relations_read: BTreeSet::new(),
+            relations_written: BTreeSet::new(),
+            columns_read: BTreeSet::new(),
+            functions: BTreeSet::new(),
+            has_where: false,
+            limit: None,
+            copy: None,
+            object: None,
+            setting: None,
+            touches_masked: false,
+        }
+    }
+}
+
+/// What kind of thing a statement does. One statement has one kind, the gravest that applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatementKind {
+    /// BEGIN, COMMIT, ROLLBACK, SAVEPOINT, empty statements.
+    Transaction,
+    /// SET, SHOW, LISTEN, DISCARD, DEALLOCATE: state of the connection.
+    Session,
+    /// Reads rows.
+    Read,
+    /// Changes rows.
+    Write,
+    /// Creates, alters or drops objects; privileges and roles.
+    Definition,
+    /// Runs code of the server: CALL, DO, a fast-path function call.
+    Code,
+    /// Everything else, and what could not be parsed.
+    Unknown,
+}
+
+impl StatementKind {
+    /// The name that policies and records use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transaction => "transaction",
+            Self::Session => "session",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Definition => "definition",
+            Self::Code => "code",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Which way a COPY goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CopyDirection {
+    /// Into the database.
+    In,
+    /// Out of the database.
+    Out,
+}

@@ -1,0 +1,227 @@
+//! What is protected: which columns and JSON paths, how, and for whom the mask is lifted.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::name::{GroupName, RuleName};
+
+/// One mask of a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskRule {
+    /// The name that errors, `explain` and the ledger show.
+    pub name: RuleName,
+    /// The columns it protects.
+    pub column: ColumnPattern,
+    /// Inside the column's JSON document, the member keys that are protected; `None` protects the
+    /// whole value.
+    pub path: Option<JsonPath>,
+    /// What the client gets instead.
+    pub mask: Mask,
+    /// Members of any of these groups see the value itself.
+    #[serde(default)]
+    pub lifted_for: BTreeSet<GroupName>,
+}
+
+impl MaskRule {
+    /// Whether the rule binds somebody who is in `groups`.
+    #[must_use]
+    pub fn binds(&self, groups: &BTreeSet<GroupName>) -> bool {
+        self.lifted_for.is_disjoint(groups)
+    }
+}
+
+/// What a protected value turns into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mask {
+    /// A constant of the column's type: `[masked]` for text, zero, epoch, `null` where a type has no
+    /// neutral value.
+    Full,
+    /// SQL NULL.
+    Null,
+    /// Stars, and the last `keep_last` characters of the value's text form.
+    Partial {
+        /// How many characters stay; fewer when the value is shorter than twice as many.
+        keep_last: u16,
+    },
+    /// A keyed hash: equal values stay equal, nothing else is released.
+    Token,
+}
+
+impl Mask {
+    /// Whether computing the mask reads the protected value (design §3.3: such a mask needs a view
+    /// as its second lock).
+    #[must_use]
+    pub fn reads_value(self) -> bool {
+        matches!(self, Self::Partial { .. } | Self::Token)
+    }
+}
+
+/// `schema.table.column`, each part a literal or a glob with `*`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ColumnPattern {
+    schema: String,
+    table: String,
+    column: String,
+}
+
+impl ColumnPattern {
+    /// Parses `schema.table.column`; a part may hold `*`, which stands for any run of characters.
+    ///
+    /// # Errors
+    /// When there are not exactly three non-empty parts.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        let mut parts = text.split('.');
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(schema), Some(table), Some(column), None)
+                if !schema.is_empty() && !table.is_empty() && !column.is_empty() =>
+            {
+                Ok(Self { schema: schema.into(), table: table.into(), column: column.into() })
+            }
+            _ => Err(PatternError),
+        }
+    }
+
+    /// Whether the pattern covers this column.
+    #[must_use]
+    pub fn matches(&self, schema: &str, table: &str, column: &str) -> bool {
+        self.matches_table(schema, table) && glob(&self.column, column)
+    }
+
+    /// Whether the pattern could cover some column of this table.
+    #[must_use]
+    pub fn matches_table(&self, schema: &str, table: &str) -> bool {
+        glob(&self.schema, schema) && glob(&self.table, table)
+    }
+}
+
+impl TryFrom<String> for ColumnPattern {
+    type Error = PatternError;
+    fn try_from(text: String) -> Result<Self, PatternError> {
+        Self::new(&text)
+    }
+}
+
+impl From<ColumnPattern> for String {
+    fn from(pattern: ColumnPattern) -> Self {
+        pattern.to_string()
+    }
+}
+
+impl std::fmt::Display for ColumnPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.schema, self.table, self.column)
+    }
+}
+
+/// A column pattern that is not `schema.table.column`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a column is written schema.table.column, each part a name or a pattern with *")]
+pub struct PatternError;
+
+/// A path to JSON members: `$.a.b` is the member `b` of the member `a` of the document; `$.**.key`
+/// is every member called `key` at any depth; `[*]` steps into every element of an array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JsonPath {
+    text: String,
+    steps: Vec<JsonStep>,
+}
+
+/// One step of a [`JsonPath`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JsonStep {
+    /// `**`: this document and everything below it.
+    Anywhere,
+    /// `[*]`: every element of an array.
+    Elements,
+    /// `.name`: the member of an object.
+    Member(String),
+}
+
+impl JsonPath {
+    /// Parses a path.
+    ///
+    /// # Errors
+    /// When it is not `$` followed by `.name`, `.**` and `[*]` steps, ending in a name.
+    pub fn new(text: &str) -> Result<Self, JsonPathError> {
+        let mut rest = text.strip_prefix('$').ok_or(JsonPathError)?;
+        let mut steps = Vec::new();
+        while !rest.is_empty() {
+            if let Some(after) = rest.strip_prefix("[*]") {
+                steps.push(JsonStep::Elements);
+                rest = after;
+                continue;
+            }
+            let after = rest.strip_prefix('.').ok_or(JsonPathError)?;
+            let end = after.find(['.', '[']).unwrap_or(after.len());
+            let (name, tail) = after.split_at_checked(end).ok_or(JsonPathError)?;
+            steps.push(match name {
+                "**" => JsonStep::Anywhere,
+                _ if is_member(name) => JsonStep::Member(name.into()),
+                _ => return Err(JsonPathError),
+            });
+            rest = tail;
+        }
+        match steps.last() {
+            Some(JsonStep::Member(_)) => Ok(Self { text: text.into(), steps }),
+            _ => Err(JsonPathError),
+        }
+    }
+
+    /// The steps, outermost first; the last is always a member.
+    #[must_use]
+    pub fn steps(&self) -> &[JsonStep] {
+        &self.steps
+    }
+
+    /// The path as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl TryFrom<String> for JsonPath {
+    type Error = JsonPathError;
+    fn try_from(text: String) -> Result<Self, JsonPathError> {
+        Self::new(&text)
+    }
+}
+
+impl From<JsonPath> for String {
+    fn from(path: JsonPath) -> Self {
+        path.text
+    }
+}
+
+/// A JSON path that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a path is $ followed by .name, .** or [*] steps and ends in a name, as $.steps[*].api_key or $.**.api_key")]
+pub struct JsonPathError;
+
+fn is_member(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+/// Matches a pattern in which `*` stands for any run of characters, in time linear in the product
+/// of the lengths and without recursion.
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(first) = parts.next() else { return false };
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
+    }
+    true
+}

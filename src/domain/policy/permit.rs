@@ -1,0 +1,38 @@
+//! Proof that policy said Allow.
+
+use crate::domain::name::{RuleName, TargetName};
+
+/// Proof that policy said Allow. Only policy makes one, nobody copies one, and what it was made for
+/// is written in it: `dial` takes a permit by value, one per upstream connection.
+#[derive(Debug)]
+pub struct Permit {
+    target: TargetName,
+    action: &'static str,
+    rule: RuleName,
+}
+
+impl Permit {
+    // INVARIANT: this is the only door, and only `policy` can reach it.
+    #[expect(dead_code, reason = "the evaluator in this module's parent calls it")]
+    pub(super) fn new(target: TargetName, action: &'static str, rule: RuleName) -> Self {
+        Self { target, action, rule }
+    }
+
+    /// The target it was made for.
+    #[must_use]
+    pub fn target(&self) -> &TargetName {
+        &self.target
+    }
+
+    /// The action it was made for.
+    #[must_use]
+    pub fn action(&self) -> &'static str {
+        self.action
+    }
+
+    /// The rule that allowed it.
+    #[must_use]
+    pub fn rule(&self) -> &RuleName {
+        &self.rule
+    }
+}

@@ -1,0 +1,93 @@
+//! Who asks: a human or a machine, and the groups they are in now.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::name::{GroupName, ProviderName};
+
+/// An authenticated human or machine. Identity is issuer and subject; nothing else decides who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Principal {
+    /// Who they are, for good.
+    pub id: PrincipalId,
+    /// Human or machine.
+    pub kind: PrincipalKind,
+    /// What people call them; shown, never compared.
+    pub display: String,
+    /// The groups that the provider asserted at the last exchange, each qualified by the provider.
+    pub groups: BTreeSet<GroupName>,
+}
+
+/// Provider and subject: `corp:alice`. The subject is the provider's own, unique and never reused.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PrincipalId {
+    /// The provider, as the configuration calls it.
+    pub provider: ProviderName,
+    /// The `sub` claim: at most 255 characters (OpenID Connect Core §2), no control characters.
+    pub subject: Subject,
+}
+
+impl fmt::Display for PrincipalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.provider, self.subject)
+    }
+}
+
+/// A `sub` claim.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Subject(String);
+
+impl Subject {
+    /// Accepts a `sub` claim.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 255 characters, or holds a control character.
+    pub fn new(text: impl Into<String>) -> Result<Self, SubjectError> {
+        let text = text.into();
+        let fits = !text.is_empty() && text.chars().count() <= 255;
+        if fits && !text.chars().any(char::is_control) { Ok(Self(text)) } else { Err(SubjectError) }
+    }
+
+    /// The claim as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = SubjectError;
+    fn try_from(text: String) -> Result<Self, SubjectError> {
+        Self::new(text)
+    }
+}
+
+impl From<Subject> for String {
+    fn from(subject: Subject) -> Self {
+        subject.0
+    }
+}
+
+/// A `sub` claim that cannot name anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the subject is empty, longer than 255 characters, or holds a control character")]
+pub struct SubjectError;
+
+/// What kind of principal it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrincipalKind {
+    /// A person who signed in.
+    Human,
+    /// A CI job, a service or an agent that presented a workload token.
+    Machine,
+}

@@ -1,0 +1,284 @@
+//! The broker's API as plain types, shared by broker and client.
+//!
+//! Every path is below `/v1`. Bodies are JSON; errors are problem details (RFC 9457). Calls other
+//! than [`INFO`] and [`TOKEN`] carry `Authorization: DPoP …` and a `DPoP` proof (RFC 9449).
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::device::Device;
+use crate::domain::name::{DeviceId, Digest, GroupName, ProviderName, SessionId, TargetName};
+use crate::domain::principal::{PrincipalId, PrincipalKind};
+use crate::domain::session::Session;
+use crate::domain::target::RecordLevel;
+
+/// `GET`: [`BrokerInfo`]. Needs no login.
+pub const INFO: &str = "/v1/info";
+/// `POST`, form: RFC 8693 token exchange, answered by [`TokenResponse`].
+pub const TOKEN: &str = "/v1/token";
+/// `POST`: ends the login of this device. 204.
+pub const LOGOUT: &str = "/v1/logout";
+/// `GET`: [`WhoAmI`].
+pub const WHOAMI: &str = "/v1/whoami";
+/// `GET`: a list of [`TargetSummary`]; below it `/{name}`: [`Explanation`].
+pub const TARGETS: &str = "/v1/targets";
+/// `GET`: a list of sessions. `POST` [`OpenSession`]: [`OpenedSession`]. Below it `/{id}`: one
+/// session, `DELETE` closes it; `/{id}/tunnel`: HTTP Upgrade to [`TUNNEL_PROTOCOL`];
+/// `/{id}/recording`: [`RecordingIndex`]; `/{id}/recording/{connection}/{chunk}`: a chunk's bytes.
+pub const SESSIONS: &str = "/v1/sessions";
+/// `GET`: the caller's devices, a list of [`Device`]. Below it `/{id}`: `DELETE` revokes one.
+pub const DEVICES: &str = "/v1/devices";
+/// `GET`: the ledger as C2SP `tlog-tiles` below this path: `checkpoint`, `tile/…`. Also
+/// `key`: the verifier key of its checkpoints (C2SP `signed-note`).
+pub const LEDGER: &str = "/v1/ledger";
+
+/// The value of `Upgrade:` that turns a request into a tunnel.
+pub const TUNNEL_PROTOCOL: &str = "hoopctl-tunnel/1";
+/// Request header of a tunnel: `tls` to run TLS to the gateway's pinned key inside the tunnel,
+/// `none` when the outer TLS already ended at that key.
+pub const TUNNEL_INNER: &str = "hoopctl-inner";
+/// RFC 8693 grant type.
+pub const GRANT_TYPE_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// RFC 8693 token type of an OIDC ID token (people).
+pub const TOKEN_TYPE_ID: &str = "urn:ietf:params:oauth:token-type:id_token";
+/// RFC 8693 token type of a JWT (workloads).
+pub const TOKEN_TYPE_JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+/// RFC 8693 token type of what is issued.
+pub const TOKEN_TYPE_ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// What anybody may know of a broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerInfo {
+    /// The broker's version.
+    pub version: String,
+    /// The URL that proofs must name (`htu`).
+    pub public_url: url::Url,
+    /// SHA-256 of the gateway's SubjectPublicKeyInfo: the key that tunnels are pinned to.
+    pub gateway_key: Digest,
+    /// Where people sign in.
+    pub providers: Vec<ProviderInfo>,
+    /// The trusted issuers of workload tokens and the audience that each token must have.
+    pub workloads: Vec<WorkloadInfo>,
+}
+
+/// An identity provider for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderInfo {
+    /// Its name here.
+    pub name: ProviderName,
+    /// Its issuer URL.
+    pub issuer: url::Url,
+    /// The public client to use.
+    pub client_id: String,
+    /// The scopes to ask for.
+    pub scopes: Vec<String>,
+}
+
+/// A trusted issuer of workload tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkloadInfo {
+    /// Its name here.
+    pub name: ProviderName,
+    /// Its issuer URL.
+    pub issuer: url::Url,
+    /// The audience to ask for.
+    pub audience: String,
+}
+
+/// The form of a token exchange (RFC 8693 §2.1). `refresh` of a login is the same call with a newer
+/// subject token and the same device key.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TokenRequest {
+    /// [`GRANT_TYPE_EXCHANGE`].
+    pub grant_type: String,
+    /// The ID token or the workload's JWT.
+    pub subject_token: String,
+    /// [`TOKEN_TYPE_ID`] or [`TOKEN_TYPE_JWT`].
+    pub subject_token_type: String,
+    /// The host name of the device, for lists and the ledger.
+    pub host: String,
+}
+
+/// The answer to a token exchange (RFC 8693 §2.2.1).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TokenResponse {
+    /// The access token: opaque, five minutes, useless without the device key.
+    pub access_token: String,
+    /// [`TOKEN_TYPE_ACCESS`].
+    pub issued_token_type: String,
+    /// `DPoP`.
+    pub token_type: String,
+    /// Seconds until it expires.
+    pub expires_in: u64,
+}
+
+/// Who the caller is to the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoAmI {
+    /// Who.
+    pub principal: PrincipalId,
+    /// What people call them.
+    pub display: String,
+    /// Human or machine.
+    pub kind: PrincipalKind,
+    /// Groups at the last exchange.
+    pub groups: BTreeSet<GroupName>,
+    /// The device.
+    pub device: DeviceId,
+    /// Until when the login lasts without a further exchange.
+    pub login_expires: Timestamp,
+}
+
+/// A line of `hoopctl list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetSummary {
+    /// The target.
+    pub name: TargetName,
+    /// Its protocol.
+    pub protocol: String,
+    /// One line.
+    pub description: String,
+    /// Whether anything on it is masked for the caller.
+    pub masked: bool,
+    /// What is recorded.
+    pub record: RecordLevel,
+}
+
+/// What `hoopctl explain TARGET` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The line of `list`.
+    pub target: TargetSummary,
+    /// The database a session reaches.
+    pub database: String,
+    /// What is masked for the caller.
+    pub masked: Vec<ExplainedMask>,
+    /// The rules that can deny, each with its reason.
+    pub denied: Vec<ExplainedRule>,
+    /// The rules that can hold, each with its reason.
+    pub held: Vec<ExplainedRule>,
+    /// What is recorded, in words.
+    pub recorded: String,
+    /// How a session gets its credential, in words.
+    pub credential: String,
+    /// What a stolen broker host could reach, in words.
+    pub broker_reach: String,
+    /// What is *not* covered, one sentence each.
+    pub not_covered: Vec<String>,
+}
+
+/// A mask as the caller meets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedMask {
+    /// The rule's name.
+    pub rule: String,
+    /// `schema.table.column`.
+    pub column: String,
+    /// The JSON path inside it.
+    pub path: Option<String>,
+    /// What the caller sees instead.
+    pub mask: String,
+    /// `two locks` or `one lock` (design §3.3).
+    pub locks: String,
+}
+
+/// A rule as the caller meets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedRule {
+    /// The rule's name.
+    pub rule: String,
+    /// Its `@reason`.
+    pub reason: String,
+}
+
+/// Asks for a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenSession {
+    /// The target, as the user spelled it.
+    pub target: String,
+    /// The host name of the client.
+    pub host: String,
+}
+
+/// A session, opened.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OpenedSession {
+    /// The session.
+    pub session: SessionId,
+    /// The protocol: decides which client is started.
+    pub protocol: String,
+    /// When it ends at the latest.
+    pub expires: Timestamp,
+    /// The loopback secret. The client hands it to the child and keeps no copy.
+    pub secret: String,
+    /// The user name to give at the loopback.
+    pub user: String,
+    /// The database to name at the loopback.
+    pub database: String,
+    /// SHA-256 of the gateway's SubjectPublicKeyInfo.
+    pub gateway_key: Digest,
+}
+
+/// What there is of a recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingIndex {
+    /// The session.
+    pub session: Session,
+    /// For each connection, in order, the digests of its chunks, in order.
+    pub connections: Vec<Vec<Digest>>,
+}
+
+/// A list, so that further members can be added to it later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing<T> {
+    /// The items.
+    pub items: Vec<T>,
+}
+
+/// The devices of the caller.
+pub type DeviceListing = Listing<Device>;
+
+/// An error of the API (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:hoopctl:problem:` and the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong, in one sentence.
+    pub title: String,
+    /// The particulars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The code, which decides the client's exit code.
+    pub code: ProblemCode,
+}
+
+/// The media type of a [`Problem`].
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// The closed list of what can be wrong with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProblemCode {
+    /// The request itself is wrong. Exit code 64.
+    BadRequest,
+    /// Policy said no. Exit code 77.
+    Denied,
+    /// The broker's own fault. Exit code 70.
+    Internal,
+    /// No valid login: token missing, expired or not bound to the key. Exit code 79.
+    LoginNeeded,
+    /// The session, grant or device was revoked or has expired. Exit code 80.
+    Revoked,
+    /// Draining, or a part it needs is down. Exit code 69.
+    Unavailable,
+    /// There is no such thing, or the caller may not know that there is. Exit code 77.
+    Unknown,
+}
