@@ -141,6 +141,14 @@ impl SessionId {
     }
 }
 
+impl RuleName {
+    /// The name behind a denial when no rule said yes.
+    #[must_use]
+    pub fn default_deny() -> Self {
+        Self("default".into())
+    }
+}
+
 impl Digest {
     /// Writes 32 bytes as a digest.
     #[must_use]

@@ -1,0 +1,98 @@
+//! Durable state in SQLite.
+//!
+//! Job: one connection in WAL mode with `synchronous=FULL`, migrations in order, short calls.
+//! Boundary: each table's queries live in a submodule named after it. Failure mode: an error; the
+//! caller refuses what it could not store.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::Connection;
+use thiserror::Error;
+
+/// The broker's database.
+pub struct Store {
+    connection: Mutex<Connection>,
+}
+
+/// Why state could not be read or written.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// SQLite said no.
+    #[error("the broker's database failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The database was written by a newer version.
+    #[error("the broker's database has schema version {found}, newer than this version's {known}")]
+    TooNew {
+        /// The version found.
+        found: usize,
+        /// The newest version known here.
+        known: usize,
+    },
+}
+
+impl Store {
+    /// Opens or creates the database and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or a newer version wrote it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::prepare(Connection::open(path)?)
+    }
+
+    /// A database that lives in memory only.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Self::prepare(Connection::open_in_memory()?)
+    }
+
+    /// Runs a short piece of work in one transaction.
+    ///
+    /// # Errors
+    /// When SQLite fails; nothing of the work is kept then.
+    pub fn write<T>(
+        &self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection.transaction()?;
+        let value = work(&transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+
+    /// Runs a short query.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(work(&connection)?)
+    }
+
+    fn prepare(mut connection: Connection) -> Result<Self, StoreError> {
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let known = MIGRATIONS.len();
+        if found > known {
+            return Err(StoreError::TooNew { found, known });
+        }
+        for (version, migration) in MIGRATIONS.iter().enumerate().skip(found) {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(migration)?;
+            transaction.pragma_update(None, "user_version", version + 1)?;
+            transaction.commit()?;
+        }
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+}
+
+/// The schema's history, oldest first. Entries are never edited, only added.
+const MIGRATIONS: &[&str] = &[
+    include_str!("store/0001-identity.sql"),
+    include_str!("store/0002-leases.sql"),
+];
