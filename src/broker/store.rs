@@ -25,9 +25,9 @@ pub enum StoreError {
     #[error("the broker's database has schema version {found}, newer than this version's {known}")]
     TooNew {
         /// The version found.
-        found: usize,
+        found: u32,
         /// The newest version known here.
-        known: usize,
+        known: u32,
     },
 }
 
@@ -76,15 +76,15 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let known = MIGRATIONS.len();
+        let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
         if found > known {
             return Err(StoreError::TooNew { found, known });
         }
-        for (version, migration) in MIGRATIONS.iter().enumerate().skip(found) {
+        for (version, migration) in (1_u32..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
             let transaction = connection.transaction()?;
             transaction.execute_batch(migration)?;
-            transaction.pragma_update(None, "user_version", version + 1)?;
+            transaction.pragma_update(None, "user_version", version)?;
             transaction.commit()?;
         }
         Ok(Self { connection: Mutex::new(connection) })
