@@ -5,6 +5,9 @@
 //! implemented upstairs. Failure mode: whatever cannot be judged or entered is not forwarded.
 
 pub mod authority;
+mod cache;
 pub mod clock;
 pub mod journal;
+mod leg;
+pub mod parser;
 pub mod tls;
