@@ -7,6 +7,7 @@
 pub mod authority;
 mod cache;
 pub mod clock;
+mod gate;
 pub mod journal;
 mod leg;
 pub mod parser;
