@@ -1,0 +1,3 @@
+//! Names.
+#[derive(Debug, Default)]
+pub(super) struct Names;
