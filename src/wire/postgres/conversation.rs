@@ -34,7 +34,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use self::names::Names;
-use self::pending::{Copy, Pending};
+use self::pending::{Copy, OpKind, Pending};
 use super::backend::{Column, TransactionStatus};
 use super::error::ErrorFields;
 use super::fault::{ClientFault, UpstreamFault};
@@ -398,6 +398,8 @@ pub enum Observation {
         /// How many in this run.
         count: u64,
     },
+    /// An Execute, Query or Call never ran, because an earlier message of its pipeline failed.
+    Skipped(QuestionId),
     /// A portal's row limit is reached; it can be executed again.
     Suspended {
         /// Whose.
@@ -422,6 +424,7 @@ struct Open {
     id: QuestionId,
     /// Taken by `poll_question`.
     question: Option<Question>,
+    kind: OpKind,
     frame: Frame,
 }
 

@@ -215,9 +215,15 @@ impl<'a> Fields<'a> {
 
     /// Appends them as they came, under this message type (`E` or `N`).
     pub fn encode(&self, tag: u8, out: &mut BytesMut) {
+        // no field has the code 0
+        self.encode_without(0, tag, out);
+    }
+
+    /// Appends them as they came, but for one field.
+    pub fn encode_without(&self, left_out: u8, tag: u8, out: &mut BytesMut) {
         out.put_u8(tag);
         put_counted(out, |out| {
-            for (code, text) in &self.0 {
+            for (code, text) in self.0.iter().filter(|(code, _)| *code != left_out) {
                 out.put_u8(*code);
                 put_cstr(out, text);
             }
