@@ -1,0 +1,1 @@
+//! Bodies for fuzzing: each takes any bytes and must return.
