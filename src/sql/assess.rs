@@ -116,9 +116,5 @@ impl Refusal {
 /// # Errors
 /// [`Refusal`]: it must not be sent.
 pub fn assess(_statement: &Statement, _scope: &Scope<'_>) -> Result<Assessed, Refusal> {
-    Err(Refusal {
-        rule: RuleName::default_deny(),
-        construct: String::new(),
-        hint: String::new(),
-    })
+    Err(Refusal { rule: RuleName::default_deny(), construct: String::new(), hint: String::new() })
 }

@@ -162,11 +162,7 @@ impl Conversation {
             ),
             ClientMessage::Execute { portal, max_rows } => (
                 OpKind::Execute,
-                Ask::Execute {
-                    portal: text(portal),
-                    bound: self.names.portals.resolve(portal),
-                    max_rows,
-                },
+                Ask::Execute { portal: text(portal), bound: self.names.portals.resolve(portal), max_rows },
             ),
             ClientMessage::FunctionCall(call) => (
                 OpKind::Call,
@@ -174,11 +170,7 @@ impl Conversation {
             ),
             ClientMessage::Parse(parse) => (
                 OpKind::Parse { statement: names::key(parse.statement) },
-                Ask::Parse {
-                    statement: text(parse.statement),
-                    text: text(parse.text),
-                    types: parse.types,
-                },
+                Ask::Parse { statement: text(parse.statement), text: text(parse.text), types: parse.types },
             ),
             ClientMessage::Query(sql) => (OpKind::Query, Ask::Query { text: text(sql) }),
             ClientMessage::Close(subject) => {
@@ -296,7 +288,8 @@ impl Conversation {
             }
             OpKind::Call => {
                 // no function has this OID
-                let call = FunctionCall { oid: 0, formats: Vec::new(), arguments: Vec::new(), result_format: 0 };
+                let call =
+                    FunctionCall { oid: 0, formats: Vec::new(), arguments: Vec::new(), result_format: 0 };
                 ClientMessage::FunctionCall(call).encode(&mut bytes);
                 kind
             }

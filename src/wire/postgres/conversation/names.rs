@@ -65,7 +65,11 @@ impl Names {
     }
 
     /// Takes note that a message has failed, and that only these are still on their way.
-    pub(super) fn failed<'a>(&mut self, kind: &OpKind, pending: impl Iterator<Item = &'a Op>) -> Vec<QuestionId> {
+    pub(super) fn failed<'a>(
+        &mut self,
+        kind: &OpKind,
+        pending: impl Iterator<Item = &'a Op>,
+    ) -> Vec<QuestionId> {
         let mut gone = Vec::new();
         if let OpKind::Parse { statement } = kind
             && statement.is_empty()
