@@ -1,11 +1,11 @@
 //! One binary for all integration tests: one file per user story, shared parts in `support`.
-#![expect(
+#![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,
-    reason = "tests fail by panicking"
+    reason = "tests fail by panicking; which of these fire changes with each story"
 )]
 
 mod support;
