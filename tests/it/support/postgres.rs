@@ -206,6 +206,8 @@ fn launch(owner: &ServerUser, bin: &Path, folder: &Path, port: u16) -> (Child, C
         .arg(bin.join("postgres"))
         .args(["-D", "data", "-p", &port.to_string()])
         .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "password_encryption=scram-sha-256"])
+        // nothing in /dev/shm, where a crash would leave it
+        .args(["-c", "dynamic_shared_memory_type=mmap"])
         .arg("-c")
         .arg(format!("unix_socket_directories={}", folder.display()))
         .args(["-c", "ssl=on", "-c", "ssl_cert_file=../server.pem", "-c", "ssl_key_file=../server.key"])
