@@ -68,7 +68,7 @@ fn denied(said: &Said, what: &str) -> Result<(), DemoFailure> {
 
 const MASKED: &str = "SELECT id, project, api_key, customer_id, steps -> 1 -> 'arguments' AS arguments \
     FROM reasoning_traces WHERE project = 'billing-copilot' ORDER BY id LIMIT 3";
-const DEEP: &str = "SELECT steps FROM reasoning_traces WHERE id = 12 LIMIT 1";
+const DEEP: &str = "SELECT steps FROM reasoning_traces WHERE id = 7 LIMIT 1";
 const DISTINCT: &str = "SELECT DISTINCT upper(api_key) FROM reasoning_traces WHERE id <= 50 LIMIT 5";
 const COUNT: &str = "SELECT count(*) FROM reasoning_traces";
 const LOGIN_NEEDED: i32 = 79;
