@@ -5,4 +5,10 @@
 //! implemented upstairs. Failure mode: whatever cannot be judged or entered is not forwarded.
 
 pub mod authority;
+mod cache;
+pub mod clock;
+mod gate;
 pub mod journal;
+mod leg;
+pub mod parser;
+pub mod tls;

@@ -92,7 +92,4 @@ impl Store {
 }
 
 /// The schema's history, oldest first. Entries are never edited, only added.
-const MIGRATIONS: &[&str] = &[
-    include_str!("store/0001-identity.sql"),
-    include_str!("store/0002-leases.sql"),
-];
+const MIGRATIONS: &[&str] = &[include_str!("store/0001-identity.sql"), include_str!("store/0002-leases.sql")];

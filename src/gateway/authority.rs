@@ -40,6 +40,9 @@ pub trait Authority: Send + Sync + 'static {
 
     /// The digest of the policy in force; changes when policy is reloaded.
     fn policy(&self) -> Digest;
+
+    /// Whether read-only statements, too, wait until their entry is on the disk.
+    fn strict(&self) -> bool;
 }
 
 /// A connection of a session, let in.
@@ -108,7 +111,7 @@ pub struct Lease {
     pub user: String,
     /// Its password; sent only inside SCRAM.
     pub password: SecretString,
-    /// The role that a session's statements run as when it differs from `user`.
+    /// Until when it opens connections.
     pub expires: Timestamp,
 }
 
