@@ -4,6 +4,7 @@
 //! Boundary: pure text; it knows neither parser nor catalog. Failure mode: a rule that does not fit
 //! a column's type turns into a full mask and says so.
 
+mod expression;
 mod plan;
 
 pub use plan::MaskPlan;

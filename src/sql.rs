@@ -19,5 +19,5 @@ mod walk;
 pub use assess::{Assessed, Effect, Refusal, Scope, assess};
 pub use catalog::{Builtins, Catalog, CatalogError, Rows};
 pub use facts::facts;
-pub use parse::{ParseError, ParseLimits, STACK, Statement, parse};
+pub use parse::{ParseError, ParseLimits, STACK, Statement, fits_small_stack, parse};
 pub use protect::{ProtectedColumn, Protection, ProtectionError};

@@ -236,6 +236,9 @@ pub trait Masker {
 
     /// Whether some rule could cover some column of this table.
     fn covers_table(&self, schema: &str, table: &str) -> bool;
+
+    /// The expression of a full mask for a type: for columns that show what a protected one holds.
+    fn full(&self, type_schema: &str, type_name: &str) -> String;
 }
 
 /// A column as a [`Masker`] needs to know it.

@@ -7,7 +7,7 @@
 //! nesting, as bounded by [`ParseLimits::depth`], could exhaust the stack, and texts longer than
 //! [`ParseLimits::inline`] must be parsed *and assessed* on a thread with [`STACK`] bytes of stack.
 
-use pg_query::protobuf;
+use pg_query::protobuf::{self, KeywordKind, Token};
 use thiserror::Error;
 
 /// The stack that a thread needs for a text longer than [`ParseLimits::inline`].
@@ -88,7 +88,102 @@ impl Statement {
 /// [`ParseError`]. On a target without masks the caller forwards [`ParseError::Syntax`] texts as
 /// `unparsed`; the other variants are refused everywhere.
 pub fn parse(text: &str, limits: &ParseLimits) -> Result<Vec<Statement>, ParseError> {
-    let _ = limits;
-    let _ = text;
-    Err(ParseError::Nul)
+    if text.len() > limits.bytes {
+        return Err(ParseError::TooLong { limit: limits.bytes });
+    }
+    if text.contains('\0') {
+        return Err(ParseError::Nul);
+    }
+    if depth(text)? > limits.depth {
+        return Err(ParseError::TooDeep { limit: limits.depth });
+    }
+    let parsed = pg_query::parse(text, 0).map_err(|error| ParseError::Syntax(message(&error)))?;
+    let stmts = parsed.protobuf.stmts;
+    if stmts.len() > limits.statements {
+        return Err(ParseError::TooMany { limit: limits.statements });
+    }
+    Ok(stmts.into_iter().map(|raw| Statement { text: slice(text, &raw), raw }).collect())
 }
+
+/// Whether a text may be parsed and assessed on a thread with 2 MiB of stack.
+#[must_use]
+pub fn fits_small_stack(text: &str, limits: &ParseLimits) -> bool {
+    text.len() <= limits.inline && !text.contains('\0') && depth(text).is_ok_and(|depth| depth <= SHALLOW)
+}
+
+fn message(error: &pg_query::Error) -> String {
+    match error {
+        pg_query::Error::Parse(message) | pg_query::Error::Scan(message) => message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The statement's own text. A length of zero is the parser's way of saying "to the end".
+fn slice(text: &str, raw: &protobuf::RawStmt) -> String {
+    let start = usize::try_from(raw.stmt_location).unwrap_or(0);
+    let end = match usize::try_from(raw.stmt_len) {
+        Ok(length) if length > 0 => start.saturating_add(length),
+        _ => text.len(),
+    };
+    text.get(start..end).unwrap_or(text).trim().into()
+}
+
+/// A bound on how deep the tree of this text can be, from its tokens alone: open brackets, plus on each
+/// open level the operators and keywords that may nest into each other without brackets. A comma ends
+/// such a chain, but not one of joins and set operations.
+fn depth(text: &str) -> Result<usize, ParseError> {
+    let tokens = pg_query::scan_tokens(text).map_err(|error| ParseError::Syntax(message(&error)))?;
+    let mut levels: Vec<Level> = vec![Level::default()];
+    let (mut sum, mut deepest) = (1_usize, 1_usize);
+    for token in &tokens {
+        let reserved = token.keyword_kind >= KeywordKind::ColNameKeyword as i32;
+        match Token::try_from(token.token).unwrap_or(Token::Nul) {
+            Token::Ascii40 | Token::Ascii91 => {
+                levels.push(Level::default());
+                sum += 1;
+            }
+            Token::Ascii41 | Token::Ascii93 if levels.len() > 1 => {
+                if let Some(closed) = levels.pop() {
+                    sum = sum.saturating_sub(1 + closed.chain + closed.joins);
+                }
+            }
+            Token::Ascii44 => {
+                if let Some(level) = levels.last_mut() {
+                    sum = sum.saturating_sub(level.chain);
+                    level.chain = 0;
+                }
+            }
+            Token::Ascii59 => {
+                levels = vec![Level::default()];
+                sum = 1;
+            }
+            Token::Join | Token::Union | Token::Intersect | Token::Except => {
+                if let Some(level) = levels.last_mut() {
+                    level.joins += 1;
+                    sum += 1;
+                }
+            }
+            Token::SqlComment | Token::CComment | Token::Ascii46 | Token::As => {}
+            Token::Ident | Token::Uident | Token::Sconst | Token::Usconst | Token::Iconst | Token::Fconst
+            | Token::Bconst | Token::Xconst | Token::Param => {}
+            _ if token.keyword_kind != KeywordKind::NoKeyword as i32 && !reserved => {}
+            _ => {
+                if let Some(level) = levels.last_mut() {
+                    level.chain += 1;
+                    sum += 1;
+                }
+            }
+        }
+        deepest = deepest.max(sum);
+    }
+    Ok(deepest)
+}
+
+#[derive(Default)]
+struct Level {
+    chain: usize,
+    joins: usize,
+}
+
+/// How deep a text may nest to be handled on 2 MiB of stack, unoptimised build included.
+const SHALLOW: usize = 120;
