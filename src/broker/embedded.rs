@@ -101,14 +101,15 @@ impl EmbeddedProvider {
         let bind = |source| EmbeddedError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let issuer =
-            Url::parse(&format!("http://{address}/")).map_err(|error| EmbeddedError::Key(error.to_string()))?;
+        let issuer = Url::parse(&format!("http://{address}/"))
+            .map_err(|error| EmbeddedError::Key(error.to_string()))?;
         let state = Arc::new(State { address, signer, users: Mutex::new(users), codes: Mutex::default() });
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = axum::serve(listener, routes::router(Arc::clone(&state))).with_graceful_shutdown(async move {
-            // an error means that the handle was dropped, which stops the server too
-            let _told = stopped.await;
-        });
+        let server =
+            axum::serve(listener, routes::router(Arc::clone(&state))).with_graceful_shutdown(async move {
+                // an error means that the handle was dropped, which stops the server too
+                let _told = stopped.await;
+            });
         let task = tokio::spawn(server.into_future());
         Ok(Running { issuer, address, state, stop: Some(stop), task })
     }

@@ -35,7 +35,10 @@ pub(crate) fn strings(items: &[Node]) -> Option<Vec<&str>> {
 }
 
 pub(crate) fn column(fields: &[&str]) -> NodeEnum {
-    NodeEnum::ColumnRef(protobuf::ColumnRef { fields: fields.iter().map(|field| string(field)).collect(), location: -1 })
+    NodeEnum::ColumnRef(protobuf::ColumnRef {
+        fields: fields.iter().map(|field| string(field)).collect(),
+        location: -1,
+    })
 }
 
 pub(crate) fn target(name: &str, value: NodeEnum) -> Node {

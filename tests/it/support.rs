@@ -5,3 +5,5 @@ pub(crate) mod broker;
 pub(crate) mod env;
 pub(crate) mod postgres;
 pub(crate) mod provider;
+
+pub(crate) mod gateway;

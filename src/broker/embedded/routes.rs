@@ -174,7 +174,10 @@ async fn device_answer(Extract(state): Shared, headers: HeaderMap, body: String)
     let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
     // double submit: another site can make a browser post here, but cannot read or set this cookie
     if field("csrf").is_empty() || csrf_cookie(&headers) != Some(field("csrf")) {
-        return html(StatusCode::FORBIDDEN, &page::enter_code("This form was not opened here. Type the code again."));
+        return html(
+            StatusCode::FORBIDDEN,
+            &page::enter_code("This form was not opened here. Type the code again."),
+        );
     }
     let user = match field("decision") {
         "approve" => match state.user(field("user")) {
@@ -190,7 +193,9 @@ async fn device_answer(Extract(state): Shared, headers: HeaderMap, body: String)
         Ok(()) if approved => {
             html(StatusCode::OK, &page::done("Approved", "The device is signed in. You can close this page."))
         }
-        Ok(()) => html(StatusCode::OK, &page::done("Denied", "The device was refused. You can close this page.")),
+        Ok(()) => {
+            html(StatusCode::OK, &page::done("Denied", "The device was refused. You can close this page."))
+        }
         Err(miss) => missed(miss),
     }
 }

@@ -27,6 +27,8 @@ use crate::wire::postgres::fault::{ClientFault, UpstreamFault};
 
 /// How much may be queued for a side before the other side is read no further.
 const QUEUED: usize = 256 * 1024;
+/// How much is read ahead from a client whose messages are not wanted yet.
+const AHEAD: usize = 64 * 1024;
 /// How many turns one poll may take before others get theirs.
 const TURNS: usize = 64;
 
@@ -216,16 +218,17 @@ where
         if self.talk.is_terminated() {
             return Err(End::ClientLeft);
         }
-        if !self.talk.wants_client_input() || self.upstream.queued() >= QUEUED {
-            // a client that goes away while it waits is noticed by its next read, or by keepalive
-            return Ok(false);
-        }
+        let wanted = self.talk.wants_client_input() && self.upstream.queued() < QUEUED;
         let before = self.client.input.len();
-        if before > 0 {
+        if wanted && before > 0 {
             self.talk.handle_client(&mut self.client.input).map_err(End::Client)?;
             if before != self.client.input.len() || !self.talk.wants_client_input() {
                 return Ok(true);
             }
+        }
+        // also while nothing more is wanted: a client that goes away must be noticed
+        if !wanted && before >= AHEAD {
+            return Ok(false);
         }
         match self.client.poll_read(cx) {
             Poll::Ready(Ok(0) | Err(_)) => Err(End::ClientLeft),

@@ -90,7 +90,8 @@ pub fn login(data: &[u8]) {
 pub fn conversation(data: &[u8]) {
     for scrub in [Scrub::None, Scrub::Generic] {
         let inspect = scrub == Scrub::Generic;
-        let options = ConversationOptions { inspect, scrub, output_cap: 512, ..ConversationOptions::default() };
+        let options =
+            ConversationOptions { inspect, scrub, output_cap: 512, ..ConversationOptions::default() };
         let mut machine = Conversation::new(options);
         let (mut client, mut upstream) = (BytesMut::new(), BytesMut::new());
         let mut rest = data;
@@ -99,7 +100,8 @@ pub fn conversation(data: &[u8]) {
             rest = tail;
             let from_client = how & 0x80 != 0;
             if from_client { &mut client } else { &mut upstream }.extend_from_slice(piece);
-            if machine.handle_client(&mut client).is_err() || machine.handle_upstream(&mut upstream).is_err() {
+            if machine.handle_client(&mut client).is_err() || machine.handle_upstream(&mut upstream).is_err()
+            {
                 break;
             }
             if machine.poll_question().is_some() {
@@ -144,7 +146,12 @@ pub fn client_samples() -> Vec<ClientMessage<'static>> {
         ClientMessage::Describe(Subject::Statement(b"s")),
         ClientMessage::Execute { portal: b"", max_rows: 0 },
         ClientMessage::Flush,
-        ClientMessage::FunctionCall(FunctionCall { oid: 1, formats: Vec::new(), arguments: vec![None], result_format: 0 }),
+        ClientMessage::FunctionCall(FunctionCall {
+            oid: 1,
+            formats: Vec::new(),
+            arguments: vec![None],
+            result_format: 0,
+        }),
         ClientMessage::Parse(Parse { statement: b"", text: b"select 1", types: vec![0] }),
         ClientMessage::Parse(Parse { statement: b"s", text: b"select 1", types: Vec::new() }),
         ClientMessage::Query(b"select 1"),

@@ -50,7 +50,11 @@ fn an_extended_copy_in_is_flushed_and_its_early_sync_is_thrown_away() {
     let sent = pair.client(&[parse("", "copy t from stdin"), bind("", "", &[]), execute(""), SYNC]);
     // the Sync waits for the answer to Execute, so the answer is asked for
     assert_eq!(sent, ["P  copy t from stdin", "B", "E", "H"]);
-    pair.upstream(&[ServerMessage::ParseComplete, ServerMessage::BindComplete, ServerMessage::CopyInResponse(format())]);
+    pair.upstream(&[
+        ServerMessage::ParseComplete,
+        ServerMessage::BindComplete,
+        ServerMessage::CopyInResponse(format()),
+    ]);
     let sent = pair.client(&[ClientMessage::CopyData(b"1\n"), ClientMessage::CopyDone, SYNC]);
     assert_eq!(sent, ["d 1\n", "c"]);
     assert_eq!(pair.upstream(&[COPIED]), ["C COPY 1"]);
