@@ -6,13 +6,15 @@
 
 mod entities;
 mod permit;
+mod presets;
 
 pub use permit::Permit;
+pub use presets::{PRESETS, preset};
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
-use cedar_policy::{Authorizer, Decision, Effect, PolicyId, PolicySet};
+use cedar_policy::{Authorizer, Decision, Effect, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use sha2::{Digest as _, Sha256};
 
 use super::action::Action;
@@ -132,11 +134,20 @@ impl Policy {
             }
         }
         if faults.is_empty() {
+            faults.extend(invalid(&set, sources));
+        }
+        if faults.is_empty() {
             let digest = Digest::from_bytes(&hash.finalize().into());
             Ok(Self { digest, set, rules })
         } else {
             Err(faults)
         }
+    }
+
+    /// A policy without rules: nothing is allowed.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { digest: Digest::from_bytes(&[0; 32]), set: PolicySet::new(), rules: BTreeMap::new() }
     }
 
     /// SHA-256 over the texts and their names.
@@ -186,3 +197,32 @@ impl Policy {
 fn deny(rule: RuleName, reason: &str, hint: Option<String>) -> Verdict {
     Verdict::Deny(Denial { rule, reason: reason.to_owned(), hint })
 }
+
+/// What the schema has against the policies: misspelt attributes, types that do not fit.
+fn invalid(set: &PolicySet, sources: &[PolicySource]) -> Vec<PolicyFault> {
+    let schema = match Schema::from_cedarschema_str(SCHEMA) {
+        Ok((schema, _)) => schema,
+        Err(error) => {
+            let source_name = "schema.cedarschema".to_owned();
+            return vec![PolicyFault { source_name, line: 1, message: error.to_string() }];
+        }
+    };
+    let result = Validator::new(schema).validate(set, ValidationMode::Strict);
+    let fault = |error: &cedar_policy::ValidationError| {
+        let rule = error.policy_id().to_string();
+        let (source_name, line) = place(sources, &rule);
+        PolicyFault { source_name, line, message: error.to_string() }
+    };
+    result.validation_errors().map(fault).collect()
+}
+
+/// Where a rule stands: the source and line of its `@id`.
+fn place(sources: &[PolicySource], rule: &str) -> (String, usize) {
+    let id = format!("@id(\"{rule}\")");
+    let line = |source: &PolicySource| source.text.lines().position(|line| line.contains(&id));
+    let found = sources.iter().find_map(|source| Some((source.name.clone(), line(source)? + 1)));
+    found.unwrap_or_else(|| ("policy".into(), 1))
+}
+
+/// What policies may speak of.
+const SCHEMA: &str = include_str!("../../policies/schema.cedarschema");

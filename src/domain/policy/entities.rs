@@ -52,6 +52,7 @@ fn context(facts: &Facts) -> Option<Context> {
         ("columns_read", set(&facts.columns_read)),
         ("functions", set(&facts.functions)),
         ("has_where", RestrictedExpression::new_bool(facts.has_where)),
+        ("reads_user_rows", RestrictedExpression::new_bool(facts.reads_user_rows())),
         ("touches_masked", RestrictedExpression::new_bool(facts.touches_masked)),
     ];
     pairs.extend(facts.limit.map(|limit| ("limit", RestrictedExpression::new_long(limit))));
