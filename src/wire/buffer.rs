@@ -107,7 +107,10 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// What the count or an item says.
-    pub fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T, ReadError>) -> Result<Vec<T>, ReadError> {
+    pub fn list<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T, ReadError>,
+    ) -> Result<Vec<T>, ReadError> {
         let count = self.u16()?;
         // an item has at least one byte, so what a peer can make us reserve is what it sent
         let mut items = Vec::with_capacity(usize::from(count).min(self.rest.len()));

@@ -132,7 +132,9 @@ impl<'a> ServerMessage<'a> {
             b'S' => Self::ParameterStatus { name: reader.cstr()?, value: reader.cstr()? },
             b'1' => Self::ParseComplete,
             b's' => Self::PortalSuspended,
-            b'Z' => Self::ReadyForQuery(TransactionStatus::from_byte(reader.u8()?).ok_or(ReadError::Unknown)?),
+            b'Z' => {
+                Self::ReadyForQuery(TransactionStatus::from_byte(reader.u8()?).ok_or(ReadError::Unknown)?)
+            }
             b'T' => Self::RowDescription(reader.list(Column::read)?),
             _ => return Ok(None),
         };

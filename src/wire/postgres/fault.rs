@@ -22,7 +22,9 @@ pub enum ClientFault {
     #[error("channel binding is not offered here, and the client demands it")]
     ChannelBinding,
     /// TLS without asking first.
-    #[error("the client began with TLS; this end of the tunnel is local and speaks no TLS (use sslmode=disable)")]
+    #[error(
+        "the client began with TLS; this end of the tunnel is local and speaks no TLS (use sslmode=disable)"
+    )]
     DirectTls,
     /// A start-up parameter came twice.
     #[error("the start-up parameter \"{0}\" is given more than once")]

@@ -22,12 +22,7 @@ pub struct FrameLimits {
 
 impl Default for FrameLimits {
     fn default() -> Self {
-        Self {
-            startup: 10_000,
-            auth: 64 * 1024,
-            client: 64 * 1024 * 1024,
-            upstream: 64 * 1024 * 1024,
-        }
+        Self { startup: 10_000, auth: 64 * 1024, client: 64 * 1024 * 1024, upstream: 64 * 1024 * 1024 }
     }
 }
 

@@ -39,12 +39,12 @@ pub fn codec(data: &[u8]) {
         }
     }
     if let Ok(fields) = Fields::parse(data) {
-        let _ = scrub::scrub(&fields);
+        drop(scrub::scrub(&fields));
     }
     let _ = SaslInitial::parse(data);
-    let _ = CancelKey::parse(data);
+    drop(CancelKey::parse(data));
     if let Ok(text) = std::str::from_utf8(data) {
-        let _ = Verifier::parse(text);
+        drop(Verifier::parse(text));
     }
 }
 
@@ -57,14 +57,14 @@ pub fn startup(data: &[u8]) {
     };
     if let Ok(StartupStep::Started(started)) = step {
         let expect = started.challenge("user", &verifier, [0; 18], &mut output);
-        let _ = expect.handle(&mut BytesMut::from(data), &mut output);
+        drop(expect.handle(&mut BytesMut::from(data), &mut output));
     }
     let (first, last) = data.split_at(data.len() / 2);
     if let Ok((_, proof)) = scram::begin(verifier.clone(), [0; 18], first) {
-        let _ = proof.finish(last);
+        drop(proof.finish(last));
     }
     if let Ok((_, proof)) = scram::begin(verifier, [0; 18], b"n,,n=,r=x") {
-        let _ = proof.finish(data);
+        drop(proof.finish(data));
     }
 }
 
@@ -81,7 +81,7 @@ pub fn login(data: &[u8]) {
     };
     let mut input = BytesMut::from(data);
     if let Ok(LoginStep::More(login)) = Login::begin(options, &mut output).handle(&mut input, &mut output) {
-        let _ = login.handle(&mut input, &mut output);
+        drop(login.handle(&mut input, &mut output));
     }
 }
 
@@ -90,7 +90,8 @@ pub fn login(data: &[u8]) {
 pub fn conversation(data: &[u8]) {
     for scrub in [Scrub::None, Scrub::Generic] {
         let inspect = scrub == Scrub::Generic;
-        let options = ConversationOptions { inspect, scrub, output_cap: 512, ..ConversationOptions::default() };
+        let options =
+            ConversationOptions { inspect, scrub, output_cap: 512, ..ConversationOptions::default() };
         let mut machine = Conversation::new(options);
         let (mut client, mut upstream) = (BytesMut::new(), BytesMut::new());
         let mut rest = data;
@@ -99,7 +100,8 @@ pub fn conversation(data: &[u8]) {
             rest = tail;
             let from_client = how & 0x80 != 0;
             if from_client { &mut client } else { &mut upstream }.extend_from_slice(piece);
-            if machine.handle_client(&mut client).is_err() || machine.handle_upstream(&mut upstream).is_err() {
+            if machine.handle_client(&mut client).is_err() || machine.handle_upstream(&mut upstream).is_err()
+            {
                 break;
             }
             if machine.poll_question().is_some() {
@@ -144,7 +146,12 @@ pub fn client_samples() -> Vec<ClientMessage<'static>> {
         ClientMessage::Describe(Subject::Statement(b"s")),
         ClientMessage::Execute { portal: b"", max_rows: 0 },
         ClientMessage::Flush,
-        ClientMessage::FunctionCall(FunctionCall { oid: 1, formats: Vec::new(), arguments: vec![None], result_format: 0 }),
+        ClientMessage::FunctionCall(FunctionCall {
+            oid: 1,
+            formats: Vec::new(),
+            arguments: vec![None],
+            result_format: 0,
+        }),
         ClientMessage::Parse(Parse { statement: b"", text: b"select 1", types: vec![0] }),
         ClientMessage::Parse(Parse { statement: b"s", text: b"select 1", types: Vec::new() }),
         ClientMessage::Query(b"select 1"),

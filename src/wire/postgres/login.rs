@@ -9,7 +9,9 @@
 //! [`Login::begin`], and [`Login::handle`] until it is [`LoginStep::Done`].
 
 use bytes::{BufMut, BytesMut};
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
+use postgres_protocol::authentication::sasl::{
+    ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::backend::{Authentication, ServerMessage, TransactionStatus};
@@ -44,7 +46,9 @@ pub fn judge_ssl_answer(input: &mut BytesMut) -> Result<bool, UpstreamFault> {
         Some((b'S', _)) => Err(UpstreamFault::PlaintextBehindTls),
         // an ErrorResponse here comes unauthenticated, so its text is nobody's business
         Some((b'N' | b'E', _)) => Err(UpstreamFault::TlsRefused),
-        Some((&tag, _)) => Err(UpstreamFault::Unexpected { tag, expected: "the answer to the request for TLS" }),
+        Some((&tag, _)) => {
+            Err(UpstreamFault::Unexpected { tag, expected: "the answer to the request for TLS" })
+        }
     }
 }
 
@@ -167,15 +171,26 @@ enum State {
 
 impl State {
     /// The next state, or the end.
-    fn handle(self, message: &ServerMessage<'_>, frame: &Frame, output: &mut BytesMut) -> Result<Result<Self, LoggedIn>, UpstreamFault> {
+    fn handle(
+        self,
+        message: &ServerMessage<'_>,
+        frame: &Frame,
+        output: &mut BytesMut,
+    ) -> Result<Result<Self, LoggedIn>, UpstreamFault> {
         match (self, message) {
             (Self::Ready(state), message) => state.handle(message, frame),
-            (Self::Authentication(state), ServerMessage::Authentication(request)) => state.handle(request, output).map(Ok),
+            (Self::Authentication(state), ServerMessage::Authentication(request)) => {
+                state.handle(request, output).map(Ok)
+            }
             (Self::Continue(state), ServerMessage::Authentication(Authentication::SaslContinue(bytes))) => {
                 state.handle(bytes, output).map(Ok)
             }
-            (Self::Final(state), ServerMessage::Authentication(Authentication::SaslFinal(bytes))) => state.handle(bytes).map(Ok),
-            (Self::Ok, ServerMessage::Authentication(Authentication::Ok)) => Ok(Ok(Self::Ready(ExpectReady::default()))),
+            (Self::Final(state), ServerMessage::Authentication(Authentication::SaslFinal(bytes))) => {
+                state.handle(bytes).map(Ok)
+            }
+            (Self::Ok, ServerMessage::Authentication(Authentication::Ok)) => {
+                Ok(Ok(Self::Ready(ExpectReady::default())))
+            }
             _ => Err(unexpected(frame, "the next step of authentication")),
         }
     }
@@ -208,12 +223,16 @@ impl ExpectAuthentication {
             Channel::Tls { endpoint: Some(hash) } if offers(SCRAM_SHA_256_PLUS) => {
                 (SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(hash))
             }
-            Channel::Tls { endpoint: None } if offers(SCRAM_SHA_256_PLUS) => return Err(UpstreamFault::Downgrade),
+            Channel::Tls { endpoint: None } if offers(SCRAM_SHA_256_PLUS) => {
+                return Err(UpstreamFault::Downgrade);
+            }
             _ if !offers(SCRAM_SHA_256) => return Err(UpstreamFault::Mechanism),
             // "y": we could have bound, you did not offer it. A database that did offer it, to
             // somebody in between, fails the exchange on reading this
             Channel::Tls { endpoint: Some(_) } => (SCRAM_SHA_256, ChannelBinding::unrequested()),
-            Channel::Plain | Channel::Tls { endpoint: None } => (SCRAM_SHA_256, ChannelBinding::unsupported()),
+            Channel::Plain | Channel::Tls { endpoint: None } => {
+                (SCRAM_SHA_256, ChannelBinding::unsupported())
+            }
         };
         let scram = ScramSha256::new(self.options.password.expose_secret().as_bytes(), binding);
         SaslInitial { mechanism: mechanism.as_bytes(), response: Some(scram.message()) }.encode(output);
@@ -256,7 +275,11 @@ struct ExpectReady {
 }
 
 impl ExpectReady {
-    fn handle(mut self, message: &ServerMessage<'_>, frame: &Frame) -> Result<Result<State, LoggedIn>, UpstreamFault> {
+    fn handle(
+        mut self,
+        message: &ServerMessage<'_>,
+        frame: &Frame,
+    ) -> Result<Result<State, LoggedIn>, UpstreamFault> {
         match message {
             ServerMessage::ParameterStatus { name, value } if self.settings.len() < MAX_SETTINGS => {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -64,7 +64,11 @@ impl std::fmt::Debug for Verifier {
 ///
 /// # Errors
 /// [`ScramError`].
-pub(super) fn begin(verifier: Verifier, nonce: [u8; 18], message: &[u8]) -> Result<(String, ExpectProof), ScramError> {
+pub(super) fn begin(
+    verifier: Verifier,
+    nonce: [u8; 18],
+    message: &[u8],
+) -> Result<(String, ExpectProof), ScramError> {
     let message = std::str::from_utf8(message).map_err(|_| ScramError::Malformed("it is not UTF-8"))?;
     // gs2-header = flag "," [authzid] ","
     let (flag, rest) = message.split_once(',').ok_or(ScramError::Malformed("it has no gs2 header"))?;

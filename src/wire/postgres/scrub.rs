@@ -36,7 +36,11 @@ pub fn scrub(fields: &Fields<'_>) -> ErrorFields {
     } else if sqlstate == "00000" {
         "the database sent a notice; its text is withheld on a masked target".to_owned()
     } else {
-        let word = if matches!(summary.severity, Severity::Warning | Severity::Notice) { "warning" } else { "error" };
+        let word = if matches!(summary.severity, Severity::Warning | Severity::Notice) {
+            "warning"
+        } else {
+            "error"
+        };
         format!(
             "the database reported {word} {sqlstate} ({}); details are withheld on a masked target",
             name(&sqlstate)
@@ -63,7 +67,8 @@ fn is_plain_denial(message: &str) -> bool {
     message.strip_prefix("permission denied for ").is_some_and(|object| {
         let mut words = object.split(' ');
         words.next().is_some_and(|kind| DENIABLE.contains(&kind))
-            && words.all(|word| word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '"' | '$')))
+            && words
+                .all(|word| word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '"' | '$')))
     })
 }
 
@@ -126,8 +131,21 @@ const FIXED: &[(&str, &str)] = &[
 ];
 
 const DENIABLE: &[&str] = &[
-    "column", "database", "foreign-data", "function", "language", "materialized", "procedure", "relation", "routine",
-    "schema", "sequence", "table", "tablespace", "type", "view",
+    "column",
+    "database",
+    "foreign-data",
+    "function",
+    "language",
+    "materialized",
+    "procedure",
+    "relation",
+    "routine",
+    "schema",
+    "sequence",
+    "table",
+    "tablespace",
+    "type",
+    "view",
 ];
 
 /// SQLSTATEs that people meet.

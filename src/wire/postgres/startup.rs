@@ -116,7 +116,13 @@ impl Started {
     /// Demands proof of the session's secret. The user must be the one given here; for any other the
     /// exchange goes on and fails at its end, like a wrong secret. The nonce must be random and new.
     #[must_use]
-    pub fn challenge(self, user: &str, verifier: &Verifier, nonce: [u8; 18], output: &mut BytesMut) -> ExpectSaslInitial {
+    pub fn challenge(
+        self,
+        user: &str,
+        verifier: &Verifier,
+        nonce: [u8; 18],
+        output: &mut BytesMut,
+    ) -> ExpectSaslInitial {
         ServerMessage::Authentication(Authentication::Sasl(vec![MECHANISM])).encode(output);
         let given = self.parameters.user().unwrap_or_default();
         // both are made in both cases, for the same work
@@ -139,7 +145,11 @@ impl ExpectSaslInitial {
     ///
     /// # Errors
     /// [`ClientFault`].
-    pub fn handle(self, input: &mut BytesMut, output: &mut BytesMut) -> Result<Step<Self, ExpectSaslResponse>, ClientFault> {
+    pub fn handle(
+        self,
+        input: &mut BytesMut,
+        output: &mut BytesMut,
+    ) -> Result<Step<Self, ExpectSaslResponse>, ClientFault> {
         let Some(frame) = take_password(input, &self.started.limits)? else {
             return Ok(Step::More(self));
         };
@@ -175,7 +185,11 @@ impl ExpectSaslResponse {
     ///
     /// # Errors
     /// [`ClientFault::Authentication`] for a wrong user or secret, and others.
-    pub fn handle(self, input: &mut BytesMut, output: &mut BytesMut) -> Result<Step<Self, Authenticated>, ClientFault> {
+    pub fn handle(
+        self,
+        input: &mut BytesMut,
+        output: &mut BytesMut,
+    ) -> Result<Step<Self, Authenticated>, ClientFault> {
         let Some(frame) = take_password(input, &self.started.limits)? else {
             return Ok(Step::More(self));
         };
@@ -207,7 +221,13 @@ impl Authenticated {
     }
 
     /// Tells the client the database's settings, our cancel key, and that all is ready.
-    pub fn ready(self, settings: &[(String, String)], key: &CancelKey, status: TransactionStatus, output: &mut BytesMut) {
+    pub fn ready(
+        self,
+        settings: &[(String, String)],
+        key: &CancelKey,
+        status: TransactionStatus,
+        output: &mut BytesMut,
+    ) {
         for (name, value) in settings {
             ServerMessage::ParameterStatus { name: name.as_bytes(), value: value.as_bytes() }.encode(output);
         }
@@ -258,9 +278,9 @@ impl Started {
         match error {
             ScramError::ChannelBinding => ClientFault::ChannelBinding,
             ScramError::Malformed(what) => ClientFault::Scram(what),
-            ScramError::Proof | ScramError::Verifier => ClientFault::Authentication {
-                user: self.parameters.user().unwrap_or_default().to_owned(),
-            },
+            ScramError::Proof | ScramError::Verifier => {
+                ClientFault::Authentication { user: self.parameters.user().unwrap_or_default().to_owned() }
+            }
         }
     }
 }
@@ -292,7 +312,9 @@ fn take_password(input: &mut BytesMut, limits: &FrameLimits) -> Result<Option<fr
     // before authentication only this type may come, so nothing else is buffered
     match input.first() {
         None | Some(b'p') => Ok(frame::take(input, limits.auth)?),
-        Some(&tag) => Err(ClientFault::Unexpected { tag, expected: "an answer to the authentication request" }),
+        Some(&tag) => {
+            Err(ClientFault::Unexpected { tag, expected: "an answer to the authentication request" })
+        }
     }
 }
 

@@ -202,7 +202,11 @@ mod tests {
     fn answers_become_lines_whatever_the_pieces() {
         let mut bytes = BytesMut::new();
         for message in [
-            ServerMessage::RowDescription(vec![column("id", 23, 1), column("note", 25, 0), column("at", 1114, 1)]),
+            ServerMessage::RowDescription(vec![
+                column("id", 23, 1),
+                column("note", 25, 0),
+                column("at", 1114, 1),
+            ]),
             ServerMessage::DataRow(vec![Some(&[0, 0, 0, 7]), Some(b"hi"), Some(&[0xde, 0xad])]),
             ServerMessage::DataRow(vec![None, None, None]),
             ServerMessage::CommandComplete(b"SELECT 2"),

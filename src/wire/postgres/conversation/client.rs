@@ -87,6 +87,9 @@ impl Conversation {
                 self.deferred_sync = false;
                 self.copy = Copy::InDone;
                 self.upstream.extend_from_slice(&frame.bytes);
+                // the Sync behind is held until the COPY has answered; of a Query it is not needed,
+                // and of an Execute the first Flush was read and thrown away as part of the COPY
+                ClientMessage::Flush.encode(&mut self.upstream);
             }
             // During COPY in PostgreSQL reads Sync and throws it away; clients that do not know what
             // they started send one behind Execute. If the COPY fails before its first data, though,
@@ -162,11 +165,7 @@ impl Conversation {
             ),
             ClientMessage::Execute { portal, max_rows } => (
                 OpKind::Execute,
-                Ask::Execute {
-                    portal: text(portal),
-                    bound: self.names.portals.resolve(portal),
-                    max_rows,
-                },
+                Ask::Execute { portal: text(portal), bound: self.names.portals.resolve(portal), max_rows },
             ),
             ClientMessage::FunctionCall(call) => (
                 OpKind::Call,
@@ -174,11 +173,7 @@ impl Conversation {
             ),
             ClientMessage::Parse(parse) => (
                 OpKind::Parse { statement: names::key(parse.statement) },
-                Ask::Parse {
-                    statement: text(parse.statement),
-                    text: text(parse.text),
-                    types: parse.types,
-                },
+                Ask::Parse { statement: text(parse.statement), text: text(parse.text), types: parse.types },
             ),
             ClientMessage::Query(sql) => (OpKind::Query, Ask::Query { text: text(sql) }),
             ClientMessage::Close(subject) => {
@@ -296,7 +291,8 @@ impl Conversation {
             }
             OpKind::Call => {
                 // no function has this OID
-                let call = FunctionCall { oid: 0, formats: Vec::new(), arguments: Vec::new(), result_format: 0 };
+                let call =
+                    FunctionCall { oid: 0, formats: Vec::new(), arguments: Vec::new(), result_format: 0 };
                 ClientMessage::FunctionCall(call).encode(&mut bytes);
                 kind
             }

@@ -87,15 +87,23 @@ impl Op {
 /// Which message.
 #[derive(Debug)]
 pub(super) enum OpKind {
-    Bind { portal: Bytes },
+    Bind {
+        portal: Bytes,
+    },
     Call,
-    ClosePortal { portal: Bytes },
-    CloseStatement { statement: Bytes },
+    ClosePortal {
+        portal: Bytes,
+    },
+    CloseStatement {
+        statement: Bytes,
+    },
     /// Stands where a Bind or Execute was refused.
     Denied,
     Describe(Describe),
     Execute,
-    Parse { statement: Bytes },
+    Parse {
+        statement: Bytes,
+    },
     Query,
     Sync,
 }

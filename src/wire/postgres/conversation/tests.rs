@@ -33,7 +33,11 @@ impl Pair {
     }
 
     fn inspecting() -> Self {
-        Self::new(ConversationOptions { inspect: true, scrub: Scrub::Generic, ..ConversationOptions::default() })
+        Self::new(ConversationOptions {
+            inspect: true,
+            scrub: Scrub::Generic,
+            ..ConversationOptions::default()
+        })
     }
 
     /// The client sends; returns what goes to the database.
@@ -54,7 +58,9 @@ impl Pair {
             let denied = format!("{:?}", question.ask).contains("secret");
             self.questions.push(question);
             self.machine.handle_answer(if denied {
-                Answer::Refuse(Box::new(ErrorFields::denied("denied by rule `no-secrets`").with_hint("ask ada")))
+                Answer::Refuse(Box::new(
+                    ErrorFields::denied("denied by rule `no-secrets`").with_hint("ask ada"),
+                ))
             } else {
                 Answer::Forward(self.expect)
             });
@@ -191,10 +197,15 @@ impl Pair {
 fn a_simple_query_is_asked_about_and_answered() {
     let mut pair = Pair::new(ConversationOptions::default());
     assert_eq!(pair.client(&[query("select 1")]), ["Q select 1"]);
-    assert_eq!(pair.upstream(&[columns(), row(), row(), DONE, IDLE]), ["T", "D", "D", "C SELECT 1", "Z Idle"]);
+    assert_eq!(
+        pair.upstream(&[columns(), row(), row(), DONE, IDLE]),
+        ["T", "D", "D", "C SELECT 1", "Z Idle"]
+    );
     let id = QuestionId(1);
     let observed = pair.observed();
-    assert!(matches!(&observed[0], Observation::Described { question: Some(QuestionId(1)), columns, .. } if columns[0].table == 16_384));
+    assert!(
+        matches!(&observed[0], Observation::Described { question: Some(QuestionId(1)), columns, .. } if columns[0].table == 16_384)
+    );
     assert_eq!(
         observed[1..],
         [
@@ -230,7 +241,8 @@ fn an_extended_query_knows_its_statement_and_portal() {
     assert_eq!(*values, [Some(Bytes::from_static(b"7")), None]);
     let Ask::Execute { bound, .. } = &pair.questions[2].ask else { panic!("an Execute was due") };
     assert_eq!(*bound, Some(QuestionId(2)));
-    let shown = pair.upstream(&[ServerMessage::ParseComplete, ServerMessage::BindComplete, row(), DONE, IDLE]);
+    let shown =
+        pair.upstream(&[ServerMessage::ParseComplete, ServerMessage::BindComplete, row(), DONE, IDLE]);
     assert_eq!(shown, ["1", "2", "D", "C SELECT 1", "Z Idle"]);
     // no transaction is open, so the portal is gone; the statement is not
     assert!(pair.observed().contains(&Observation::Gone(QuestionId(2))));
@@ -279,7 +291,12 @@ fn a_portal_is_fetched_from_in_parts() {
     let mut pair = Pair::new(ConversationOptions::default());
     let some = ClientMessage::Execute { portal: b"p", max_rows: 1 };
     pair.client(&[parse("", "select"), bind("p", "", &[]), some.clone(), ClientMessage::Flush]);
-    let shown = pair.upstream(&[ServerMessage::ParseComplete, ServerMessage::BindComplete, row(), ServerMessage::PortalSuspended]);
+    let shown = pair.upstream(&[
+        ServerMessage::ParseComplete,
+        ServerMessage::BindComplete,
+        row(),
+        ServerMessage::PortalSuspended,
+    ]);
     assert_eq!(shown, ["1", "2", "D", "s"]);
     pair.client(&[some, SYNC]);
     assert_eq!(pair.upstream(&[row(), DONE, IDLE]), ["D", "C SELECT 1", "Z Idle"]);
@@ -343,7 +360,9 @@ fn on_a_masked_target_errors_notices_and_notifications_say_nothing() {
     let run = pair.machine.client_output().pop().unwrap();
     assert!(!lossy(&run).contains("sk-live"));
     // the record may know
-    assert!(matches!(&pair.observed()[0], Observation::Failed { upstream, .. } if upstream.message.contains("sk-live")));
+    assert!(
+        matches!(&pair.observed()[0], Observation::Failed { upstream, .. } if upstream.message.contains("sk-live"))
+    );
 }
 
 #[test]
@@ -351,7 +370,10 @@ fn what_comes_at_any_time_passes_at_any_time() {
     let mut pair = Pair::new(ConversationOptions::default());
     let status = ServerMessage::ParameterStatus { name: b"TimeZone", value: b"UTC" };
     assert_eq!(pair.upstream(&[status]), ["S"]);
-    assert_eq!(pair.observed(), [Observation::Parameter { name: "TimeZone".to_owned(), value: "UTC".to_owned() }]);
+    assert_eq!(
+        pair.observed(),
+        [Observation::Parameter { name: "TimeZone".to_owned(), value: "UTC".to_owned() }]
+    );
     let fatal = error(Severity::Fatal, "57P01", "terminating connection due to administrator command");
     assert_eq!(pair.upstream_bytes(&fatal), ["E 57P01 terminating connection due to administrator command"]);
     assert!(matches!(pair.observed()[0], Observation::Failed { question: None, .. }));
@@ -359,7 +381,13 @@ fn what_comes_at_any_time_passes_at_any_time() {
 
 #[test]
 fn an_answer_to_no_question_is_the_databases_fault() {
-    for message in [row(), DONE, IDLE, ServerMessage::ParseComplete, ServerMessage::BackendKeyData { process: 1, key: b"1234" }] {
+    for message in [
+        row(),
+        DONE,
+        IDLE,
+        ServerMessage::ParseComplete,
+        ServerMessage::BackendKeyData { process: 1, key: b"1234" },
+    ] {
         let mut pair = Pair::new(ConversationOptions::default());
         assert!(matches!(pair.fault(&message), UpstreamFault::Unexpected { .. }), "{message:?}");
     }

@@ -9,7 +9,7 @@ use bytes::{Buf, BytesMut};
 
 use super::pending::{Copy, Op, OpKind};
 use crate::wire::postgres::backend::{ServerMessage, TransactionStatus, rows_of_tag};
-use crate::wire::postgres::conversation::{Conversation, CopyWay, Observation};
+use crate::wire::postgres::conversation::{Conversation, CopyWay, Observation, QuestionId};
 use crate::wire::postgres::error::Fields;
 use crate::wire::postgres::fault::UpstreamFault;
 use crate::wire::postgres::frame::Head;
@@ -99,7 +99,9 @@ impl Conversation {
             };
         }
         match self.pending.front() {
-            Some(Op { kind: OpKind::Query | OpKind::Execute, failed: false, refused: None, rows, .. }) => {
+            Some(Op {
+                kind: OpKind::Query | OpKind::Execute, failed: false, refused: None, rows, ..
+            }) => {
                 *rows += 1;
                 Ok(())
             }
@@ -110,14 +112,16 @@ impl Conversation {
     fn take_answer_message(&mut self, tag: u8, body: &[u8]) -> Result<Fate, UpstreamFault> {
         let message = ServerMessage::parse(tag, body)
             .map_err(|source| UpstreamFault::Malformed { message: name(tag), source })?
-            .ok_or(unexpected(tag, "an answer"))?;
+            .ok_or_else(|| unexpected(tag, "an answer"))?;
         match message {
             // these can come at any time
             ServerMessage::ErrorResponse(fields) => self.take_error(&fields),
             ServerMessage::NoticeResponse(fields) => Ok(self.scrubbed(b'N', &fields, false)),
             ServerMessage::NotificationResponse { process, channel, .. } => Ok(match self.options.scrub {
                 Scrub::None => Fate::Pass,
-                Scrub::Generic => swap(&ServerMessage::NotificationResponse { process, channel, payload: b"" }),
+                Scrub::Generic => {
+                    swap(&ServerMessage::NotificationResponse { process, channel, payload: b"" })
+                }
             }),
             ServerMessage::ParameterStatus { name, value } => {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -151,19 +155,30 @@ impl Conversation {
                 describe.parameters = types;
                 return Ok(if describe.injected { Fate::Swallow } else { Fate::Pass });
             }
-            (OpKind::Describe(describe), shape @ (ServerMessage::NoData | ServerMessage::RowDescription(_))) => {
+            (
+                OpKind::Describe(describe),
+                shape @ (ServerMessage::NoData | ServerMessage::RowDescription(_)),
+            ) => {
                 let columns = match shape {
                     ServerMessage::RowDescription(columns) => columns,
                     _ => Vec::new(),
                 };
                 let parameters = std::mem::take(&mut describe.parameters);
                 let fate = if describe.injected { Fate::Swallow } else { Fate::Pass };
-                self.observations.push_back(Observation::Described { question: describe.of, parameters, columns });
+                self.observations.push_back(Observation::Described {
+                    question: describe.of,
+                    parameters,
+                    columns,
+                });
                 self.finish();
                 return Ok(fate);
             }
             (OpKind::Query, ServerMessage::RowDescription(columns)) => {
-                self.observations.push_back(Observation::Described { question, parameters: Vec::new(), columns });
+                self.observations.push_back(Observation::Described {
+                    question,
+                    parameters: Vec::new(),
+                    columns,
+                });
             }
             (OpKind::Query | OpKind::Execute, ServerMessage::CommandComplete(command)) => {
                 self.complete(&String::from_utf8_lossy(command));
@@ -179,7 +194,9 @@ impl Conversation {
             (OpKind::Call, ServerMessage::FunctionCallResponse(_)) => {}
             (
                 OpKind::Query | OpKind::Execute,
-                ServerMessage::CopyInResponse(_) | ServerMessage::CopyOutResponse(_) | ServerMessage::CopyBothResponse(_),
+                ServerMessage::CopyInResponse(_)
+                | ServerMessage::CopyOutResponse(_)
+                | ServerMessage::CopyBothResponse(_),
             ) => self.begin_copy(tag)?,
             (OpKind::Query | OpKind::Execute, ServerMessage::CopyDone) => match self.copy {
                 Copy::Out => self.copy = Copy::None,
@@ -320,7 +337,7 @@ impl Conversation {
         }
     }
 
-    fn failed(&mut self, question: Option<crate::wire::postgres::conversation::QuestionId>, fields: &Fields<'_>, told: &str, refused: bool) {
+    fn failed(&mut self, question: Option<QuestionId>, fields: &Fields<'_>, told: &str, refused: bool) {
         self.observations.push_back(Observation::Failed {
             question,
             sqlstate: told.to_owned(),

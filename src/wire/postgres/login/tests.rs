@@ -48,7 +48,8 @@ const PLUS: &[u8] = b"SCRAM-SHA-256-PLUS";
 #[test]
 fn a_login_collects_settings_and_key() {
     let mut output = BytesMut::new();
-    let LoginStep::More(login) = begin(Channel::Plain).handle(&mut offer(&[PLAIN]), &mut output).unwrap() else {
+    let LoginStep::More(login) = begin(Channel::Plain).handle(&mut offer(&[PLAIN]), &mut output).unwrap()
+    else {
         panic!("more was due");
     };
     let verifier = Verifier::parse(&scram_sha_256(b"the password")).unwrap();
@@ -108,12 +109,16 @@ fn weak_and_absent_authentication_is_refused() {
 #[test]
 fn a_database_that_does_not_know_the_password_is_found_out() {
     let mut output = BytesMut::new();
-    let LoginStep::More(login) = begin(Channel::Plain).handle(&mut offer(&[PLAIN]), &mut output).unwrap() else {
+    let LoginStep::More(login) = begin(Channel::Plain).handle(&mut offer(&[PLAIN]), &mut output).unwrap()
+    else {
         panic!("more was due");
     };
     // it skips the proof and says ok
     let mut input = encoded(&[ServerMessage::Authentication(Authentication::Ok)]);
-    assert!(matches!(login.handle(&mut input, &mut output), Err(UpstreamFault::Unexpected { tag: b'R', .. })));
+    assert!(matches!(
+        login.handle(&mut input, &mut output),
+        Err(UpstreamFault::Unexpected { tag: b'R', .. })
+    ));
 }
 
 #[test]

@@ -50,7 +50,8 @@ fn an_analysis_error_keeps_its_text_and_position() {
 #[test]
 fn a_safe_code_does_not_carry_a_value_raised_at_run_time() {
     // select api_key::regclass
-    let cast = scrubbed(&[(b'S', "ERROR"), (b'C', "42P01"), (b'M', "relation \"sk-live-1234\" does not exist")]);
+    let cast =
+        scrubbed(&[(b'S', "ERROR"), (b'C', "42P01"), (b'M', "relation \"sk-live-1234\" does not exist")]);
     assert!(!cast.message.contains("sk-live"));
     // RAISE … USING ERRCODE = '42601'
     let raised = scrubbed(&[
@@ -66,7 +67,13 @@ fn a_safe_code_does_not_carry_a_value_raised_at_run_time() {
 #[test]
 fn a_raised_code_cannot_carry_a_value() {
     let raised = |code| {
-        scrubbed(&[(b'S', "ERROR"), (b'C', code), (b'M', "x"), (b'W', "PL/pgSQL function f() line 1 at RAISE")]).sqlstate
+        scrubbed(&[
+            (b'S', "ERROR"),
+            (b'C', code),
+            (b'M', "x"),
+            (b'W', "PL/pgSQL function f() line 1 at RAISE"),
+        ])
+        .sqlstate
     };
     assert_eq!(raised("SKLIV"), "P0001");
     assert_eq!(raised("22042"), "22000");

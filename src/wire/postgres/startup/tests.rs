@@ -102,14 +102,21 @@ fn a_cancel_request_is_a_key() {
 
 #[test]
 fn replication_is_seen_whatever_the_spelling() {
-    for (value, wants) in [("database", true), ("ON", true), ("1", true), ("off", false), ("FALSE", false), ("0", false)] {
+    for (value, wants) in
+        [("database", true), ("ON", true), ("1", true), ("off", false), ("FALSE", false), ("0", false)]
+    {
         let (started, _) = started(packet(3 << 16, &[("user", "a"), ("replication", value)]));
         assert_eq!(started.parameters().wants_replication(), wants, "{value}");
     }
 }
 
 /// Runs the exchange with the library's client; the last message may be changed on its way.
-fn exchange(user: &str, secret: &str, binding: ChannelBinding, tamper: impl Fn(&mut Vec<u8>)) -> Result<Authenticated, ClientFault> {
+fn exchange(
+    user: &str,
+    secret: &str,
+    binding: ChannelBinding,
+    tamper: impl Fn(&mut Vec<u8>),
+) -> Result<Authenticated, ClientFault> {
     let verifier = Verifier::parse(&scram_sha_256(b"the secret")).unwrap();
     let mut output = BytesMut::new();
     let (started, _) = started(packet((3 << 16) | 2, &[("user", user)]));
