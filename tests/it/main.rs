@@ -9,6 +9,7 @@
 )]
 
 mod gateway;
+mod protocol;
 mod support;
 
 /// A story that is not declared above would silently never run.

@@ -39,12 +39,12 @@ pub fn codec(data: &[u8]) {
         }
     }
     if let Ok(fields) = Fields::parse(data) {
-        let _ = scrub::scrub(&fields);
+        drop(scrub::scrub(&fields));
     }
     let _ = SaslInitial::parse(data);
-    let _ = CancelKey::parse(data);
+    drop(CancelKey::parse(data));
     if let Ok(text) = std::str::from_utf8(data) {
-        let _ = Verifier::parse(text);
+        drop(Verifier::parse(text));
     }
 }
 
@@ -57,14 +57,14 @@ pub fn startup(data: &[u8]) {
     };
     if let Ok(StartupStep::Started(started)) = step {
         let expect = started.challenge("user", &verifier, [0; 18], &mut output);
-        let _ = expect.handle(&mut BytesMut::from(data), &mut output);
+        drop(expect.handle(&mut BytesMut::from(data), &mut output));
     }
     let (first, last) = data.split_at(data.len() / 2);
     if let Ok((_, proof)) = scram::begin(verifier.clone(), [0; 18], first) {
-        let _ = proof.finish(last);
+        drop(proof.finish(last));
     }
     if let Ok((_, proof)) = scram::begin(verifier, [0; 18], b"n,,n=,r=x") {
-        let _ = proof.finish(data);
+        drop(proof.finish(data));
     }
 }
 
@@ -81,7 +81,7 @@ pub fn login(data: &[u8]) {
     };
     let mut input = BytesMut::from(data);
     if let Ok(LoginStep::More(login)) = Login::begin(options, &mut output).handle(&mut input, &mut output) {
-        let _ = login.handle(&mut input, &mut output);
+        drop(login.handle(&mut input, &mut output));
     }
 }
 

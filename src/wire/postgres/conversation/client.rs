@@ -87,6 +87,9 @@ impl Conversation {
                 self.deferred_sync = false;
                 self.copy = Copy::InDone;
                 self.upstream.extend_from_slice(&frame.bytes);
+                // the Sync behind is held until the COPY has answered; of a Query it is not needed,
+                // and of an Execute the first Flush was read and thrown away as part of the COPY
+                ClientMessage::Flush.encode(&mut self.upstream);
             }
             // During COPY in PostgreSQL reads Sync and throws it away; clients that do not know what
             // they started send one behind Execute. If the COPY fails before its first data, though,

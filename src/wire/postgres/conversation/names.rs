@@ -28,12 +28,11 @@ impl Names {
     /// Takes note of a message on its way.
     pub(super) fn sent(&mut self, op: &Op) {
         match (&op.kind, op.question) {
-            (OpKind::Parse { statement }, _) if op.refused.is_some() => {
+            (OpKind::Parse { statement }, _) if op.refused.is_some() && statement.is_empty() => {
                 // like any Parse, a failing one first drops the unnamed statement
-                if statement.is_empty() {
-                    self.statements.expected.remove(statement);
-                }
+                self.statements.expected.remove(statement);
             }
+            (OpKind::Parse { .. }, _) if op.refused.is_some() => {}
             (OpKind::Parse { statement }, Some(id)) => self.statements.expect(statement, id),
             (OpKind::Bind { portal }, Some(id)) => self.portals.expect(portal, id),
             (OpKind::CloseStatement { statement }, _) => {

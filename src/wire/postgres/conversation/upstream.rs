@@ -9,7 +9,7 @@ use bytes::{Buf, BytesMut};
 
 use super::pending::{Copy, Op, OpKind};
 use crate::wire::postgres::backend::{ServerMessage, TransactionStatus, rows_of_tag};
-use crate::wire::postgres::conversation::{Conversation, CopyWay, Observation};
+use crate::wire::postgres::conversation::{Conversation, CopyWay, Observation, QuestionId};
 use crate::wire::postgres::error::Fields;
 use crate::wire::postgres::fault::UpstreamFault;
 use crate::wire::postgres::frame::Head;
@@ -112,7 +112,7 @@ impl Conversation {
     fn take_answer_message(&mut self, tag: u8, body: &[u8]) -> Result<Fate, UpstreamFault> {
         let message = ServerMessage::parse(tag, body)
             .map_err(|source| UpstreamFault::Malformed { message: name(tag), source })?
-            .ok_or(unexpected(tag, "an answer"))?;
+            .ok_or_else(|| unexpected(tag, "an answer"))?;
         match message {
             // these can come at any time
             ServerMessage::ErrorResponse(fields) => self.take_error(&fields),
@@ -337,13 +337,7 @@ impl Conversation {
         }
     }
 
-    fn failed(
-        &mut self,
-        question: Option<crate::wire::postgres::conversation::QuestionId>,
-        fields: &Fields<'_>,
-        told: &str,
-        refused: bool,
-    ) {
+    fn failed(&mut self, question: Option<QuestionId>, fields: &Fields<'_>, told: &str, refused: bool) {
         self.observations.push_back(Observation::Failed {
             question,
             sqlstate: told.to_owned(),

@@ -19,7 +19,7 @@ fn copy_in_holds_the_client_until_it_has_begun_and_until_it_is_over() {
     assert_eq!(pair.client(&all), ["Q copy t from stdin"]);
     assert!(!pair.machine.wants_client_input());
     assert_eq!(pair.upstream(&[ServerMessage::CopyInResponse(format())]), ["G"]);
-    assert_eq!(pair.sent(), ["d 1\n", "c"]);
+    assert_eq!(pair.sent(), ["d 1\n", "c", "H"]);
     assert_eq!(pair.upstream(&[COPIED, IDLE]), ["C COPY 1", "Z Idle"]);
     assert_eq!(pair.sent(), ["Q select 1"]);
     assert!(pair.observed().contains(&Observation::Copy { question: QuestionId(1), direction: CopyWay::In }));
@@ -56,7 +56,7 @@ fn an_extended_copy_in_is_flushed_and_its_early_sync_is_thrown_away() {
         ServerMessage::CopyInResponse(format()),
     ]);
     let sent = pair.client(&[ClientMessage::CopyData(b"1\n"), ClientMessage::CopyDone, SYNC]);
-    assert_eq!(sent, ["d 1\n", "c"]);
+    assert_eq!(sent, ["d 1\n", "c", "H"]);
     assert_eq!(pair.upstream(&[COPIED]), ["C COPY 1"]);
     assert_eq!(pair.sent(), ["S"]);
     assert_eq!(pair.upstream(&[IDLE]), ["Z Idle"]);

@@ -143,7 +143,7 @@ proptest! {
             ClientMessage::Execute { portal: name, max_rows: number },
             ClientMessage::Parse(Parse { statement: name, text, types: vec![oid, 0] }),
             ClientMessage::CopyFail(text),
-            ClientMessage::FunctionCall(crate::wire::postgres::frontend::FunctionCall { oid, formats: formats.clone(), arguments: values.clone(), result_format: 1 }),
+            ClientMessage::FunctionCall(crate::wire::postgres::frontend::FunctionCall { oid, formats, arguments: values.clone(), result_format: 1 }),
         ]);
         for message in client {
             let mut bytes = BytesMut::new();
