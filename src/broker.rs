@@ -5,4 +5,5 @@
 //! decided, stored or entered is refused.
 
 pub mod config;
+pub mod ledger;
 pub mod store;
