@@ -306,7 +306,7 @@ async fn verification_finds_what_was_done_to_the_files() {
     );
     // whoever holds the signing key can cut the log and go on, but not hide it from a kept checkpoint
     let forged = early.1.open().unwrap();
-    (0..150).for_each(|number| drop(forged.enter(&event(9000 + number)).unwrap()));
+    assert!((0..150).all(|number| forged.enter(&event(9000 + number)).is_ok()));
     forged.close();
     assert_eq!(early.1.verify(None).unwrap().checkpoint.size, 750);
     assert_eq!(
