@@ -6,4 +6,5 @@
 
 pub mod config;
 pub mod ledger;
+pub mod recordings;
 pub mod store;

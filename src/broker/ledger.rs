@@ -26,6 +26,7 @@ use futures_util::future::BoxFuture;
 use thiserror::Error;
 
 pub use self::files::DirectoryFiles;
+pub(in crate::broker) use self::publish::{make_private_dir, sync_dir};
 
 use self::commit::{Core, Progress};
 use self::log::{Disk, RealDisk};
@@ -43,6 +44,12 @@ pub struct LedgerWriter {
     core: Arc<Core>,
     key: VerifierKey,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for LedgerWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LedgerWriter").field("key", &self.key).finish_non_exhaustive()
+    }
 }
 
 /// Why the ledger cannot be opened.

@@ -74,13 +74,19 @@ impl ChunkWriter {
     ///
     /// The rest is `None` when the item is whole; else it belongs at the beginning of the next
     /// chunk, and `kind` and `at` stay the same.
-    pub fn push<'b>(&mut self, at: Timestamp, kind: ItemKind, bytes: &'b [u8], limit: usize) -> Option<&'b [u8]> {
+    pub fn push<'b>(
+        &mut self,
+        at: Timestamp,
+        kind: ItemKind,
+        bytes: &'b [u8],
+        limit: usize,
+    ) -> Option<&'b [u8]> {
         let at = at.as_microsecond();
         if self.plain.is_empty() {
             (self.start, self.last) = (at, at);
         }
         let room = limit.min(MAX_PLAIN).saturating_sub(self.plain.len()).saturating_sub(HEAD);
-        if room == 0 && !bytes.is_empty() {
+        if room == 0 && !self.plain.is_empty() {
             return Some(bytes);
         }
         let (now, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));

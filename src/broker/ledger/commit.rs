@@ -139,7 +139,8 @@ impl Core {
 
         let mut result = Ok(());
         if full {
-            result = Segment::create(self.disk.as_ref(), &self.dir, first).map(|next| segment = Arc::new(next));
+            result =
+                Segment::create(self.disk.as_ref(), &self.dir, first).map(|next| segment = Arc::new(next));
         }
         let result = result.and_then(|()| segment.sink.append(&batch));
 
@@ -186,9 +187,8 @@ impl Core {
             drop(queue);
 
             let result = segments.iter().try_for_each(|segment| segment.sink.sync());
-            let result = result.and_then(|()| {
-                if rotated { sync_dir(&super::log::pending(&self.dir)) } else { Ok(()) }
-            });
+            let result = result
+                .and_then(|()| if rotated { sync_dir(&super::log::pending(&self.dir)) } else { Ok(()) });
 
             let mut queue = self.lock();
             if let Err(error) = result {

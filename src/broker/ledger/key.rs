@@ -29,8 +29,7 @@ pub(super) fn load(path: &Path, origin: &str, fresh: bool) -> Result<Signer, Led
 fn make(path: &Path, origin: &str) -> Result<Signer, LedgerError> {
     let signer = Signer::new(origin, &rand::random())?;
     let io = || LedgerError::io(path);
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io())?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io())?;
     file.write_all(signer.to_secret_text().as_bytes()).map_err(io())?;
     file.sync_all().map_err(io())?;
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {

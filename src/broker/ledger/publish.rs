@@ -153,7 +153,7 @@ impl<'a> Tiles<'a> {
 }
 
 /// Makes a directory that only we may enter, if it is not there.
-pub(super) fn make_private_dir(dir: &Path) -> Result<(), LedgerError> {
+pub(in crate::broker) fn make_private_dir(dir: &Path) -> Result<(), LedgerError> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         made => made.map_err(LedgerError::io(dir)),

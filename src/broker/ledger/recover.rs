@@ -116,7 +116,8 @@ fn replay(
                     tiles.write(full)?;
                 }
                 Next::Entry(_, leaf) => {
-                    let known = index.checked_sub(edge_start).and_then(|at| edge.get(usize::try_from(at).ok()?));
+                    let known =
+                        index.checked_sub(edge_start).and_then(|at| edge.get(usize::try_from(at).ok()?));
                     if known.is_some_and(|known| *known != leaf) {
                         return Err(LedgerError::Root);
                     }

@@ -146,7 +146,9 @@ async fn eight_threads_share_writes_and_keep_one_order() {
                 let ledger = &ledger;
                 scope.spawn(move || {
                     let numbers = thread * 10_000..(thread + 1) * 10_000;
-                    numbers.map(|number| (ledger.enter(&event(number)).unwrap().0, number)).collect::<Vec<_>>()
+                    numbers
+                        .map(|number| (ledger.enter(&event(number)).unwrap().0, number))
+                        .collect::<Vec<_>>()
                 })
             })
             .collect();
@@ -236,11 +238,20 @@ async fn a_ledger_that_was_tampered_with_is_not_opened() {
     assert!(refused(&|dir| flip(dir.join("tile/0/001.p/54"))).contains("has been altered"));
     assert!(refused(&|dir| flip(dir.join("tile/1/000.p/1"))).len() > 1);
     assert!(refused(&|dir| fs::remove_file(dir.join("tile/0/001.p/54")).unwrap()).contains("is missing"));
-    assert!(refused(&|dir| fs::remove_file(dir.join("checkpoint")).unwrap()).contains("checkpoint is missing"));
-    assert!(refused(&|dir| fs::write(dir.join("checkpoint"), &early).unwrap()).contains("entry 300 is missing"));
-    assert!(refused(&|dir| fs::remove_dir_all(dir.join("pending")).unwrap()).contains("entry 310 is missing"));
+    assert!(
+        refused(&|dir| fs::remove_file(dir.join("checkpoint")).unwrap()).contains("checkpoint is missing")
+    );
+    assert!(
+        refused(&|dir| fs::write(dir.join("checkpoint"), &early).unwrap()).contains("entry 300 is missing")
+    );
+    assert!(
+        refused(&|dir| fs::remove_dir_all(dir.join("pending")).unwrap()).contains("entry 310 is missing")
+    );
     assert!(refused(&|dir| flip(dir.join("checkpoint"))).contains("cannot be believed"));
-    assert!(refused(&|dir| fs::remove_file(dir.parent().unwrap().join("signing.key")).unwrap()).contains("key is missing"));
+    assert!(
+        refused(&|dir| fs::remove_file(dir.parent().unwrap().join("signing.key")).unwrap())
+            .contains("key is missing")
+    );
 }
 
 #[tokio::test]
@@ -296,10 +307,7 @@ async fn verification_finds_what_was_done_to_the_files() {
         found(&|dir| fs::remove_dir_all(dir.join("tile/entries/002.p")).unwrap()),
         Some((Some(512), Reason::Missing))
     );
-    assert!(matches!(
-        found(&|dir| flip(dir.join("checkpoint"), 20)),
-        Some((None, Reason::Checkpoint(_)))
-    ));
+    assert!(matches!(found(&|dir| flip(dir.join("checkpoint"), 20)), Some((None, Reason::Checkpoint(_)))));
     assert_eq!(
         found(&|dir| fs::write(dir.join("checkpoint"), &early.0).unwrap()),
         Some((Some(600), Reason::RolledBack { kept: 700, found: 600 }))

@@ -77,7 +77,10 @@ fn a_bomb_is_refused_before_it_grows() {
 #[test]
 fn chunks_of_other_places_are_not_replayed() {
     let chunks = record(&[(0, ItemKind::Answer, vec![1; 500])], 200);
-    assert_eq!(replay(&[chunks[0].clone(), chunks[2].clone()], Speed::NORMAL), Err(ReplayError::Misplaced(1)));
+    assert_eq!(
+        replay(&[chunks[0].clone(), chunks[2].clone()], Speed::NORMAL),
+        Err(ReplayError::Misplaced(1))
+    );
     let mut later = chunks[0].clone();
     later[7] = 2;
     assert_eq!(Chunk::open(&later), Err(ChunkError::UnknownVersion(2)));
