@@ -6,4 +6,6 @@
 
 pub mod config;
 pub mod embedded;
+pub mod ledger;
+pub mod recordings;
 pub mod store;

@@ -390,6 +390,3 @@ fn holds(bundle: &[u8], leaf: &Hash) -> bool {
     }
     false
 }
-
-#[cfg(test)]
-mod tests;
