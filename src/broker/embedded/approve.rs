@@ -43,7 +43,8 @@ pub async fn decide(page: &Url, decision: Decision<'_>) -> Result<(), ApproveErr
         .and_then(|cookie| cookie.split(';').next())
         .map(str::to_owned);
     let text = opened.text().await?;
-    let (Some(cookie), Some(csrf), Some(user_code)) = (cookie, hidden(&text, "csrf"), hidden(&text, "user_code"))
+    let (Some(cookie), Some(csrf), Some(user_code)) =
+        (cookie, hidden(&text, "csrf"), hidden(&text, "user_code"))
     else {
         return Err(ApproveError::NoForm(page.clone()));
     };
@@ -54,9 +55,12 @@ pub async fn decide(page: &Url, decision: Decision<'_>) -> Result<(), ApproveErr
     let fields = [("csrf", csrf), ("user_code", user_code), ("user", user), ("decision", decision)];
     let mut action = page.clone();
     action.set_query(None);
-    let answered =
-        client.post(action).header(reqwest::header::COOKIE, cookie).form(&fields).send().await?;
-    if answered.status().is_success() { Ok(()) } else { Err(ApproveError::Refused(answered.status().as_u16())) }
+    let answered = client.post(action).header(reqwest::header::COOKIE, cookie).form(&fields).send().await?;
+    if answered.status().is_success() {
+        Ok(())
+    } else {
+        Err(ApproveError::Refused(answered.status().as_u16()))
+    }
 }
 
 fn hidden<'a>(page: &'a str, name: &str) -> Option<&'a str> {

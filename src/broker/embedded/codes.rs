@@ -180,7 +180,9 @@ impl Codes {
         }
         let code = normalise(typed);
         let open = |pending: &Pending| {
-            normalise(&pending.user_code) == code && pending.expires > now && matches!(pending.answer, Answer::Open)
+            normalise(&pending.user_code) == code
+                && pending.expires > now
+                && matches!(pending.answer, Answer::Open)
         };
         let key = self.pending.iter().find(|(_, pending)| open(pending)).map(|(key, _)| key.clone());
         match key.and_then(|key| self.pending.get_mut(&key)) {

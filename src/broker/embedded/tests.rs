@@ -52,7 +52,10 @@ fn waiting_codes_are_bounded() {
     let mut codes = Codes::default();
     let accepted = (0..1000).filter(|_| codes.start(at(0), false).is_some()).count();
     assert_eq!(accepted, 256);
-    assert!(codes.start(at(0) + LIFETIME + SignedDuration::from_mins(11), false).is_some(), "old ones make room");
+    assert!(
+        codes.start(at(0) + LIFETIME + SignedDuration::from_mins(11), false).is_some(),
+        "old ones make room"
+    );
 }
 
 #[test]
@@ -124,8 +127,7 @@ async fn a_revoked_login_is_over() {
 async fn other_sites_get_nothing() {
     let running = start().await;
     let client = client();
-    let rebound =
-        client.get(url(&running, "jwks")).header("host", "evil.example").send().await.unwrap();
+    let rebound = client.get(url(&running, "jwks")).header("host", "evil.example").send().await.unwrap();
     assert_eq!(rebound.status(), 421);
     let device = authorize(&running).await;
     let code = device["user_code"].as_str().unwrap();

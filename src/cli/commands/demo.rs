@@ -105,12 +105,12 @@ impl DemoFailure {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Cluster(ClusterError::NoPrograms) => {
-                Some("install one (Debian: `apt-get install postgresql`) or set HOOPCTL_DEMO_PG_BIN to its bin folder")
-            }
-            Self::Cluster(ClusterError::User(UserError::Folder { .. })) => {
-                Some("choose a folder that everybody can reach, as `--data-dir /tmp/hoopctl-demo`, or do not be root")
-            }
+            Self::Cluster(ClusterError::NoPrograms) => Some(
+                "install one (Debian: `apt-get install postgresql`) or set HOOPCTL_DEMO_PG_BIN to its bin folder",
+            ),
+            Self::Cluster(ClusterError::User(UserError::Folder { .. })) => Some(
+                "choose a folder that everybody can reach, as `--data-dir /tmp/hoopctl-demo`, or do not be root",
+            ),
             Self::FolderInUse(_) => Some("choose another with `--data-dir`, or remove it"),
             _ => None,
         }
@@ -173,7 +173,8 @@ struct Interruption {
 
 impl Interruption {
     fn listen() -> Result<Self, DemoFailure> {
-        let listen = |kind| signal(kind).map_err(|source| DemoFailure::Io { what: "signals cannot be heard", source });
+        let listen =
+            |kind| signal(kind).map_err(|source| DemoFailure::Io { what: "signals cannot be heard", source });
         Ok(Self {
             signals: [
                 listen(SignalKind::interrupt())?,

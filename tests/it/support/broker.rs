@@ -42,8 +42,9 @@ impl Broker {
         let url = format!("https://127.0.0.1:{port}");
         let at = folder.path().display();
         let config = folder.path().join("broker.toml");
-        let head =
-            format!("[broker]\ndata_dir = \"{at}/data\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"{url}\"\n\n");
+        let head = format!(
+            "[broker]\ndata_dir = \"{at}/data\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"{url}\"\n\n"
+        );
         write_private(&config, &(head + &rest.replace("{folder}", &at.to_string())));
         let mut broker = Self { port, url, config, folder, child: None };
         broker.resume();
@@ -79,7 +80,8 @@ impl Broker {
         self.child = Some(child);
         let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let ended = self.child.as_mut().is_some_and(|child| child.try_wait().expect("its state").is_some());
+            let ended =
+                self.child.as_mut().is_some_and(|child| child.try_wait().expect("its state").is_some());
             assert!(!ended && Instant::now() < deadline, "the broker did not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -111,8 +111,11 @@ struct Browser {
 
 impl Browser {
     fn new() -> Self {
-        let client =
-            reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client");
         Self { client, cookies: BTreeMap::new() }
     }
 
@@ -128,8 +131,10 @@ impl Browser {
 
     async fn follow(&mut self, mut url: Url, mut request: reqwest::RequestBuilder) -> (Url, String) {
         for _ in 0..10 {
-            let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let response = request.header(COOKIE, cookies.join("; ")).send().await.expect("the provider answers");
+            let cookies: Vec<String> =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let response =
+                request.header(COOKIE, cookies.join("; ")).send().await.expect("the provider answers");
             for cookie in response.headers().get_all(SET_COOKIE) {
                 let cookie = cookie.to_str().expect("a cookie").split(';').next().expect("a pair");
                 let (name, value) = cookie.split_once('=').expect("a pair");
@@ -202,12 +207,13 @@ async fn a_device_signs_in_and_refreshes() {
         client.post(url).form(form).send().await.unwrap().json().await.unwrap()
     };
     let scope = "openid profile groups offline_access";
-    let device =
-        post("device_authorization_endpoint", &[("client_id", CLIENT_ID), ("scope", scope)]).await;
+    let device = post("device_authorization_endpoint", &[("client_id", CLIENT_ID), ("scope", scope)]).await;
     approve(device["verification_uri_complete"].as_str().unwrap(), "alice").await;
     let code = device["device_code"].as_str().unwrap();
     let grant = "urn:ietf:params:oauth:grant-type:device_code";
-    let tokens = post("token_endpoint", &[("client_id", CLIENT_ID), ("grant_type", grant), ("device_code", code)]).await;
+    let tokens =
+        post("token_endpoint", &[("client_id", CLIENT_ID), ("grant_type", grant), ("device_code", code)])
+            .await;
     assert_eq!(claims(&tokens)["groups"], serde_json::json!(["dba", "oncall"]));
 
     provider.set_groups("alice", &["dev"]);

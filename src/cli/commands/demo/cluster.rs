@@ -82,7 +82,14 @@ impl Cluster {
             match wait_ready(folder, port, &mut watchdog).await {
                 Ok(()) => {
                     let (version, folder) = (programs.version, folder.to_owned());
-                    return Ok(Self { port, version, superuser_password, root_certificate, folder, watchdog });
+                    return Ok(Self {
+                        port,
+                        version,
+                        superuser_password,
+                        root_certificate,
+                        folder,
+                        watchdog,
+                    });
                 }
                 Err(said) => last = said,
             }
@@ -92,7 +99,10 @@ impl Cluster {
     }
 
     /// A connection as superuser, for the set-up.
-    pub(super) async fn superuser(&self, database: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    pub(super) async fn superuser(
+        &self,
+        database: &str,
+    ) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
         let tls = tls::client(&self.root_certificate);
         let (client, connection) = tokio_postgres::Config::new()
             .host("127.0.0.1")
@@ -115,7 +125,12 @@ impl Cluster {
     }
 }
 
-fn launch(owner: &ServerUser, programs: &Programs, folder: &Path, port: u16) -> Result<Watchdog, ClusterError> {
+fn launch(
+    owner: &ServerUser,
+    programs: &Programs,
+    folder: &Path,
+    port: u16,
+) -> Result<Watchdog, ClusterError> {
     let log = fs::File::create(folder.join("log")).map_err(context("the server's log could not be made"))?;
     let errors = log.try_clone().map_err(context("the server's log could not be made"))?;
     let mut shell = owner.command(Path::new("/bin/sh"));

@@ -94,7 +94,8 @@ impl ServerUser {
         }
         let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let account = ["postgres", "nobody"].into_iter().find_map(|name| {
-            let mut fields = passwd.lines().find(|line| line.split(':').next() == Some(name))?.split(':').skip(2);
+            let mut fields =
+                passwd.lines().find(|line| line.split(':').next() == Some(name))?.split(':').skip(2);
             Some(Account { name, user: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()? })
         });
         account.map(|account| Self(Some(account))).ok_or(UserError::None)
@@ -112,7 +113,8 @@ impl ServerUser {
     /// Checks that the account can enter a folder; home folders are often closed.
     pub(super) async fn reaches(&self, folder: &Path) -> Result<(), UserError> {
         let Some(account) = &self.0 else { return Ok(()) };
-        let entered = self.command(Path::new("/bin/sh")).args(["-c", r#"cd "$1""#, "sh"]).arg(folder).output().await;
+        let entered =
+            self.command(Path::new("/bin/sh")).args(["-c", r#"cd "$1""#, "sh"]).arg(folder).output().await;
         if entered.is_ok_and(|output| output.status.success()) {
             return Ok(());
         }

@@ -153,7 +153,8 @@ fn projects() -> String {
 }
 
 fn agents() -> String {
-    let line = |(id, (name, model, owner)): (u32, &(&str, &str, &str))| format!("{id}\t{name}\t{model}\t{owner}\n");
+    let line =
+        |(id, (name, model, owner)): (u32, &(&str, &str, &str))| format!("{id}\t{name}\t{model}\t{owner}\n");
     (1..).zip(AGENTS).map(line).collect()
 }
 

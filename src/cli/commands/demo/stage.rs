@@ -60,7 +60,8 @@ impl Stage {
             root_certificate: &cluster.root_certificate,
             admin_password: &admin_file,
         };
-        let file = config::write(folder.path(), &parts).map_err(io_error("the configuration could not be written"))?;
+        let file = config::write(folder.path(), &parts)
+            .map_err(io_error("the configuration could not be written"))?;
         let broker = Broker::start(&file, folder.path(), listen).await?;
         show.line(&format!("The broker runs on {broker_url}, configured by {}.", file.display()));
         show.line("");

@@ -8,8 +8,8 @@ mod shell;
 
 use std::path::PathBuf;
 
-use super::{DemoFailure, Show, seed};
 use super::stage::Stage;
+use super::{DemoFailure, Show, seed};
 use shell::{Said, Shell};
 
 /// Performs the tour.
@@ -36,9 +36,19 @@ pub(super) async fn run(stage: &Stage, show: &mut (dyn Show + Send)) -> Result<(
     let count = shell.succeeds(&["connect", "db", "--", "-Atc", DISTINCT]).await?;
     count.hides(&secrets, "no protected value through an expression")?;
 
-    let dropped = shell.fails_with(1, &["connect", "db", "--", "-v", "VERBOSITY=verbose", "-c", "DROP TABLE reasoning_traces"]).await?;
+    let dropped = shell
+        .fails_with(
+            1,
+            &["connect", "db", "--", "-v", "VERBOSITY=verbose", "-c", "DROP TABLE reasoning_traces"],
+        )
+        .await?;
     denied(&dropped, "DROP TABLE")?;
-    let listed = shell.fails_with(1, &["connect", "db", "--", "-v", "VERBOSITY=verbose", "-c", "SELECT * FROM reasoning_traces"]).await?;
+    let listed = shell
+        .fails_with(
+            1,
+            &["connect", "db", "--", "-v", "VERBOSITY=verbose", "-c", "SELECT * FROM reasoning_traces"],
+        )
+        .await?;
     denied(&listed, "a query that lists everything")?;
     listed.hides(&secrets, "no protected value in a denial")?;
     let still = shell.succeeds(&["connect", "db", "--", "-Atc", COUNT]).await?;
@@ -58,7 +68,8 @@ pub(super) async fn run(stage: &Stage, show: &mut (dyn Show + Send)) -> Result<(
 
 /// The program that is running now.
 pub(super) fn this_program() -> Result<PathBuf, DemoFailure> {
-    std::env::current_exe().map_err(|source| DemoFailure::Io { what: "this program cannot find itself", source })
+    std::env::current_exe()
+        .map_err(|source| DemoFailure::Io { what: "this program cannot find itself", source })
 }
 
 fn denied(said: &Said, what: &str) -> Result<(), DemoFailure> {

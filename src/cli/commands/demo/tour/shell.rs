@@ -89,13 +89,19 @@ impl<'a> Shell<'a> {
                 self.show.line(&line);
                 if let Some(page) = page_of(&line).filter(|_| !opened) {
                     opened = true;
-                    self.show.line(&format!("  (a browser opens that page; the person there approves as {user})"));
+                    self.show
+                        .line(&format!("  (a browser opens that page; the person there approves as {user})"));
                     decide(&page, Decision::Approve(user)).await?;
                 }
             }
-            group.child.wait().await.map_err(|source| DemoFailure::Io { what: "login could not be waited for", source })
+            group
+                .child
+                .wait()
+                .await
+                .map_err(|source| DemoFailure::Io { what: "login could not be waited for", source })
         });
-        let status = ended.await.map_err(|_| promise(format!("`{typed}` ends within {} s", LIMIT.as_secs())))??;
+        let status =
+            ended.await.map_err(|_| promise(format!("`{typed}` ends within {} s", LIMIT.as_secs())))??;
         self.show.line("");
         if !opened {
             return Err(promise(format!("`{typed}` shows the page and the code to sign in with")));
