@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use url::Url;
 
+use crate::gateway::clock::Clock;
 use codes::Codes;
 use tokens::Signer;
 
@@ -103,7 +104,13 @@ impl EmbeddedProvider {
         let address = listener.local_addr().map_err(bind)?;
         let issuer = Url::parse(&format!("http://{address}/"))
             .map_err(|error| EmbeddedError::Key(error.to_string()))?;
-        let state = Arc::new(State { address, signer, users: Mutex::new(users), codes: Mutex::default() });
+        let state = Arc::new(State {
+            address,
+            clock: Clock::system(),
+            signer,
+            users: Mutex::new(users),
+            codes: Mutex::default(),
+        });
         let (stop, stopped) = oneshot::channel::<()>();
         let server =
             axum::serve(listener, routes::router(Arc::clone(&state))).with_graceful_shutdown(async move {
@@ -142,6 +149,7 @@ impl Drop for Running {
 
 struct State {
     address: SocketAddr,
+    clock: Clock,
     signer: Signer,
     users: Mutex<Vec<DemoUser>>,
     codes: Mutex<Codes>,

@@ -10,6 +10,8 @@
 
 mod gateway;
 mod protocol;
+mod demo;
+mod floors;
 mod support;
 
 /// A story that is not declared above would silently never run.

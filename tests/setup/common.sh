@@ -31,21 +31,16 @@ packages() {
     if [ "$(id -u)" != 0 ]; then
         fail "packages are missing; run: sudo apt-get install -y --no-install-recommends ${missing[*]}"
     fi
-    keep_clusters_away
-    DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
+    apt-get update -qq >&2
+    case " ${missing[*]} " in *" postgresql"*) no_cluster ;; esac
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >&2
+    # later installations are the owner's own business again
+    rm -f /etc/postgresql-common/createcluster.d/hoopctl.conf
 }
 
-# Debian makes and starts a cluster on 5432 when a server is installed, unless told not to.
-keep_clusters_away() {
-    local file=/etc/postgresql-common/createcluster.d/hoopctl.conf main=/etc/postgresql-common/createcluster.conf
-    [ ! -d /etc/postgresql ] || [ -z "$(ls -A /etc/postgresql)" ] || return 0
-    mkdir -p "$(dirname "$file")"
-    echo 'create_main_cluster = false' >"$file"
-    # the drop-in is read through the main file, which comes with postgresql-common
-    if [ ! -e "$main" ]; then
-        DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql-common >&2
-    fi
-    grep -q "^include_dir" "$main" || sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' "$main"
+# Debian makes a cluster on 5432 and starts it when a server is installed, unless told not to.
+no_cluster() {
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql-common >&2
+    mkdir -p /etc/postgresql-common/createcluster.d
+    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/hoopctl.conf
 }

@@ -83,7 +83,7 @@ async fn authorize_device(Extract(state): Shared, body: String) -> Response {
     if !scopes.contains(&"openid") {
         return oauth_error("invalid_scope");
     }
-    let Some(started) = state.codes().start(Timestamp::now(), scopes.contains(&"offline_access")) else {
+    let Some(started) = state.codes().start(state.clock.now(), scopes.contains(&"offline_access")) else {
         return oauth_error("temporarily_unavailable");
     };
     let page = format!("{}/device", state.issuer());
@@ -105,7 +105,7 @@ async fn token(Extract(state): Shared, body: String) -> Response {
         return oauth_error("invalid_client");
     }
     let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
-    let now = Timestamp::now();
+    let now = state.clock.now();
     let login = match field("grant_type") {
         DEVICE_GRANT => state.codes().poll(now, field("device_code")),
         "refresh_token" => state.codes().spend_refresh(now, field("refresh_token")),
@@ -156,7 +156,7 @@ async fn device_page(Extract(state): Shared, Query(query): Query<Form>) -> Respo
     let Some(code) = query.get("user_code").filter(|code| !code.is_empty()) else {
         return html(StatusCode::OK, &page::enter_code("Type the code that your device shows."));
     };
-    let found = state.codes().look_up(Timestamp::now(), code);
+    let found = state.codes().look_up(state.clock.now(), code);
     if let Err(miss) = found {
         return missed(miss);
     }
@@ -188,7 +188,7 @@ async fn device_answer(Extract(state): Shared, headers: HeaderMap, body: String)
         _ => return html(StatusCode::BAD_REQUEST, &page::enter_code("Answer with approve or deny.")),
     };
     let approved = user.is_some();
-    let answered = state.codes().answer(Timestamp::now(), field("user_code"), user);
+    let answered = state.codes().answer(state.clock.now(), field("user_code"), user);
     match answered {
         Ok(()) if approved => {
             html(StatusCode::OK, &page::done("Approved", "The device is signed in. You can close this page."))

@@ -1,5 +1,6 @@
 //! A user's machine: a private home, and the program run in it.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -29,6 +30,9 @@ impl Env {
     /// A new user of this broker.
     pub(crate) fn new(broker: &str) -> Self {
         let home = tempfile::Builder::new().prefix("hoopctl-it-").tempdir().expect("a folder");
+        // the demo's database runs as somebody else when the tests run as root
+        let passable = std::fs::Permissions::from_mode(0o711);
+        std::fs::set_permissions(home.path(), passable).expect("a folder");
         std::fs::create_dir(home.path().join("run")).expect("a folder");
         let variables = vec![("HOOPCTL_BROKER".to_owned(), broker.to_owned())];
         Self { home, variables }
