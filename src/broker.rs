@@ -4,8 +4,18 @@
 //! Boundary: it moves no bytes of a target; that is the gateway's. Failure mode: what cannot be
 //! decided, stored or entered is refused.
 
+pub mod api;
+pub mod app;
+pub mod authn;
 pub mod config;
 pub mod embedded;
 pub mod ledger;
 pub mod recordings;
+mod devices;
+mod explain;
+mod logins;
+mod metrics;
+pub mod pki;
+mod scribe;
+mod sessions;
 pub mod store;

@@ -7,3 +7,4 @@
 pub mod buffer;
 pub mod control;
 pub mod postgres;
+pub mod dpop;

@@ -4,6 +4,11 @@
 //! Boundary: each table's queries live in a submodule named after it. Failure mode: an error; the
 //! caller refuses what it could not store.
 
+pub(crate) mod convert;
+pub(crate) mod devices;
+pub(crate) mod logins;
+pub(crate) mod sessions;
+
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
