@@ -5,4 +5,6 @@
 //! decided, stored or entered is refused.
 
 pub mod config;
+pub mod leases;
+pub mod secrets;
 pub mod store;

@@ -4,6 +4,8 @@
 //! Boundary: each table's queries live in a submodule named after it. Failure mode: an error; the
 //! caller refuses what it could not store.
 
+pub mod leases;
+
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 

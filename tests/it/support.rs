@@ -1,0 +1,4 @@
+//! What the stories share: real servers, private homes.
+#![allow(dead_code, reason = "each story uses its own part of it")]
+
+pub(crate) mod postgres;
