@@ -32,10 +32,10 @@ pub(super) struct Relation {
     pub(super) name: String,
     /// A view whose definition reads a protected table, directly or through other views.
     pub(super) derived: bool,
-    /// All columns; empty when none of them is hidden.
-    pub(super) columns: Vec<String>,
     /// The columns that the role must not read.
     pub(super) hidden: Vec<String>,
+    /// All others on which we may hand SELECT on; empty when none is hidden.
+    pub(super) visible: BTreeSet<String>,
     /// Privileges on the whole table that the group role holds.
     pub(super) held: BTreeSet<String>,
     /// Columns that the group role may SELECT by name.
@@ -97,8 +97,8 @@ impl Bound {
                 schema: row.get("schema"),
                 name: row.get("name"),
                 derived: row.get("derived"),
-                columns: row.get("columns"),
                 hidden: row.get("hidden"),
+                visible: set(row.get("visible")),
                 held: set(row.get("held")),
                 held_columns: set(row.get("held_columns")),
                 grantable: set(row.get("grantable")),
@@ -199,7 +199,8 @@ const RELATIONS: &str = over_bound_columns!(
         r.oid IN (SELECT relid FROM derived) AS derived,
         CASE WHEN h.names = '{}' THEN '{}' ELSE ARRAY(
             SELECT a.attname::text FROM pg_catalog.pg_attribute a
-            WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) END AS columns,
+            WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname::text <> ALL (h.names)
+              AND has_column_privilege(current_user, r.oid, a.attnum, 'SELECT WITH GRANT OPTION')) END AS visible,
         h.names AS hidden,
         ARRAY(SELECT x.privilege_type FROM aclexplode(r.relacl) x WHERE x.grantee = owner.oid) AS held,
         ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) x
@@ -209,11 +210,12 @@ const RELATIONS: &str = over_bound_columns!(
               WHERE has_table_privilege(current_user, r.oid, p || ' WITH GRANT OPTION')) AS grantable,
         has_schema_privilege(owner.oid, r.nspoid, 'USAGE') AS schema_open,
         ARRAY(SELECT s.oid::regclass::text
-              FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+              FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid
               WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
                 AND d.refobjid = r.oid AND d.deptype = 'a'
-                AND NOT has_sequence_privilege(owner.oid, s.oid, 'USAGE')
-                AND has_sequence_privilege(current_user, s.oid, 'USAGE WITH GRANT OPTION')) AS sequences
+                -- the planner may ask in any order, and the functions take sequences only
+                AND CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(owner.oid, s.oid, 'USAGE')
+                    AND has_sequence_privilege(current_user, s.oid, 'USAGE WITH GRANT OPTION') ELSE false END) AS sequences
     FROM relation r CROSS JOIN owner
     CROSS JOIN LATERAL (SELECT ARRAY(
         SELECT DISTINCT b.attname::text FROM bound b WHERE b.relid = r.oid AND b.hidden) AS names) h

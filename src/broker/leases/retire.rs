@@ -116,7 +116,8 @@ async fn clean(session: &Session, database: &str, role: &str) -> Result<Option<S
     roll_back(client, role).await?;
     let mut left = drop_routines(client, role).await?;
     let owns = bounded(client.query_typed(OWNS, &[(&role, Type::TEXT)])).await?;
-    if !owns.is_empty() {
+    // a routine that stays must not pass to the keeper: the role, locked, is the safer owner
+    if left.is_empty() && !owns.is_empty() {
         match keeper(session).await? {
             None => {
                 let keeper = identifier(KEEPER);
@@ -183,7 +184,7 @@ async fn keeper(session: &Session) -> Result<Option<String>, LeaseError> {
     let ask = || bounded(client.query_typed(KEEPER_IS, &[(&KEEPER, Type::TEXT)]));
     let mut rows = ask().await?;
     let name = identifier(KEEPER);
-    if rows.is_empty() && session.rights != Rights::Doorway {
+    if rows.is_empty() && matches!(session.rights, Rights::CreateRole | Rights::Superuser) {
         make(session, &format!("CREATE ROLE {name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS")).await?;
         rows = ask().await?;
     }

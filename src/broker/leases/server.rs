@@ -62,7 +62,7 @@ pub(super) enum Rights {
     CreateRole,
     /// Through the functions of the schema `hoopctl_admin` (docs/postgres-admin.md).
     Doorway,
-    /// Not at all.
+    /// Not at all; in a further database, none are needed.
     None,
 }
 
@@ -106,7 +106,8 @@ impl Servers {
             Some(session) => session,
             None => self.open(postgres, issuer, database).await?,
         };
-        if session.rights == Rights::None {
+        // in a further database there are no roles to be made
+        if session.rights == Rights::None && database == postgres.database {
             return Err(LeaseError::Upstream(format!(
                 "role {} can make no roles; see docs/postgres-admin.md",
                 issuer.admin
