@@ -5,6 +5,7 @@
 //! decided, stored or entered is refused.
 
 pub mod config;
+pub mod embedded;
 pub mod leases;
 pub mod secrets;
 pub mod store;

@@ -7,8 +7,11 @@
 pub mod authority;
 mod cache;
 pub mod clock;
+mod dial;
 mod gate;
 pub mod journal;
 mod leg;
 pub mod parser;
+mod postgres;
 pub mod tls;
+pub mod tunnel;

@@ -97,6 +97,8 @@ pub struct SessionContext {
     pub target: Arc<Target>,
     /// When the session ends at the latest.
     pub expires: Timestamp,
+    /// The user name that clients give at the loopback: printable, at most 63 bytes.
+    pub loopback_user: String,
     /// The loopback secret as a SCRAM-SHA-256 verifier in PostgreSQL's form
     /// (`SCRAM-SHA-256$4096:salt$StoredKey:ServerKey`); the secret itself is not kept.
     pub verifier: String,

@@ -5,7 +5,7 @@
 //! (its facts) and how it is shown (its text, already redacted) come in as a [`Deed`]. Failure
 //! mode: whatever cannot be judged is refused, and whatever cannot be entered stops the session.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -20,6 +20,7 @@ use crate::domain::event::{Event, VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::{Digest, RuleName};
 use crate::domain::policy::{Denial, Verdict};
+use crate::domain::session::CloseReason;
 
 /// What a connection is about to do.
 #[derive(Debug)]
@@ -32,10 +33,17 @@ pub(super) struct Deed<'a> {
     pub(super) sent: Option<&'a str>,
     /// What the keyed digest covers: the exact text, then each bind value.
     pub(super) exact: &'a [&'a [u8]],
-    /// A refusal that was found before policy was asked: the statement cannot be judged.
-    pub(super) refusal: Option<&'a Denial>,
-    /// Whether the facts are worth an entry's space: they are when seen for the first time.
-    pub(super) novel: bool,
+    /// What policy said of it before, and where to note what it says now.
+    pub(super) opinion: &'a OnceLock<Opinion>,
+}
+
+/// What policy said of a deed. It may be kept until policy changes.
+#[derive(Debug, Clone)]
+pub(super) enum Opinion {
+    /// This rule allows it.
+    Allow(RuleName),
+    /// It is denied, by policy or because it cannot be judged.
+    Deny(Denial),
 }
 
 /// What to do with it.
@@ -44,7 +52,12 @@ pub(super) enum Ruling {
     /// Forward it, when the entry is as durable as it must be.
     Forward(Entered),
     /// Refuse it in the protocol's own frame.
-    Refuse(Denial),
+    Refuse {
+        /// The statement's number on its connection.
+        number: u64,
+        /// Why.
+        denial: Denial,
+    },
 }
 
 /// Proof that a verdict was entered, and what is still to be waited for.
@@ -91,9 +104,32 @@ impl Gate {
         self.authority.policy()
     }
 
+    /// The time now.
+    pub(super) fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
+    /// Closes the session for a reason found on the data path.
+    pub(super) fn close(&self, reason: CloseReason) {
+        self.authority.close(&self.context.id, reason);
+    }
+
+    /// The session.
+    pub(super) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
     /// How many statements were judged so far.
     pub(super) fn statements(&self) -> u64 {
         self.statements
+    }
+
+    /// What policy says of facts, without entering anything yet.
+    pub(super) fn opinion(&self, facts: &Facts) -> Opinion {
+        match self.authority.judge(&self.context, &Action::Statement(facts)) {
+            Verdict::Allow(permit) => Opinion::Allow(permit.rule().clone()),
+            Verdict::Deny(denial) => Opinion::Deny(denial),
+        }
     }
 
     /// Judges a deed and enters the verdict.
@@ -101,36 +137,32 @@ impl Gate {
     /// INVARIANT: no verdict, no bytes. This is the only place that says `Forward`, and it does so
     /// after `enter` has returned.
     pub(super) fn rule(&mut self, deed: &Deed<'_>) -> Result<Ruling, JournalError> {
-        let (outcome, word, rule) = match deed.refusal {
-            Some(refusal) => (Err(refusal.clone()), VerdictWord::Deny, refusal.rule.clone()),
-            None => match self.authority.judge(&self.context, &Action::Statement(deed.facts)) {
-                Verdict::Allow(permit) => (Ok(()), VerdictWord::Allow, permit.rule().clone()),
-                Verdict::Deny(denial) => {
-                    let rule = denial.rule.clone();
-                    (Err(denial), VerdictWord::Deny, rule)
-                }
-            },
+        let novel = deed.opinion.get().is_none();
+        let opinion = deed.opinion.get_or_init(|| self.opinion(deed.facts));
+        let (verdict, rule) = match opinion {
+            Opinion::Allow(rule) => (VerdictWord::Allow, rule),
+            Opinion::Deny(denial) => (VerdictWord::Deny, &denial.rule),
         };
         self.statements += 1;
-        let what = What::StatementJudged {
+        let ticket = self.enter(What::StatementJudged {
             session: self.context.id.clone(),
             connection: self.connection,
             statement: self.statements,
-            verdict: word,
+            verdict,
             rule: rule.clone(),
             verb: deed.facts.verb.clone(),
             text: cut(deed.text),
             digest: self.digest_of(deed.exact),
             sent: deed.sent.map(cut),
-            facts: (deed.novel || outcome.is_err()).then(|| Box::new(deed.facts.clone())),
-        };
-        let ticket = self.enter(what)?;
-        Ok(match outcome {
-            Ok(()) => {
+            // facts are worth an entry's space once
+            facts: (novel || verdict == VerdictWord::Deny).then(|| Box::new(deed.facts.clone())),
+        })?;
+        Ok(match opinion {
+            Opinion::Allow(rule) => {
                 let wait = (self.strict || !needs_no_disk(deed.facts)).then_some(ticket);
-                Ruling::Forward(Entered { number: self.statements, rule, wait })
+                Ruling::Forward(Entered { number: self.statements, rule: rule.clone(), wait })
             }
-            Err(denial) => Ruling::Refuse(denial),
+            Opinion::Deny(denial) => Ruling::Refuse { number: self.statements, denial: denial.clone() },
         })
     }
 

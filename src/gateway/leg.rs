@@ -33,7 +33,15 @@ pub(super) struct Leg<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Leg<S> {
     /// Wraps a stream; `input` is what was read from it before.
     pub(super) fn new(stream: S, input: BytesMut) -> Self {
-        Self { stream, input, output: VecDeque::new(), tail: BytesMut::new(), queued: 0, flushed: true, ended: false }
+        Self {
+            stream,
+            input,
+            output: VecDeque::new(),
+            tail: BytesMut::new(),
+            queued: 0,
+            flushed: true,
+            ended: false,
+        }
     }
 
     /// Whether the other end has stopped sending.

@@ -65,7 +65,7 @@ impl Parser {
         let (answer, done) = oneshot::channel();
         let job: Job = Box::new(move || {
             // the caller may have gone; then nobody wants the answer
-            let _ = answer.send(work());
+            let _unwanted = answer.send(work());
         });
         self.jobs.send(job).await.map_err(|_| Overwhelmed)?;
         done.await.map_err(|_| Overwhelmed)

@@ -8,6 +8,7 @@
     reason = "tests fail by panicking; which of these fire changes with each story"
 )]
 
+mod gateway;
 mod leases;
 mod support;
 
@@ -20,7 +21,10 @@ fn every_file_is_declared() {
         let path = entry.expect("an entry").path();
         let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
         if path.extension().is_some_and(|e| e == "rs") && stem != "main" {
-            assert!(this.contains(&format!("\nmod {stem};")), "tests/it/{stem}.rs is not declared in main.rs");
+            assert!(
+                this.contains(&format!("\nmod {stem};")),
+                "tests/it/{stem}.rs is not declared in main.rs"
+            );
         }
     }
 }

@@ -71,7 +71,16 @@ impl Cluster {
             if wait_ready(&folder, &mut watchdog, port) {
                 let root_certificate = folder.join("root.pem");
                 let lifeline = Some(lifeline);
-                return Self { port, major, password, root_certificate, folder, watchdog, lifeline, _owned: owned };
+                return Self {
+                    port,
+                    major,
+                    password,
+                    root_certificate,
+                    folder,
+                    watchdog,
+                    lifeline,
+                    _owned: owned,
+                };
             }
             drop(lifeline);
             watchdog.wait().expect("the watchdog ends");
@@ -202,10 +211,21 @@ fn launch(owner: &ServerUser, bin: &Path, folder: &Path, port: u16) -> (Child, C
     let log = fs::File::create(folder.join("log")).expect("the log");
     let mut watchdog = owner
         .command(Path::new("/bin/sh"))
-        .args(["-c", r#""$@" & p=$!; trap 'kill -QUIT $p' HUP INT TERM; read -r _; kill -QUIT $p; wait $p"#, "sh"])
+        .args([
+            "-c",
+            r#""$@" & p=$!; trap 'kill -QUIT $p' HUP INT TERM; read -r _; kill -QUIT $p; wait $p"#,
+            "sh",
+        ])
         .arg(bin.join("postgres"))
         .args(["-D", "data", "-p", &port.to_string()])
-        .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "password_encryption=scram-sha-256"])
+        .args([
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "fsync=off",
+            "-c",
+            "password_encryption=scram-sha-256",
+        ])
         // nothing in /dev/shm, where a crash would leave it
         .args(["-c", "dynamic_shared_memory_type=mmap"])
         .arg("-c")
@@ -285,11 +305,15 @@ async fn each_major_starts_and_leaves_nothing() {
     for major in majors() {
         let cluster = Cluster::start(major);
         let client = cluster.admin().await;
-        let row = client.query_one("SELECT current_setting('server_version_num')::int / 10000", &[]).await.unwrap();
+        let row =
+            client.query_one("SELECT current_setting('server_version_num')::int / 10000", &[]).await.unwrap();
         assert_eq!(row.get::<_, i32>(0), i32::try_from(major).unwrap());
         let (folder, port) = (cluster.folder.clone(), cluster.port);
         drop(cluster);
         assert!(!folder.exists(), "{} is left behind", folder.display());
-        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err(), "somebody still answers on {port}");
+        assert!(
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_err(),
+            "somebody still answers on {port}"
+        );
     }
 }
