@@ -6,16 +6,19 @@
 
 pub mod api;
 pub mod app;
+pub mod assembly;
 pub mod authn;
 pub mod config;
-pub mod embedded;
-pub mod ledger;
-pub mod recordings;
 mod devices;
+pub mod embedded;
 mod explain;
+pub mod leases;
+pub mod ledger;
 mod logins;
 mod metrics;
 pub mod pki;
+pub mod recordings;
 mod scribe;
+pub mod secrets;
 mod sessions;
 pub mod store;

@@ -6,5 +6,5 @@
 
 pub mod buffer;
 pub mod control;
-pub mod postgres;
 pub mod dpop;
+pub mod postgres;

@@ -8,6 +8,7 @@ pub(crate) mod convert;
 pub(crate) mod devices;
 pub(crate) mod logins;
 pub(crate) mod sessions;
+pub mod leases;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};

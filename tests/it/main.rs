@@ -8,10 +8,11 @@
     reason = "tests fail by panicking; which of these fire changes with each story"
 )]
 
-mod gateway;
-mod protocol;
 mod demo;
 mod floors;
+mod gateway;
+mod leases;
+mod protocol;
 mod support;
 
 /// A story that is not declared above would silently never run.

@@ -140,6 +140,7 @@ impl Core {
             actor: caller.actor(),
             target: Arc::clone(&target),
             expires: session.expires,
+            loopback_user: user(&caller.principal().display),
             verifier,
             digest_key: self.digest_key(&target.name),
         });
