@@ -329,7 +329,11 @@ impl Inner {
         let (session, login) = (row.session.clone(), row.login.clone());
         let gone = clean && entered.is_ok();
         self.stored(move |store| {
-            if gone { store.lease_is_gone(&session, &login) } else { store.lease_is_stuck(&session, &login, &note) }
+            if gone {
+                store.lease_is_gone(&session, &login)
+            } else {
+                store.lease_is_stuck(&session, &login, &note)
+            }
         })
         .await?;
         entered?;
@@ -337,7 +341,12 @@ impl Inner {
     }
 
     /// Removes what the issuer of the lease made; says what is left.
-    async fn remove(&self, target: &Target, issuer: IssuerWord, login: &str) -> Result<Option<String>, LeaseError> {
+    async fn remove(
+        &self,
+        target: &Target,
+        issuer: IssuerWord,
+        login: &str,
+    ) -> Result<Option<String>, LeaseError> {
         let TargetKind::Postgres(postgres) = &target.kind;
         match (issuer, &postgres.issuer) {
             (IssuerWord::Static, _) => Ok(None),

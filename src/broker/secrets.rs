@@ -19,10 +19,12 @@ use tokio::process::Command;
 
 use crate::domain::target::SecretSource;
 
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// Fetches secrets.
 #[derive(Clone)]
 pub struct Secrets {
-    environment: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    environment: Arc<Lookup>,
     patience: Duration,
 }
 
@@ -112,7 +114,8 @@ impl Secrets {
         let Some((program, arguments)) = words.split_first() else {
             return Err(SecretError::Empty("the command".into()));
         };
-        let cannot = |e: std::io::Error| SecretError::CannotRun { program: program.clone(), why: e.to_string() };
+        let cannot =
+            |e: std::io::Error| SecretError::CannotRun { program: program.clone(), why: e.to_string() };
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -177,7 +180,10 @@ fn read_file(path: &Path) -> Result<SecretString, SecretError> {
         return Err(fault("is not a regular file".into()));
     }
     if facts.mode() & 0o077 != 0 {
-        return Err(fault(format!("has mode {:04o}: others may use it; chmod 600 it", facts.mode() & 0o7777)));
+        return Err(fault(format!(
+            "has mode {:04o}: others may use it; chmod 600 it",
+            facts.mode() & 0o7777
+        )));
     }
     let owner = facts.uid();
     if owner != 0 && owner != rustix::process::geteuid().as_raw() {

@@ -2,7 +2,9 @@
 //!
 //! Patterns are matched by the server, so that a question costs one round trip whatever the size of
 //! the catalog. A column that is protected in one table of an inheritance tree is protected in all
-//! of the tree: reading a parent reads its children with the parent's privileges.
+//! of the tree: reading a parent reads its children with the parent's privileges. So is a column
+//! that is computed from it. Which columns stay readable follows what `mask::plan` reads: text under a
+//! partial mask, JSON under paths, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +15,7 @@ use crate::domain::mask::MaskRule;
 use crate::domain::target::PostgresTarget;
 use crate::gateway::authority::LeaseError;
 
-use super::name::{hides, like};
+use super::name::{like, reads};
 use super::server::bounded;
 
 /// The patterns of the masks that bind somebody, as arrays that the server matches.
@@ -22,7 +24,7 @@ pub(super) struct Bound {
     schemas: Vec<String>,
     tables: Vec<String>,
     columns: Vec<String>,
-    hidden: Vec<bool>,
+    reads: Vec<&'static str>,
 }
 
 /// A relation that some template covers, or on which the group role holds something.
@@ -58,20 +60,20 @@ impl Bound {
             bound.schemas.push(like(parts.next().unwrap_or_default()));
             bound.tables.push(like(parts.next().unwrap_or_default()));
             bound.columns.push(like(parts.next().unwrap_or_default()));
-            bound.hidden.push(hides(rule, postgres.objects));
+            bound.reads.push(reads(rule, postgres.objects));
         }
         bound
     }
 
-    /// Whether there is a column that must not be readable.
-    pub(super) fn hides_anything(&self) -> bool {
-        self.hidden.contains(&true)
+    /// Whether nothing is protected from these people.
+    pub(super) fn is_empty(&self) -> bool {
+        self.reads.is_empty()
     }
 
     /// The first protected column that the role could read, by whatever way: its own privileges,
     /// PUBLIC's, those of any role that it is or could become, ownership.
     pub(super) async fn leak(&self, client: &Client, role: &str) -> Result<Option<String>, LeaseError> {
-        if !self.hides_anything() {
+        if self.is_empty() {
             return Ok(None);
         }
         let rows = bounded(client.query_typed(LEAK, &self.parameters(&[(&role, Type::TEXT)]))).await?;
@@ -116,7 +118,7 @@ impl Bound {
             (&self.schemas, Type::TEXT_ARRAY),
             (&self.tables, Type::TEXT_ARRAY),
             (&self.columns, Type::TEXT_ARRAY),
-            (&self.hidden, Type::BOOL_ARRAY),
+            (&self.reads, Type::TEXT_ARRAY),
         ];
         all.extend(more.iter().cloned());
         all
@@ -147,21 +149,47 @@ macro_rules! over_bound_columns {
     ($rest:literal) => {
         concat!(
             "WITH RECURSIVE rule AS (
-                SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[]) AS r(s, t, k, hidden)
+                SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS r(s, t, k, reads)
             ), relation AS (
                 SELECT c.oid, n.oid AS nspoid, n.nspname::text AS schema, c.relname::text AS name,
                        c.relkind, c.relacl, c.relowner
                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
                   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-            ), bound(relid, attname, hidden) AS (
-                SELECT r.oid, a.attname, rule.hidden
+            ), direct AS (
+                SELECT r.oid, a.attname,
+                       bool_or(rule.reads = 'nothing')
+                       OR bool_or(rule.reads = 'text') AND t.base NOT IN ('text', 'varchar', 'bpchar')
+                       OR NOT bool_or(rule.reads = 'text') AND t.base NOT IN ('json', 'jsonb') AS hidden
                 FROM rule JOIN relation r ON r.schema LIKE rule.s AND r.name LIKE rule.t
                 JOIN pg_catalog.pg_attribute a
                   ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname::text LIKE rule.k
+                CROSS JOIN LATERAL (
+                    SELECT coalesce(
+                        (SELECT b.typname FROM pg_catalog.pg_type y
+                         JOIN pg_catalog.pg_type b ON b.oid = coalesce(nullif(y.typbasetype, 0), y.oid)
+                         WHERE y.oid = a.atttypid AND b.typnamespace = 'pg_catalog'::regnamespace), '') AS base) t
+                GROUP BY r.oid, a.attname, t.base
+            ), spread(source, destination, read, computed) AS (
+                SELECT inhparent, inhrelid, NULL::name, NULL::name FROM pg_catalog.pg_inherits
+                UNION ALL
+                SELECT inhrelid, inhparent, NULL, NULL FROM pg_catalog.pg_inherits
+                UNION ALL
+                SELECT g.attrelid, g.attrelid, a.attname, g.attname
+                FROM pg_catalog.pg_attribute g
+                JOIN pg_catalog.pg_attrdef f ON f.adrelid = g.attrelid AND f.adnum = g.attnum
+                JOIN pg_catalog.pg_depend d
+                  ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = f.oid
+                  OR d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = g.attrelid AND d.objsubid = g.attnum
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+                WHERE g.attgenerated <> '' AND d.refclassid = 'pg_catalog.pg_class'::regclass
+                  AND d.refobjid = g.attrelid AND d.refobjsubid > 0 AND d.refobjsubid <> g.attnum
+            ), bound(relid, attname, hidden) AS (
+                SELECT oid, attname, hidden FROM direct
                 UNION
-                SELECT CASE WHEN i.inhparent = b.relid THEN i.inhrelid ELSE i.inhparent END, b.attname, b.hidden
-                FROM bound b JOIN pg_catalog.pg_inherits i ON b.relid IN (i.inhparent, i.inhrelid)
+                SELECT s.destination, coalesce(s.computed, b.attname), b.hidden OR s.computed IS NOT NULL
+                FROM bound b JOIN spread s
+                  ON s.source = b.relid AND (s.read IS NULL OR s.read = b.attname)
             )",
             $rest
         )

@@ -21,7 +21,9 @@ use super::server::{Rights, Session, bounded, sentence};
 /// Makes the role if there is none.
 pub(super) async fn ensure(session: &Session, group: &str) -> Result<(), LeaseError> {
     let rows = bounded(
-        session.client.query_typed("SELECT FROM pg_catalog.pg_roles WHERE rolname = $1::text", &[(&group, Type::TEXT)]),
+        session
+            .client
+            .query_typed("SELECT FROM pg_catalog.pg_roles WHERE rolname = $1::text", &[(&group, Type::TEXT)]),
     )
     .await?;
     if !rows.is_empty() {
@@ -30,7 +32,10 @@ pub(super) async fn ensure(session: &Session, group: &str) -> Result<(), LeaseEr
     let statement = if session.rights == Rights::Doorway {
         format!("SELECT hoopctl_admin.create_group_role({})", literal(group))
     } else {
-        format!("CREATE ROLE {} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS", identifier(group))
+        format!(
+            "CREATE ROLE {} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS",
+            identifier(group)
+        )
     };
     make(session, &statement).await
 }
@@ -66,7 +71,11 @@ pub(super) async fn refresh(
     ))
     .await?;
     if !connect.first().is_some_and(|row| row.get(0)) {
-        statements.push(format!("GRANT CONNECT ON DATABASE {} TO {}", identifier(database), identifier(group)));
+        statements.push(format!(
+            "GRANT CONNECT ON DATABASE {} TO {}",
+            identifier(database),
+            identifier(group)
+        ));
     }
     let mut missing = Vec::new();
     let mut opened = BTreeSet::new();
@@ -81,7 +90,12 @@ pub(super) async fn refresh(
     if !missing.is_empty() {
         let count = missing.len();
         let some = missing.into_iter().take(5).collect::<Vec<_>>().join(", ");
-        tracing::warn!(database, count, some, "the administrator may not hand on privileges that the target's grants name");
+        tracing::warn!(
+            database,
+            count,
+            some,
+            "the administrator may not hand on privileges that the target's grants name"
+        );
     }
     if !statements.is_empty() {
         bounded(client.batch_execute(&statements.join(";"))).await?;
@@ -98,15 +112,16 @@ struct Templates<'a>(Vec<(ColumnPattern, &'a GrantTemplate)>);
 impl<'a> Templates<'a> {
     fn new(grants: &'a [GrantTemplate]) -> Result<Self, LeaseError> {
         let parse = |template: &'a GrantTemplate| {
-            ColumnPattern::new(&format!("{}.*", template.on))
-                .map(|pattern| (pattern, template))
-                .map_err(|_| LeaseError::Upstream(format!("the grant on `{}` is not on SCHEMA.TABLE", template.on)))
+            ColumnPattern::new(&format!("{}.*", template.on)).map(|pattern| (pattern, template)).map_err(
+                |_| LeaseError::Upstream(format!("the grant on `{}` is not on SCHEMA.TABLE", template.on)),
+            )
         };
         grants.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
     fn names(&self) -> Vec<(String, String)> {
-        let split = |text: &str| text.split_once('.').map(|(schema, table)| (schema.to_owned(), table.to_owned()));
+        let split =
+            |text: &str| text.split_once('.').map(|(schema, table)| (schema.to_owned(), table.to_owned()));
         self.0.iter().filter_map(|(_, template)| split(&template.on)).collect()
     }
 
@@ -139,7 +154,8 @@ fn difference(
         let wants = wanted.contains(&privilege);
         let by_column = privilege == TablePrivilege::Select && !relation.hidden.is_empty();
         // an administrator who cannot read the protected columns either is the better one
-        let grantable = if by_column { !relation.visible.is_empty() } else { relation.grantable.contains(word) };
+        let grantable =
+            if by_column { !relation.visible.is_empty() } else { relation.grantable.contains(word) };
         if wants && !held && !grantable {
             missing.push(format!("{word} on {}.{}", relation.schema, relation.name));
             continue;
@@ -156,12 +172,15 @@ fn difference(
             }
         } else if wants && !held {
             statements.push(format!("GRANT {word} ON {table} TO {group}"));
-        } else if !wants && (held || privilege == TablePrivilege::Select && !relation.held_columns.is_empty()) {
+        } else if !wants && (held || privilege == TablePrivilege::Select && !relation.held_columns.is_empty())
+        {
             statements.push(format!("REVOKE {word} ON {table} FROM {group}"));
         }
     }
     if wanted.contains(&TablePrivilege::Insert) {
-        statements.extend(relation.sequences.iter().map(|name| format!("GRANT USAGE ON SEQUENCE {name} TO {group}")));
+        statements.extend(
+            relation.sequences.iter().map(|name| format!("GRANT USAGE ON SEQUENCE {name} TO {group}")),
+        );
     }
     statements
 }

@@ -77,7 +77,11 @@ fn refusal(what: &str) -> io::Error {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for ScramOnly<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let verdict = self.seen.look(buf.filled().get(before..).unwrap_or_default());

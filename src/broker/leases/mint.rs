@@ -44,7 +44,8 @@ pub(super) async fn role(servers: &Servers, fits: &Fits, order: &Order<'_>) -> R
     let mut admin = servers.admin(postgres, issuer, &postgres.database).await?;
     let session = admin.session()?;
     fits.fit(session, postgres, &postgres.database, order.group, &bound, Refit::IfChanged).await?;
-    let verifier = verifier.await.map_err(|_| LeaseError::Upstream("no verifier could be computed".into()))?;
+    let verifier =
+        verifier.await.map_err(|_| LeaseError::Upstream("no verifier could be computed".into()))?;
     let mut leak = attempt(session, order, &bound, &verifier).await?;
     if leak.is_some() {
         // perhaps a column came into being after the group role was fitted
@@ -137,7 +138,7 @@ pub(super) async fn standing(
     password: &SecretString,
 ) -> Result<(), LeaseError> {
     let bound = Bound::new(binding, postgres);
-    if !bound.hides_anything() {
+    if bound.is_empty() {
         return Ok(());
     }
     for database in std::iter::once(&postgres.database).chain(&postgres.also_databases) {
@@ -173,7 +174,10 @@ impl Fits {
     ) -> Result<(), LeaseError> {
         let key = format!("{}:{}/{database}/{group}", postgres.host, postgres.port);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if refit == Refit::IfChanged && known.is_some() && known.as_ref() == Some(&fingerprint(&session.client, group).await?) {
+        if refit == Refit::IfChanged
+            && known.is_some()
+            && known.as_ref() == Some(&fingerprint(&session.client, group).await?)
+        {
             return Ok(());
         }
         group::ensure(session, group).await?;

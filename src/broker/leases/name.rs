@@ -3,7 +3,7 @@
 use rand::Rng as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::mask::MaskRule;
+use crate::domain::mask::{Mask, MaskRule};
 use crate::domain::name::TargetName;
 use crate::domain::principal::Principal;
 use crate::domain::target::PostgresTarget;
@@ -29,7 +29,9 @@ pub(super) fn session_role(principal: &Principal) -> String {
 
 /// Whether the name has the shape of [`session_role`]'s.
 pub(super) fn is_session_role(name: &str) -> bool {
-    let Some((slug, end)) = name.strip_prefix("hoop_").and_then(|rest| rest.rsplit_once('_')) else { return false };
+    let Some((slug, end)) = name.strip_prefix("hoop_").and_then(|rest| rest.rsplit_once('_')) else {
+        return false;
+    };
     !slug.is_empty()
         && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         && end.len() == 8
@@ -57,7 +59,7 @@ pub(super) fn group_role(target: &TargetName, postgres: &PostgresTarget, binding
         }
     }
     for rule in binding {
-        field(if hides(rule, postgres.objects) { "hidden" } else { "read" });
+        field(reads(rule, postgres.objects));
         field(&rule.column.to_string());
     }
     let digest: [u8; 32] = hash.finalize().into();
@@ -66,10 +68,16 @@ pub(super) fn group_role(target: &TargetName, postgres: &PostgresTarget, binding
     format!("hoopg_{target}_{hex}")
 }
 
-/// Whether the role must not be able to read the column at all (design §3.3): the mask never needs
-/// the value, or reads it through a view of the broker's.
-pub(super) fn hides(rule: &MaskRule, objects: bool) -> bool {
-    objects || (rule.path.is_none() && !rule.mask.reads_value())
+/// What the mask reads of the base column (design §3.3): `text` and `json` only of such a column,
+/// `nothing` where the mask is a constant, or reads the value through a view of the broker's.
+pub(super) fn reads(rule: &MaskRule, objects: bool) -> &'static str {
+    match (rule.mask, &rule.path) {
+        _ if objects => "nothing",
+        (_, Some(_)) => "json",
+        (Mask::Partial { .. }, None) => "text",
+        // a token needs objects; without them the column is masked whole
+        (Mask::Full | Mask::Null | Mask::Token, None) => "nothing",
+    }
 }
 
 /// Quotes an identifier.
@@ -172,7 +180,10 @@ mod tests {
 
     #[test]
     fn a_role_is_named_after_its_principal() {
-        assert!(session_role(&principal("Alice O'Hara <alice@corp>")).starts_with("hoop_alice_o_hara_alice_corp_"));
+        assert!(
+            session_role(&principal("Alice O'Hara <alice@corp>"))
+                .starts_with("hoop_alice_o_hara_alice_corp_")
+        );
         assert!(session_role(&principal("李雷")).starts_with("hoop_s_1_"));
         assert_ne!(session_role(&principal("alice")), session_role(&principal("alice")));
     }

@@ -167,7 +167,10 @@ async fn drop_routines(client: &Client, role: &str) -> Result<Vec<String>, Lease
         }
         // an earlier CASCADE may have taken it along
         let oid: u32 = row.get(0);
-        let there = bounded(client.query_typed("SELECT FROM pg_catalog.pg_proc WHERE oid = $1", &[(&oid, Type::OID)])).await?;
+        let there = bounded(
+            client.query_typed("SELECT FROM pg_catalog.pg_proc WHERE oid = $1", &[(&oid, Type::OID)]),
+        )
+        .await?;
         if there.is_empty() {
             continue;
         }
@@ -185,13 +188,21 @@ async fn keeper(session: &Session) -> Result<Option<String>, LeaseError> {
     let mut rows = ask().await?;
     let name = identifier(KEEPER);
     if rows.is_empty() && matches!(session.rights, Rights::CreateRole | Rights::Superuser) {
-        make(session, &format!("CREATE ROLE {name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS")).await?;
+        make(
+            session,
+            &format!(
+                "CREATE ROLE {name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+            ),
+        )
+        .await?;
         rows = ask().await?;
     }
     let Some(row) = rows.first() else { return Ok(Some(format!("there is no role {KEEPER}"))) };
     let (harmless, ours): (bool, bool) = (row.get(0), row.get(1));
     if !harmless {
-        return Ok(Some(format!("role {KEEPER} can log in or belongs to other roles, so it must not own anything")));
+        return Ok(Some(format!(
+            "role {KEEPER} can log in or belongs to other roles, so it must not own anything"
+        )));
     }
     if !ours && session.rights == Rights::CreateRole {
         bounded(client.batch_execute(&join(session, &name))).await?;

@@ -61,11 +61,9 @@ pub(super) fn complete(beside: &Path) -> Result<(), String> {
 fn place(beside: &Path, new: &SecretString) -> Result<(), String> {
     let write = || {
         let folder = beside.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let mut file = tempfile::Builder::new()
-            .prefix(".hoopctl-")
-            .make_in(folder, |path| {
-                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-            })?;
+        let mut file = tempfile::Builder::new().prefix(".hoopctl-").make_in(folder, |path| {
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+        })?;
         file.write_all(new.expose_secret().as_bytes())?;
         file.write_all(b"\n")?;
         file.as_file().sync_all()?;

@@ -256,11 +256,14 @@ async fn open(
         }
         UpstreamTls::VerifyFull { root_certificates } => {
             config.ssl_mode(tokio_postgres::config::SslMode::Require);
-            let tls = verifying_client(root_certificates.as_deref()).map_err(|e| ConnectFault::new(e.to_string()))?;
+            let tls = verifying_client(root_certificates.as_deref())
+                .map_err(|e| ConnectFault::new(e.to_string()))?;
             let mut maker = MakeRustlsConnect::new(tls.as_ref().clone());
-            let connector =
-                <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::make_tls_connect(&mut maker, &postgres.host)
-                    .map_err(|e| ConnectFault::new(format!("`{}` cannot be verified: {e}", postgres.host)))?;
+            let connector = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::make_tls_connect(
+                &mut maker,
+                &postgres.host,
+            )
+            .map_err(|e| ConnectFault::new(format!("`{}` cannot be verified: {e}", postgres.host)))?;
             let (client, connection) = config.connect_raw(socket, GuardedTls(connector)).await?;
             tokio::spawn(connection);
             Ok(client)

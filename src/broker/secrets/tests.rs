@@ -50,12 +50,14 @@ async fn a_slow_command_is_killed_with_its_children() {
     let pid_file = folder.path().join("pid");
     let script = format!("sleep 60 & echo $! > {}; wait", pid_file.display());
     let started = Instant::now();
-    let error = secrets().with_patience(Duration::from_millis(300)).fetch(&command(&script)).await.unwrap_err();
+    let error =
+        secrets().with_patience(Duration::from_millis(300)).fetch(&command(&script)).await.unwrap_err();
     assert!(matches!(error, SecretError::TooSlow { .. }), "{error}");
     assert!(started.elapsed() < Duration::from_secs(5));
     let pid: i32 = std::fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
     let child = rustix::process::Pid::from_raw(pid).unwrap();
-    let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.as_raw_nonzero())).unwrap_or_default();
+    let state =
+        || std::fs::read_to_string(format!("/proc/{}/stat", child.as_raw_nonzero())).unwrap_or_default();
     while !state().is_empty() && !state().contains(") Z ") {
         assert!(started.elapsed() < Duration::from_secs(10), "the child of the command lives on");
         tokio::time::sleep(Duration::from_millis(10)).await;
