@@ -13,20 +13,17 @@ use tokio_postgres::{Client, Error};
 /// The database.
 pub(super) const DATABASE: &str = "traces";
 /// The role that the broker mints session roles with.
-pub(super) const ADMIN: &str = "hoopctl_broker";
+pub(super) const ADMIN: &str = "hoop_admin";
 /// How many traces there are.
 pub(super) const ROWS: u32 = 3000;
 
-/// Makes the database and the broker's role; `client` is the superuser in any database.
-pub(super) async fn create_database(client: &Client, admin_password: &SecretString) -> Result<(), Error> {
-    // a verifier, so that the password itself never reaches the server's log
-    let verifier = postgres_protocol::password::scram_sha_256(admin_password.expose_secret().as_bytes());
-    client.batch_execute(&format!("CREATE ROLE {ADMIN} LOGIN CREATEROLE PASSWORD '{verifier}'")).await?;
+/// Makes the database; `client` is the superuser in any other.
+pub(super) async fn create_database(client: &Client) -> Result<(), Error> {
     client.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await
 }
 
-/// Fills the database; `client` is the superuser in [`DATABASE`].
-pub(super) async fn fill(client: &Client) -> Result<(), Error> {
+/// Fills the database and lets the broker in; `client` is the superuser in [`DATABASE`].
+pub(super) async fn fill(client: &Client, admin_password: &SecretString) -> Result<(), Error> {
     client.batch_execute(SCHEMA).await?;
     for (table, lines) in [("projects", projects()), ("agents", agents()), ("reasoning_traces", traces())] {
         let sink = client.copy_in(&format!("COPY public.{table} FROM STDIN")).await?;
@@ -34,8 +31,22 @@ pub(super) async fn fill(client: &Client) -> Result<(), Error> {
         sink.send(Bytes::from(lines)).await?;
         sink.close().await?;
     }
-    client.batch_execute(RIGHTS).await?;
+    let version: i32 =
+        client.query_one("SELECT current_setting('server_version_num')::int", &[]).await?.try_get(0)?;
+    client.batch_execute(guide(if version >= 160_000 { "admin-16" } else { "admin-13" })).await?;
+    client.batch_execute(&guide("grants").replace("DATABASE app ", &format!("DATABASE {DATABASE} "))).await?;
+    client.batch_execute(BLIND).await?;
+    // a verifier, so that the password itself never reaches the server's log
+    let verifier = postgres_protocol::password::scram_sha_256(admin_password.expose_secret().as_bytes());
+    client.batch_execute(&format!("ALTER ROLE {ADMIN} PASSWORD '{verifier}'")).await?;
     client.batch_execute("ANALYZE").await
+}
+
+/// A block of the administrator's guide: the demo sets itself up as the guide tells everybody to.
+fn guide(block: &str) -> &'static str {
+    let guide = include_str!("../../../../docs/postgres-admin.md");
+    let start = format!("<!-- block: {block} -->\n```sql\n");
+    guide.split_once(&start).and_then(|(_, rest)| rest.split_once("```")).map_or("", |(sql, _)| sql)
 }
 
 /// Every protected value, to look for where none may be.
@@ -196,6 +207,11 @@ impl Dice {
 }
 
 const SCHEMA: &str = "
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+REVOKE ALL ON DATABASE traces FROM PUBLIC;
+CREATE ROLE app_owner NOLOGIN;
+GRANT USAGE, CREATE ON SCHEMA public TO app_owner;
+SET ROLE app_owner;
 CREATE TABLE public.projects (id int PRIMARY KEY, name text NOT NULL UNIQUE, team text NOT NULL);
 CREATE TABLE public.agents (id int PRIMARY KEY, name text NOT NULL UNIQUE, model text NOT NULL, owner text NOT NULL);
 CREATE TABLE public.reasoning_traces (
@@ -210,16 +226,14 @@ CREATE TABLE public.reasoning_traces (
 );
 CREATE INDEX reasoning_traces_project_created ON public.reasoning_traces (project, created_at);
 COMMENT ON TABLE public.reasoning_traces IS 'What agents thought and did, step by step';
+RESET ROLE;
 ";
 
-/// The broker's role owns nothing and can read only what it may pass on.
-const RIGHTS: &str = "
-REVOKE ALL ON SCHEMA public FROM PUBLIC;
-REVOKE ALL ON DATABASE traces FROM PUBLIC;
-GRANT CONNECT ON DATABASE traces TO hoopctl_broker WITH GRANT OPTION;
-GRANT USAGE ON SCHEMA public TO hoopctl_broker WITH GRANT OPTION;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO hoopctl_broker WITH GRANT OPTION;
-GRANT pg_signal_backend TO hoopctl_broker;
+/// Nobody's masks are lifted here, so not even the broker's administrator reads these columns.
+const BLIND: &str = "
+REVOKE SELECT ON public.reasoning_traces FROM hoop_admin;
+GRANT SELECT (id, project, agent, prompt, steps, created_at) ON public.reasoning_traces
+    TO hoop_admin WITH GRANT OPTION;
 ";
 
 const KEY_LETTERS: &[u8] = b"abcdefghjkmnpqrstvwxyz23456789";
@@ -264,7 +278,19 @@ const ANSWERS: &[(&str, f64)] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{ROWS, Trace, secrets};
+    use super::{ROWS, Trace, guide, secrets};
+
+    #[test]
+    fn the_guide_has_the_blocks_that_the_demo_runs() {
+        for block in ["admin-13", "admin-16", "grants"] {
+            assert!(!guide(block).is_empty(), "{block}");
+        }
+    }
+
+    #[test]
+    fn the_trace_of_the_tour_has_keys_deep_inside() {
+        assert!(Trace::make(7).secrets.len() > 3);
+    }
 
     #[test]
     fn rows_are_the_same_every_time_and_secrets_are_where_they_belong() {

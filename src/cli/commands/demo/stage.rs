@@ -39,8 +39,8 @@ impl Stage {
         show.line(&format!("PostgreSQL {} runs on 127.0.0.1:{}.", cluster.version, cluster.port));
 
         let admin_password = private::password();
-        seed::create_database(&cluster.superuser("postgres").await?, &admin_password).await?;
-        seed::fill(&cluster.superuser(seed::DATABASE).await?).await?;
+        seed::create_database(&cluster.superuser("postgres").await?).await?;
+        seed::fill(&cluster.superuser(seed::DATABASE).await?, &admin_password).await?;
         show.line(&format!("It holds {} reasoning traces, with secrets in them.", seed::ROWS));
         let admin_file = folder.path().join("admin-password");
         private::file(&admin_file, admin_password.expose_secret().as_bytes())
