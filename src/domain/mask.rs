@@ -199,7 +199,9 @@ impl From<JsonPath> for String {
 
 /// A JSON path that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a path is $ followed by .name, .** or [*] steps and ends in a name, as $.steps[*].api_key or $.**.api_key")]
+#[error(
+    "a path is $ followed by .name, .** or [*] steps and ends in a name, as $.steps[*].api_key or $.**.api_key"
+)]
 pub struct JsonPathError;
 
 fn is_member(name: &str) -> bool {

@@ -106,7 +106,9 @@ fn anywhere(document: &str, keys: &[String]) -> String {
     let exists: Vec<String> = keys.iter().map(|key| format!("$.**.\"{key}\"")).collect();
     let exists: Vec<String> = exists
         .iter()
-        .map(|path| format!("pg_catalog.jsonb_path_exists(hoopctl_d.v, {}::pg_catalog.jsonpath)", literal(path)))
+        .map(|path| {
+            format!("pg_catalog.jsonb_path_exists(hoopctl_d.v, {}::pg_catalog.jsonpath)", literal(path))
+        })
         .collect();
     let list = keys.iter().map(|key| literal(key)).collect::<Vec<_>>().join(", ");
     let others: Vec<String> =

@@ -31,11 +31,15 @@ impl MaskPlan {
 
 impl Masker for MaskPlan {
     fn mask(&self, column: &MaskableColumn<'_>) -> Option<Masked> {
-        let binding: Vec<&MaskRule> =
-            self.rules.iter().filter(|rule| rule.column.matches(column.schema, column.table, column.column)).collect();
+        let binding: Vec<&MaskRule> = self
+            .rules
+            .iter()
+            .filter(|rule| rule.column.matches(column.schema, column.table, column.column))
+            .collect();
         let first = *binding.first()?;
         // a rule for the whole value wins over rules for parts of it, and a constant over a part that is kept
-        let whole = binding.iter().filter(|rule| rule.path.is_none()).max_by_key(|rule| strictness(rule.mask));
+        let whole =
+            binding.iter().filter(|rule| rule.path.is_none()).max_by_key(|rule| strictness(rule.mask));
         Some(match whole {
             Some(rule) => whole_value(rule, column),
             None => parts(first, &binding, column),
@@ -95,7 +99,8 @@ fn parts(first: &MaskRule, rules: &[&MaskRule], column: &MaskableColumn<'_>) -> 
     }
     members.anywhere.sort();
     members.anywhere.dedup();
-    let summary: Vec<&str> = rules.iter().filter_map(|rule| rule.path.as_ref()).map(JsonPath::as_str).collect();
+    let summary: Vec<&str> =
+        rules.iter().filter_map(|rule| rule.path.as_ref()).map(JsonPath::as_str).collect();
     Masked {
         rule: first.name.clone(),
         expression: expression::members(&members, is_json),

@@ -131,8 +131,15 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     let sent = tree::deparse(&intended).map_err(|message| unwritable(&message))?;
     let parsed = pg_query::parse(&sent, 0).map_err(|error| unwritable(&error.to_string()))?;
     // INVARIANT: what the server parses is what was judged, whatever the deparser did with it
-    let [raw] = parsed.protobuf.stmts.as_slice() else { return Err(unwritable("it became several statements")) };
-    if !raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()).is_some_and(|written| tree::same(written, &intended)) {
+    let [raw] = parsed.protobuf.stmts.as_slice() else {
+        return Err(unwritable("it became several statements"));
+    };
+    if !raw
+        .stmt
+        .as_ref()
+        .and_then(|stmt| stmt.node.as_ref())
+        .is_some_and(|written| tree::same(written, &intended))
+    {
         return Err(unwritable("it would have changed its meaning"));
     }
     let mut found = walk.facts;
@@ -141,7 +148,9 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     found.read_only = match found.kind {
         StatementKind::Read => !walk.writes,
         StatementKind::Transaction => true,
-        StatementKind::Session => !walk.writes && matches!(found.verb.as_str(), "show" | "fetch" | "move" | "close" | "deallocate"),
+        StatementKind::Session => {
+            !walk.writes && matches!(found.verb.as_str(), "show" | "fetch" | "move" | "close" | "deallocate")
+        }
         _ => false,
     };
     let hides = walk.touched || found.verb == "execute";
@@ -173,11 +182,17 @@ pub fn record_text(text: &str) -> String {
     let mut record = String::with_capacity(text.len());
     let mut at = 0;
     for token in &tokens {
-        let (start, end) = (usize::try_from(token.start).unwrap_or(0), usize::try_from(token.end).unwrap_or(0));
+        let (start, end) =
+            (usize::try_from(token.start).unwrap_or(0), usize::try_from(token.end).unwrap_or(0));
         let instead = match Token::try_from(token.token) {
             Ok(Token::SqlComment | Token::CComment) => " ",
             Ok(
-                Token::Sconst | Token::Usconst | Token::Iconst | Token::Fconst | Token::Bconst | Token::Xconst,
+                Token::Sconst
+                | Token::Usconst
+                | Token::Iconst
+                | Token::Fconst
+                | Token::Bconst
+                | Token::Xconst,
             ) => HIDDEN,
             _ => continue,
         };
@@ -191,7 +206,11 @@ pub fn record_text(text: &str) -> String {
 }
 
 fn unwritable(message: &str) -> Refusal {
-    refuse("mask.unsupported", "this form of statement", &format!("it cannot be written back as SQL ({message})"))
+    refuse(
+        "mask.unsupported",
+        "this form of statement",
+        &format!("it cannot be written back as SQL ({message})"),
+    )
 }
 
 const HIDDEN: &str = "…";

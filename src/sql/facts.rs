@@ -5,9 +5,9 @@
 //! keeps its cautious value.
 
 mod mentions;
-mod verb;
 #[cfg(test)]
 mod tests;
+mod verb;
 
 use pg_query::protobuf::{DefElem, a_const};
 use pg_query::{Node, NodeEnum};
@@ -40,8 +40,12 @@ pub fn facts(statement: &Statement) -> Facts {
         StatementKind::Read => {
             !mentions.locks && mentions.written.is_empty() && mentions.functions.iter().all(is_known_read)
         }
-        StatementKind::Transaction => !matches!(facts.verb.as_str(), "commit prepared" | "rollback prepared" | "prepare transaction"),
-        StatementKind::Session => matches!(facts.verb.as_str(), "show" | "fetch" | "move" | "close" | "deallocate"),
+        StatementKind::Transaction => {
+            !matches!(facts.verb.as_str(), "commit prepared" | "rollback prepared" | "prepare transaction")
+        }
+        StatementKind::Session => {
+            matches!(facts.verb.as_str(), "show" | "fetch" | "move" | "close" | "deallocate")
+        }
         _ => false,
     };
     facts
@@ -62,7 +66,9 @@ pub(crate) fn outline(node: &NodeEnum) -> Facts {
         NodeEnum::CopyStmt(copy) => {
             facts.copy = Some(if copy.is_from { CopyDirection::In } else { CopyDirection::Out });
         }
-        NodeEnum::VariableSetStmt(set) => facts.setting = (!set.name.is_empty()).then(|| set.name.to_lowercase()),
+        NodeEnum::VariableSetStmt(set) => {
+            facts.setting = (!set.name.is_empty()).then(|| set.name.to_lowercase())
+        }
         NodeEnum::VariableShowStmt(show) => facts.setting = Some(show.name.to_lowercase()),
         NodeEnum::ExplainStmt(explain) if !is_analyzed(&explain.options) => {
             // the planner runs nothing but what it folds into constants

@@ -20,7 +20,9 @@ impl<'a> Names<'a> {
             let name = if element == "$user" { session_user } else { element };
             if name == "pg_temp" || Some(name) == catalog.temporary_schema() {
                 temporary_at.get_or_insert(path.len());
-            } else if catalog.schema(name).is_some_and(|schema| schema.usable) && !path.iter().any(|known| known == name) {
+            } else if catalog.schema(name).is_some_and(|schema| schema.usable)
+                && !path.iter().any(|known| known == name)
+            {
                 path.push(name.into());
             }
         }

@@ -164,8 +164,15 @@ fn depth(text: &str) -> Result<usize, ParseError> {
                 }
             }
             Token::SqlComment | Token::CComment | Token::Ascii46 | Token::As => {}
-            Token::Ident | Token::Uident | Token::Sconst | Token::Usconst | Token::Iconst | Token::Fconst
-            | Token::Bconst | Token::Xconst | Token::Param => {}
+            Token::Ident
+            | Token::Uident
+            | Token::Sconst
+            | Token::Usconst
+            | Token::Iconst
+            | Token::Fconst
+            | Token::Bconst
+            | Token::Xconst
+            | Token::Param => {}
             _ if token.keyword_kind != KeywordKind::NoKeyword as i32 && !reserved => {}
             _ => {
                 if let Some(level) = levels.last_mut() {

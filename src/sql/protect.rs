@@ -78,17 +78,20 @@ impl Protection {
         let mut protection = Self::default();
         for ((oid, number), masked) in found {
             let Some(relation) = catalog.relation_by_oid(oid) else { continue };
-            let Some(column) = relation.columns.iter().find(|column| column.number == number) else { continue };
+            let Some(column) = relation.columns.iter().find(|column| column.number == number) else {
+                continue;
+            };
             protection.add(relation, column, masked)?;
         }
         Ok(protection)
     }
 
     fn add(&mut self, relation: &Relation, column: &Column, masked: Masked) -> Result<(), ProtectionError> {
-        let template = template(column, &masked.expression).map_err(|message| ProtectionError::Expression {
-            column: format!("{}.{}", relation.full_name(), column.name),
-            message,
-        })?;
+        let template =
+            template(column, &masked.expression).map_err(|message| ProtectionError::Expression {
+                column: format!("{}.{}", relation.full_name(), column.name),
+                message,
+            })?;
         self.templates.insert((relation.oid, column.number), template);
         self.tables.entry(relation.oid).or_default().push(ProtectedColumn {
             schema: relation.schema.clone(),
@@ -164,7 +167,8 @@ fn identity<'a>(named: &'a Relation, column: &'a str, typed: &'a Column) -> Mask
 fn spread(catalog: &Catalog, masker: &dyn Masker, found: &mut BTreeMap<(u32, i16), Masked>) -> bool {
     let mut more: BTreeMap<(u32, i16), Masked> = BTreeMap::new();
     for (parent, child) in catalog.parents() {
-        let (Some(parent), Some(child)) = (catalog.relation_by_oid(*parent), catalog.relation_by_oid(*child)) else {
+        let (Some(parent), Some(child)) = (catalog.relation_by_oid(*parent), catalog.relation_by_oid(*child))
+        else {
             continue;
         };
         for (known, other) in [(parent, child), (child, parent)] {
@@ -187,7 +191,9 @@ fn spread(catalog: &Catalog, masker: &dyn Masker, found: &mut BTreeMap<(u32, i16
     for relation in catalog.relations() {
         for (generated, read) in &relation.generated {
             let Some(masked) = found.get(&(relation.oid, *read)) else { continue };
-            let Some(column) = relation.columns.iter().find(|column| column.number == *generated) else { continue };
+            let Some(column) = relation.columns.iter().find(|column| column.number == *generated) else {
+                continue;
+            };
             if !found.contains_key(&(relation.oid, *generated)) {
                 let note = Some("it is computed from a protected column".to_owned());
                 more.insert((relation.oid, *generated), derived(masker, masked, column, note));

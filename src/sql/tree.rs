@@ -37,7 +37,10 @@ pub(crate) fn strings(items: &[Node]) -> Option<Vec<&str>> {
 }
 
 pub(crate) fn column(fields: &[&str]) -> NodeEnum {
-    NodeEnum::ColumnRef(protobuf::ColumnRef { fields: fields.iter().map(|field| string(field)).collect(), location: -1 })
+    NodeEnum::ColumnRef(protobuf::ColumnRef {
+        fields: fields.iter().map(|field| string(field)).collect(),
+        location: -1,
+    })
 }
 
 pub(crate) fn target(name: &str, value: NodeEnum) -> Node {
@@ -48,7 +51,6 @@ pub(crate) fn target(name: &str, value: NodeEnum) -> Node {
         location: -1,
     })))
 }
-
 
 pub(crate) fn literal(text: &str) -> NodeEnum {
     NodeEnum::AConst(protobuf::AConst {

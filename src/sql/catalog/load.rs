@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{
-    Builtins, CalledBy, Cast, Catalog, CatalogError, Column, Function, ImplicitCall, Kind, Operator, Relation, Rows,
-    Schema, Type,
+    Builtins, CalledBy, Cast, Catalog, CatalogError, Column, Function, ImplicitCall, Kind, Operator,
+    Relation, Rows, Schema, Type,
 };
 
 pub(super) fn builtins(rows: &[Rows]) -> Result<Builtins, CatalogError> {
@@ -61,7 +61,8 @@ pub(super) fn catalog(builtins: Arc<Builtins>, rows: &[Rows]) -> Result<Catalog,
         let domain = row.text(2)? == "d";
         let key = (row.text(0)?, row.text(1)?);
         let kind = found.types.entry(key).or_insert_with(|| Type { under, domain, functions: Vec::new() });
-        kind.functions.extend(row.optional(5)?.zip(row.optional(6)?).map(|(schema, name)| format!("{schema}.{name}")));
+        kind.functions
+            .extend(row.optional(5)?.zip(row.optional(6)?).map(|(schema, name)| format!("{schema}.{name}")));
     }
     for row in Query::all(rows, 8)? {
         found.casts.push(Cast {
@@ -142,7 +143,11 @@ fn details(rows: &[Rows], found: &mut BTreeMap<u32, Relation>) -> Result<(), Cat
     Ok(())
 }
 
-fn functions(rows: &[Rows], query: usize, builtin: bool) -> Result<HashMap<String, Vec<Function>>, CatalogError> {
+fn functions(
+    rows: &[Rows],
+    query: usize,
+    builtin: bool,
+) -> Result<HashMap<String, Vec<Function>>, CatalogError> {
     let mut found: HashMap<String, Vec<Function>> = HashMap::new();
     for row in Query::all(rows, query)? {
         let (arguments, defaults): (i32, i32) = (row.number(3)?, row.number(4)?);

@@ -3,7 +3,9 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{DiscardMode, ObjectType, TransactionStmtKind, VariableSetKind};
 
-use crate::domain::facts::StatementKind::{self, Code, Definition, Read, Session, Transaction, Unknown, Write};
+use crate::domain::facts::StatementKind::{
+    self, Code, Definition, Read, Session, Transaction, Unknown, Write,
+};
 
 /// The command in lower case, and its kind.
 pub(crate) fn of(node: &NodeEnum) -> (&'static str, StatementKind) {
@@ -19,10 +21,12 @@ pub(crate) fn of(node: &NodeEnum) -> (&'static str, StatementKind) {
         NodeEnum::CopyStmt(_) => ("copy", Read),
         NodeEnum::ExplainStmt(_) => ("explain", Read),
         NodeEnum::DeclareCursorStmt(_) => ("declare cursor", Read),
-        NodeEnum::PrepareStmt(prepare) => match prepare.query.as_deref().and_then(|query| query.node.as_ref()) {
-            Some(inner) => ("prepare", of(inner).1),
-            None => ("prepare", Unknown),
-        },
+        NodeEnum::PrepareStmt(prepare) => {
+            match prepare.query.as_deref().and_then(|query| query.node.as_ref()) {
+                Some(inner) => ("prepare", of(inner).1),
+                None => ("prepare", Unknown),
+            }
+        }
         // what it runs is known to whoever kept the prepared statement's facts
         NodeEnum::ExecuteStmt(_) => ("execute", Unknown),
         NodeEnum::TransactionStmt(transaction) => (transaction_verb(transaction.kind()), Transaction),
@@ -71,7 +75,9 @@ fn definition(node: &NodeEnum) -> (&'static str, StatementKind) {
     let verb = match node {
         NodeEnum::DropStmt(drop) => return (drop_verb(drop.remove_type()), Definition),
         NodeEnum::CreateStmt(_) => "create table",
-        NodeEnum::CreateTableAsStmt(make) if make.objtype() == ObjectType::ObjectMatview => "create materialized view",
+        NodeEnum::CreateTableAsStmt(make) if make.objtype() == ObjectType::ObjectMatview => {
+            "create materialized view"
+        }
         NodeEnum::CreateTableAsStmt(_) => "create table as",
         NodeEnum::ViewStmt(_) => "create view",
         NodeEnum::IndexStmt(_) => "create index",
@@ -97,8 +103,20 @@ fn definition(node: &NodeEnum) -> (&'static str, StatementKind) {
         NodeEnum::DropOwnedStmt(_) => "drop owned",
         NodeEnum::DropTableSpaceStmt(_) => "drop tablespace",
         NodeEnum::ReassignOwnedStmt(_) => "reassign owned",
-        NodeEnum::GrantStmt(grant) => if grant.is_grant { "grant" } else { "revoke" },
-        NodeEnum::GrantRoleStmt(grant) => if grant.is_grant { "grant role" } else { "revoke role" },
+        NodeEnum::GrantStmt(grant) => {
+            if grant.is_grant {
+                "grant"
+            } else {
+                "revoke"
+            }
+        }
+        NodeEnum::GrantRoleStmt(grant) => {
+            if grant.is_grant {
+                "grant role"
+            } else {
+                "revoke role"
+            }
+        }
         NodeEnum::CommentStmt(_) => "comment",
         NodeEnum::SecLabelStmt(_) => "security label",
         NodeEnum::RefreshMatViewStmt(_) => "refresh materialized view",
@@ -170,7 +188,9 @@ pub(crate) fn object(node: &NodeEnum) -> Option<String> {
         NodeEnum::AlterObjectSchemaStmt(alter) => alter.object_type(),
         NodeEnum::SecLabelStmt(label) => label.objtype(),
         NodeEnum::GrantStmt(grant) => grant.objtype(),
-        NodeEnum::CreateStmt(_) | NodeEnum::TruncateStmt(_) | NodeEnum::LockStmt(_) => ObjectType::ObjectTable,
+        NodeEnum::CreateStmt(_) | NodeEnum::TruncateStmt(_) | NodeEnum::LockStmt(_) => {
+            ObjectType::ObjectTable
+        }
         NodeEnum::CreateTableAsStmt(make) => make.objtype(),
         NodeEnum::ViewStmt(_) => ObjectType::ObjectView,
         NodeEnum::IndexStmt(_) | NodeEnum::ReindexStmt(_) => ObjectType::ObjectIndex,
@@ -180,9 +200,14 @@ pub(crate) fn object(node: &NodeEnum) -> Option<String> {
         NodeEnum::CreatePolicyStmt(_) | NodeEnum::AlterPolicyStmt(_) => ObjectType::ObjectPolicy,
         NodeEnum::CreateExtensionStmt(_) | NodeEnum::AlterExtensionStmt(_) => ObjectType::ObjectExtension,
         NodeEnum::CreateSeqStmt(_) | NodeEnum::AlterSeqStmt(_) => ObjectType::ObjectSequence,
-        NodeEnum::CreateRoleStmt(_) | NodeEnum::AlterRoleStmt(_) | NodeEnum::AlterRoleSetStmt(_)
-        | NodeEnum::DropRoleStmt(_) | NodeEnum::GrantRoleStmt(_) => ObjectType::ObjectRole,
-        NodeEnum::CreatedbStmt(_) | NodeEnum::DropdbStmt(_) | NodeEnum::AlterDatabaseStmt(_)
+        NodeEnum::CreateRoleStmt(_)
+        | NodeEnum::AlterRoleStmt(_)
+        | NodeEnum::AlterRoleSetStmt(_)
+        | NodeEnum::DropRoleStmt(_)
+        | NodeEnum::GrantRoleStmt(_) => ObjectType::ObjectRole,
+        NodeEnum::CreatedbStmt(_)
+        | NodeEnum::DropdbStmt(_)
+        | NodeEnum::AlterDatabaseStmt(_)
         | NodeEnum::AlterDatabaseSetStmt(_) => ObjectType::ObjectDatabase,
         NodeEnum::RuleStmt(_) => ObjectType::ObjectRule,
         NodeEnum::RefreshMatViewStmt(_) => ObjectType::ObjectMatview,

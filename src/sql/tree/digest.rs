@@ -133,7 +133,12 @@ impl ser::Serializer for &mut Flat {
         self.serialize_str(name)
     }
 
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Unserialisable> {
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), Unserialisable> {
         self.serialize_str(variant)
     }
 

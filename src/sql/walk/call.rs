@@ -13,13 +13,16 @@ impl<'a> Walk<'a> {
     ///
     /// Returns what stands in the call's place, where it must be replaced.
     pub(super) fn function(&mut self, call: &mut FuncCall) -> Outcome<Option<NodeEnum>> {
-        let Some(name) = tree::strings(&call.funcname) else { return Err(unsupported("this way of naming a function")) };
+        let Some(name) = tree::strings(&call.funcname) else {
+            return Err(unsupported("this way of naming a function"));
+        };
         let (schema, name) = match name.as_slice() {
             [name] => (None, (*name).to_owned()),
             [schema, name] => (Some((*schema).to_owned()), (*name).to_owned()),
             _ => return Err(unsupported("a function with a database name")),
         };
-        let searched: Vec<String> = schema.clone().map_or_else(|| self.names.path().to_vec(), |schema| vec![schema]);
+        let searched: Vec<String> =
+            schema.clone().map_or_else(|| self.names.path().to_vec(), |schema| vec![schema]);
         let catalog = self.scope.catalog;
         let visible: Vec<&Function> =
             catalog.functions(&name).filter(|function| searched.contains(&function.schema)).collect();
@@ -61,7 +64,11 @@ impl<'a> Walk<'a> {
 
     fn may_call(&self, function: &Function, name: &str) -> Outcome {
         if function.procedure {
-            return Err(refuse("mask.function", &format!("the procedure {name}"), "procedures are not called here"));
+            return Err(refuse(
+                "mask.function",
+                &format!("the procedure {name}"),
+                "procedures are not called here",
+            ));
         }
         if function.builtin {
             let special = name == "set_config";
@@ -140,7 +147,12 @@ impl<'a> Walk<'a> {
         let mut hidden = protected.clone();
         for _ in 0..2 {
             // an index of a TOAST table is two steps away
-            let more: Vec<u32> = catalog.satellites().iter().filter(|(of, _)| hidden.contains(of)).map(|(_, oid)| *oid).collect();
+            let more: Vec<u32> = catalog
+                .satellites()
+                .iter()
+                .filter(|(of, _)| hidden.contains(of))
+                .map(|(_, oid)| *oid)
+                .collect();
             hidden.extend(more);
             hidden.sort_unstable();
             hidden.dedup();
@@ -180,7 +192,12 @@ impl<'a> Walk<'a> {
             _ => return Err(unsupported("an operator with a database name")),
         };
         let of_users = catalog.operators(symbol);
-        let visible = |wanted: &str| schema.map_or_else(|| self.names.path().iter().any(|known| known == wanted), |schema| schema == wanted);
+        let visible = |wanted: &str| {
+            schema.map_or_else(
+                || self.names.path().iter().any(|known| known == wanted),
+                |schema| schema == wanted,
+            )
+        };
         if schema.is_none_or(|schema| schema == "pg_catalog") && catalog.builtin_operator(symbol) {
             if schema.is_some() || of_users.iter().all(|operator| self.trusts_full(&operator.function)) {
                 return Ok(());
@@ -199,11 +216,17 @@ impl<'a> Walk<'a> {
             }
         }
         if !found {
-            return Err(refuse("mask.unresolved", &format!("the operator {symbol}"), "it does not exist on the search path"));
+            return Err(refuse(
+                "mask.unresolved",
+                &format!("the operator {symbol}"),
+                "it does not exist on the search path",
+            ));
         }
         // every candidate in sight is trusted; a later search path must not bring others into sight
         match of_users.iter().find(|operator| !self.trusts_full(&operator.function)) {
-            Some(operator) if schema.is_none() => Err(untrusted_operator(symbol, &operator.schema, &operator.function)),
+            Some(operator) if schema.is_none() => {
+                Err(untrusted_operator(symbol, &operator.schema, &operator.function))
+            }
             _ => Ok(()),
         }
     }
@@ -237,12 +260,24 @@ impl<'a> Walk<'a> {
         let (schema, plain) = match parts.as_slice() {
             [plain] => {
                 let schema = self.names.type_schema(plain).ok_or_else(|| {
-                    refuse("mask.unresolved", &format!("the type {plain}"), "it does not exist on the search path")
+                    refuse(
+                        "mask.unresolved",
+                        &format!("the type {plain}"),
+                        "it does not exist on the search path",
+                    )
                 })?;
                 (schema.to_owned(), (*plain).to_owned())
             }
-            [schema, plain] if self.scope.catalog.has_type(schema, plain) => ((*schema).to_owned(), (*plain).to_owned()),
-            _ => return Err(refuse("mask.unresolved", &format!("the type {}", parts.join(".")), "it does not exist")),
+            [schema, plain] if self.scope.catalog.has_type(schema, plain) => {
+                ((*schema).to_owned(), (*plain).to_owned())
+            }
+            _ => {
+                return Err(refuse(
+                    "mask.unresolved",
+                    &format!("the type {}", parts.join(".")),
+                    "it does not exist",
+                ));
+            }
         };
         self.type_is_safe(&schema, &plain, 0)?;
         name.names = vec![tree::string(&schema), tree::string(&plain)];
@@ -276,7 +311,9 @@ impl<'a> Walk<'a> {
         }
         match self.scope.catalog.relation(schema, name) {
             Some(relation) if relation.kind == Kind::Composite || depth > 0 => {
-                relation.columns.iter().try_for_each(|column| self.type_is_safe(&column.type_name.0, &column.type_name.1, depth + 1))
+                relation.columns.iter().try_for_each(|column| {
+                    self.type_is_safe(&column.type_name.0, &column.type_name.1, depth + 1)
+                })
             }
             _ => Ok(()),
         }
@@ -290,8 +327,14 @@ impl<'a> Walk<'a> {
             if builtin(&cast.source) && builtin(&cast.target) && !self.trusts_full(&cast.function) {
                 return Err(refuse(
                     "mask.function",
-                    &format!("any statement, while {} casts {} to {} by itself,", cast.function, cast.source.1, cast.target.1),
-                    &format!("the operator can list `{}` under trusted_functions of this target", cast.function),
+                    &format!(
+                        "any statement, while {} casts {} to {} by itself,",
+                        cast.function, cast.source.1, cast.target.1
+                    ),
+                    &format!(
+                        "the operator can list `{}` under trusted_functions of this target",
+                        cast.function
+                    ),
                 ));
             }
         }
@@ -300,7 +343,8 @@ impl<'a> Walk<'a> {
 
     pub(super) fn collation(&self, name: &mut Vec<Node>) -> Outcome {
         let parts = tree::strings(name).ok_or_else(|| unsupported("this way of naming a collation"))?;
-        let unresolved = |name: &str| refuse("mask.unresolved", &format!("the collation {name}"), "it does not exist");
+        let unresolved =
+            |name: &str| refuse("mask.unresolved", &format!("the collation {name}"), "it does not exist");
         let qualified = match parts.as_slice() {
             [plain] => {
                 let schema = self.names.collation_schema(plain).ok_or_else(|| unresolved(plain))?;

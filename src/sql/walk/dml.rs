@@ -48,23 +48,38 @@ impl<'a> Walk<'a> {
                 let before = std::mem::replace(&mut self.touched, false);
                 self.read(&mut name.clone())?;
                 if std::mem::replace(&mut self.touched, before) {
-                    return Err(refuse("mask.write", &format!("a change through the view {full}"), "change its table"));
+                    return Err(refuse(
+                        "mask.write",
+                        &format!("a change through the view {full}"),
+                        "change its table",
+                    ));
                 }
             }
             _ => return Err(refuse("mask.write", &format!("a change of {full}"), "change a table")),
         }
         if relation.schema == "pg_catalog" || relation.schema == "information_schema" {
-            return Err(refuse("policy.tamper", &format!("a change of the catalog {full}"), "nothing may do that"));
+            return Err(refuse(
+                "policy.tamper",
+                &format!("a change of the catalog {full}"),
+                "nothing may do that",
+            ));
         }
         if relation.rules {
-            return Err(refuse("mask.write", &format!("a change of {full}, which has rewrite rules,"), "ask the operator"));
+            return Err(refuse(
+                "mask.write",
+                &format!("a change of {full}, which has rewrite rules,"),
+                "ask the operator",
+            ));
         }
         for call in &relation.calls {
             if !self.trusts_full(&call.function) {
                 return Err(refuse(
                     "mask.function",
                     &format!("a change of {full}, which calls {},", call.function),
-                    &format!("the operator can list `{}` under trusted_functions of this target", call.function),
+                    &format!(
+                        "the operator can list `{}` under trusted_functions of this target",
+                        call.function
+                    ),
                 ));
             }
         }
@@ -120,7 +135,11 @@ impl<'a> Walk<'a> {
         let Some(name) = merge.relation.as_mut() else { return Err(unsupported("MERGE without a table")) };
         let relation = self.changed(name)?;
         if !self.scope.protection.of(relation.oid).is_empty() {
-            return Err(refuse("mask.write", "MERGE into a relation with masked columns", "use INSERT and UPDATE"));
+            return Err(refuse(
+                "mask.write",
+                "MERGE into a relation with masked columns",
+                "use INSERT and UPDATE",
+            ));
         }
         if let Some(source) = merge.source_relation.as_deref_mut() {
             self.from_item(source)?;
@@ -178,14 +197,17 @@ impl<'a> Walk<'a> {
     }
 
     fn is_protected(&self, relation: &Relation, column: &str) -> bool {
-        relation.column(column).is_some_and(|column| self.scope.protection.is_protected(relation.oid, column.number))
+        relation
+            .column(column)
+            .is_some_and(|column| self.scope.protection.is_protected(relation.oid, column.number))
     }
 
     /// Judges what is assigned to a protected column: a constant, a parameter or DEFAULT, and not what a mask
     /// gives out; and not at all where a constraint or trigger could tell something about it.
     fn protected_value(&mut self, relation: &Relation, column: &str, value: Option<&Node>) -> Outcome {
         let full = format!("{}.{column}", relation.full_name());
-        let checked = relation.column(column).is_some_and(|column| relation.checked_columns.contains(&column.number));
+        let checked =
+            relation.column(column).is_some_and(|column| relation.checked_columns.contains(&column.number));
         if checked || relation.calls.iter().any(|call| call.by == CalledBy::Write) {
             return Err(refuse(
                 "mask.write",
@@ -241,20 +263,25 @@ impl<'a> Walk<'a> {
             let Some(NodeEnum::ResTarget(result)) = expr.node.as_mut() else {
                 return Err(unsupported("this kind of RETURNING"));
             };
-            let Some(NodeEnum::ColumnRef(reference)) = result.val.as_deref().and_then(|value| value.node.as_ref()) else {
+            let Some(NodeEnum::ColumnRef(reference)) =
+                result.val.as_deref().and_then(|value| value.node.as_ref())
+            else {
                 expanded.push(expr);
                 continue;
             };
-            let star = reference.fields.last().is_some_and(|field| matches!(field.node, Some(NodeEnum::AStar(_))));
+            let star =
+                reference.fields.last().is_some_and(|field| matches!(field.node, Some(NodeEnum::AStar(_))));
             let ours = match reference.fields.as_slice() {
                 [_] => target.alone,
                 [qualifier, _] => tree::as_string(qualifier) == Some(&target.name),
                 _ => false,
             };
             if star && ours {
-                expanded.extend(relation.columns.iter().map(|column| {
-                    tree::target(&column.name, tree::column(&[&target.name, &column.name]))
-                }));
+                expanded.extend(
+                    relation.columns.iter().map(|column| {
+                        tree::target(&column.name, tree::column(&[&target.name, &column.name]))
+                    }),
+                );
                 continue;
             }
             if result.name.is_empty()

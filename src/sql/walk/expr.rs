@@ -119,8 +119,12 @@ impl<'a> Walk<'a> {
         self.opt(&mut operation.rexpr)?;
         let symbol = operation.name.last().and_then(tree::as_string).unwrap_or_default().to_owned();
         match operation.kind() {
-            AExprKind::AexprOp | AExprKind::AexprOpAny | AExprKind::AexprOpAll => self.operator(&mut operation.name),
-            AExprKind::AexprDistinct | AExprKind::AexprNotDistinct | AExprKind::AexprNullif => self.implicit_operator("="),
+            AExprKind::AexprOp | AExprKind::AexprOpAny | AExprKind::AexprOpAll => {
+                self.operator(&mut operation.name)
+            }
+            AExprKind::AexprDistinct | AExprKind::AexprNotDistinct | AExprKind::AexprNullif => {
+                self.implicit_operator("=")
+            }
             AExprKind::AexprIn | AExprKind::AexprLike | AExprKind::AexprIlike | AExprKind::AexprSimilar => {
                 self.implicit_operator(&symbol)
             }
@@ -189,10 +193,16 @@ impl<'a> Walk<'a> {
             [names @ .., last] if matches!(last.node, Some(NodeEnum::AStar(_))) => (true, names),
             names => (false, names),
         };
-        let Some(fields) = tree::strings(fields) else { return Err(unsupported("this way of naming a column")) };
+        let Some(fields) = tree::strings(fields) else {
+            return Err(unsupported("this way of naming a column"));
+        };
         let qualifiers = if star { fields.len() } else { fields.len().saturating_sub(1) };
         if qualifiers > 2 {
-            return Err(refuse("mask.unsupported", "a column with a database name", "leave the database out"));
+            return Err(refuse(
+                "mask.unsupported",
+                "a column with a database name",
+                "leave the database out",
+            ));
         }
         if let ([.., field], false, 1..) = (fields.as_slice(), star, qualifiers) {
             self.implicit_call(field)?;

@@ -1,7 +1,9 @@
 //! The SQL/JSON syntax of PostgreSQL 16 and 17.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{JsonAggConstructor, JsonBehavior, JsonOutput, JsonTable, JsonTablePathSpec, JsonValueExpr};
+use pg_query::protobuf::{
+    JsonAggConstructor, JsonBehavior, JsonOutput, JsonTable, JsonTablePathSpec, JsonValueExpr,
+};
 
 use super::{Outcome, Walk};
 

@@ -1,6 +1,8 @@
 //! SELECT, VALUES, set operations, WITH, and everything that can stand in FROM.
 
-use pg_query::protobuf::{CommonTableExpr, JoinExpr, RangeFunction, RangeTableFunc, RangeTableSample, SelectStmt, WithClause};
+use pg_query::protobuf::{
+    CommonTableExpr, JoinExpr, RangeFunction, RangeTableFunc, RangeTableSample, SelectStmt, WithClause,
+};
 use pg_query::{Node, NodeEnum};
 
 use super::{Outcome, Walk, refuse, unsupported};
@@ -177,14 +179,17 @@ impl Walk<'_> {
     fn table_function(&mut self, function: &mut Node) -> Outcome {
         let unnest = match function.node.as_mut() {
             // unnest of several arrays is syntax of its own, and only without a schema
-            Some(NodeEnum::FuncCall(call)) if call.args.len() > 1 => call.funcname.len() == 1
-                && call.funcname.first().and_then(tree::as_string) == Some("unnest"),
+            Some(NodeEnum::FuncCall(call)) if call.args.len() > 1 => {
+                call.funcname.len() == 1 && call.funcname.first().and_then(tree::as_string) == Some("unnest")
+            }
             _ => false,
         };
         self.expr(function)?;
         if let (true, Some(NodeEnum::FuncCall(call))) = (unnest, function.node.as_mut()) {
             if self.scope.catalog.functions("unnest").any(|candidate| !candidate.builtin) {
-                return Err(unsupported("unnest of several arrays, while there is another function of that name,"));
+                return Err(unsupported(
+                    "unnest of several arrays, while there is another function of that name,",
+                ));
             }
             call.funcname = vec![tree::string("unnest")];
         }

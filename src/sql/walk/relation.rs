@@ -19,7 +19,9 @@ impl<'a> Walk<'a> {
         }
         let relation = self.resolve(name)?;
         self.facts.relations_read.insert(relation.full_name());
-        if matches!(relation.schema.as_str(), "pg_catalog" | "information_schema") && relation.oid < FIRST_OF_USERS {
+        if matches!(relation.schema.as_str(), "pg_catalog" | "information_schema")
+            && relation.oid < FIRST_OF_USERS
+        {
             return self.read_catalog(relation, name);
         }
         self.reads_safely(relation)?;
@@ -49,7 +51,11 @@ impl<'a> Walk<'a> {
     /// Finds the relation and writes its schema into the name.
     pub(super) fn resolve(&self, name: &mut RangeVar) -> Outcome<&'a Relation> {
         if !name.catalogname.is_empty() {
-            return Err(refuse("mask.unsupported", "a relation with a database name", "leave the database out"));
+            return Err(refuse(
+                "mask.unsupported",
+                "a relation with a database name",
+                "leave the database out",
+            ));
         }
         let relation = self.names.relation(&name.schemaname, &name.relname).ok_or_else(|| {
             let dot = if name.schemaname.is_empty() { "" } else { "." };
@@ -65,8 +71,15 @@ impl<'a> Walk<'a> {
 
     /// What the server does by itself when rows are read.
     fn reads_safely(&self, relation: &Relation) -> Outcome {
-        relation.columns.iter().try_for_each(|column| self.type_is_safe(&column.type_name.0, &column.type_name.1, 0))?;
-        if let Some(call) = relation.calls.iter().find(|call| call.by == CalledBy::Policy && !self.trusts_full(&call.function)) {
+        relation
+            .columns
+            .iter()
+            .try_for_each(|column| self.type_is_safe(&column.type_name.0, &column.type_name.1, 0))?;
+        if let Some(call) = relation
+            .calls
+            .iter()
+            .find(|call| call.by == CalledBy::Policy && !self.trusts_full(&call.function))
+        {
             return Err(refuse(
                 "mask.function",
                 &format!("{}, whose policies or defaults call {},", relation.full_name(), call.function),
@@ -74,7 +87,9 @@ impl<'a> Walk<'a> {
             ));
         }
         let protection = self.scope.protection;
-        if relation.row_security && relation.policy_columns.iter().any(|number| protection.is_protected(relation.oid, *number)) {
+        if relation.row_security
+            && relation.policy_columns.iter().any(|number| protection.is_protected(relation.oid, *number))
+        {
             return Err(refuse(
                 "mask.relation",
                 &format!("{}, whose row-level security reads a masked column,", relation.full_name()),
@@ -146,7 +161,10 @@ impl<'a> Walk<'a> {
         inner.views.clone_from(&self.views);
         inner.views.push(relation.oid);
         inner.select(&mut definition).map_err(|refusal| super::Refusal {
-            construct: format!("the view {full}, because it uses {}", refusal.construct.trim_end_matches(',')),
+            construct: format!(
+                "the view {full}, because it uses {}",
+                refusal.construct.trim_end_matches(',')
+            ),
             ..refusal
         })?;
         self.facts.relations_read.append(&mut inner.facts.relations_read);

@@ -11,7 +11,11 @@ impl Walk<'_> {
     pub(super) fn set(&mut self, set: &VariableSetStmt) -> Outcome {
         let name = set.name.to_ascii_lowercase();
         match set.kind() {
-            VariableSetKind::VarSetMulti if matches!(name.as_str(), "transaction" | "session characteristics") => Ok(()),
+            VariableSetKind::VarSetMulti
+                if matches!(name.as_str(), "transaction" | "session characteristics") =>
+            {
+                Ok(())
+            }
             VariableSetKind::VarResetAll => {
                 self.effect = Effect::ResetAll;
                 Ok(())
@@ -41,11 +45,16 @@ impl Walk<'_> {
             ("client_encoding", Some([value])) => {
                 matches!(value.to_ascii_uppercase().replace(['-', '_'], "").as_str(), "UTF8" | "UNICODE")
             }
-            ("standard_conforming_strings", Some([value])) => value == "on" || value == "true" || value == "1",
+            ("standard_conforming_strings", Some([value])) => {
+                value == "on" || value == "true" || value == "1"
+            }
             ("client_min_messages", Some([value])) => {
                 matches!(value.to_ascii_lowercase().as_str(), "notice" | "warning" | "error" | "info")
             }
-            ("search_path" | "client_encoding" | "standard_conforming_strings" | "client_min_messages", _) => false,
+            (
+                "search_path" | "client_encoding" | "standard_conforming_strings" | "client_min_messages",
+                _,
+            ) => false,
             // SET TIME ZONE takes an interval, which is not a plain constant
             _ => true,
         };
@@ -58,7 +67,8 @@ impl Walk<'_> {
     pub(super) fn set_config(&mut self, select: &mut SelectStmt) -> Outcome<bool> {
         let [target] = select.target_list.as_mut_slice() else { return Ok(false) };
         let Some(NodeEnum::ResTarget(target)) = target.node.as_mut() else { return Ok(false) };
-        let Some(NodeEnum::FuncCall(call)) = target.val.as_deref_mut().and_then(|value| value.node.as_mut()) else {
+        let Some(NodeEnum::FuncCall(call)) = target.val.as_deref_mut().and_then(|value| value.node.as_mut())
+        else {
             return Ok(false);
         };
         let name = tree::strings(&call.funcname);
@@ -67,11 +77,14 @@ impl Walk<'_> {
         }
         let foreign = self.scope.catalog.functions("set_config").any(|function| !function.builtin);
         let [setting, value, local] = call.args.as_slice() else { return Ok(false) };
-        let (Some(setting), Some(text), Some(local)) = (self::value(setting), self::value(value), self::value(local)) else {
+        let (Some(setting), Some(text), Some(local)) =
+            (self::value(setting), self::value(value), self::value(local))
+        else {
             return Ok(false);
         };
         call.funcname = vec![tree::string("pg_catalog"), tree::string("set_config")];
-        let mut alone = SelectStmt { target_list: std::mem::take(&mut select.target_list), ..SelectStmt::default() };
+        let mut alone =
+            SelectStmt { target_list: std::mem::take(&mut select.target_list), ..SelectStmt::default() };
         let rest = SelectStmt { limit_option: 0, op: 0, ..select.clone() };
         let is_alone = rest == SelectStmt::default() && !foreign;
         select.target_list = std::mem::take(&mut alone.target_list);
@@ -94,13 +107,21 @@ fn may_set(name: &str) -> Outcome {
         return Ok(());
     }
     if matches!(name, "role" | "session_authorization") {
-        return Err(refuse("policy.tamper", "taking another role", "the session's role is the one it was given"));
+        return Err(refuse(
+            "policy.tamper",
+            "taking another role",
+            "the session's role is the one it was given",
+        ));
     }
     Err(forbidden(&format!("the setting {name}")))
 }
 
 fn forbidden(construct: &str) -> super::Refusal {
-    refuse("mask.setting", construct, "only settings of formats, time-outs, memory and the search path can be changed")
+    refuse(
+        "mask.setting",
+        construct,
+        "only settings of formats, time-outs, memory and the search path can be changed",
+    )
 }
 
 /// A constant as text.
@@ -154,17 +175,71 @@ fn split(text: &str) -> Option<Vec<String>> {
 
 /// Settings that change formats, limits and plans, and nothing about what may be seen.
 const HARMLESS: &[&str] = &[
-    "application_name", "array_nulls", "bytea_output", "client_encoding", "client_min_messages", "commit_delay",
-    "cursor_tuple_fraction", "datestyle", "default_text_search_config", "default_transaction_deferrable",
-    "default_transaction_isolation", "default_transaction_read_only", "effective_cache_size", "enable_bitmapscan",
-    "enable_hashagg", "enable_hashjoin", "enable_indexonlyscan", "enable_indexscan", "enable_material",
-    "enable_memoize", "enable_mergejoin", "enable_nestloop", "enable_partition_pruning", "enable_partitionwise_aggregate",
-    "enable_partitionwise_join", "enable_seqscan", "enable_sort", "enable_tidscan", "extra_float_digits", "from_collapse_limit",
-    "geqo", "gin_fuzzy_search_limit", "idle_in_transaction_session_timeout", "idle_session_timeout", "intervalstyle",
-    "jit", "join_collapse_limit", "lc_messages", "lc_monetary", "lc_numeric", "lc_time", "lock_timeout",
-    "maintenance_work_mem", "max_parallel_workers_per_gather", "plan_cache_mode", "quote_all_identifiers",
-    "random_page_cost", "search_path", "seq_page_cost", "standard_conforming_strings", "statement_timeout",
-    "synchronize_seqscans", "synchronous_commit", "temp_buffers", "tcp_keepalives_count", "tcp_keepalives_idle",
-    "tcp_keepalives_interval", "tcp_user_timeout", "timezone", "transaction_deferrable", "transaction_isolation",
-    "transaction_read_only", "transaction_timeout", "vacuum_cost_delay", "work_mem", "xmlbinary", "xmloption",
+    "application_name",
+    "array_nulls",
+    "bytea_output",
+    "client_encoding",
+    "client_min_messages",
+    "commit_delay",
+    "cursor_tuple_fraction",
+    "datestyle",
+    "default_text_search_config",
+    "default_transaction_deferrable",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "effective_cache_size",
+    "enable_bitmapscan",
+    "enable_hashagg",
+    "enable_hashjoin",
+    "enable_indexonlyscan",
+    "enable_indexscan",
+    "enable_material",
+    "enable_memoize",
+    "enable_mergejoin",
+    "enable_nestloop",
+    "enable_partition_pruning",
+    "enable_partitionwise_aggregate",
+    "enable_partitionwise_join",
+    "enable_seqscan",
+    "enable_sort",
+    "enable_tidscan",
+    "extra_float_digits",
+    "from_collapse_limit",
+    "geqo",
+    "gin_fuzzy_search_limit",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "intervalstyle",
+    "jit",
+    "join_collapse_limit",
+    "lc_messages",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "lock_timeout",
+    "maintenance_work_mem",
+    "max_parallel_workers_per_gather",
+    "plan_cache_mode",
+    "quote_all_identifiers",
+    "random_page_cost",
+    "search_path",
+    "seq_page_cost",
+    "standard_conforming_strings",
+    "statement_timeout",
+    "synchronize_seqscans",
+    "synchronous_commit",
+    "temp_buffers",
+    "tcp_keepalives_count",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_user_timeout",
+    "timezone",
+    "transaction_deferrable",
+    "transaction_isolation",
+    "transaction_read_only",
+    "transaction_timeout",
+    "vacuum_cost_delay",
+    "work_mem",
+    "xmlbinary",
+    "xmloption",
 ];

@@ -16,17 +16,24 @@ impl Walk<'_> {
     pub(crate) fn statement(&mut self, node: &mut NodeEnum) -> Outcome {
         match node {
             NodeEnum::SelectStmt(select) => {
-                if self.set_config(select)? { Ok(()) } else { self.select(select) }
+                if self.set_config(select)? {
+                    Ok(())
+                } else {
+                    self.select(select)
+                }
             }
-            NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) | NodeEnum::MergeStmt(_) => {
-                self.modification(node)
-            }
+            NodeEnum::InsertStmt(_)
+            | NodeEnum::UpdateStmt(_)
+            | NodeEnum::DeleteStmt(_)
+            | NodeEnum::MergeStmt(_) => self.modification(node),
             NodeEnum::CopyStmt(copy) => self.copy(copy),
             NodeEnum::ExplainStmt(explain) => self.explain(explain),
-            NodeEnum::DeclareCursorStmt(cursor) => match cursor.query.as_deref_mut().and_then(|query| query.node.as_mut()) {
-                Some(NodeEnum::SelectStmt(select)) => self.select(select),
-                _ => Err(unsupported("a cursor for this")),
-            },
+            NodeEnum::DeclareCursorStmt(cursor) => {
+                match cursor.query.as_deref_mut().and_then(|query| query.node.as_mut()) {
+                    Some(NodeEnum::SelectStmt(select)) => self.select(select),
+                    _ => Err(unsupported("a cursor for this")),
+                }
+            }
             NodeEnum::PrepareStmt(prepare) => self.prepare(prepare),
             NodeEnum::ExecuteStmt(execute) => {
                 self.writes = true;
@@ -118,7 +125,8 @@ impl Walk<'_> {
             ));
         }
         explain.options.retain(|option| {
-            facts::definition(option).is_some_and(|option| matches!(option.defname.as_str(), "format" | "generic_plan"))
+            facts::definition(option)
+                .is_some_and(|option| matches!(option.defname.as_str(), "format" | "generic_plan"))
         });
         explain.options.push(tree::node(NodeEnum::DefElem(Box::new(DefElem {
             defname: "costs".into(),
@@ -137,8 +145,13 @@ impl Walk<'_> {
             }
         }
         match prepare.query.as_deref_mut().and_then(|query| query.node.as_mut()) {
-            Some(inner @ (NodeEnum::SelectStmt(_) | NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_)
-            | NodeEnum::DeleteStmt(_) | NodeEnum::MergeStmt(_))) => {
+            Some(
+                inner @ (NodeEnum::SelectStmt(_)
+                | NodeEnum::InsertStmt(_)
+                | NodeEnum::UpdateStmt(_)
+                | NodeEnum::DeleteStmt(_)
+                | NodeEnum::MergeStmt(_)),
+            ) => {
                 let outcome = match inner {
                     NodeEnum::SelectStmt(select) => self.select(select),
                     other => self.modification(other),
@@ -156,8 +169,10 @@ impl Walk<'_> {
         let outline = facts::outline(node);
         let verb = outline.verb.to_uppercase();
         let words = Mentions::of(node).words;
-        let protected = self.scope.protection.relations().filter_map(|oid| self.scope.catalog.relation_by_oid(oid));
-        let named = words.contains("hoopctl") || protected.into_iter().any(|relation| words.contains(&relation.name));
+        let protected =
+            self.scope.protection.relations().filter_map(|oid| self.scope.catalog.relation_by_oid(oid));
+        let named =
+            words.contains("hoopctl") || protected.into_iter().any(|relation| words.contains(&relation.name));
         let roles = matches!(
             node,
             NodeEnum::GrantRoleStmt(_)

@@ -38,7 +38,9 @@ impl<'a> Walk<'a> {
         let mut named: Vec<(String, bool)> = columns
             .iter()
             .filter_map(|column| match column.node.as_ref() {
-                Some(NodeEnum::ResTarget(column)) => Some((column.name.clone(), column.indirection.is_empty())),
+                Some(NodeEnum::ResTarget(column)) => {
+                    Some((column.name.clone(), column.indirection.is_empty()))
+                }
                 _ => None,
             })
             .collect();
@@ -56,12 +58,17 @@ impl<'a> Walk<'a> {
             if !is_plain_values(select) {
                 return Err(refuse(
                     "mask.write",
-                    &format!("the masked column {}.{column} as a target of INSERT … SELECT", relation.full_name()),
+                    &format!(
+                        "the masked column {}.{column} as a target of INSERT … SELECT",
+                        relation.full_name()
+                    ),
                     "list the other columns, or insert literals and parameters with VALUES",
                 ));
             }
             for row in &select.values_lists {
-                let Some(NodeEnum::List(row)) = row.node.as_ref() else { return Err(unsupported("this kind of row")) };
+                let Some(NodeEnum::List(row)) = row.node.as_ref() else {
+                    return Err(unsupported("this kind of row"));
+                };
                 match row.items.get(place) {
                     Some(value) => self.protected_value(relation, column, Some(value).filter(|_| *whole))?,
                     // a short row of an INSERT without a column list leaves the rest to defaults

@@ -11,11 +11,13 @@ impl Walk<'_> {
     pub(in crate::sql::walk) fn target_column(&self, node: &mut Node) -> Outcome {
         let Some(target) = &self.target else { return Ok(()) };
         let Some(NodeEnum::ColumnRef(reference)) = node.node.as_ref() else { return Ok(()) };
-        let star = reference.fields.last().is_some_and(|field| matches!(field.node, Some(NodeEnum::AStar(_))));
+        let star =
+            reference.fields.last().is_some_and(|field| matches!(field.node, Some(NodeEnum::AStar(_))));
         let fields: Vec<&str> = reference.fields.iter().filter_map(tree::as_string).collect();
         let known = |name: &str| target.relation.column(name);
         let protected = |name: &str| {
-            known(name).filter(|column| self.scope.protection.is_protected(target.relation.oid, column.number))
+            known(name)
+                .filter(|column| self.scope.protection.is_protected(target.relation.oid, column.number))
         };
         let ours = |qualifier: &str| qualifier == target.name || is_row_alias(qualifier);
         let column = match (fields.as_slice(), star) {
@@ -74,7 +76,11 @@ fn is_system(name: &str) -> bool {
 }
 
 fn system(name: &str) -> super::super::Refusal {
-    refuse("mask.write", &format!("the system column {name} of a relation with masked columns"), "use its key")
+    refuse(
+        "mask.write",
+        &format!("the system column {name} of a relation with masked columns"),
+        "use its key",
+    )
 }
 
 fn whole_row(name: &str) -> super::super::Refusal {

@@ -13,7 +13,11 @@ use crate::sql::tree;
 impl<'a> Walk<'a> {
     pub(super) fn copy(&mut self, copy: &mut CopyStmt) -> Outcome {
         if copy.is_program || !copy.filename.is_empty() {
-            return Err(refuse("mask.copy", "COPY with a file or program of the server", "use STDIN, STDOUT or \\copy"));
+            return Err(refuse(
+                "mask.copy",
+                "COPY with a file or program of the server",
+                "use STDIN, STDOUT or \\copy",
+            ));
         }
         for option in &copy.options {
             let known = definition(option).is_some_and(|option| OPTIONS.contains(&option.defname.as_str()));
@@ -34,7 +38,8 @@ impl<'a> Walk<'a> {
             return self.opt(&mut copy.where_clause);
         }
         let named: Vec<&str> = copy.attlist.iter().filter_map(tree::as_string).collect();
-        let spared = !named.is_empty() && protected.iter().all(|column| !named.contains(&column.column.as_str()));
+        let spared =
+            !named.is_empty() && protected.iter().all(|column| !named.contains(&column.column.as_str()));
         if !spared || copy.where_clause.is_some() {
             return Err(refuse(
                 "mask.copy",
@@ -78,7 +83,12 @@ fn columns(copy: &CopyStmt, relation: &Relation) -> Vec<Node> {
         })))
     };
     if copy.attlist.is_empty() {
-        relation.columns.iter().filter(|column| !column.generated).map(|column| target(&column.name)).collect()
+        relation
+            .columns
+            .iter()
+            .filter(|column| !column.generated)
+            .map(|column| target(&column.name))
+            .collect()
     } else {
         copy.attlist.iter().filter_map(tree::as_string).map(target).collect()
     }
@@ -86,6 +96,18 @@ fn columns(copy: &CopyStmt, relation: &Relation) -> Vec<Node> {
 
 /// Options that change the format only. `encoding` is not one: results are read as UTF-8.
 const OPTIONS: &[&str] = &[
-    "format", "delimiter", "null", "header", "quote", "escape", "force_quote", "force_not_null", "force_null", "freeze",
-    "default", "on_error", "log_verbosity", "reject_limit",
+    "format",
+    "delimiter",
+    "null",
+    "header",
+    "quote",
+    "escape",
+    "force_quote",
+    "force_not_null",
+    "force_null",
+    "freeze",
+    "default",
+    "on_error",
+    "log_verbosity",
+    "reject_limit",
 ];
