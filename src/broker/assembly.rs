@@ -238,7 +238,9 @@ impl LeaseKeeper for Keeper {
             }
             for target in targets.values() {
                 match self.leases.rotate_admin(target).await {
-                    Ok(true) => tracing::info!(target = %target.name, "the administrator's password was replaced"),
+                    Ok(true) => {
+                        tracing::info!(target = %target.name, "the administrator's password was replaced")
+                    }
                     Ok(false) => {}
                     Err(error) => {
                         tracing::error!(target = %target.name, %error, "the administrator's password was not replaced");

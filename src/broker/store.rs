@@ -6,9 +6,9 @@
 
 pub(crate) mod convert;
 pub(crate) mod devices;
+pub mod leases;
 pub(crate) mod logins;
 pub(crate) mod sessions;
-pub mod leases;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
