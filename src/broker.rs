@@ -16,3 +16,5 @@ pub mod pki;
 mod scribe;
 mod sessions;
 pub mod store;
+#[cfg(test)]
+mod testing;
