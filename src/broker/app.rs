@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretBox;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -35,6 +35,7 @@ use crate::broker::devices::Devices;
 use crate::broker::logins::Logins;
 use crate::broker::metrics::Metrics;
 use crate::broker::pki::{Identity, PkiError, files};
+pub use crate::broker::scribe::InForce;
 use crate::broker::scribe::Scribe;
 use crate::broker::sessions::Sessions;
 use crate::broker::store::{Store, StoreError};
@@ -53,6 +54,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Its database.
     pub store: Arc<Store>,
+    /// The policy's digest, shared with whatever else writes entries.
+    pub in_force: InForce,
     /// The ledger's writer.
     pub journal: Arc<dyn Journal>,
     /// The ledger's reader.
@@ -137,13 +140,12 @@ impl App {
         let address = listener.local_addr().unwrap_or(parts.config.listen);
         let metrics_address = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let Assembled { core, wiring, closing, leases, tunnels } = assemble(parts)?;
-        // nobody has set it before
-        drop(core.leases.set(leases(&wiring)));
+        core.lend(leases(&wiring));
         let tunnels = tunnels(&wiring);
 
         let version = env!("CARGO_PKG_VERSION").to_owned();
         core.scribe.enter(None, What::BrokerStarted { version }, Durability::Synced).await?;
-        core.scribe.enter(None, What::PolicyLoaded, Durability::Synced).await?;
+        core.scribe.announce(core.scribe.policy()).await?;
         core.recover().await.map_err(|error: OpenError| StartError::Recovery(error.to_string()))?;
 
         let (stop, stopped) = watch::channel(false);
@@ -242,23 +244,24 @@ impl Running {
 }
 
 /// What [`App::start`] puts together before anything runs.
-struct Assembled {
-    core: Arc<Core>,
-    wiring: Wiring,
-    closing: mpsc::UnboundedReceiver<SessionId>,
+pub(crate) struct Assembled {
+    pub(crate) core: Arc<Core>,
+    pub(crate) wiring: Wiring,
+    pub(crate) closing: mpsc::UnboundedReceiver<SessionId>,
     leases: LeaseMaker,
     tunnels: TunnelMaker,
 }
 
-fn assemble(parts: Parts) -> Result<Assembled, StartError> {
-    let Parts { config, clock, store, journal, archive, fetch, leases, tunnels } = parts;
+pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
+    let Parts { config, clock, store, in_force, journal, archive, fetch, leases, tunnels } = parts;
     let identity = Arc::new(Identity::load(&config, clock.now())?);
     let (sessions, closing) = Sessions::new(Arc::clone(&store));
     let sessions = Arc::new(sessions);
     let metrics = Arc::new(Metrics::new()?);
     let observed = Arc::new(Observed::new(journal, Arc::clone(&sessions), Arc::clone(&metrics)));
     let journal: Arc<dyn Journal> = Arc::clone(&observed) as Arc<dyn Journal>;
-    let scribe = Arc::new(Scribe::new(Arc::clone(&journal), clock.clone(), config.policy.digest().clone()));
+    let scribe = Arc::new(Scribe::new(Arc::clone(&journal), clock.clone(), in_force));
+    scribe.adopt(config.policy.digest().clone());
     let devices = Arc::new(Devices::new(Arc::clone(&store)));
     let logins = Arc::new(Logins::load(Arc::clone(&store))?);
     let authn =
@@ -292,7 +295,7 @@ async fn clockwork(core: Arc<Core>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut next_sweep = core.clock.now();
-    let mut next_renewal = core.clock.now();
+    let mut next_renewal = core.clock.now().checked_add(RENEWAL).unwrap_or(Timestamp::MAX);
     loop {
         ticks.tick().await;
         let now = core.clock.now();
@@ -301,7 +304,7 @@ async fn clockwork(core: Arc<Core>) {
             next_sweep = now.checked_add(SWEEP).unwrap_or(now);
             sweep(&core);
             let core = Arc::clone(&core);
-            tokio::spawn(async move { core.reap().await });
+            tokio::spawn(async move { core.tend().await });
         }
         if now >= next_renewal {
             next_renewal = now.checked_add(RENEWAL).unwrap_or(now);
@@ -343,7 +346,7 @@ pub(crate) fn random_text() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
-/// Half of what "within a second" leaves, so that a late tick is still in time.
+/// A quarter of what "within a second" leaves, so that a late tick is still in time.
 const TICK: Duration = Duration::from_millis(250);
 const SWEEP: SignedDuration = SignedDuration::from_secs(60);
 const RENEWAL: SignedDuration = SignedDuration::from_hours(24);
