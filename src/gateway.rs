@@ -5,4 +5,5 @@
 //! implemented upstairs. Failure mode: whatever cannot be judged or entered is not forwarded.
 
 pub mod authority;
+pub mod clock;
 pub mod journal;
