@@ -5,3 +5,4 @@
 //! says whose fault it was; every buffer is bounded.
 
 pub mod control;
+pub mod dpop;
