@@ -12,10 +12,10 @@ use std::sync::Arc;
 use crate::gateway::clock::Clock;
 
 pub mod api;
-pub mod device;
 pub mod home;
 pub mod keychain;
 pub mod launch;
+pub mod link;
 pub mod login;
 pub mod loopback;
 pub mod provider;
