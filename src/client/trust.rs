@@ -344,7 +344,7 @@ mod tests {
     fn what_was_shown_can_be_told() {
         let (ours, theirs) = (pki("broker.example"), pki("broker.example"));
         let trust = pinned(&ours.ca, None);
-        let _ = verify(&trust, &[&theirs.leaf, &theirs.ca], "broker.example");
+        drop(verify(&trust, &[&theirs.leaf, &theirs.ca], "broker.example"));
         assert_eq!(trust.shown().unwrap().pin, Pin::of(&theirs.ca).unwrap());
     }
 
