@@ -4,5 +4,21 @@
 //! Boundary: it moves no bytes of a target; that is the gateway's. Failure mode: what cannot be
 //! decided, stored or entered is refused.
 
+pub mod api;
+pub mod app;
+pub mod assembly;
+pub mod authn;
 pub mod config;
+mod devices;
+pub mod embedded;
+mod explain;
+pub mod leases;
+pub mod ledger;
+mod logins;
+mod metrics;
+pub mod pki;
+pub mod recordings;
+mod scribe;
+pub mod secrets;
+mod sessions;
 pub mod store;

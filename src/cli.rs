@@ -1,1 +1,3 @@
-//! Floor: to be written.
+//! The top floor: the only one that prints, prompts, reads the environment and exits.
+
+pub mod commands;

@@ -5,5 +5,13 @@
 //! implemented upstairs. Failure mode: whatever cannot be judged or entered is not forwarded.
 
 pub mod authority;
+mod cache;
 pub mod clock;
+mod dial;
+mod gate;
 pub mod journal;
+mod leg;
+pub mod parser;
+mod postgres;
+pub mod tls;
+pub mod tunnel;

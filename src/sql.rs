@@ -1,1 +1,23 @@
-//! Floor: to be written.
+//! Floor 1: what a statement does, and its rewriting under masks.
+//!
+//! Job: text → [`Statement`]s ([`parse`]) → [`Facts`](crate::domain::facts::Facts) on targets without
+//! masks ([`facts`]) or [`Assessed`], the text that may be sent, on targets with masks ([`assess`]).
+//! Boundary: pure; what the database's names mean comes in as rows ([`Catalog`]), what is protected
+//! as [`Protection`]. Failure mode: a construct that is not known to be sound is a [`Refusal`] that
+//! names it; nothing is passed through because it was not understood.
+
+mod assess;
+mod catalog;
+mod facts;
+mod functions;
+mod names;
+mod parse;
+mod protect;
+mod tree;
+mod walk;
+
+pub use assess::{Assessed, Effect, Refusal, Scope, assess};
+pub use catalog::{Builtins, Catalog, CatalogError, Rows};
+pub use facts::facts;
+pub use parse::{ParseError, ParseLimits, STACK, Statement, fits_small_stack, parse};
+pub use protect::{ProtectedColumn, Protection, ProtectionError};

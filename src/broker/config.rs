@@ -3,15 +3,26 @@
 //! Job: one TOML file in, either a [`Config`] that cannot be wrong or the list of *all* problems,
 //! each with its line. Boundary: reads the file and the policy files it names, nothing else.
 
+mod fault;
+mod identity;
+mod reader;
+mod targets;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use toml::de::DeTable;
 use url::Url;
 
+pub use self::fault::{ConfigError, ConfigFault};
+use self::reader::{Faults, Section};
+
 use crate::domain::name::{GroupName, ProviderName, TargetName};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{PRESETS, Policy, PolicySource, preset};
 use crate::domain::target::Target;
 
 /// A configuration without problems.
@@ -94,3 +105,169 @@ pub struct WorkloadRule {
     /// How long its sessions may last at the most.
     pub session_max: Duration,
 }
+
+impl Config {
+    /// Reads and validates a configuration file and the policy files that it names.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: the file cannot be read, or all of its problems.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |error: std::io::Error| ConfigError::Unreadable {
+            path: path.display().to_string(),
+            why: error.to_string(),
+        };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(&text, path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// Validates a configuration text; relative paths start from `base`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Faults`].
+    pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
+        let faults = Faults::new(text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            faults.add(
+                error.span().map_or(0, |span| span.start),
+                "file",
+                format!("is not TOML: {}", error.message()),
+            );
+        }
+        let span = table.span();
+        let config = read(&Section::new(table.get_ref(), "", span, &faults), base, &faults);
+        let all = faults.into_sorted();
+        match config {
+            Some(config) if all.is_empty() => Ok(config),
+            _ => Err(ConfigError::Faults(all)),
+        }
+    }
+
+    /// The file that `broker init` writes: every key, explained.
+    #[must_use]
+    pub fn template() -> &'static str {
+        include_str!("config/template.toml")
+    }
+
+    /// What a reload cannot change: the keys that differ and need a restart.
+    #[must_use]
+    pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let mut keys = Vec::new();
+        let mut differs = |key, differs: bool| keys.extend(differs.then_some(key));
+        differs("broker.data_dir", self.data_dir != new.data_dir);
+        differs("broker.listen", self.listen != new.listen);
+        differs("broker.public_url", self.public_url != new.public_url);
+        differs("broker.metrics_listen", self.metrics_listen != new.metrics_listen);
+        differs("broker.tls", self.tls != new.tls);
+        keys
+    }
+
+    /// Every group that a provider or a workload rule may assert.
+    #[must_use]
+    pub fn groups(&self) -> BTreeSet<GroupName> {
+        groups(&self.providers, &self.workloads)
+    }
+}
+
+fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Config> {
+    let broker = root.section("broker");
+    if broker.is_none() {
+        root.fault("broker", "is missing: [broker] with data_dir, listen and public_url");
+    }
+    let general = broker.and_then(|section| {
+        let general = general(&section, base);
+        section.finish();
+        general
+    });
+    let session_max = general.as_ref().map_or(EIGHT_HOURS, |general| general.session_max);
+    let providers = identity::providers(root);
+    let workloads = identity::workloads(root, &providers, session_max);
+    if !root.has("provider") && !root.has("workload") {
+        root.fault("provider", "is missing: without a [[provider]] or [[workload]] nobody can log in");
+    }
+    let groups = groups(&providers, &workloads);
+    let targets = targets::read(root, &groups, base);
+    let policy = policy(root, base, faults);
+    root.check_unknown();
+    Some(Config { providers, workloads, targets, policy: policy?, ..general? })
+}
+
+fn general(section: &Section<'_, '_>, base: &Path) -> Option<Config> {
+    let data_dir = section.required("data_dir").map(|folder| base.join(folder));
+    let address =
+        |text: &str| text.parse::<SocketAddr>().map_err(|_| "must be ADDRESS:PORT, as 127.0.0.1:7443");
+    let listen = section.required_parsed("listen", address);
+    let metrics_listen = section.parsed("metrics_listen", address);
+    let public_url = section.required_parsed("public_url", |text| {
+        let url = identity::secure_url(text)?;
+        if url.scheme() == "https" { Ok(url) } else { Err("must be https".to_owned()) }
+    });
+    let trusted_proxies = section.parsed_list("trusted_proxies", network);
+    let session_max = section.duration("session_max").unwrap_or(EIGHT_HOURS);
+    let login_idle = section.duration("login_idle").unwrap_or(TEN_MINUTES);
+    let strict_ledger = section.flag("strict_ledger").unwrap_or(false);
+    let tls = section.section("tls").and_then(|tls| {
+        let (certificate, key) = (tls.required("certificate"), tls.required("key"));
+        tls.finish();
+        Some(TlsFiles { certificate: base.join(certificate?), key: base.join(key?) })
+    });
+    Some(Config {
+        data_dir: data_dir?,
+        listen: listen?,
+        public_url: public_url?,
+        tls,
+        metrics_listen,
+        trusted_proxies,
+        session_max,
+        login_idle,
+        strict_ledger,
+        providers: Vec::new(),
+        workloads: Vec::new(),
+        targets: BTreeMap::new(),
+        policy: Policy::empty(),
+    })
+}
+
+fn policy(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Policy> {
+    let Some(section) = root.section("policy") else {
+        root.fault("policy", "is missing: without [policy] nothing is allowed");
+        return None;
+    };
+    let mut sources = section.parsed_list("presets", |name| {
+        preset(name).ok_or_else(|| format!("`{name}` is not a preset; there are: {}", PRESETS.join(", ")))
+    });
+    for file in section.texts("files") {
+        match std::fs::read_to_string(base.join(&file.value)) {
+            Ok(text) => sources.push(PolicySource { name: file.value, text }),
+            Err(error) => {
+                faults.add(file.start, "policy.files", format!("`{}` cannot be read: {error}", file.value))
+            }
+        }
+    }
+    let compiled = Policy::compile(&sources);
+    if let Err(problems) = &compiled {
+        for problem in problems {
+            section.fault("files", problem.to_string());
+        }
+    }
+    section.finish();
+    compiled.ok()
+}
+
+fn groups(providers: &[ProviderConfig], workloads: &[WorkloadConfig]) -> BTreeSet<GroupName> {
+    let people = providers.iter().flat_map(|provider| &provider.groups);
+    let machines = workloads.iter().flat_map(|workload| &workload.rules).flat_map(|rule| &rule.groups);
+    people.chain(machines).cloned().collect()
+}
+
+fn network(text: &str) -> Result<(IpAddr, u8), &'static str> {
+    const SHAPE: &str = "is not a network: write 10.0.0.0/8 or an address";
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let address: IpAddr = address.parse().map_err(|_| SHAPE)?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| SHAPE))?;
+    if bits <= most { Ok((address, bits)) } else { Err(SHAPE) }
+}
+
+const EIGHT_HOURS: Duration = Duration::from_secs(8 * 3600);
+const TEN_MINUTES: Duration = Duration::from_secs(600);

@@ -4,6 +4,12 @@
 //! Boundary: each table's queries live in a submodule named after it. Failure mode: an error; the
 //! caller refuses what it could not store.
 
+pub(crate) mod convert;
+pub(crate) mod devices;
+pub(crate) mod logins;
+pub(crate) mod sessions;
+pub mod leases;
+
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -92,7 +98,4 @@ impl Store {
 }
 
 /// The schema's history, oldest first. Entries are never edited, only added.
-const MIGRATIONS: &[&str] = &[
-    include_str!("store/0001-identity.sql"),
-    include_str!("store/0002-leases.sql"),
-];
+const MIGRATIONS: &[&str] = &[include_str!("store/0001-identity.sql"), include_str!("store/0002-leases.sql")];

@@ -65,6 +65,14 @@ impl Facts {
             touches_masked: false,
         }
     }
+
+    /// Whether rows of relations outside the catalogs are read. A relation whose schema is not known
+    /// counts.
+    #[must_use]
+    pub fn reads_user_rows(&self) -> bool {
+        let catalogs = ["pg_catalog.", "information_schema."];
+        self.relations_read.iter().any(|name| !catalogs.iter().any(|catalog| name.starts_with(catalog)))
+    }
 }
 
 /// What kind of thing a statement does. One statement has one kind, the gravest that applies.

@@ -199,7 +199,9 @@ impl From<JsonPath> for String {
 
 /// A JSON path that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a path is $ followed by .name, .** or [*] steps and ends in a name, as $.steps[*].api_key or $.**.api_key")]
+#[error(
+    "a path is $ followed by .name, .** or [*] steps and ends in a name, as $.steps[*].api_key or $.**.api_key"
+)]
 pub struct JsonPathError;
 
 fn is_member(name: &str) -> bool {
@@ -224,4 +226,48 @@ fn glob(pattern: &str, text: &str) -> bool {
         rest = after;
     }
     true
+}
+
+/// Says what a column is masked with. Implemented by `mask`, asked by `sql` for each column of the
+/// catalog, because those floors do not know each other.
+pub trait Masker {
+    /// The mask of one column, or `None` when nothing protects it.
+    fn mask(&self, column: &MaskableColumn<'_>) -> Option<Masked>;
+
+    /// Whether some rule could cover some column of this table.
+    fn covers_table(&self, schema: &str, table: &str) -> bool;
+
+    /// The expression of a full mask for a type: for columns that show what a protected one holds.
+    fn full(&self, type_schema: &str, type_name: &str) -> String;
+}
+
+/// A column as a [`Masker`] needs to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaskableColumn<'a> {
+    /// The table's schema.
+    pub schema: &'a str,
+    /// The table.
+    pub table: &'a str,
+    /// The column.
+    pub column: &'a str,
+    /// The schema of its type; of a domain's base type.
+    pub type_schema: &'a str,
+    /// The name of its type in `pg_type`: `text`, `int4`, `_text`; of a domain's base type.
+    pub type_name: &'a str,
+}
+
+/// What a protected column is replaced by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Masked {
+    /// The rule that protects it; the first, when there are several.
+    pub rule: RuleName,
+    /// An SQL expression with every name schema-qualified, in which `$1` stands for the column. The
+    /// caller casts it to the column's exact type.
+    pub expression: String,
+    /// Whether the expression reads the column.
+    pub reads_value: bool,
+    /// What `explain` says of it: `full`, `partial(keep last 4)`, `$.**.api_key`.
+    pub summary: String,
+    /// Why a weaker rule was replaced by a full mask, if it was.
+    pub note: Option<String>,
 }

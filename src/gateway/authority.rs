@@ -40,6 +40,9 @@ pub trait Authority: Send + Sync + 'static {
 
     /// The digest of the policy in force; changes when policy is reloaded.
     fn policy(&self) -> Digest;
+
+    /// Whether read-only statements, too, wait until their entry is on the disk.
+    fn strict(&self) -> bool;
 }
 
 /// A connection of a session, let in.
@@ -94,6 +97,8 @@ pub struct SessionContext {
     pub target: Arc<Target>,
     /// When the session ends at the latest.
     pub expires: Timestamp,
+    /// The user name that clients give at the loopback: printable, at most 63 bytes.
+    pub loopback_user: String,
     /// The loopback secret as a SCRAM-SHA-256 verifier in PostgreSQL's form
     /// (`SCRAM-SHA-256$4096:salt$StoredKey:ServerKey`); the secret itself is not kept.
     pub verifier: String,
@@ -108,7 +113,7 @@ pub struct Lease {
     pub user: String,
     /// Its password; sent only inside SCRAM.
     pub password: SecretString,
-    /// The role that a session's statements run as when it differs from `user`.
+    /// Until when it opens connections.
     pub expires: Timestamp,
 }
 

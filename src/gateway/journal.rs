@@ -3,8 +3,9 @@
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 
-use crate::domain::event::Event;
+use crate::domain::event::{Actor, Event};
 use crate::domain::name::SessionId;
+pub use crate::recording::item::ItemKind;
 
 /// Takes entries and recordings. Implemented by the broker.
 pub trait Journal: Send + Sync + 'static {
@@ -17,11 +18,17 @@ pub trait Journal: Send + Sync + 'static {
     /// Waits until the entry is on the disk. Many waiters share one fsync.
     fn synced(&self, ticket: Ticket) -> BoxFuture<'_, Result<(), JournalError>>;
 
-    /// Opens the recording of one connection of a session.
+    /// Opens the recording of one connection of a session; its chunks are entered in the name of
+    /// `actor`.
     ///
     /// # Errors
     /// [`JournalError`]: the connection must not go on.
-    fn recorder(&self, session: &SessionId, connection: u32) -> Result<Box<dyn Recorder>, JournalError>;
+    fn recorder(
+        &self,
+        session: &SessionId,
+        connection: u32,
+        actor: &Actor,
+    ) -> Result<Box<dyn Recorder>, JournalError>;
 }
 
 /// An entry's place in the ledger.
@@ -30,8 +37,9 @@ pub struct Ticket(pub u64);
 
 /// Takes what one connection's client asked and was shown, already masked and redacted.
 pub trait Recorder: Send {
-    /// Takes one item. Returns at once while there is room in the bounded queue, and `Full` when
-    /// there is none: then await [`Recorder::ready`] and offer the item again.
+    /// Takes one item, whole or not at all. Returns at once while there is room in the bounded
+    /// queue, and `Full` when there is none: then await [`Recorder::ready`] and offer the item
+    /// again.
     ///
     /// # Errors
     /// `Full`, or the reason why the recording cannot go on.
@@ -40,17 +48,9 @@ pub trait Recorder: Send {
     /// Waits until there is room.
     fn ready(&mut self) -> BoxFuture<'_, Result<(), JournalError>>;
 
-    /// Closes the recording and returns how many chunks it has.
+    /// Closes the recording, waits until its last chunk is on the disk and entered, and returns
+    /// how many chunks it has. A recorder that is dropped instead is closed in the background.
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<u32, JournalError>>;
-}
-
-/// What an item of a recording is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ItemKind {
-    /// JSON of a statement: text, bind values, verdict, rewritten form (`recording::item`).
-    Statement,
-    /// Whole protocol frames as the client was sent them, after masking.
-    Answer,
 }
 
 /// Why an entry or a recording could not be written.
@@ -59,6 +59,9 @@ pub enum JournalError {
     /// The recorder's queue is full; wait and offer again.
     #[error("the recorder is busy")]
     Full,
+    /// The entry is larger than a ledger entry may be; nothing else is wrong.
+    #[error("the entry is larger than the audit ledger takes")]
+    TooLarge,
     /// It cannot be written: disk full, read-only, gone.
     #[error("the audit ledger or the recording cannot be written: {0}")]
     Unwritable(String),

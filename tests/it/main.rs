@@ -1,1 +1,33 @@
+//! One binary for all integration tests: one file per user story, shared parts in `support`.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking; which of these fire changes with each story"
+)]
 
+mod demo;
+mod floors;
+mod gateway;
+mod leases;
+mod protocol;
+mod support;
+
+/// A story that is not declared above would silently never run.
+#[test]
+fn every_file_is_declared() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let this = include_str!("main.rs");
+    for entry in std::fs::read_dir(folder).expect("tests/it is readable") {
+        let path = entry.expect("an entry").path();
+        let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        if path.extension().is_some_and(|e| e == "rs") && stem != "main" {
+            assert!(
+                this.contains(&format!("\nmod {stem};")),
+                "tests/it/{stem}.rs is not declared in main.rs"
+            );
+        }
+    }
+}

@@ -65,7 +65,11 @@ fn another_method_is_refused() {
 
 #[test]
 fn another_url_is_refused() {
-    for other in ["https://broker.example/v1/whoami", "http://broker.example:8443/v1/whoami", "https://broker.example:8443/v1/devices"] {
+    for other in [
+        "https://broker.example/v1/whoami",
+        "http://broker.example:8443/v1/whoami",
+        "https://broker.example:8443/v1/devices",
+    ] {
         let proof = prove(&key(1), "GET", &Url::parse(other).unwrap(), None, "id", now()).unwrap();
         assert_eq!(check(&proof, &expect(&url(), None)), Err(ProofError::Url), "{other}");
     }
@@ -142,7 +146,10 @@ fn a_proof_without_a_usable_id_is_refused() {
 #[test]
 fn the_thumbprint_is_the_one_of_rfc_8037() {
     // appendix A.3
-    assert_eq!(thumbprint("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").as_str(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    assert_eq!(
+        thumbprint("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").as_str(),
+        "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+    );
 }
 
 #[test]

@@ -1,0 +1,356 @@
+#!/usr/bin/env python3
+"""Direct, two bare TLS relays, pgbouncer and hoopctl, side by side in one run.
+
+Usage: benches/compare.py [--rounds 7] [--seconds 3] [--bin target/release/hoopctl] [--pg BINDIR] [--only pgbench,select,copy,first]
+
+Starts its own PostgreSQL, stunnel pair, pgbouncer, OpenID provider and broker on 127.0.0.1, measures
+in interleaved rounds, prints the median and the spread of each, and stops everything again. The relays
+and hoopctl have the same number of TLS hops (one: both speak plain to PostgreSQL on loopback). hoopctl
+runs its full path: loopback with the session's secret, TLS, verdicts, ledger, recording, and a mask on
+one column of the large table.
+
+Needs: a release build, stunnel4, pgbouncer, node with oidc-provider (tests/setup/oidc-provider.sh).
+"""
+import argparse
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PG, RELAY, SERVER, BOUNCER, BROKER, PROVIDER, LOOP = range(25432, 25439)
+PASSWORD = "bench"
+
+
+def main():
+    args = arguments()
+    work = Path(tempfile.mkdtemp(prefix="hoopctl-bench-"))
+    os.chmod(work, 0o755)
+    stack = Stack(work, args)
+    try:
+        paths = stack.start()
+        results = measure(paths, stack, args)
+        report(results, stack, args)
+    finally:
+        stack.stop()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--bin", default=str(ROOT / "target/release/hoopctl"))
+    parser.add_argument("--pg", default=None, help="folder with postgres, initdb, pgbench")
+    parser.add_argument("--only", default="pgbench,select,copy,first")
+    parser.add_argument("--paths", default="direct,relays,pgbouncer,hoopctl")
+    parser.add_argument("--json", default=None, help="write the raw numbers here")
+    return parser.parse_args()
+
+
+class Stack:
+    """Everything that has to run, and stops again."""
+
+    def __init__(self, work, args):
+        self.work, self.args, self.children = work, args, []
+        self.pg = Path(args.pg) if args.pg else newest_postgres()
+        self.user = "postgres" if os.getuid() == 0 else None
+        self.broker = None
+
+    def start(self):
+        self.postgres()
+        paths = {"direct": {"PGPORT": str(PG), "PGUSER": "bench", "PGPASSWORD": PASSWORD}}
+        wanted = self.args.paths.split(",")
+        if "relays" in wanted:
+            self.relays()
+            paths["relays"] = dict(paths["direct"], PGPORT=str(RELAY))
+        if "pgbouncer" in wanted:
+            self.pgbouncer()
+            paths["pgbouncer"] = dict(paths["direct"], PGPORT=str(BOUNCER))
+        if "hoopctl" in wanted:
+            paths["hoopctl"] = self.hoopctl()
+        return {name: dict(clean_environment(), PGHOST="127.0.0.1", PGDATABASE="bench", PGSSLMODE="disable", **env)
+                for name, env in paths.items()}
+
+    def postgres(self):
+        data = self.work / "pg"
+        data.mkdir()
+        if self.user:
+            shutil.chown(data, self.user)
+        secret = self.work / "pg-password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        self.run_as([self.pg / "initdb", "-D", data, "-U", "postgres", "--auth=scram-sha-256",
+                     f"--pwfile={secret}", "--no-sync", "--no-locale", "-E", "UTF8"])
+        self.spawn([self.pg / "postgres", "-D", data, "-p", str(PG), "-c", "listen_addresses=127.0.0.1",
+                    "-c", f"unix_socket_directories={data}", "-c", "fsync=off", "-c", "shared_buffers=512MB",
+                    "-c", "max_connections=200"], user=self.user, name="postgres", stop=signal.SIGINT)
+        wait_port(PG)
+        admin = dict(clean_environment(), PGHOST="127.0.0.1", PGPORT=str(PG), PGUSER="postgres",
+                     PGPASSWORD=PASSWORD, PGDATABASE="postgres")
+        retry(lambda: self.psql(admin, "select 1"))
+        self.psql(admin, f"CREATE ROLE bench LOGIN PASSWORD '{PASSWORD}'")
+        self.psql(admin, "CREATE DATABASE bench OWNER bench")
+        bench = dict(admin, PGUSER="bench", PGDATABASE="bench")
+        subprocess.run([self.pg / "pgbench", "-i", "-q", "-s", "10"], env=bench, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.psql(bench, "CREATE TABLE wide (id int, name text, secret text, note text)")
+        self.psql(bench, "INSERT INTO wide SELECT g, md5(g::text), md5((g+1)::text), repeat('x', 24) "
+                         f"FROM generate_series(1, {self.args.rows}) g")
+        self.psql(dict(bench, PGUSER="postgres"), "VACUUM ANALYZE")
+        self.psql(dict(bench, PGUSER="postgres"), "CHECKPOINT")
+
+    def psql(self, env, sql):
+        subprocess.run([psql(self.pg), "-Xqv", "ON_ERROR_STOP=1", "-c", sql], env=env, check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def relays(self):
+        pem = self.work / "relay.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes", "-days", "2", "-keyout", pem, "-out", self.work / "relay.crt",
+                        "-subj", "/CN=localhost"], check=True, stderr=subprocess.DEVNULL)
+        with open(pem, "a") as out:
+            out.write((self.work / "relay.crt").read_text())
+        shared = "foreground = yes\nsyslog = no\ndebug = 3\npid =\nsslVersion = TLSv1.3\nsocket = l:TCP_NODELAY=1\nsocket = r:TCP_NODELAY=1\n"
+        server = self.work / "relay-server.conf"
+        server.write_text(f"{shared}cert = {pem}\n[pg]\naccept = 127.0.0.1:{SERVER}\nconnect = 127.0.0.1:{PG}\n")
+        client = self.work / "relay-client.conf"
+        client.write_text(f"{shared}client = yes\n[pg]\naccept = 127.0.0.1:{RELAY}\nconnect = 127.0.0.1:{SERVER}\n"
+                          f"CAfile = {self.work / 'relay.crt'}\nverifyPeer = yes\n")
+        for conf in (server, client):
+            self.spawn([find("stunnel4", "stunnel"), conf], name="stunnel")
+        wait_port(SERVER)
+        wait_port(RELAY)
+
+    def pgbouncer(self):
+        (self.work / "users").write_text(f'"bench" "{PASSWORD}"\n')
+        (self.work / "bouncer.ini").write_text(
+            f"[databases]\nbench = host=127.0.0.1 port={PG} dbname=bench\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {BOUNCER}\nauth_type = scram-sha-256\nauth_file = {self.work / 'users'}\n"
+            "unix_socket_dir =\npool_mode = session\nmax_client_conn = 100\ndefault_pool_size = 50\n"
+            "ignore_startup_parameters = extra_float_digits\n")
+        self.spawn([find("pgbouncer"), self.work / "bouncer.ini"], user=self.user or None, name="pgbouncer")
+        wait_port(BOUNCER)
+
+    def hoopctl(self):
+        provider = ROOT / "tests/setup/oidc-provider.sh"
+        self.spawn(["bash", provider, "serve", str(PROVIDER)], name="provider")
+        wait_port(PROVIDER)
+        form = urllib.parse.urlencode({"grant_type": "client_credentials", "resource": "urn:hoopctl:broker",
+                                       "scope": "broker:use"}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{PROVIDER}/token", form)
+        import base64
+        request.add_header("Authorization", "Basic " + base64.b64encode(b"machine:machine-secret").decode())
+        token = retry(lambda: json.load(urllib.request.urlopen(request)))["access_token"]
+        (self.work / "token").write_text(token)
+        (self.work / "token").chmod(0o600)
+        (self.work / "secret").write_text(PASSWORD)
+        (self.work / "secret").chmod(0o600)
+        (self.work / "policy.cedar").write_text(
+            '@id("bench.connect")\npermit(principal in Hoop::Group::"ci/bench", action == Hoop::Action::"connect", resource);\n')
+        config = self.work / "broker.toml"
+        config.write_text(f"""
+[broker]
+data_dir = "{self.work}/broker"
+listen = "127.0.0.1:{BROKER}"
+public_url = "https://127.0.0.1:{BROKER}"
+[[workload]]
+name = "ci"
+issuer = "http://127.0.0.1:{PROVIDER}"
+audience = "urn:hoopctl:broker"
+[[workload.rule]]
+claims = {{ client_id = "machine" }}
+groups = ["bench"]
+session_max = "8h"
+[policy]
+presets = ["allow-statements"]
+files = ["policy.cedar"]
+[[target]]
+name = "db"
+protocol = "postgres"
+host = "127.0.0.1"
+port = {PG}
+database = "bench"
+tls = "disable"
+record = "full"
+max_connections = 64
+[target.issuer]
+kind = "postgres-role"
+admin = "postgres"
+admin_password = {{ file = "{self.work}/secret" }}
+[[target.grant]]
+privileges = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+on = "public.*"
+[[target.mask]]
+column = "public.wide.secret"
+mask = "full"
+""")
+        self.broker = self.spawn([self.args.bin, "broker", "serve", "--config", config], name="broker")
+        wait_port(BROKER)
+        env = dict(clean_environment(), HOOPCTL_HOME=str(self.work / "home"), HOOPCTL_CREDENTIAL_STORE="file",
+                   HOOPCTL_BROKER=f"https://127.0.0.1:{BROKER}", HOOPCTL_WORKLOAD=f"token-file:{self.work / 'token'}",
+                   HOOPCTL_BROKER_CA=str(self.work / "broker/pki/ca.pem"))
+        self.hoop_env = env
+        out = open(self.work / "listen.out", "w+")
+        self.spawn([self.args.bin, "--output", "json", "connect", "db", "--listen", f"127.0.0.1:{LOOP}"],
+                   env=env, name="connect", stdout=out)
+        wait_port(LOOP)
+        ready = json.loads(retry(lambda: (self.work / "listen.out").read_text().splitlines()[0]))
+        url = urllib.parse.urlparse(ready["url"])
+        return {"PGPORT": str(LOOP), "PGUSER": urllib.parse.unquote(url.username),
+                "PGPASSWORD": urllib.parse.unquote(url.password)}
+
+    def run_as(self, command):
+        subprocess.run([*map(str, as_user(self.user)), *map(str, command)], check=True, stdout=subprocess.DEVNULL,
+                       cwd="/")
+
+    def spawn(self, command, user=None, name="", env=None, stop=signal.SIGTERM, stdout=None):
+        log = open(self.work / f"{name}-{len(self.children)}.log", "w")
+        child = subprocess.Popen([*map(str, as_user(user)), *map(str, command)], env=env, cwd="/",
+                                 stdout=stdout or log, stderr=log, stdin=subprocess.DEVNULL)
+        self.children.append((child, stop, name, log.name))
+        return child
+
+    def stop(self):
+        for child, how, name, log in reversed(self.children):
+            if child.poll() not in (None, 0):
+                print(f"{name} ended with {child.returncode}:\n{Path(log).read_text()[-2000:]}", file=sys.stderr)
+            child.send_signal(how)
+            try:
+                child.wait(20)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+def measure(paths, stack, args):
+    results, only = {}, args.only.split(",")
+    plans = []
+    if "pgbench" in only:
+        for mode in ("simple", "extended", "prepared"):
+            for clients in (1, 8):
+                plans.append((f"pgbench -S {mode} c={clients}, tps",
+                              lambda env, m=mode, c=clients: pgbench(stack, env, m, c, args.seconds)))
+    if "select" in only:
+        plans.append((f"SELECT {args.rows} rows, MB/s", lambda env: rows(stack, env, "SELECT * FROM wide", args)))
+    if "copy" in only:
+        plans.append((f"COPY out {args.rows} rows, MB/s",
+                      lambda env: rows(stack, env, "COPY (SELECT id, name, secret, note FROM wide) TO STDOUT", args)))
+    for number in range(args.rounds):
+        for what, run in plans:
+            for name, env in paths.items():
+                results.setdefault(what, {}).setdefault(name, []).append(run(env))
+        print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
+    if "first" in only and "hoopctl" in paths:
+        direct = [str(psql(stack.pg)), "-Xqc", "select 1"]
+        through = [args.bin, "connect", "db", "--", "-Xqc", "select 1"]
+        env = dict(stack.hoop_env, PATH=f"{psql(stack.pg).parent}:{os.environ['PATH']}")
+        what = "psql -c 'select 1', ms"
+        for _ in range(args.rounds * 3):
+            results.setdefault(what, {}).setdefault("direct", []).append(timed(direct, paths["direct"]))
+            results[what].setdefault("hoopctl", []).append(timed(through, env))
+    return results
+
+
+def pgbench(stack, env, mode, clients, seconds):
+    out = subprocess.run([stack.pg / "pgbench", "-n", "-S", "-M", mode, "-c", str(clients), "-j", "2" if clients > 1 else "1",
+                          "-T", str(seconds)], env=env, check=True, capture_output=True, text=True).stdout
+    line = next(line for line in out.splitlines() if line.startswith("tps ="))
+    return float(line.split()[2])
+
+
+def rows(stack, env, sql, args):
+    began = time.monotonic()
+    with subprocess.Popen([psql(stack.pg), "-XAtq", "-c", sql], env=env, stdout=subprocess.PIPE) as child:
+        size = 0
+        while piece := child.stdout.read(1 << 20):
+            size += len(piece)
+    if child.returncode:
+        raise SystemExit(f"`{sql}` failed")
+    return size / 1e6 / (time.monotonic() - began)
+
+
+def timed(command, env):
+    began = time.monotonic()
+    subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return (time.monotonic() - began) * 1000
+
+
+def report(results, stack, args):
+    names = list(next(iter(results.values())))
+    print(f"\n{args.rounds} interleaved rounds; median (lowest to highest)\n")
+    for what, by_path in results.items():
+        print(what)
+        floor = statistics.median(by_path["relays"]) if "relays" in by_path else None
+        direct = statistics.median(by_path["direct"]) if "direct" in by_path else None
+        for name, values in by_path.items():
+            middle = statistics.median(values)
+            shares = "" if direct is None else f"  {middle / direct:5.2f} of direct"
+            shares += "" if floor is None else f"  {middle / floor:5.2f} of relays"
+            print(f"  {name:10} {middle:10.1f}  ({min(values):.1f} to {max(values):.1f}){shares}")
+    if stack.broker:
+        status = Path(f"/proc/{stack.broker.pid}/status").read_text()
+        peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        print(f"broker's peak memory: {int(peak.split()[1]) / 1024:.0f} MiB")
+    if args.json:
+        Path(args.json).write_text(json.dumps(results, indent=1))
+
+
+def newest_postgres():
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not found:
+        raise SystemExit("no PostgreSQL server below /usr/lib/postgresql; give --pg BINDIR")
+    return found[-1].parent
+
+
+def psql(pg):
+    return pg / "psql" if (pg / "psql").exists() else Path(shutil.which("psql"))
+
+
+def find(*names):
+    for name in names:
+        if path := shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin"):
+            return path
+    raise SystemExit(f"{names[0]} is not installed: apt-get install stunnel4 pgbouncer")
+
+
+def as_user(user):
+    if not user:
+        return []
+    pwd.getpwnam(user)
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+
+
+def clean_environment():
+    return {k: v for k, v in os.environ.items() if not k.startswith(("PG", "HOOPCTL_"))}
+
+
+def wait_port(port):
+    def there():
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    retry(there)
+
+
+def retry(what, seconds=30):
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return what()
+        except Exception:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main()

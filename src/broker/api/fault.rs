@@ -1,0 +1,186 @@
+//! Errors as problem details (RFC 9457).
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::broker::app::core::OpenError;
+use crate::broker::authn::AuthnError;
+use crate::broker::store::StoreError;
+use crate::gateway::authority::Refusal;
+use crate::gateway::journal::JournalError;
+use crate::wire::control::{PROBLEM_JSON, Problem, ProblemCode};
+
+/// An answer that says no. Boxed: most answers say yes.
+#[derive(Debug)]
+pub(super) struct Fault(Box<Problem>);
+
+impl Fault {
+    fn new(status: StatusCode, code: ProblemCode, title: impl Into<String>) -> Self {
+        let name = match code {
+            ProblemCode::BadRequest => "bad-request",
+            ProblemCode::Denied => "denied",
+            ProblemCode::Internal => "internal",
+            ProblemCode::LoginNeeded => "login-needed",
+            ProblemCode::Revoked => "revoked",
+            ProblemCode::Unavailable => "unavailable",
+            ProblemCode::Unknown => "unknown",
+        };
+        Self(Box::new(Problem {
+            kind: format!("urn:hoopctl:problem:{name}"),
+            status: status.as_u16(),
+            title: title.into(),
+            detail: None,
+            hint: None,
+            code,
+        }))
+    }
+
+    pub(super) fn bad_request(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ProblemCode::BadRequest, title)
+    }
+
+    pub(super) fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, ProblemCode::BadRequest, "the request is too large")
+    }
+
+    pub(super) fn no_page() -> Self {
+        Self::new(StatusCode::NOT_FOUND, ProblemCode::Unknown, "there is no such path")
+    }
+
+    pub(super) fn wrong_method() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            ProblemCode::BadRequest,
+            "the path does not take this method",
+        )
+    }
+
+    /// There is no such thing, or it is not theirs: one answer for both.
+    pub(super) fn unknown(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, ProblemCode::Unknown, format!("there is no such {what}"))
+    }
+
+    /// There is no such target, or they may not reach it: one answer for both.
+    pub(super) fn no_target() -> Self {
+        Self::unknown("target").hint("`hoopctl list` shows the targets that you may reach")
+    }
+
+    pub(super) fn denied(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ProblemCode::Denied, title)
+    }
+
+    pub(super) fn login_needed(title: impl Into<String>) -> Self {
+        let fault = Self::new(StatusCode::UNAUTHORIZED, ProblemCode::LoginNeeded, title);
+        fault.hint("run `hoopctl login`")
+    }
+
+    pub(super) fn revoked(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ProblemCode::Revoked, title)
+    }
+
+    pub(super) fn too_many(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, ProblemCode::Unavailable, title)
+    }
+
+    pub(super) fn unavailable(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Unavailable, title)
+    }
+
+    /// Our own fault: the particulars are for the log, not for the caller.
+    pub(super) fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "a call failed");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            ProblemCode::Internal,
+            "the broker failed; its log says why",
+        )
+    }
+
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        let mut answer = (status, body).into_response();
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("DPoP algs=\"EdDSA\""));
+        }
+        answer
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<JournalError> for Fault {
+    fn from(error: JournalError) -> Self {
+        tracing::error!(%error, "a call could not be entered");
+        Self::unavailable("the audit ledger cannot be written, so nothing may happen")
+    }
+}
+
+impl From<AuthnError> for Fault {
+    fn from(error: AuthnError) -> Self {
+        let text = error.to_string();
+        match error {
+            AuthnError::BadRequest(_) => Self::bad_request(text),
+            AuthnError::DeviceRevoked => Self::revoked(text)
+                .hint("`hoopctl logout`, then `hoopctl login`, enrols this machine with a new key"),
+            AuthnError::Journal(error) => error.into(),
+            AuthnError::NoRule => Self::denied(text),
+            AuthnError::NotFresh => Self::login_needed(text),
+            AuthnError::Provider(_) => {
+                tracing::warn!(error = text, "a login failed");
+                Self::unavailable("the identity provider cannot be asked for its keys").detail(text)
+            }
+            AuthnError::Store(error) => error.into(),
+            AuthnError::TooMany => Self::too_many(text),
+            AuthnError::Proof(_)
+            | AuthnError::Replayed
+            | AuthnError::Spent
+            | AuthnError::SubjectToken(_)
+            | AuthnError::Unknown => Self::login_needed(text),
+        }
+    }
+}
+
+impl From<OpenError> for Fault {
+    fn from(error: OpenError) -> Self {
+        let text = error.to_string();
+        match error {
+            OpenError::Draining => Self::unavailable(text),
+            OpenError::Journal(error) => error.into(),
+            OpenError::NoTarget => Self::no_target(),
+            OpenError::TooMany => Self::too_many(text).hint("`hoopctl session list` shows them"),
+            OpenError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Closed(_) => {
+                Self::revoked(refusal.to_string()).hint("open another with `hoopctl connect`")
+            }
+            Refusal::TooManyConnections => Self::denied(refusal.to_string()),
+            Refusal::Unknown => Self::unknown("session"),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! For load balancers and Prometheus.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use super::Service;
+use super::fault::Fault;
+use crate::broker::app::core::Core;
+
+/// The process answers.
+pub(super) async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// It may be sent new sessions.
+pub(super) async fn ready(State(service): State<Service>) -> Result<&'static str, Fault> {
+    match service.core.unready() {
+        None => Ok("ok\n"),
+        Some(why) => Err(Fault::unavailable(why)),
+    }
+}
+
+pub(super) async fn metrics(State(core): State<Arc<Core>>) -> Result<Response, Fault> {
+    let text = core.metrics.text().map_err(|error| Fault::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
+}

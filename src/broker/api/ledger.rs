@@ -1,0 +1,94 @@
+//! The ledger's files, as they lie on the disk.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use super::Service;
+use super::caller::Named;
+use super::fault::Fault;
+use crate::broker::authn::Caller;
+use crate::domain::action::Action;
+
+pub(super) async fn file(
+    State(service): State<Service>,
+    caller: Caller,
+    Named(path): Named<String>,
+) -> Result<Response, Fault> {
+    let known = Known::read(&path).ok_or_else(|| Fault::unknown("file of the ledger"))?;
+    // heads and key tell nothing of anybody, and everybody may hold them against the broker
+    if known == Known::Tile && !is_auditor(&service, &caller) {
+        return Err(Fault::unknown("file of the ledger"));
+    }
+    let bytes = service.core.archive.ledger_file(&path).await.map_err(|error| Fault::internal(&error))?;
+    let bytes = bytes.ok_or_else(|| Fault::unknown("file of the ledger"))?;
+    let kind = match known {
+        Known::Head => "text/plain; charset=utf-8",
+        Known::Tile => "application/octet-stream",
+    };
+    Ok(([(header::CONTENT_TYPE, kind)], bytes).into_response())
+}
+
+/// Entries speak of all targets, so whoever audits one sees the ledger as a whole.
+fn is_auditor(service: &Service, caller: &Caller) -> bool {
+    let config = service.core.config();
+    config.targets.values().any(|target| service.core.may(caller.principal(), target, &Action::Audit))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Head,
+    Tile,
+}
+
+impl Known {
+    /// INVARIANT: only paths that this accepts reach the file system.
+    fn read(path: &str) -> Option<Self> {
+        if matches!(path, "checkpoint" | "key") {
+            return Some(Self::Head);
+        }
+        let rest = path.strip_prefix("tile/")?;
+        let is_part = |part: &str| {
+            !part.is_empty()
+                && part.len() <= 32
+                && !part.starts_with('.')
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
+        };
+        (path.len() <= 200 && rest.split('/').all(is_part)).then_some(Self::Tile)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Known;
+
+    #[test]
+    fn only_files_of_the_ledger_are_named() {
+        for good in ["checkpoint", "key"] {
+            assert_eq!(Known::read(good), Some(Known::Head), "{good}");
+        }
+        for good in
+            ["tile/0/000", "tile/0/x001/234.p/5", "tile/entries/x001/x234/067.p/255", "tile/2/x000/x000/001"]
+        {
+            assert_eq!(Known::read(good), Some(Known::Tile), "{good}");
+        }
+        for bad in [
+            "",
+            "tile",
+            "tile/",
+            "tile//0",
+            "tile/../key",
+            "tile/0/..",
+            "tile/0/.hidden",
+            "tile/0/%2e%2e",
+            "/tile/0",
+            "ledger.key",
+            "checkpoint/",
+            "tile/0/a\\b",
+            "tile/0/a\0b",
+            "../pki/ca.key",
+        ] {
+            assert_eq!(Known::read(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What the gateway asks, answered.
+
+use futures_util::future::BoxFuture;
+
+use super::core::Core;
+use crate::domain::action::Action;
+use crate::domain::device::Device;
+use crate::domain::name::{Digest, SessionId};
+use crate::domain::policy::Verdict;
+use crate::domain::session::CloseReason;
+use crate::gateway::authority::{Admission, Authority, Lease, LeaseError, Refusal, SessionContext};
+
+impl Authority for Core {
+    fn admit(&self, session: &SessionId, device: &Device) -> Result<Admission, Refusal> {
+        let entrance = self.sessions.admit(session, device)?;
+        let context = entrance.context;
+        // each connection needs a permit of its own, from the policy of this moment
+        match self.config().policy.judge(&context.principal, &context.target, &Action::Connect) {
+            Verdict::Allow(permit) => Ok(Admission {
+                context,
+                permit,
+                connection: entrance.connection,
+                closing: entrance.stop,
+                slot: entrance.slot,
+            }),
+            Verdict::Deny(_) => {
+                self.sessions.close(session, CloseReason::PolicyChanged);
+                Err(Refusal::Closed(CloseReason::PolicyChanged))
+            }
+        }
+    }
+
+    fn judge(&self, context: &SessionContext, action: &Action<'_>) -> Verdict {
+        self.config().policy.judge(&context.principal, &context.target, action)
+    }
+
+    fn lease<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
+        match self.leases.get() {
+            Some(leases) => leases.issue(context),
+            None => Box::pin(async { Err(LeaseError::Upstream("the broker is still starting".into())) }),
+        }
+    }
+
+    fn close(&self, session: &SessionId, reason: CloseReason) {
+        self.sessions.close(session, reason);
+    }
+
+    fn policy(&self) -> Digest {
+        self.scribe.policy()
+    }
+
+    fn strict(&self) -> bool {
+        self.config().strict_ledger
+    }
+}

@@ -1,0 +1,369 @@
+//! What the broker does, whoever asks for it.
+//!
+//! Job: sessions opened, closed and cleaned up after; devices revoked; logins ended; policy
+//! replaced. Boundary: callers are already recognised; the API turns results into answers.
+//! Failure mode: what cannot be stored or entered does not begin; what ends, ends regardless.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use sha2::Sha256;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::observe::Observed;
+use super::ports::{Archive, LeaseKeeper};
+use crate::broker::authn::{Authn, Caller, Exchanged};
+use crate::broker::config::Config;
+use crate::broker::devices::Devices;
+use crate::broker::logins::Logins;
+use crate::broker::metrics::Metrics;
+use crate::broker::pki::Identity;
+use crate::broker::scribe::Scribe;
+use crate::broker::sessions::Sessions;
+use crate::broker::store::StoreError;
+use crate::domain::action::Action;
+use crate::domain::event::{Durability, What};
+use crate::domain::name::{DeviceId, Digest, RuleName, SessionId, TargetName};
+use crate::domain::policy::Verdict;
+use crate::domain::principal::Principal;
+use crate::domain::session::{CloseReason, Session, SessionState};
+use crate::domain::target::{Target, TargetKind};
+use crate::gateway::authority::SessionContext;
+use crate::gateway::clock::Clock;
+use crate::gateway::journal::JournalError;
+use crate::wire::control::{OpenSession, OpenedSession};
+
+/// The broker's state and parts.
+pub(crate) struct Core {
+    pub(crate) clock: Clock,
+    pub(super) config: RwLock<Arc<Config>>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) scribe: Arc<Scribe>,
+    pub(super) observed: Arc<Observed>,
+    pub(crate) devices: Arc<Devices>,
+    pub(crate) logins: Arc<Logins>,
+    pub(crate) authn: Authn,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) archive: Arc<dyn Archive>,
+    /// Set once, before anything is served.
+    pub(super) leases: OnceLock<Arc<dyn LeaseKeeper>>,
+    pub(super) draining: AtomicBool,
+    /// Statement digests of all targets are keyed from this.
+    pub(super) digest_root: SecretBox<[u8; 32]>,
+}
+
+/// Why no session was opened.
+#[derive(Debug, Error)]
+pub(crate) enum OpenError {
+    #[error("the broker is shutting down")]
+    Draining,
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// There is no such target, or it is not for them: the two read the same.
+    #[error("no such target")]
+    NoTarget,
+    #[error("this device already holds {MAX_PER_DEVICE} sessions")]
+    TooMany,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Core {
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether policy lets somebody do this to a target.
+    pub(crate) fn may(&self, who: &Principal, target: &Target, action: &Action<'_>) -> bool {
+        matches!(self.config().policy.judge(who, target, action), Verdict::Allow(_))
+    }
+
+    /// Whether somebody may see a session that is not theirs.
+    pub(crate) fn may_audit(&self, who: &Principal, target: &TargetName) -> bool {
+        self.config().targets.get(target).is_some_and(|target| self.may(who, target, &Action::Audit))
+    }
+
+    /// The target that somebody spelled, if there is one and they may connect to it.
+    pub(crate) fn reachable(&self, who: &Principal, spelled: &str) -> Result<Arc<Target>, RuleName> {
+        let config = self.config();
+        let target = TargetName::new(spelled).ok().and_then(|name| config.targets.get(&name));
+        let target = target.ok_or_else(RuleName::default_deny)?;
+        match config.policy.judge(who, target, &Action::Connect) {
+            Verdict::Allow(_) => Ok(Arc::new(target.clone())),
+            Verdict::Deny(denial) => Err(denial.rule),
+        }
+    }
+
+    /// Why no new session should be sent here, if anything speaks against it.
+    pub(crate) fn unready(&self) -> Option<&'static str> {
+        if self.draining.load(Ordering::SeqCst) {
+            return Some("the broker is shutting down");
+        }
+        if !(self.observed.is_writable() && self.archive.healthy()) {
+            return Some("the audit ledger cannot be written");
+        }
+        // any short read shows whether the database answers
+        self.sessions.left_behind().is_err().then_some("the broker's database does not answer")
+    }
+
+    /// Opens a session.
+    pub(crate) async fn open(&self, caller: &Caller, ask: &OpenSession) -> Result<OpenedSession, OpenError> {
+        if self.draining.load(Ordering::SeqCst) {
+            return Err(OpenError::Draining);
+        }
+        let target = match self.reachable(caller.principal(), &ask.target) {
+            Ok(target) => target,
+            Err(rule) => {
+                let spelled = ask.target.chars().filter(|c| !c.is_control()).take(80).collect();
+                let what = What::Refused { action: "connect".into(), target: spelled, rule };
+                self.scribe.enter(Some(caller.actor()), what, Durability::Written).await?;
+                return Err(OpenError::NoTarget);
+            }
+        };
+        if self.sessions.census(Some(&caller.device.id)).of_device >= MAX_PER_DEVICE {
+            return Err(OpenError::TooMany);
+        }
+        let secret = super::random_text();
+        let verifier = verifier(&secret).await?;
+        let now = self.clock.now();
+        let session = self.pending(caller, ask, &target, now);
+        let context = Arc::new(SessionContext {
+            id: session.id.clone(),
+            principal: caller.principal().clone(),
+            actor: caller.actor(),
+            target: Arc::clone(&target),
+            expires: session.expires,
+            loopback_user: user(&caller.principal().display),
+            verifier,
+            digest_key: self.digest_key(&target.name),
+        });
+        let (expires, id) = (session.expires, session.id.clone());
+        // stored first, so that a crash between the two leaves a row to clean up, not a ghost
+        self.sessions.reserve(&session)?;
+        let what = What::SessionOpened { session: id.clone(), target: target.name.clone(), expires };
+        if let Err(error) = self.scribe.enter(Some(caller.actor()), what, Durability::Written).await {
+            self.sessions.cancel(&id)?;
+            return Err(error.into());
+        }
+        let TargetKind::Postgres(postgres) = &target.kind;
+        self.sessions.open(session, context, postgres.max_connections);
+        Ok(OpenedSession {
+            session: id,
+            protocol: target.kind.protocol().into(),
+            expires,
+            secret,
+            user: user(&caller.principal().display),
+            database: postgres.database.clone(),
+            gateway_key: self.identity.gateway_key.clone(),
+        })
+    }
+
+    /// Ends a login: its tokens and its sessions.
+    pub(crate) async fn log_out(&self, caller: &Caller) -> Result<(), OpenError> {
+        let device = &caller.device.id;
+        self.close_device(device, CloseReason::LoginEnded);
+        self.logins.end(device)?;
+        self.scribe.enter(Some(caller.actor()), What::LoggedOut, Durability::Written).await?;
+        Ok(())
+    }
+
+    /// Revokes a device of the caller. False when it is not theirs.
+    pub(crate) async fn revoke_device(&self, caller: &Caller, device: &DeviceId) -> Result<bool, OpenError> {
+        let whose = &caller.principal().id;
+        if !self.devices.belongs(device, whose)? {
+            return Ok(false);
+        }
+        let revoked = self.devices.revoke(device, whose, self.clock.now())?;
+        self.close_device(device, CloseReason::DeviceRevoked);
+        self.logins.end(device)?;
+        if revoked {
+            let what = What::DeviceRevoked { device: device.clone() };
+            self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
+        }
+        Ok(true)
+    }
+
+    /// Closes what a refreshed login no longer carries.
+    pub(crate) fn refreshed(&self, exchanged: &Exchanged) {
+        let now = &exchanged.login.principal;
+        self.sessions.close_where(|live, session| {
+            if session.device != exchanged.device {
+                return None;
+            }
+            if session.principal != now.id {
+                return Some(CloseReason::LoginEnded);
+            }
+            // masks and rules were chosen by groups: who lost one starts afresh
+            (!live.context.principal.groups.is_subset(&now.groups)).then_some(CloseReason::PolicyChanged)
+        });
+    }
+
+    /// Puts a new configuration in force and closes the sessions that it no longer allows.
+    pub(crate) async fn adopt(&self, config: Config) -> Result<(), JournalError> {
+        let config = Arc::new(config);
+        let digest = config.policy.digest().clone();
+        // INVARIANT: no verdict of a policy whose digest is not in the ledger
+        let former = self.scribe.policy();
+        self.scribe.adopt(digest);
+        if let Err(error) = self.scribe.enter(None, What::PolicyLoaded, Durability::Synced).await {
+            self.scribe.adopt(former);
+            return Err(error);
+        }
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
+        let is_trusted = |who: &Principal| {
+            let name = &who.id.provider;
+            config.providers.iter().any(|provider| provider.name == *name)
+                || config.workloads.iter().any(|workload| workload.name == *name)
+        };
+        for device in self.logins.through(|who| !is_trusted(who)) {
+            self.close_device(&device, CloseReason::LoginEnded);
+            if let Err(error) = self.logins.end(&device) {
+                tracing::error!(%device, %error, "a login could not be forgotten");
+            }
+        }
+        self.sessions.close_where(|live, session| {
+            let target = config.targets.get(&session.target);
+            // a session keeps the masks it began with, so a target that changed ends it
+            let stays = target.is_some_and(|target| {
+                *target == *live.context.target && self.may(&live.context.principal, target, &Action::Connect)
+            });
+            (!stays).then_some(CloseReason::PolicyChanged)
+        });
+        Ok(())
+    }
+
+    /// What is due by now: expired sessions, ended logins.
+    pub(crate) fn tick(&self, now: Timestamp) {
+        self.sessions.expire(now);
+        self.sessions.close_where(|_, session| {
+            let login = self.logins.of(&session.device, now);
+            let lasts = login.is_some_and(|login| login.principal.id == session.principal);
+            (!lasts).then_some(CloseReason::LoginEnded)
+        });
+        for device in self.logins.lapsed(now) {
+            if let Err(error) = self.logins.end(&device) {
+                tracing::error!(%device, %error, "a login could not be forgotten");
+            }
+        }
+        let census = self.sessions.census(None);
+        self.metrics.sessions.set(i64::try_from(census.sessions).unwrap_or(i64::MAX));
+        self.metrics.connections.set(i64::try_from(census.connections).unwrap_or(i64::MAX));
+    }
+
+    /// Sees each session that starts to close to its end.
+    pub(crate) async fn bury(self: Arc<Self>, mut closing: mpsc::UnboundedReceiver<SessionId>) {
+        while let Some(id) = closing.recv().await {
+            let core = Arc::clone(&self);
+            tokio::spawn(async move { core.finish(&id).await });
+        }
+    }
+
+    /// Enters the end of sessions that a former process left behind, and removes their leases.
+    pub(crate) async fn recover(&self) -> Result<(), OpenError> {
+        for session in self.sessions.left_behind()? {
+            let reason = match session.state {
+                SessionState::Closing { reason } => reason,
+                _ => CloseReason::BrokerRestarted,
+            };
+            // the counters of the former process are in its own entries
+            let what = What::SessionClosed {
+                session: session.id.clone(),
+                reason,
+                statements: session.statements,
+                connections: 0,
+            };
+            self.scribe.enter(None, what, Durability::Written).await?;
+            let state = SessionState::Closed { reason, at: self.clock.now() };
+            self.sessions.bury(&Session { state, ..session })?;
+        }
+        Ok(())
+    }
+
+    /// Removes what leases left behind.
+    pub(crate) async fn reap(&self) {
+        if let Some(leases) = self.leases.get() {
+            leases.reap().await;
+        }
+    }
+
+    fn close_device(&self, device: &DeviceId, reason: CloseReason) {
+        self.sessions.close_where(|_, session| (session.device == *device).then_some(reason));
+    }
+
+    async fn finish(&self, id: &SessionId) {
+        self.sessions.drained(id, GRACE).await;
+        if let Some(leases) = self.leases.get() {
+            leases.revoke(id).await;
+        }
+        let Some(over) = self.sessions.finish(id, self.clock.now()) else { return };
+        let SessionState::Closed { reason, .. } = over.session.state else { return };
+        let what = What::SessionClosed {
+            session: id.clone(),
+            reason,
+            statements: over.session.statements,
+            connections: over.connections,
+        };
+        tracing::info!(session = %id, ?reason, "session closed");
+        if let Err(error) = self.scribe.enter(Some(over.actor), what, Durability::Written).await {
+            tracing::error!(session = %id, %error, "the end of a session could not be entered");
+        }
+    }
+
+    fn pending(&self, caller: &Caller, ask: &OpenSession, target: &Target, now: Timestamp) -> Session {
+        let limit = SignedDuration::try_from(self.config().session_max).unwrap_or(SignedDuration::MAX);
+        let limit = caller.login.session_cap.map_or(limit, |cap| cap.min(limit));
+        Session {
+            id: SessionId::from_random(rand::random()),
+            principal: caller.principal().id.clone(),
+            display: caller.principal().display.clone(),
+            target: target.name.clone(),
+            device: caller.device.id.clone(),
+            client_address: caller.address.to_string(),
+            client_host: ask.host.chars().filter(|c| !c.is_control()).take(255).collect(),
+            opened: now,
+            expires: now.checked_add(limit).unwrap_or(Timestamp::MAX),
+            state: SessionState::Pending,
+            statements: 0,
+        }
+    }
+
+    fn digest_key(&self, target: &TargetName) -> SecretString {
+        // a key of 32 bytes is never refused
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.digest_root.expose_secret()) else {
+            return SecretString::from(super::random_text());
+        };
+        mac.update(b"statement digest\0");
+        mac.update(target.as_str().as_bytes());
+        SecretString::from(String::from(Digest::from_bytes(&mac.finalize().into_bytes().into())))
+    }
+}
+
+/// Makes the SCRAM verifier off the async threads: it is 4096 rounds of HMAC.
+async fn verifier(secret: &str) -> Result<String, OpenError> {
+    let secret = secret.to_owned();
+    let work = move || postgres_protocol::password::scram_sha_256(secret.as_bytes());
+    // it fails only when the runtime is being shut down
+    tokio::task::spawn_blocking(work).await.map_err(|_| OpenError::Draining)
+}
+
+/// The user name at the loopback: only shown, because the secret alone decides.
+fn user(display: &str) -> String {
+    let name: String = display
+        .chars()
+        .map(|c| c.to_ascii_lowercase())
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' })
+        .take(63)
+        .collect();
+    if name.is_empty() { "hoopctl".into() } else { name }
+}
+
+/// How long a closing session waits for its connections before its lease goes anyway.
+const GRACE: Duration = Duration::from_secs(2);
+const MAX_PER_DEVICE: usize = 128;

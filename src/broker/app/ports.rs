@@ -1,0 +1,63 @@
+//! What the application is put together from, as far as other parts bring it.
+
+use std::io;
+
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::domain::device::Device;
+use crate::domain::name::{Digest, SessionId};
+use crate::gateway::authority::{Lease, LeaseError, SessionContext};
+use crate::gateway::journal::JournalError;
+
+/// Mints, takes back and cleans up the credentials of sessions.
+pub trait LeaseKeeper: Send + Sync + 'static {
+    /// The session's lease: minted at the first call, the same one later.
+    fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>>;
+
+    /// Takes the session's lease back; what cannot be removed now is kept for [`Self::reap`].
+    fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()>;
+
+    /// Removes what is left of leases whose session is over.
+    fn reap(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Reads what the journal has written.
+pub trait Archive: Send + Sync + 'static {
+    /// Whether the ledger can be written.
+    fn healthy(&self) -> bool;
+
+    /// A file of the ledger: `checkpoint`, `key`, or a path below `tile/` without `..`.
+    fn ledger_file<'a>(&'a self, path: &'a str) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>>;
+
+    /// For each connection of a session, in order, the digests of its chunks, in order.
+    fn recording<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, io::Result<Vec<Vec<Digest>>>>;
+
+    /// The bytes of one chunk; connections count from 1, chunks from 0.
+    fn chunk<'a>(
+        &'a self,
+        session: &'a SessionId,
+        connection: u32,
+        chunk: u32,
+    ) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>>;
+
+    /// Signs a checkpoint over everything that was entered.
+    fn checkpoint(&self) -> BoxFuture<'_, Result<(), JournalError>>;
+}
+
+/// The gateway's end of a tunnel.
+pub trait TunnelHandler: Send + Sync + 'static {
+    /// Serves one tunnel until it ends. `inner` says whether TLS to the gateway's key runs inside.
+    fn serve(
+        &self,
+        io: Box<dyn TunnelIo>,
+        session: SessionId,
+        device: Device,
+        inner: bool,
+    ) -> BoxFuture<'static, ()>;
+}
+
+/// The bytes of a tunnel.
+pub trait TunnelIo: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> TunnelIo for T {}

@@ -1,0 +1,326 @@
+//! A whole broker: state, ledger, recordings, leases and gateway behind one API.
+//!
+//! Job: connect [`App`] with the parts that it leaves open, start them in order and stop them in
+//! order. Boundary: decides nothing. Failure mode: a broker that cannot start says which part could
+//! not; nothing keeps running then.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use thiserror::Error;
+
+use super::app::{App, Archive, LeaseKeeper, Parts, Running, StartError, TunnelHandler, TunnelIo, Wiring};
+use super::authn::{FetchError, HttpFetch};
+use super::config::Config;
+use super::leases::{self, Leases};
+use super::ledger::{DirectoryFiles, LedgerError, LedgerWriter};
+use super::recordings::{self, AuditTrail, Recordings, RecordingsError};
+use super::secrets::Secrets;
+use super::store::{Store, StoreError};
+use crate::domain::device::Device;
+use crate::domain::name::{Digest, SessionId, TargetName};
+use crate::domain::target::Target;
+use crate::gateway::authority::{Authority, Lease, LeaseError, SessionContext};
+use crate::gateway::clock::Clock;
+use crate::gateway::journal::{Journal, JournalError};
+use crate::gateway::tunnel::{Inner, Tunnels};
+use crate::ledger::tile::Resource;
+use crate::ledger::verify::Files as _;
+
+/// A broker that serves until it is stopped.
+pub struct Broker {
+    running: Running,
+    trail: Arc<AuditTrail>,
+    targets: Targets,
+    // dropped last: whoever comes next finds everything closed
+    _lock: std::fs::File,
+}
+
+/// Why a broker could not be assembled.
+#[derive(Debug, Error)]
+pub enum AssemblyError {
+    /// The API or what it serves could not start.
+    #[error(transparent)]
+    App(#[from] StartError),
+    /// Nothing can be fetched from identity providers.
+    #[error("identity providers cannot be asked: {0}")]
+    Fetch(#[from] FetchError),
+    /// A folder cannot be made.
+    #[error("`{path}` cannot be used: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The gateway could not start.
+    #[error("the gateway could not start: {0}")]
+    Gateway(io::Error),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Another broker uses the data directory.
+    #[error("another broker uses `{0}`")]
+    Locked(PathBuf),
+    /// The recordings cannot be opened.
+    #[error(transparent)]
+    Recordings(#[from] RecordingsError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Broker {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// [`AssemblyError`].
+    pub async fn start(config: Config, clock: Clock, secrets: Secrets) -> Result<Self, AssemblyError> {
+        let data = config.data_dir.clone();
+        make_private(&data)?;
+        let lock = lock(&data)?;
+        let store = Arc::new(Store::open(&data.join("broker.sqlite"))?);
+        let policy = PolicyInForce { authority: Arc::default(), initial: config.policy.digest().clone() };
+        let ledger_dir = data.join("ledger");
+        let origin = origin(&config);
+        let ledger = LedgerWriter::open(&ledger_dir, &origin, &data.join("pki").join("ledger.key"))?;
+        let (of_recordings, for_time) = (policy.clone(), clock.clone());
+        let stamp = recordings::Stamp::new(move || of_recordings.digest(), move || for_time.now());
+        let recordings = Recordings::open(&data.join("recordings"), Arc::clone(&ledger), stamp)?;
+        let trail = AuditTrail::new(ledger, recordings);
+        let targets = Targets::new(&config);
+
+        let gateway_fault = Arc::new(OnceLock::new());
+        let parts = Parts {
+            clock: clock.clone(),
+            store,
+            journal: Arc::clone(&trail) as Arc<dyn Journal>,
+            archive: Arc::new(Shelf { trail: Arc::clone(&trail), ledger: DirectoryFiles::new(&ledger_dir) }),
+            fetch: Arc::new(HttpFetch::new()?),
+            leases: lease_maker(secrets, policy, targets.clone()),
+            tunnels: tunnel_maker(Arc::clone(&gateway_fault)),
+            config,
+        };
+        let running = App::start(parts).await?;
+        if let Some(error) = gateway_fault.get() {
+            return Err(AssemblyError::Gateway(io::Error::other(error.clone())));
+        }
+        Ok(Self { running, trail, targets, _lock: lock })
+    }
+
+    /// What serves.
+    #[must_use]
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Puts a new configuration in force without dropping a session.
+    ///
+    /// # Errors
+    /// When the new policy could not be entered; the old configuration stays then.
+    pub async fn reload(&self, config: Config) -> Result<(), JournalError> {
+        let next = Targets::new(&config);
+        self.running.reload(config).await?;
+        self.targets.replace(&next);
+        Ok(())
+    }
+
+    /// Refuses new sessions, lets the others end for so long, then stops everything.
+    ///
+    /// # Errors
+    /// When the end could not be entered; everything has stopped all the same.
+    pub async fn drain(self, patience: Duration) -> Result<(), JournalError> {
+        let ended = self.running.drain(patience).await;
+        let trail = self.trail;
+        let closed = tokio::task::spawn_blocking(move || trail.close()).await;
+        ended.and(closed.map_err(|error| JournalError::Unwritable(error.to_string())))
+    }
+}
+
+/// The origin line of checkpoints (C2SP tlog-checkpoint): the host that clients know, without a
+/// scheme.
+fn origin(config: &Config) -> String {
+    let url = &config.public_url;
+    let host = url.host_str().unwrap_or("broker");
+    let port = url.port_or_known_default().unwrap_or(443);
+    format!("{host}:{port}/hoopctl")
+}
+
+fn make_private(folder: &Path) -> Result<(), AssemblyError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| AssemblyError::Folder { path: folder.to_owned(), source })
+}
+
+/// One broker per data directory: two writers would fork the ledger.
+fn lock(folder: &Path) -> Result<std::fs::File, AssemblyError> {
+    let path = folder.join("lock");
+    let failed = |source| AssemblyError::Folder { path: path.clone(), source };
+    let file = std::fs::File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(AssemblyError::Locked(folder.to_owned())),
+        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// The digest of the policy in force, also for parts that are there before it is asked for.
+#[derive(Clone)]
+struct PolicyInForce {
+    authority: Arc<OnceLock<Arc<dyn Authority>>>,
+    initial: Digest,
+}
+
+impl PolicyInForce {
+    fn digest(&self) -> Digest {
+        self.authority.get().map_or_else(|| self.initial.clone(), |authority| authority.policy())
+    }
+}
+
+/// The targets as the reaper needs them.
+#[derive(Clone)]
+struct Targets(Arc<RwLock<BTreeMap<TargetName, Arc<Target>>>>);
+
+impl Targets {
+    fn new(config: &Config) -> Self {
+        let all = config.targets.iter().map(|(name, target)| (name.clone(), Arc::new(target.clone())));
+        Self(Arc::new(RwLock::new(all.collect())))
+    }
+
+    fn all(&self) -> BTreeMap<TargetName, Arc<Target>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, next: &Self) {
+        let next = next.all();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+}
+
+fn lease_maker(secrets: Secrets, policy: PolicyInForce, targets: Targets) -> super::app::LeaseMaker {
+    Box::new(move |wiring: &Wiring| {
+        drop(policy.authority.set(Arc::clone(&wiring.authority)));
+        let clock = wiring.clock.clone();
+        let stamp = move || leases::Stamp { at: clock.now(), policy: policy.digest() };
+        let (store, journal) = (Arc::clone(&wiring.store), Arc::clone(&wiring.journal));
+        Arc::new(Keeper { leases: Leases::new(store, journal, secrets, stamp), targets })
+    })
+}
+
+struct Keeper {
+    leases: Leases,
+    targets: Targets,
+}
+
+impl LeaseKeeper for Keeper {
+    fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
+        Box::pin(self.leases.issue(context))
+    }
+
+    fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.leases.revoke(session).await {
+                tracing::error!(%session, %error, "a lease could not be taken back; the reaper tries again");
+            }
+        })
+    }
+
+    fn reap(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let targets = self.targets.all();
+            let report = self.leases.reap(&targets).await;
+            if report.clean > 0 {
+                tracing::info!(count = report.clean, "leases that were left behind are gone");
+            }
+            for target in targets.values() {
+                match self.leases.rotate_admin(target).await {
+                    Ok(true) => tracing::info!(target = %target.name, "the administrator's password was replaced"),
+                    Ok(false) => {}
+                    Err(error) => {
+                        tracing::error!(target = %target.name, %error, "the administrator's password was not replaced");
+                    }
+                }
+            }
+        })
+    }
+}
+
+fn tunnel_maker(fault: Arc<OnceLock<String>>) -> super::app::TunnelMaker {
+    Box::new(move |wiring: &Wiring| {
+        let (authority, journal) = (Arc::clone(&wiring.authority), Arc::clone(&wiring.journal));
+        let inner = Arc::clone(&wiring.identity.inner);
+        let tunnels = Tunnels::new(authority, journal, wiring.clock.clone(), inner);
+        Arc::new(Mouth(tunnels.map_err(|error| fault.set(error.to_string())).ok()))
+    })
+}
+
+/// Where tunnels enter the gateway.
+struct Mouth(Option<Tunnels>);
+
+impl TunnelHandler for Mouth {
+    fn serve(
+        &self,
+        io: Box<dyn TunnelIo>,
+        session: SessionId,
+        device: Device,
+        inner: bool,
+    ) -> BoxFuture<'static, ()> {
+        let tunnels = self.0.clone();
+        let inner = if inner { Inner::Tls } else { Inner::Bare };
+        Box::pin(async move {
+            if let Some(tunnels) = tunnels {
+                tunnels.serve(io, &session, &device, inner).await;
+            }
+        })
+    }
+}
+
+/// Where the ledger and the recordings are read.
+struct Shelf {
+    trail: Arc<AuditTrail>,
+    ledger: DirectoryFiles,
+}
+
+impl Archive for Shelf {
+    fn healthy(&self) -> bool {
+        self.trail.ledger().healthy()
+    }
+
+    fn ledger_file<'a>(&'a self, path: &'a str) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>> {
+        let (ledger, resource) = (self.ledger.clone(), Resource::parse(path));
+        blocking(move || match resource {
+            Some(resource) => ledger.read(&resource.to_string()).map_err(io::Error::other),
+            None => Ok(None),
+        })
+    }
+
+    fn recording<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, io::Result<Vec<Vec<Digest>>>> {
+        let (trail, session) = (Arc::clone(&self.trail), session.clone());
+        blocking(move || trail.recordings().index(&session).map_err(io::Error::other))
+    }
+
+    fn chunk<'a>(
+        &'a self,
+        session: &'a SessionId,
+        connection: u32,
+        chunk: u32,
+    ) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>> {
+        let (trail, session) = (Arc::clone(&self.trail), session.clone());
+        blocking(move || trail.recordings().chunk(&session, connection, chunk).map_err(io::Error::other))
+    }
+
+    fn checkpoint(&self) -> BoxFuture<'_, Result<(), JournalError>> {
+        self.trail.ledger().checkpoint_now()
+    }
+}
+
+/// Reads files where waiting for the disk holds nobody up.
+fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> BoxFuture<'static, io::Result<T>> {
+    Box::pin(async move { tokio::task::spawn_blocking(work).await.map_err(io::Error::other)? })
+}

@@ -1,0 +1,251 @@
+//! What a provider's token says, once it is verified.
+//!
+//! Job: the checks of OpenID Connect Core §3.1.3.7 and RFC 8725 on one JWT. Boundary: pure; key,
+//! rules and time come in. Failure mode: [`TokenFault`]; no claim is believed before the signature.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use thiserror::Error;
+use url::Url;
+
+use super::jwks::is_issuer;
+use crate::domain::name::{GroupName, ProviderName};
+use crate::domain::principal::Subject;
+
+/// What is wrong with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TokenFault {
+    /// Its `alg` is not one of RS256, PS256, ES256, EdDSA.
+    #[error("it is not signed with RS256, PS256, ES256 or EdDSA")]
+    Algorithm,
+    /// It is meant for somebody else.
+    #[error("its audience is somebody else")]
+    Audience,
+    /// It has expired.
+    #[error("it has expired")]
+    Expired,
+    /// Its `iss` is not configured.
+    #[error("its issuer is not trusted here")]
+    Issuer,
+    /// The issuer has no key for it.
+    #[error("its issuer has no such key")]
+    Key,
+    /// It cannot be read.
+    #[error("it is malformed")]
+    Malformed,
+    /// Its `nbf` or `iat` lies in the future.
+    #[error("it is from the future")]
+    NotYet,
+    /// It was asked for by another client.
+    #[error("it was issued to another client")]
+    Party,
+    /// Its signature is wrong.
+    #[error("its signature is wrong")]
+    Signature,
+    /// It is another type of token.
+    #[error("it is another type of token")]
+    Type,
+}
+
+/// What a token must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) issuer: &'a Url,
+    pub(super) audience: &'a str,
+    pub(super) kind: Kind,
+    pub(super) now: Timestamp,
+}
+
+/// Which type of token it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An ID token, for exactly one client.
+    Id,
+    /// A workload's JWT.
+    Workload,
+}
+
+/// Claims that hold.
+#[derive(Debug, Clone)]
+pub(super) struct Claims {
+    pub(super) subject: Subject,
+    pub(super) expires: Timestamp,
+    /// When the person last proved who they are: `auth_time`, or `iat` where there is none.
+    pub(super) signed_in: Timestamp,
+    all: Map<String, Value>,
+}
+
+/// The header and the issuer that a token claims, unverified: only good for choosing among what is
+/// configured.
+pub(super) fn peek(token: &str) -> Result<(Header, String), TokenFault> {
+    #[derive(Deserialize)]
+    struct Issuer {
+        iss: String,
+    }
+    if token.len() > MAX_TOKEN {
+        return Err(TokenFault::Malformed);
+    }
+    let header = jsonwebtoken::decode_header(token).map_err(|error| match error.kind() {
+        // an algorithm that the crate has no name for, `none` above all
+        jsonwebtoken::errors::ErrorKind::Json(_) => TokenFault::Algorithm,
+        _ => TokenFault::Malformed,
+    })?;
+    if !ALGORITHMS.contains(&header.alg) {
+        return Err(TokenFault::Algorithm);
+    }
+    let claimed: Issuer =
+        jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| TokenFault::Malformed)?;
+    Ok((header, claimed.iss))
+}
+
+/// Verifies a token with the key that its header named.
+pub(super) fn verify(
+    token: &str,
+    header: &Header,
+    key: &Jwk,
+    rules: &Rules<'_>,
+) -> Result<Claims, TokenFault> {
+    if header.crit.is_some() || !is_type(header.typ.as_deref(), rules.kind) {
+        return Err(TokenFault::Type);
+    }
+    if !fits(key, header.alg) {
+        return Err(TokenFault::Algorithm);
+    }
+    let mut signature_only = Validation::new(header.alg);
+    // the claims are checked below, with the time that we were given
+    signature_only.required_spec_claims.clear();
+    signature_only.validate_exp = false;
+    signature_only.validate_aud = false;
+    let key = DecodingKey::from_jwk(key).map_err(|_| TokenFault::Key)?;
+    let token = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &signature_only);
+    let claims = token.map_err(|error| match error.kind() {
+        jsonwebtoken::errors::ErrorKind::InvalidSignature => TokenFault::Signature,
+        _ => TokenFault::Malformed,
+    })?;
+    judge(claims.claims, rules)
+}
+
+/// Whether a key is of the kind that an algorithm needs.
+pub(super) fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
+    let kind = match (&key.algorithm, algorithm) {
+        (AlgorithmParameters::RSA(_), Algorithm::RS256 | Algorithm::PS256) => true,
+        (AlgorithmParameters::EllipticCurve(key), Algorithm::ES256) => key.curve == EllipticCurve::P256,
+        (AlgorithmParameters::OctetKeyPair(key), Algorithm::EdDSA) => key.curve == EllipticCurve::Ed25519,
+        _ => false,
+    };
+    let named =
+        key.common.key_algorithm.as_ref().is_none_or(|name| name.to_string() == format!("{algorithm:?}"));
+    kind && named
+}
+
+impl Claims {
+    /// What people call the subject: shown, never compared.
+    pub(super) fn display(&self) -> String {
+        let name = ["preferred_username", "name", "email"]
+            .iter()
+            .filter_map(|claim| self.all.get(*claim)?.as_str())
+            .map(|text| text.chars().filter(|c| !c.is_control()).take(100).collect::<String>())
+            .find(|text| !text.trim().is_empty());
+        name.unwrap_or_else(|| self.subject.to_string())
+    }
+
+    /// The groups in a claim, written as a string, an array of strings or the keys of an object;
+    /// only those that the provider may assert.
+    pub(super) fn groups(
+        &self,
+        claim: &str,
+        provider: &ProviderName,
+        allowed: &BTreeSet<GroupName>,
+    ) -> BTreeSet<GroupName> {
+        let names: Vec<&str> = match self.all.get(claim) {
+            Some(Value::String(one)) => vec![one],
+            Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
+            Some(Value::Object(keyed)) => keyed.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let qualified =
+            names.into_iter().filter_map(|name| GroupName::new(format!("{provider}/{name}")).ok());
+        qualified.filter(|group| allowed.contains(group)).collect()
+    }
+
+    /// Whether a claim has exactly this value.
+    pub(super) fn has(&self, claim: &str, value: &str) -> bool {
+        match self.all.get(claim) {
+            Some(Value::String(text)) => text == value,
+            Some(other @ (Value::Bool(_) | Value::Number(_))) => other.to_string() == value,
+            _ => false,
+        }
+    }
+}
+
+fn judge(all: Map<String, Value>, rules: &Rules<'_>) -> Result<Claims, TokenFault> {
+    if !all.get("iss").and_then(Value::as_str).is_some_and(|iss| is_issuer(rules.issuer, iss)) {
+        return Err(TokenFault::Issuer);
+    }
+    let audience: Vec<&str> = match all.get("aud") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    if !audience.contains(&rules.audience) {
+        return Err(TokenFault::Audience);
+    }
+    if rules.kind == Kind::Id {
+        let party = all.get("azp").and_then(Value::as_str);
+        if (audience.len() > 1 || all.contains_key("azp")) && party != Some(rules.audience) {
+            return Err(TokenFault::Party);
+        }
+    }
+    let now = rules.now.as_second();
+    let expires = number(&all, "exp")?.ok_or(TokenFault::Malformed)?;
+    let issued = number(&all, "iat")?.ok_or(TokenFault::Malformed)?;
+    let begins = number(&all, "nbf")?.unwrap_or(issued);
+    if expires.saturating_add(SKEW) <= now {
+        return Err(TokenFault::Expired);
+    }
+    if begins.max(issued) > now.saturating_add(SKEW) {
+        return Err(TokenFault::NotYet);
+    }
+    let signed_in = number(&all, "auth_time")?.unwrap_or(issued);
+    let subject = all.get("sub").and_then(Value::as_str).ok_or(TokenFault::Malformed)?;
+    Ok(Claims {
+        subject: Subject::new(subject).map_err(|_| TokenFault::Malformed)?,
+        expires: time(expires)?,
+        signed_in: time(signed_in)?,
+        all,
+    })
+}
+
+fn is_type(typ: Option<&str>, kind: Kind) -> bool {
+    match typ.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("jwt") => true,
+        // client credentials yield access tokens (RFC 9068); as an ID token one is a confusion
+        Some("at+jwt" | "application/at+jwt") => kind == Kind::Workload,
+        Some(_) => false,
+    }
+}
+
+/// A NumericDate, which may have a fraction.
+fn number(all: &Map<String, Value>, claim: &str) -> Result<Option<i64>, TokenFault> {
+    let Some(value) = all.get(claim) else { return Ok(None) };
+    if let Some(whole) = value.as_i64() {
+        return Ok(Some(whole));
+    }
+    let fraction = value.as_f64().filter(|f| f.is_finite() && f.abs() < 1e15).ok_or(TokenFault::Malformed)?;
+    #[expect(clippy::cast_possible_truncation, reason = "its size was checked, and whole seconds are wanted")]
+    Ok(Some(fraction.floor() as i64))
+}
+
+fn time(second: i64) -> Result<Timestamp, TokenFault> {
+    Timestamp::from_second(second).map_err(|_| TokenFault::Malformed)
+}
+
+const ALGORITHMS: &[Algorithm] = &[Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
+/// Seconds by which the provider's clock and ours may differ.
+pub(super) const SKEW: i64 = 30;
+const MAX_TOKEN: usize = 16 * 1024;

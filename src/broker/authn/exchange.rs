@@ -1,0 +1,225 @@
+//! The token exchange (RFC 8693).
+//!
+//! Job: one subject token and one proof in, one access token out, the login made or refreshed.
+//! Failure mode: every check comes before the first thing that is kept, the spending of the subject
+//! token is the first thing that is kept, and entries come before what they speak of.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use jiff::{SignedDuration, Timestamp};
+use url::Url;
+
+use super::claims::{self, Claims, Kind, Rules, SKEW, TokenFault};
+use super::jwks::is_issuer;
+use super::{Authn, AuthnError, digest};
+use crate::broker::config::{Config, WorkloadRule};
+use crate::broker::devices::Standing;
+use crate::broker::logins::Login;
+use crate::broker::store::logins::{Spending, spend};
+use crate::domain::event::{Actor, Durability, What};
+use crate::domain::name::{DeviceId, GroupName, ProviderName};
+use crate::domain::principal::{Principal, PrincipalId, PrincipalKind};
+use crate::wire::control::{
+    GRANT_TYPE_EXCHANGE, TOKEN_TYPE_ACCESS, TOKEN_TYPE_ID, TOKEN_TYPE_JWT, TokenRequest, TokenResponse,
+};
+use crate::wire::dpop::{self, Expected};
+
+/// One call of the token endpoint.
+pub(crate) struct Exchange<'a> {
+    /// The form.
+    pub(crate) request: &'a TokenRequest,
+    /// The `DPoP` header.
+    pub(crate) proof: &'a str,
+    /// The URL as the client sees it.
+    pub(crate) url: &'a Url,
+    /// From where.
+    pub(crate) address: IpAddr,
+    /// The time.
+    pub(crate) now: Timestamp,
+    /// The access token to give out: 256 random bits.
+    pub(crate) token: String,
+}
+
+/// A login, made or refreshed.
+pub(crate) struct Exchanged {
+    /// The answer.
+    pub(crate) response: TokenResponse,
+    /// Which device.
+    pub(crate) device: DeviceId,
+    /// The login now.
+    pub(crate) login: Login,
+}
+
+/// Who a subject token speaks for.
+struct Identity {
+    principal: Principal,
+    claims: Claims,
+    idle: SignedDuration,
+    session_cap: Option<SignedDuration>,
+}
+
+impl Authn {
+    /// Exchanges a subject token.
+    pub(crate) async fn exchange(
+        &self,
+        config: &Config,
+        call: Exchange<'_>,
+    ) -> Result<Exchanged, AuthnError> {
+        if !self.limiter.admits(call.address, call.now) {
+            return Err(AuthnError::TooMany);
+        }
+        if call.request.grant_type != GRANT_TYPE_EXCHANGE {
+            return Err(AuthnError::BadRequest("the grant type is not a token exchange"));
+        }
+        let expected = Expected { method: "POST", url: call.url, access_token: None, now: call.now };
+        let proof = dpop::check(call.proof, &expected)?;
+        let identity = self.identify(config, call.request, call.now).await?;
+
+        let host = printable(&call.request.host);
+        let whose = &identity.principal;
+        let standing = self.devices.standing(&proof.device, &whose.id)?;
+        match standing {
+            Standing::Revoked => return Err(AuthnError::DeviceRevoked),
+            Standing::New if !is_fresh(&identity, call.now) => return Err(AuthnError::NotFresh),
+            Standing::New | Standing::Enrolled(_) => {}
+        }
+        self.first_use(&proof, call.now)?;
+        self.spend(&identity, &call.request.subject_token, &proof.device)?;
+
+        let actor = Actor {
+            principal: whose.id.clone(),
+            device: Some(proof.device.clone()),
+            address: call.address.to_string(),
+            host: host.clone(),
+        };
+        if standing == Standing::New {
+            let what = What::DeviceEnrolled { device: proof.device.clone() };
+            self.scribe.enter(Some(actor.clone()), what, Durability::Synced).await?;
+            self.devices.enrol(&proof.device, whose, &host, call.now)?;
+        }
+        let known = self.logins.of(&proof.device, call.now);
+        let refresh = known.is_some_and(|login| login.principal.id == whose.id);
+        self.scribe.enter(Some(actor), What::LoggedIn { refresh }, Durability::Written).await?;
+        self.admit(identity, proof.device, host, &call)
+    }
+
+    /// Keeps the login and its token.
+    fn admit(
+        &self,
+        identity: Identity,
+        device: DeviceId,
+        host: String,
+        call: &Exchange<'_>,
+    ) -> Result<Exchanged, AuthnError> {
+        let login = Login {
+            principal: identity.principal,
+            host,
+            exchanged: call.now,
+            idle: identity.idle,
+            session_cap: identity.session_cap,
+        };
+        let expires = call.now.checked_add(TOKEN_LIFE).unwrap_or(Timestamp::MAX);
+        self.logins.put(&device, login.clone(), digest(&call.token), expires)?;
+        // a revocation that came while this was under way must win
+        if self.devices.is_revoked(&device)? {
+            self.logins.end(&device)?;
+            return Err(AuthnError::DeviceRevoked);
+        }
+        let response = TokenResponse {
+            access_token: call.token.clone(),
+            issued_token_type: TOKEN_TYPE_ACCESS.into(),
+            token_type: "DPoP".into(),
+            expires_in: TOKEN_LIFE.unsigned_abs().as_secs(),
+        };
+        Ok(Exchanged { response, device, login })
+    }
+
+    async fn identify(
+        &self,
+        config: &Config,
+        request: &TokenRequest,
+        now: Timestamp,
+    ) -> Result<Identity, AuthnError> {
+        let (header, issuer) = claims::peek(&request.subject_token)?;
+        let token = &request.subject_token;
+        match request.subject_token_type.as_str() {
+            TOKEN_TYPE_ID => {
+                let provider = config.providers.iter().find(|provider| is_issuer(&provider.issuer, &issuer));
+                let provider = provider.ok_or(TokenFault::Issuer)?;
+                let key = self.keys.find(&provider.issuer, &header, now).await?;
+                let rules =
+                    Rules { issuer: &provider.issuer, audience: &provider.client_id, kind: Kind::Id, now };
+                let claims = claims::verify(token, &header, &key, &rules)?;
+                let groups = claims.groups(&provider.groups_claim, &provider.name, &provider.groups);
+                if groups.is_empty() && !provider.groups.is_empty() {
+                    tracing::warn!(provider = %provider.name, claim = provider.groups_claim, "no configured group in the ID token");
+                }
+                let principal = principal(&provider.name, &claims, PrincipalKind::Human, groups);
+                let idle = SignedDuration::try_from(config.login_idle).unwrap_or(SignedDuration::MAX);
+                Ok(Identity { principal, claims, idle, session_cap: None })
+            }
+            TOKEN_TYPE_JWT => {
+                let workload = config.workloads.iter().find(|workload| is_issuer(&workload.issuer, &issuer));
+                let workload = workload.ok_or(TokenFault::Issuer)?;
+                let key = self.keys.find(&workload.issuer, &header, now).await?;
+                let rules = Rules {
+                    issuer: &workload.issuer,
+                    audience: &workload.audience,
+                    kind: Kind::Workload,
+                    now,
+                };
+                let claims = claims::verify(token, &header, &key, &rules)?;
+                let matches =
+                    |rule: &&WorkloadRule| rule.claims.iter().all(|(claim, value)| claims.has(claim, value));
+                let rule = workload.rules.iter().find(matches).ok_or(AuthnError::NoRule)?;
+                let principal =
+                    principal(&workload.name, &claims, PrincipalKind::Machine, rule.groups.clone());
+                // a job cannot refresh as a person's client does: its rule says how long it may stay
+                let idle = SignedDuration::try_from(rule.session_max).unwrap_or(SignedDuration::MAX);
+                Ok(Identity { principal, claims, idle, session_cap: Some(idle) })
+            }
+            _ => Err(AuthnError::BadRequest("the subject token must be an ID token or a JWT")),
+        }
+    }
+
+    fn spend(&self, identity: &Identity, token: &str, device: &DeviceId) -> Result<(), AuthnError> {
+        let until = SignedDuration::from_secs(2 * SKEW);
+        let until = identity.claims.expires.checked_add(until).unwrap_or(Timestamp::MAX);
+        // what was signed, not the signature: an ECDSA signature can be rewritten into a second one
+        // that also holds, and the same token must not look like another
+        let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+        let spending = self.store.write(|on| spend(on, &digest(signed), device, until))?;
+        match (spending, identity.principal.kind) {
+            (Spending::First, _) => Ok(()),
+            // a workload reads the same file until its platform renews it; the key must be the same
+            (Spending::SameDevice, PrincipalKind::Machine) => Ok(()),
+            _ => Err(AuthnError::Spent),
+        }
+    }
+}
+
+fn principal(
+    provider: &ProviderName,
+    claims: &Claims,
+    kind: PrincipalKind,
+    groups: BTreeSet<GroupName>,
+) -> Principal {
+    let id = PrincipalId { provider: provider.clone(), subject: claims.subject.clone() };
+    Principal { id, kind, display: claims.display(), groups }
+}
+
+/// A machine's token cannot show when a person signed in; its issuer and audience stand for it.
+fn is_fresh(identity: &Identity, now: Timestamp) -> bool {
+    let age = now.as_second().saturating_sub(identity.claims.signed_in.as_second());
+    identity.principal.kind == PrincipalKind::Machine || age <= FRESH + SKEW
+}
+
+fn printable(host: &str) -> String {
+    host.chars().filter(|c| !c.is_control()).take(255).collect()
+}
+
+/// How long an access token lives (design §3.6).
+const TOKEN_LIFE: SignedDuration = SignedDuration::from_mins(5);
+/// Seconds within which a sign-in is fresh enough for a new device.
+const FRESH: i64 = 300;

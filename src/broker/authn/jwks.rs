@@ -1,0 +1,158 @@
+//! The keys of identity providers.
+//!
+//! Job: discover, fetch, keep and renew the public keys of each configured issuer. Boundary: finds
+//! the key that a token's header names; does not verify. Failure mode: when a provider cannot be
+//! asked, keys that were fetched within a day stay good; a flood of unknown key ids costs the
+//! provider one request in thirty seconds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jsonwebtoken::Header;
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::AuthnError;
+use super::claims::{TokenFault, fits};
+use super::fetch::{Fetch, FetchError};
+
+pub(super) struct Keys {
+    fetch: Arc<dyn Fetch>,
+    // one lock per issuer: a slow provider delays nobody else's logins, and is asked once
+    issuers: Mutex<HashMap<Url, Arc<Mutex<Cached>>>>,
+}
+
+#[derive(Default)]
+struct Cached {
+    keys: Vec<Jwk>,
+    fetched: Option<Timestamp>,
+    tried: Option<Timestamp>,
+    fault: Option<FetchError>,
+}
+
+impl Keys {
+    pub(super) fn new(fetch: Arc<dyn Fetch>) -> Self {
+        Self { fetch, issuers: Mutex::default() }
+    }
+
+    /// The key of this issuer that the header names. `issuer` comes from the configuration.
+    pub(super) async fn find(
+        &self,
+        issuer: &Url,
+        header: &Header,
+        now: Timestamp,
+    ) -> Result<Jwk, AuthnError> {
+        let slot = Arc::clone(self.issuers.lock().await.entry(issuer.clone()).or_default());
+        let mut cached = slot.lock().await;
+        if cached.age(now).is_none_or(|age| age >= RENEW) && cached.may_try(now) {
+            self.renew(issuer, &mut cached, now).await;
+        }
+        if cached.age(now).is_some_and(|age| age >= KEEP) {
+            cached.keys.clear();
+        }
+        if let Some(key) = cached.pick(header) {
+            return Ok(key);
+        }
+        if cached.may_try(now) {
+            self.renew(issuer, &mut cached, now).await;
+        }
+        if let Some(key) = cached.pick(header) {
+            return Ok(key);
+        }
+        Err(match &cached.fault {
+            Some(fault) => AuthnError::Provider(fault.clone()),
+            None => TokenFault::Key.into(),
+        })
+    }
+
+    async fn renew(&self, issuer: &Url, cached: &mut Cached, now: Timestamp) {
+        cached.tried = Some(now);
+        match self.download(issuer).await {
+            Ok(keys) => {
+                cached.keys = keys;
+                cached.fetched = Some(now);
+                cached.fault = None;
+            }
+            Err(fault) => {
+                tracing::warn!(%issuer, %fault, "the provider's keys could not be fetched");
+                cached.fault = Some(fault);
+            }
+        }
+    }
+
+    async fn download(&self, issuer: &Url) -> Result<Vec<Jwk>, FetchError> {
+        let base = issuer.as_str().trim_end_matches('/');
+        let address = Url::parse(&format!("{base}/.well-known/openid-configuration"));
+        let address = address.map_err(|error| unusable("issuer URL", &error))?;
+        let document = self.fetch.get(&address).await?;
+        let discovery: Discovery =
+            serde_json::from_slice(&document).map_err(|error| unusable("discovery document", &error))?;
+        // OpenID Connect Discovery §4.3: else one provider could speak for another
+        if !is_issuer(issuer, &discovery.issuer) {
+            return Err(unusable("discovery document", &"it is another issuer's"));
+        }
+        let document = self.fetch.get(&discovery.jwks_uri).await?;
+        let set: KeySet = serde_json::from_slice(&document).map_err(|error| unusable("key set", &error))?;
+        // keys of kinds that we do not know must not spoil those that we do (RFC 7517 §5)
+        Ok(set.keys.into_iter().take(MAX_KEYS).filter_map(|key| serde_json::from_value(key).ok()).collect())
+    }
+}
+
+impl Cached {
+    fn age(&self, now: Timestamp) -> Option<i64> {
+        self.fetched.map(|at| now.as_second().saturating_sub(at.as_second()))
+    }
+
+    fn may_try(&self, now: Timestamp) -> bool {
+        let pause = if self.fault.is_some() { PAUSE_AFTER_FAULT } else { PAUSE };
+        self.tried.is_none_or(|at| now.as_second().saturating_sub(at.as_second()) >= pause)
+    }
+
+    fn pick(&self, header: &Header) -> Option<Jwk> {
+        let mut fitting = self.keys.iter().filter(|key| {
+            key.common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature)
+                && fits(key, header.alg)
+                && (header.kid.is_none() || key.common.key_id == header.kid)
+        });
+        match (fitting.next(), fitting.next()) {
+            // without a key id the choice must be plain
+            (Some(_), Some(_)) if header.kid.is_none() => None,
+            (first, _) => first.cloned(),
+        }
+    }
+}
+
+/// Whether a text names this issuer: character for character, but for the slash that a URL without
+/// a path gains when it is parsed.
+pub(super) fn is_issuer(issuer: &Url, text: &str) -> bool {
+    let whole = issuer.as_str();
+    text == whole || (issuer.path() == "/" && whole.strip_suffix('/') == Some(text))
+}
+
+fn unusable(document: &'static str, why: &dyn std::fmt::Display) -> FetchError {
+    FetchError::Unusable { document, why: why.to_string() }
+}
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: Url,
+}
+
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<serde_json::Value>,
+}
+
+/// Seconds after which keys are fetched anew, so that a key taken out of use stops working.
+const RENEW: i64 = 600;
+/// Seconds for which keys stay good when they cannot be fetched anew.
+const KEEP: i64 = 86_400;
+/// Seconds between two requests.
+const PAUSE: i64 = 30;
+/// Seconds between two requests when the last one failed.
+const PAUSE_AFTER_FAULT: i64 = 3;
+const MAX_KEYS: usize = 64;

@@ -1,0 +1,120 @@
+//! The `[[provider]]` and `[[workload]]` tables.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use url::Url;
+
+use super::reader::Section;
+use super::targets::is_loopback;
+use super::{ProviderConfig, WorkloadConfig, WorkloadRule};
+use crate::domain::name::{GroupName, ProviderName};
+
+/// Reads all providers.
+pub(super) fn providers(root: &Section<'_, '_>) -> Vec<ProviderConfig> {
+    let mut all: Vec<ProviderConfig> = Vec::new();
+    for section in root.sections("provider") {
+        let name = section.required_parsed("name", |text| ProviderName::new(text));
+        let issuer = section.required_parsed("issuer", secure_url);
+        let client_id = section.required("client_id");
+        let scopes: Vec<String> = section.texts("scopes").into_iter().map(|at| at.value).collect();
+        let groups_claim = section.text("groups_claim").unwrap_or_else(|| "groups".into());
+        let groups = groups(&section, name.as_ref());
+        if let Some(name) = name.as_ref().filter(|name| all.iter().any(|other| other.name == **name)) {
+            section.fault("name", format!("`{name}` is used for two providers"));
+        }
+        section.finish();
+        if let (Some(name), Some(issuer), Some(client_id)) = (name, issuer, client_id) {
+            all.push(ProviderConfig {
+                name,
+                issuer,
+                client_id,
+                scopes: with_openid(scopes),
+                groups_claim,
+                groups,
+            });
+        }
+    }
+    all
+}
+
+/// Reads all trusted issuers of workload tokens.
+pub(super) fn workloads(
+    root: &Section<'_, '_>,
+    providers: &[ProviderConfig],
+    session_max: Duration,
+) -> Vec<WorkloadConfig> {
+    let mut all: Vec<WorkloadConfig> = Vec::new();
+    for section in root.sections("workload") {
+        let name = section.required_parsed("name", |text| ProviderName::new(text));
+        let issuer = section.required_parsed("issuer", secure_url);
+        let audience = section.required("audience");
+        let rules: Vec<WorkloadRule> = section
+            .sections("rule")
+            .into_iter()
+            .map(|rule| workload_rule(rule, name.as_ref(), session_max))
+            .collect();
+        if rules.is_empty() {
+            section.fault("rule", "is missing: without a rule no token of this issuer is good for anything");
+        }
+        if let Some(name) = &name {
+            let taken = providers.iter().any(|other| other.name == *name)
+                || all.iter().any(|other| other.name == *name);
+            if taken {
+                section.fault("name", format!("`{name}` is used already"));
+            }
+        }
+        section.finish();
+        if let (Some(name), Some(issuer), Some(audience)) = (name, issuer, audience) {
+            all.push(WorkloadConfig { name, issuer, audience, rules });
+        }
+    }
+    all
+}
+
+fn workload_rule(
+    section: Section<'_, '_>,
+    name: Option<&ProviderName>,
+    session_max: Duration,
+) -> WorkloadRule {
+    let claims: std::collections::BTreeMap<String, String> = section.pairs("claims").into_iter().collect();
+    if claims.is_empty() {
+        section
+            .fault("claims", "must name at least one claim: the audience alone says nothing about the job");
+    }
+    let groups = groups(&section, name);
+    let session_max = section.duration("session_max").unwrap_or(session_max).min(session_max);
+    section.finish();
+    WorkloadRule { claims, groups, session_max }
+}
+
+fn groups(section: &Section<'_, '_>, provider: Option<&ProviderName>) -> BTreeSet<GroupName> {
+    let group = |text: &str| match provider {
+        Some(provider) => GroupName::new(format!("{provider}/{text}")).map(Some),
+        // the provider's own name is the problem, and was noted
+        None => Ok(None),
+    };
+    section.parsed_list("groups", group).into_iter().flatten().collect()
+}
+
+fn with_openid(mut scopes: Vec<String>) -> Vec<String> {
+    if scopes.is_empty() {
+        scopes = ["openid", "profile", "groups", "offline_access"].map(str::to_owned).to_vec();
+    }
+    if !scopes.iter().any(|scope| scope == "openid") {
+        scopes.insert(0, "openid".into());
+    }
+    scopes
+}
+
+/// An https URL, or an http one that cannot leave the machine.
+pub(super) fn secure_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&host) => Ok(url),
+        "http" => Err("must be https; plain http is for loopback hosts only".into()),
+        other => Err(format!("must be https, not {other}")),
+    }
+}

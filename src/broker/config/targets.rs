@@ -1,0 +1,247 @@
+//! The `[[target]]` tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::reader::Section;
+use crate::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
+use crate::domain::name::{GroupName, RuleName, TargetName};
+use crate::domain::target::{
+    GrantTemplate, LeaseIssuer, PostgresTarget, RecordLevel, RoleIssuer, SecretSource, TablePrivilege,
+    Target, TargetKind, UpstreamTls,
+};
+
+/// Reads all targets. Groups must be among `groups`.
+pub(super) fn read(
+    root: &Section<'_, '_>,
+    groups: &BTreeSet<GroupName>,
+    base: &Path,
+) -> BTreeMap<TargetName, Target> {
+    let mut all = BTreeMap::new();
+    for section in root.sections("target") {
+        let name = section.required_parsed("name", |text| TargetName::new(text));
+        let target = name.and_then(|name| {
+            if all.contains_key(&name) {
+                section.fault("name", format!("`{name}` is used for two targets"));
+            }
+            target(&section, name, groups, base)
+        });
+        section.finish();
+        all.extend(target.map(|target| (target.name.clone(), target)));
+    }
+    all
+}
+
+fn target(
+    section: &Section<'_, '_>,
+    name: TargetName,
+    groups: &BTreeSet<GroupName>,
+    base: &Path,
+) -> Option<Target> {
+    let protocol = section.required("protocol");
+    if let Some(other) = protocol.as_deref().filter(|protocol| *protocol != "postgres") {
+        section.fault("protocol", format!("`{other}` is not supported; this version speaks `postgres`"));
+    }
+    let description = section.text("description").unwrap_or_default();
+    let labels = section.pairs("labels").into_iter().collect();
+    let record = section.parsed("record", |text| match text {
+        "metadata" => Ok(RecordLevel::Metadata),
+        "statements" => Ok(RecordLevel::Statements),
+        "full" => Ok(RecordLevel::Full),
+        _ => Err("must be metadata, statements or full"),
+    });
+    let kind = TargetKind::Postgres(postgres(section, groups, base)?);
+    Some(Target { name, description, labels, record: record.unwrap_or(RecordLevel::Full), kind })
+}
+
+fn postgres(section: &Section<'_, '_>, groups: &BTreeSet<GroupName>, base: &Path) -> Option<PostgresTarget> {
+    let host = section.required("host");
+    let port = section.number("port", 1..65_536).and_then(|port| u16::try_from(port).ok()).unwrap_or(5432);
+    let database = section.required("database");
+    let also_databases = section.texts("also_databases").into_iter().map(|at| at.value).collect();
+    let tls = tls(section, host.as_deref().unwrap_or_default(), base);
+    let objects = section.flag("objects").unwrap_or(false);
+    let replication = section.flag("replication").unwrap_or(false);
+    let trusted_functions = section.texts("trusted_functions").into_iter().map(|at| at.value).collect();
+    let max_connections = section.number("max_connections", 1..10_001).and_then(|n| u16::try_from(n).ok());
+    let issuer = issuer(section, base);
+    let grants = section.sections("grant").into_iter().filter_map(grant).collect();
+    let masks = section.sections("mask").into_iter().enumerate();
+    let masks: Vec<MaskRule> =
+        masks.filter_map(|(number, section)| mask(section, number + 1, groups, objects)).collect();
+    if replication && !masks.is_empty() {
+        section.fault(
+            "replication",
+            "cannot be allowed on a target with masks: it would carry them in the clear",
+        );
+    }
+    Some(PostgresTarget {
+        host: host?,
+        port,
+        database: database?,
+        also_databases,
+        tls,
+        issuer: issuer?,
+        grants,
+        masks,
+        objects,
+        replication,
+        trusted_functions,
+        max_connections: max_connections.unwrap_or(10),
+    })
+}
+
+fn tls(section: &Section<'_, '_>, host: &str, base: &Path) -> UpstreamTls {
+    let root_certificates = section.text("root_certificates").map(|file| base.join(file));
+    match section.text("tls").as_deref() {
+        None | Some("verify-full") => {}
+        Some("disable") if is_loopback(host) => return UpstreamTls::Disable,
+        Some("disable") => {
+            section.fault(
+                "tls",
+                "can be `disable` only for a loopback host; use `verify-full` with root_certificates",
+            );
+        }
+        Some(_) => section.fault("tls", "must be verify-full or disable"),
+    }
+    UpstreamTls::VerifyFull { root_certificates }
+}
+
+fn issuer(section: &Section<'_, '_>, base: &Path) -> Option<LeaseIssuer> {
+    let Some(issuer) = section.section("issuer") else {
+        section
+            .fault("issuer", "is missing: say where a session's credential comes from, in [target.issuer]");
+        return None;
+    };
+    let kind = issuer.required("kind");
+    let read = match kind.as_deref() {
+        Some("postgres-role") => {
+            let admin = issuer.required("admin");
+            let admin_password = secret(&issuer, "admin_password", base);
+            let rotate_admin = issuer.duration("rotate_admin").map(|every| every.as_secs());
+            if rotate_admin.is_some() && !matches!(admin_password, Some(SecretSource::File(_)) | None) {
+                issuer.fault("rotate_admin", "needs an admin_password from a file, which can be written");
+            }
+            admin.zip(admin_password).map(|(admin, admin_password)| {
+                LeaseIssuer::PostgresRole(Box::new(RoleIssuer { admin, admin_password, rotate_admin }))
+            })
+        }
+        Some("static") => {
+            let user = issuer.required("user");
+            let password = secret(&issuer, "password", base);
+            user.zip(password).map(|(user, password)| LeaseIssuer::Static { user, password })
+        }
+        Some(_) => {
+            issuer.fault("kind", "must be postgres-role or static");
+            None
+        }
+        None => None,
+    };
+    // after an unknown kind every key would be unknown
+    if read.is_some() {
+        issuer.finish();
+    }
+    read
+}
+
+fn secret(section: &Section<'_, '_>, key: &'static str, base: &Path) -> Option<SecretSource> {
+    if !section.has(key) {
+        section.fault(key, "is missing: { file = \"…\" }, { env = \"…\" } or { command = [\"…\"] }");
+        return None;
+    }
+    if !section.has_table(key) {
+        section.fault(
+            key,
+            "is a secret, which never stands in the configuration: name a file, an env or a command",
+        );
+        return None;
+    }
+    let source = section.section(key)?;
+    let file = source.text("file").map(|file| SecretSource::File(base.join(file)));
+    let env = source.text("env").map(SecretSource::Env);
+    let command: Vec<String> = source.texts("command").into_iter().map(|at| at.value).collect();
+    let command = (!command.is_empty()).then_some(SecretSource::Command(command));
+    let mut given = [file, env, command].into_iter().flatten();
+    let (first, second) = (given.next(), given.next());
+    if first.is_none() || second.is_some() {
+        section.fault(key, "must name exactly one of file, env and command");
+    }
+    source.finish();
+    first
+}
+
+fn grant(section: Section<'_, '_>) -> Option<GrantTemplate> {
+    let privileges: BTreeSet<TablePrivilege> =
+        section.parsed_list("privileges", privilege).into_iter().collect();
+    if privileges.is_empty() {
+        section.fault("privileges", "must list SELECT, INSERT, UPDATE or DELETE");
+    }
+    let on = section.required_parsed("on", |text| match text.split_once('.') {
+        Some((schema, table)) if !schema.is_empty() && !table.is_empty() && !table.contains('.') => {
+            Ok(text.to_owned())
+        }
+        _ => Err("is written schema.table, each a name or a pattern with *"),
+    });
+    section.finish();
+    Some(GrantTemplate { privileges, on: on? })
+}
+
+fn privilege(text: &str) -> Result<TablePrivilege, &'static str> {
+    match text.to_ascii_uppercase().as_str() {
+        "DELETE" => Ok(TablePrivilege::Delete),
+        "INSERT" => Ok(TablePrivilege::Insert),
+        "SELECT" => Ok(TablePrivilege::Select),
+        "UPDATE" => Ok(TablePrivilege::Update),
+        _ => Err("a privilege is SELECT, INSERT, UPDATE or DELETE"),
+    }
+}
+
+fn mask(
+    section: Section<'_, '_>,
+    number: usize,
+    groups: &BTreeSet<GroupName>,
+    objects: bool,
+) -> Option<MaskRule> {
+    let name = section.parsed("name", |text| RuleName::new(text));
+    let name = name.or_else(|| RuleName::new(format!("mask.{number}")).ok());
+    let column = section.required_parsed("column", ColumnPattern::new);
+    let path = section.parsed("path", JsonPath::new);
+    let keep_last = section.number("keep_last", 1..65).and_then(|n| u16::try_from(n).ok());
+    let mask = section.required_parsed("mask", |text| match text {
+        "full" => Ok(Mask::Full),
+        "null" => Ok(Mask::Null),
+        "partial" => Ok(Mask::Partial { keep_last: keep_last.unwrap_or(4) }),
+        "token" if !objects => Err("`token` needs `objects = true`: its key must not stand in SQL text"),
+        "token" => Err("`token` is not available in this version"),
+        _ => Err("must be full, null or partial"),
+    });
+    if keep_last.is_some() && !matches!(mask, Some(Mask::Partial { .. }) | None) {
+        section.fault("keep_last", "belongs to the mask `partial` only");
+    }
+    if path.is_some() && matches!(mask, Some(Mask::Partial { .. })) {
+        section.fault("path", "takes the mask full or null");
+    }
+    let lifted_for = section.parsed_list("lifted_for", |text| known_group(text, groups));
+    section.finish();
+    Some(MaskRule {
+        name: name?,
+        column: column?,
+        path,
+        mask: mask?,
+        lifted_for: lifted_for.into_iter().collect(),
+    })
+}
+
+fn known_group(text: &str, groups: &BTreeSet<GroupName>) -> Result<GroupName, String> {
+    let group = GroupName::new(text).map_err(|error| error.to_string())?;
+    if groups.contains(&group) {
+        return Ok(group);
+    }
+    Err(format!("no provider or workload may assert the group `{group}`"))
+}
+
+/// Whether a host can only be this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}

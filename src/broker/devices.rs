@@ -1,0 +1,94 @@
+//! Enrolled device keys.
+//!
+//! Job: which keys belong to whom, and which were revoked. Boundary: what a revocation ends is
+//! `app`'s business. Failure mode: a store that cannot be read enrols and admits nobody.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::broker::store::{Store, StoreError, devices as table};
+use crate::domain::device::Device;
+use crate::domain::name::DeviceId;
+use crate::domain::principal::{Principal, PrincipalId, PrincipalKind};
+
+/// All devices.
+pub(crate) struct Devices {
+    store: Arc<Store>,
+}
+
+/// What is known of a key when somebody comes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// They have enrolled it.
+    Enrolled(Device),
+    /// They have not enrolled it.
+    New,
+    /// It was revoked, by them or by somebody else who had enrolled it.
+    Revoked,
+}
+
+impl Devices {
+    pub(crate) fn new(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+
+    /// What is known of this key.
+    pub(crate) fn standing(&self, id: &DeviceId, whose: &PrincipalId) -> Result<Standing, StoreError> {
+        self.store.read(|on| {
+            if table::is_revoked(on, id)? {
+                return Ok(Standing::Revoked);
+            }
+            Ok(table::find(on, id, whose)?.map_or(Standing::New, Standing::Enrolled))
+        })
+    }
+
+    /// Whether anybody revoked this key.
+    pub(crate) fn is_revoked(&self, id: &DeviceId) -> Result<bool, StoreError> {
+        self.store.read(|on| table::is_revoked(on, id))
+    }
+
+    /// Enrols a key.
+    pub(crate) fn enrol(
+        &self,
+        id: &DeviceId,
+        whose: &Principal,
+        host: &str,
+        now: Timestamp,
+    ) -> Result<Device, StoreError> {
+        let device = Device {
+            id: id.clone(),
+            principal: whose.id.clone(),
+            host: host.into(),
+            enrolled: now,
+            revoked: None,
+        };
+        self.store.write(|on| table::insert(on, &device, whose.kind == PrincipalKind::Machine))?;
+        Ok(device)
+    }
+
+    /// The keys of a principal, oldest first.
+    pub(crate) fn list(&self, whose: &PrincipalId) -> Result<Vec<Device>, StoreError> {
+        self.store.read(|on| table::of(on, whose))
+    }
+
+    /// Whether the key is enrolled by this principal, revoked or not.
+    pub(crate) fn belongs(&self, id: &DeviceId, whose: &PrincipalId) -> Result<bool, StoreError> {
+        Ok(self.store.read(|on| table::find(on, id, whose))?.is_some())
+    }
+
+    /// Revokes a key of this principal; false when there was nothing to revoke.
+    pub(crate) fn revoke(
+        &self,
+        id: &DeviceId,
+        whose: &PrincipalId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.store.write(|on| table::revoke(on, id, whose, now))
+    }
+
+    /// Forgets the keys of machines that are no longer logged in.
+    pub(crate) fn forget_idle_machines(&self) -> Result<usize, StoreError> {
+        self.store.write(|on| table::forget_idle_machines(on))
+    }
+}

@@ -1,0 +1,191 @@
+//! Making a lease: one ephemeral role, or a standing one that was looked at.
+//!
+//! Job: CREATE ROLE and the proof that it cannot read what is protected, in one transaction, so that
+//! a role which could is never committed. Failure mode: no lease, and the reason.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use postgres_protocol::password::scram_sha_256;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::domain::mask::MaskRule;
+use crate::domain::target::{PostgresTarget, RoleIssuer};
+use crate::gateway::authority::LeaseError;
+
+use super::catalog::{Bound, belongs_only_to, fingerprint, towers};
+use super::name::{identifier, literal};
+use super::server::{Rights, Servers, Session, bounded, connect};
+use super::{group, retire};
+
+/// The catalogs that group roles were last fitted to, by server, database and role.
+#[derive(Default)]
+pub(super) struct Fits(Mutex<HashMap<String, String>>);
+
+/// What is to be minted.
+pub(super) struct Order<'a> {
+    pub(super) postgres: &'a PostgresTarget,
+    pub(super) issuer: &'a RoleIssuer,
+    pub(super) binding: &'a [&'a MaskRule],
+    pub(super) role: &'a str,
+    pub(super) group: &'a str,
+    pub(super) password: &'a SecretString,
+    pub(super) expires: Timestamp,
+}
+
+/// Makes the role.
+pub(super) async fn role(servers: &Servers, fits: &Fits, order: &Order<'_>) -> Result<(), LeaseError> {
+    let Order { postgres, issuer, .. } = order;
+    let bound = Bound::new(order.binding, postgres);
+    // 4096 rounds of HMAC are a millisecond that belongs to nobody else's task
+    let password = order.password.clone();
+    let verifier = tokio::task::spawn_blocking(move || scram_sha_256(password.expose_secret().as_bytes()));
+    let mut admin = servers.admin(postgres, issuer, &postgres.database).await?;
+    let session = admin.session()?;
+    fits.fit(session, postgres, &postgres.database, order.group, &bound, Refit::IfChanged).await?;
+    let verifier =
+        verifier.await.map_err(|_| LeaseError::Upstream("no verifier could be computed".into()))?;
+    let mut leak = attempt(session, order, &bound, &verifier).await?;
+    if leak.is_some() {
+        // perhaps a column came into being after the group role was fitted
+        fits.fit(session, postgres, &postgres.database, order.group, &bound, Refit::Always).await?;
+        leak = attempt(session, order, &bound, &verifier).await?;
+    }
+    admin.done();
+    if let Some(column) = leak {
+        return Err(LeaseError::OverPrivileged(column));
+    }
+    for database in postgres.also_databases.iter().filter(|name| **name != postgres.database) {
+        if let Err(error) = elsewhere(servers, fits, order, &bound, database).await {
+            retire::role(servers, postgres, issuer, order.role).await?;
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Creates the role and looks for a protected column that it could read; commits when there is none.
+async fn attempt(
+    session: &Session,
+    order: &Order<'_>,
+    bound: &Bound,
+    verifier: &str,
+) -> Result<Option<String>, LeaseError> {
+    let client = &session.client;
+    bounded(client.batch_execute(&format!("BEGIN;{}", statement(session.rights, order, verifier)))).await?;
+    let (leak, alone) = futures_util::future::try_join(
+        bound.leak(client, order.role),
+        belongs_only_to(client, order.role, order.group),
+    )
+    .await?;
+    if !alone {
+        bounded(client.batch_execute("ROLLBACK")).await?;
+        return Err(LeaseError::Upstream(format!(
+            "role {} or {} is a member of a role that is not the broker's",
+            order.role, order.group
+        )));
+    }
+    bounded(client.batch_execute(if leak.is_some() { "ROLLBACK" } else { "COMMIT" })).await?;
+    Ok(leak)
+}
+
+fn statement(rights: Rights, order: &Order<'_>, verifier: &str) -> String {
+    let until = literal(&order.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    // a backend outlives its connection for a moment, so the server's limit is a little above ours
+    let limit = u32::from(order.postgres.max_connections) + SLACK;
+    let verifier = literal(verifier);
+    match rights {
+        Rights::Doorway => format!(
+            "SELECT hoopctl_admin.create_session_role({}, {verifier}, {until}, {limit}, {})",
+            literal(order.role),
+            literal(order.group)
+        ),
+        Rights::Superuser | Rights::CreateRole | Rights::None => format!(
+            "CREATE ROLE {} LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
+             CONNECTION LIMIT {limit} VALID UNTIL {until} PASSWORD {verifier} IN ROLE {}",
+            identifier(order.role),
+            identifier(order.group)
+        ),
+    }
+}
+
+async fn elsewhere(
+    servers: &Servers,
+    fits: &Fits,
+    order: &Order<'_>,
+    bound: &Bound,
+    database: &str,
+) -> Result<(), LeaseError> {
+    let mut admin = servers.admin(order.postgres, order.issuer, database).await?;
+    let session = admin.session()?;
+    fits.fit(session, order.postgres, database, order.group, bound, Refit::IfChanged).await?;
+    let mut leak = bound.leak(&session.client, order.role).await?;
+    if leak.is_some() {
+        fits.fit(session, order.postgres, database, order.group, bound, Refit::Always).await?;
+        leak = bound.leak(&session.client, order.role).await?;
+    }
+    admin.done();
+    leak.map_or(Ok(()), |column| Err(LeaseError::OverPrivileged(format!("{column} of database {database}"))))
+}
+
+/// Looks at a standing role on a target with masks, by logging in as it: it must not be able to
+/// read a protected column.
+pub(super) async fn standing(
+    postgres: &PostgresTarget,
+    binding: &[&MaskRule],
+    user: &str,
+    password: &SecretString,
+) -> Result<(), LeaseError> {
+    let bound = Bound::new(binding, postgres);
+    if bound.is_empty() {
+        return Ok(());
+    }
+    for database in std::iter::once(&postgres.database).chain(&postgres.also_databases) {
+        let session = connect(postgres, database, user, password).await?;
+        if let Some(column) = bound.leak(&session.client, user).await? {
+            return Err(LeaseError::OverPrivileged(column));
+        }
+        if towers(&session.client, user).await? {
+            return Err(LeaseError::OverPrivileged(format!(
+                "of every table, since role {user} is or could become one with SUPERUSER, CREATEROLE or REPLICATION"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// When a group role is fitted to the catalog again.
+#[derive(PartialEq, Eq)]
+enum Refit {
+    Always,
+    IfChanged,
+}
+
+impl Fits {
+    async fn fit(
+        &self,
+        session: &Session,
+        postgres: &PostgresTarget,
+        database: &str,
+        group: &str,
+        bound: &Bound,
+        refit: Refit,
+    ) -> Result<(), LeaseError> {
+        let key = format!("{}:{}/{database}/{group}", postgres.host, postgres.port);
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if refit == Refit::IfChanged
+            && known.is_some()
+            && known.as_ref() == Some(&fingerprint(&session.client, group).await?)
+        {
+            return Ok(());
+        }
+        group::ensure(session, group).await?;
+        let print = group::refresh(session, postgres, database, group, bound).await?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, print);
+        Ok(())
+    }
+}
+
+/// How many connections more than the gateway the server lets in.
+const SLACK: u32 = 2;

@@ -1,0 +1,100 @@
+//! What Prometheus reads.
+//!
+//! Job: counters and gauges of the broker. Failure mode: a metric that cannot be registered is left
+//! out; nothing else depends on metrics.
+
+use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+
+use crate::domain::event::{VerdictWord, What};
+
+/// All metrics.
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) sessions: IntGauge,
+    pub(crate) connections: IntGauge,
+    verdicts: IntCounterVec,
+    leases: IntCounterVec,
+    entries: IntCounter,
+    pub(crate) entry_failures: IntCounter,
+    answers: IntCounterVec,
+    logins: IntCounterVec,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let vec = |name: &str, help: &str, label: &str| -> prometheus::Result<IntCounterVec> {
+            let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let verdicts = vec("hoopctl_verdicts_total", "Statements judged, by verdict.", "verdict")?;
+        let leases = vec("hoopctl_leases_total", "Leases, by what became of them.", "event")?;
+        let answers = vec("hoopctl_api_answers_total", "Answers of the API, by status.", "status")?;
+        let logins = vec("hoopctl_logins_total", "Token exchanges, by outcome.", "outcome")?;
+        let sessions = gauge("hoopctl_sessions", "Sessions that are not over.")?;
+        let connections = gauge("hoopctl_connections", "Connections of sessions.")?;
+        let entries = counter("hoopctl_ledger_entries_total", "Entries written to the ledger.")?;
+        let entry_failures = counter("hoopctl_ledger_failures_total", "Entries that could not be written.")?;
+        Ok(Self {
+            registry,
+            sessions,
+            connections,
+            verdicts,
+            leases,
+            entries,
+            entry_failures,
+            answers,
+            logins,
+        })
+    }
+
+    /// Counts what was entered.
+    pub(crate) fn entered(&self, what: &What) {
+        self.entries.inc();
+        match what {
+            What::StatementJudged { verdict, .. } => {
+                let word = match verdict {
+                    VerdictWord::Allow => "allow",
+                    VerdictWord::Deny => "deny",
+                    VerdictWord::Hold => "hold",
+                };
+                self.verdicts.with_label_values(&[word]).inc();
+            }
+            What::LeaseIssued { .. } => self.leases.with_label_values(&["issued"]).inc(),
+            What::LeaseRevoked { clean: true, .. } => self.leases.with_label_values(&["revoked"]).inc(),
+            What::LeaseRevoked { clean: false, .. } => self.leases.with_label_values(&["left over"]).inc(),
+            What::LoggedIn { refresh } => {
+                self.logins.with_label_values(&[if *refresh { "refresh" } else { "login" }]).inc();
+            }
+            _ => {}
+        }
+    }
+
+    /// Counts a login that failed.
+    pub(crate) fn login_refused(&self) {
+        self.logins.with_label_values(&["refused"]).inc();
+    }
+
+    /// Counts an answer of the API.
+    pub(crate) fn answered(&self, status: u16) {
+        self.answers.with_label_values(&[status.to_string().as_str()]).inc();
+    }
+
+    /// Prometheus' text format.
+    pub(crate) fn text(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,260 @@
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{AuditTrail, Recordings, RecordingsError, Stamp};
+use crate::broker::ledger::{DirectoryFiles, LedgerWriter};
+use crate::domain::event::{Actor, Event, VerdictWord, What};
+use crate::domain::name::{Digest, ProviderName, RuleName, SessionId, TargetName};
+use crate::domain::principal::{PrincipalId, Subject};
+use crate::domain::session::CloseReason;
+use crate::gateway::journal::{ItemKind, Journal, JournalError, Recorder};
+use crate::ledger::verify::{Audit, Broken, Reason, Verified, VerifyError};
+use crate::recording::replay::{Cursor, Speed};
+
+/// A journal in a private home.
+struct Home {
+    root: tempfile::TempDir,
+    trail: Arc<AuditTrail>,
+}
+
+impl Home {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let ledger =
+            LedgerWriter::open(&root.path().join("ledger"), "log", &root.path().join("key")).unwrap();
+        let stamp = Stamp::new(policy, || Timestamp::UNIX_EPOCH);
+        let recordings =
+            Recordings::open(&root.path().join("recordings"), Arc::clone(&ledger), stamp).unwrap();
+        Self { root, trail: AuditTrail::new(ledger, recordings) }
+    }
+
+    fn recorder(&self, connection: u32) -> Box<dyn Recorder> {
+        self.trail.recorder(&session(), connection, &actor()).unwrap()
+    }
+
+    fn enter(&self, what: What) {
+        let event = Event { at: Timestamp::UNIX_EPOCH, actor: Some(actor()), policy: policy(), what };
+        self.trail.enter(&event).unwrap();
+    }
+
+    fn opened(&self) {
+        let expires = Timestamp::UNIX_EPOCH;
+        self.enter(What::SessionOpened {
+            session: session(),
+            target: TargetName::new("db").unwrap(),
+            expires,
+        });
+    }
+
+    fn statement(&self, statement: u64) {
+        self.enter(What::StatementJudged {
+            session: session(),
+            connection: 1,
+            statement,
+            verdict: VerdictWord::Allow,
+            rule: RuleName::new("r").unwrap(),
+            verb: "select".into(),
+            text: "select 1".into(),
+            digest: policy(),
+            sent: None,
+            facts: None,
+        });
+    }
+
+    fn closed(&self, statements: u64) {
+        let reason = CloseReason::ClientEnded;
+        self.enter(What::SessionClosed { session: session(), reason, statements, connections: 1 });
+    }
+
+    fn chunk(&self, name: &str) -> PathBuf {
+        self.root.path().join("recordings").join(session().as_str()).join(name)
+    }
+
+    fn verify(&self) -> Result<Verified, VerifyError> {
+        self.trail.close();
+        let log = DirectoryFiles::new(&self.root.path().join("ledger"));
+        let recordings = DirectoryFiles::new(&self.root.path().join("recordings"));
+        let key = self.trail.ledger().key();
+        Audit { log: &log, recordings: Some(&recordings), key, kept: None }.run()
+    }
+
+    fn replay(&self, connection: u32) -> Vec<(ItemKind, Vec<u8>)> {
+        let (mut cursor, mut items) = (Cursor::new(session(), connection, Speed::NORMAL), Vec::new());
+        while let Some(chunk) = self.trail.recordings().chunk(&session(), connection, cursor.wants()).unwrap()
+        {
+            cursor.feed(&chunk).unwrap();
+            items.extend(std::iter::from_fn(|| cursor.next_item()).map(|item| (item.kind, item.bytes)));
+        }
+        items
+    }
+}
+
+fn session() -> SessionId {
+    SessionId::from_random([3; 16])
+}
+
+fn policy() -> Digest {
+    Digest::from_bytes(&[0; 32])
+}
+
+fn actor() -> Actor {
+    let principal =
+        PrincipalId { provider: ProviderName::new("corp").unwrap(), subject: Subject::new("alice").unwrap() };
+    Actor { principal, device: None, address: "::1".into(), host: "laptop".into() }
+}
+
+async fn record(recorder: &mut Box<dyn Recorder>, kind: ItemKind, bytes: &[u8]) {
+    while recorder.record(kind, bytes) == Err(JournalError::Full) {
+        recorder.ready().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_recorded_is_indexed_entered_verified_and_replayed() {
+    let home = Home::new();
+    home.opened();
+    let mut recorder = home.recorder(1);
+    record(&mut recorder, ItemKind::Statement, b"{}").await;
+    let answers: Vec<Vec<u8>> = (0..40_u8).map(|number| vec![number; 300_000]).collect();
+    for answer in &answers {
+        record(&mut recorder, ItemKind::Answer, answer).await;
+    }
+    let chunks = recorder.finish().await.unwrap();
+    assert_eq!(chunks, 46);
+    home.enter(What::ConnectionClosed { session: session(), connection: 1, statements: 0, rows: 0, chunks });
+    home.closed(0);
+
+    let index = home.trail.recordings().index(&session()).unwrap();
+    assert_eq!(index.iter().map(Vec::len).collect::<Vec<_>>(), [46]);
+    let replayed = home.replay(1);
+    assert_eq!(replayed[0], (ItemKind::Statement, b"{}".to_vec()));
+    assert!(replayed[1..].iter().map(|(_, bytes)| bytes).eq(&answers));
+    let verified = home.verify().unwrap();
+    assert_eq!((verified.chunks, verified.sessions, verified.recordings), (46, 1, true));
+}
+
+#[tokio::test]
+async fn a_recorder_that_is_dropped_loses_nothing() {
+    let home = Home::new();
+    home.opened();
+    let mut recorder = home.recorder(2);
+    record(&mut recorder, ItemKind::Answer, b"last words").await;
+    drop(recorder);
+    assert_eq!(home.verify().unwrap().chunks, 1);
+    assert_eq!(home.replay(2), [(ItemKind::Answer, b"last words".to_vec())]);
+    assert_eq!(home.trail.recordings().index(&session()).unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn closing_closes_recordings_that_are_still_open_and_ends_them() {
+    let home = Home::new();
+    home.opened();
+    let mut recorder = home.recorder(1);
+    record(&mut recorder, ItemKind::Answer, b"before").await;
+    assert_eq!(home.verify().unwrap().chunks, 1);
+    assert_eq!(recorder.record(ItemKind::Answer, b"after"), Ok(()));
+    assert!(matches!(recorder.finish().await, Err(JournalError::Unwritable(_))));
+}
+
+#[tokio::test]
+async fn a_connection_is_recorded_once() {
+    let home = Home::new();
+    let mut recorder = home.recorder(1);
+    record(&mut recorder, ItemKind::Answer, b"x").await;
+    assert_eq!(recorder.finish().await, Ok(1));
+    assert!(matches!(home.trail.recorder(&session(), 1, &actor()), Err(JournalError::Unwritable(_))));
+}
+
+#[tokio::test]
+async fn a_recording_that_cannot_be_written_fails_its_recorder() {
+    let home = Home::new();
+    let mut recorder = home.recorder(1);
+    fs::remove_dir_all(home.chunk("")).unwrap();
+    record(&mut recorder, ItemKind::Answer, &vec![0; 600_000]).await;
+    assert!(matches!(recorder.finish().await, Err(JournalError::Unwritable(_))));
+}
+
+#[tokio::test]
+async fn a_recording_without_a_ledger_fails_its_recorder() {
+    let home = Home::new();
+    let mut recorder = home.recorder(1);
+    home.trail.ledger().close();
+    record(&mut recorder, ItemKind::Answer, b"x").await;
+    assert!(matches!(recorder.finish().await, Err(JournalError::Unwritable(_))));
+}
+
+#[tokio::test]
+async fn edited_missing_and_swapped_chunks_are_found() {
+    let home = Home::new();
+    home.opened();
+    let mut recorder = home.recorder(1);
+    record(&mut recorder, ItemKind::Answer, &vec![1; 600_000]).await;
+    assert_eq!(recorder.finish().await, Ok(3));
+    let verify = || match home.verify() {
+        Err(VerifyError::Broken(broken)) => broken,
+        other => Broken { index: None, reason: Reason::Tile(format!("{other:?}")) },
+    };
+    let (session, connection) = (session(), 1);
+    let altered = |chunk| Reason::ChunkAltered { session: session.clone(), connection, chunk };
+
+    let good = fs::read(home.chunk("1-1.zst")).unwrap();
+    let mut edited = good.clone();
+    edited[20] ^= 1;
+    fs::write(home.chunk("1-1.zst"), &edited).unwrap();
+    assert_eq!(verify(), Broken { index: Some(2), reason: altered(1) });
+
+    fs::write(home.chunk("1-1.zst"), &good).unwrap();
+    fs::rename(home.chunk("1-0.zst"), home.chunk("x")).unwrap();
+    let missing = Reason::ChunkMissing { session: session.clone(), connection, chunk: 0 };
+    assert_eq!(verify(), Broken { index: Some(1), reason: missing });
+    assert!(matches!(
+        home.trail.recordings().index(&session),
+        Err(RecordingsError::Missing { connection: 1, chunk: 0 })
+    ));
+
+    fs::rename(home.chunk("1-1.zst"), home.chunk("1-0.zst")).unwrap();
+    fs::rename(home.chunk("x"), home.chunk("1-1.zst")).unwrap();
+    assert_eq!(verify(), Broken { index: Some(1), reason: altered(0) });
+}
+
+/// What the entries say about each other, though each of them is signed.
+#[test]
+fn what_was_never_entered_is_found_by_the_counts() {
+    let broken = |tell: &dyn Fn(&Home)| {
+        let home = Home::new();
+        tell(&home);
+        match home.verify() {
+            Err(VerifyError::Broken(broken)) => Some((broken.index, broken.reason)),
+            _ => None,
+        }
+    };
+    let honest = |home: &Home| {
+        home.opened();
+        home.statement(1);
+        home.statement(2);
+        home.closed(2);
+    };
+    assert_eq!(broken(&honest), None);
+    let short = |home: &Home| {
+        home.opened();
+        home.statement(1);
+        home.closed(2);
+    };
+    assert_eq!(broken(&short), Some((Some(2), Reason::Count { what: "statements", said: 2, found: 1 })));
+    let gap = |home: &Home| {
+        home.opened();
+        home.statement(1);
+        home.statement(3);
+    };
+    assert_eq!(broken(&gap), Some((Some(2), Reason::StatementNumber { expected: 2, found: 3 })));
+    let late = |home: &Home| {
+        honest(home);
+        home.statement(3);
+    };
+    assert!(matches!(broken(&late), Some((Some(4), Reason::OutOfPlace(_)))));
+}

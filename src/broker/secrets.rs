@@ -1,0 +1,222 @@
+//! Secrets of targets, fetched at each use and never kept.
+//!
+//! Job: one line of text out of a command, a file or the environment. Boundary: knows nothing of
+//! what the secret is for; the environment comes in as a function, because only `cli` reads it.
+//! Failure mode: an error that names the source and never its content.
+
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use thiserror::Error;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+
+use crate::domain::target::SecretSource;
+
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// Fetches secrets.
+#[derive(Clone)]
+pub struct Secrets {
+    environment: Arc<Lookup>,
+    patience: Duration,
+}
+
+/// Why a secret could not be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SecretError {
+    /// The command could not be started.
+    #[error("`{program}` cannot be run: {why}")]
+    CannotRun {
+        /// The program.
+        program: String,
+        /// What the operating system said.
+        why: String,
+    },
+    /// The source gave nothing.
+    #[error("{0} is empty")]
+    Empty(String),
+    /// The command ended with a failure.
+    #[error("`{program}` failed with {status}; its output is not shown")]
+    Failed {
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: String,
+    },
+    /// The file cannot be used.
+    #[error("file {path} {why}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The variable is not set.
+    #[error("environment variable {0} is not set")]
+    NotSet(String),
+    /// The first line is not text.
+    #[error("{0} is not a line of UTF-8 without NUL")]
+    NotText(String),
+    /// The command took too long and was killed.
+    #[error("`{program}` did not end within {seconds} seconds and was killed")]
+    TooSlow {
+        /// The program.
+        program: String,
+        /// How long it was given.
+        seconds: u64,
+    },
+    /// More came than any secret has.
+    #[error("{0} gave more than 64 KiB")]
+    TooLong(String),
+}
+
+impl Secrets {
+    /// A fetcher that looks variables up with `environment`.
+    pub fn new(environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self { environment: Arc::new(environment), patience: PATIENCE }
+    }
+
+    /// Gives commands this long instead of ten seconds.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Fetches the secret anew.
+    ///
+    /// # Errors
+    /// [`SecretError`]; its text is safe to show and to log.
+    pub async fn fetch(&self, source: &SecretSource) -> Result<SecretString, SecretError> {
+        match source {
+            SecretSource::Command(words) => self.run(words).await,
+            SecretSource::Env(name) => {
+                let value = (self.environment)(name).ok_or_else(|| SecretError::NotSet(name.clone()))?;
+                let value = Zeroizing::new(value);
+                first_line(value.as_bytes(), &format!("environment variable {name}"))
+            }
+            SecretSource::File(path) => {
+                let path = path.clone();
+                let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
+                read.unwrap_or_else(|_| Err(SecretError::Empty("the file".into())))
+            }
+        }
+    }
+
+    async fn run(&self, words: &[String]) -> Result<SecretString, SecretError> {
+        let Some((program, arguments)) = words.split_first() else {
+            return Err(SecretError::Empty("the command".into()));
+        };
+        let cannot =
+            |e: std::io::Error| SecretError::CannotRun { program: program.clone(), why: e.to_string() };
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            // what a failing command complains about may be the secret itself
+            .stderr(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(cannot)?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        let _reaper = KillGroup(group);
+        let Some(stdout) = child.stdout.take() else {
+            return Err(SecretError::Empty(format!("`{program}`")));
+        };
+        let work = async {
+            let mut output = Zeroizing::new(Vec::with_capacity(CAPACITY));
+            let mut stdout = stdout.take(LIMIT + 1);
+            stdout.read_to_end(&mut output).await.map_err(cannot)?;
+            if output.len() as u64 > LIMIT {
+                return Err(SecretError::TooLong(format!("`{program}`")));
+            }
+            let status = child.wait().await.map_err(cannot)?;
+            if !status.success() {
+                return Err(SecretError::Failed { program: program.clone(), status: status.to_string() });
+            }
+            first_line(&output, &format!("the output of `{program}`"))
+        };
+        match tokio::time::timeout(self.patience, work).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err(SecretError::TooSlow { program: program.clone(), seconds: self.patience.as_secs() })
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
+/// Kills what a command left running, also when the fetch is abandoned half-way.
+struct KillGroup(Option<rustix::process::Pid>);
+
+impl Drop for KillGroup {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // the group is usually gone by now, which is an error to be ignored
+            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<SecretString, SecretError> {
+    let fault = |why: String| SecretError::File { path: path.display().to_string(), why };
+    let file = std::fs::File::open(path).map_err(|e| fault(format!("cannot be opened: {e}")))?;
+    // the open file is asked, not the path: it cannot be swapped in between
+    let facts = file.metadata().map_err(|e| fault(format!("cannot be examined: {e}")))?;
+    if !facts.is_file() {
+        return Err(fault("is not a regular file".into()));
+    }
+    if facts.mode() & 0o077 != 0 {
+        return Err(fault(format!(
+            "has mode {:04o}: others may use it; chmod 600 it",
+            facts.mode() & 0o7777
+        )));
+    }
+    let owner = facts.uid();
+    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        return Err(fault(format!("belongs to user {owner}, who may change it")));
+    }
+    let mut content = Zeroizing::new(Vec::with_capacity(CAPACITY));
+    file.take(LIMIT + 1).read_to_end(&mut content).map_err(|e| fault(format!("cannot be read: {e}")))?;
+    let what = format!("file {}", path.display());
+    if content.len() as u64 > LIMIT {
+        return Err(SecretError::TooLong(what));
+    }
+    first_line(&content, &what)
+}
+
+fn first_line(bytes: &[u8], what: &str) -> Result<SecretString, SecretError> {
+    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let text = std::str::from_utf8(line).map_err(|_| SecretError::NotText(what.to_owned()))?;
+    if text.is_empty() {
+        return Err(SecretError::Empty(what.to_owned()));
+    }
+    if text.contains('\0') {
+        return Err(SecretError::NotText(what.to_owned()));
+    }
+    Ok(SecretString::from(text.to_owned()))
+}
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How much a source may give.
+const LIMIT: u64 = 64 * 1024;
+/// Enough for the usual secret, so that the buffer is not moved, and copied, while it is read.
+const CAPACITY: usize = 4096;
+
+#[cfg(test)]
+mod tests;

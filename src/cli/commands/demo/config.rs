@@ -1,0 +1,111 @@
+//! The broker's configuration and policy, as an operator would write them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::{private, seed};
+
+/// What differs from run to run.
+pub(super) struct Parts<'a> {
+    pub(super) listen: SocketAddr,
+    pub(super) public_url: &'a str,
+    pub(super) issuer: &'a str,
+    pub(super) database_port: u16,
+    pub(super) root_certificate: &'a Path,
+    pub(super) admin_password: &'a Path,
+}
+
+/// Writes `broker.toml` and `policy.cedar`, and returns the former.
+pub(super) fn write(folder: &Path, parts: &Parts<'_>) -> io::Result<PathBuf> {
+    private::file(&folder.join("policy.cedar"), POLICY.as_bytes())?;
+    let file = folder.join("broker.toml");
+    private::file(&file, text(folder, parts).as_bytes())?;
+    Ok(file)
+}
+
+fn text(folder: &Path, parts: &Parts<'_>) -> String {
+    format!(
+        r#"[broker]
+data_dir = {data_dir}
+listen = "{listen}"
+public_url = "{public_url}"
+
+[[provider]]
+name = "demo"
+issuer = "{issuer}"
+client_id = "{client}"
+scopes = ["openid", "profile", "offline_access"]
+groups_claim = "groups"
+groups = ["dba", "oncall", "dev"]
+
+[policy]
+presets = ["destructive-sql", "bulk-export", "allow-statements"]
+files = [{policy}]
+
+[[target]]
+name = "db"
+description = "what the agents thought and did"
+protocol = "postgres"
+host = "localhost"
+port = {port}
+database = "{database}"
+tls = "verify-full"
+root_certificates = {root}
+record = "full"
+
+[target.issuer]
+kind = "postgres-role"
+admin = "{admin}"
+admin_password = {{ file = {password} }}
+
+[[target.grant]]
+privileges = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+on = "public.*"
+
+[[target.mask]]
+column = "public.reasoning_traces.api_key"
+mask = "full"
+
+[[target.mask]]
+column = "public.reasoning_traces.customer_id"
+mask = "null"
+
+[[target.mask]]
+column = "public.reasoning_traces.steps"
+path = "$.**.api_key"
+mask = "full"
+
+[[target.mask]]
+column = "public.reasoning_traces.steps"
+path = "$.**.customer_id"
+mask = "full"
+"#,
+        data_dir = quoted(&folder.join("broker")),
+        listen = parts.listen,
+        public_url = parts.public_url,
+        issuer = parts.issuer,
+        client = crate::broker::embedded::CLIENT_ID,
+        policy = quoted(&folder.join("policy.cedar")),
+        port = parts.database_port,
+        database = seed::DATABASE,
+        root = quoted(parts.root_certificate),
+        admin = seed::ADMIN,
+        password = quoted(parts.admin_password),
+    )
+}
+
+fn quoted(path: &Path) -> String {
+    toml::Value::String(path.to_string_lossy().into_owned()).to_string()
+}
+
+const POLICY: &str = r#"// Who may open a session. What they may do in it is up to the presets that broker.toml names.
+@id("demo-people")
+permit (
+    principal,
+    action == Action::"connect",
+    resource == Target::"db"
+) when {
+    principal in Group::"demo/dba" || principal in Group::"demo/dev"
+};
+"#;

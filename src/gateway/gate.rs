@@ -1,0 +1,212 @@
+//! The one ordering: judge, enter, record, forward.
+//!
+//! Job: for every action of a connection, ask the authority, write the verdict to the journal and
+//! the recording, and only then say `Forward`. Boundary: protocol-neutral; what a statement does
+//! (its facts) and how it is shown (its text, already redacted) come in as a [`Deed`]. Failure
+//! mode: whatever cannot be judged is refused, and whatever cannot be entered stops the session.
+
+use std::sync::{Arc, OnceLock};
+
+use futures_util::future::BoxFuture;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::ExposeSecret as _;
+use sha2::Sha256;
+
+use super::authority::{Authority, SessionContext};
+use super::clock::Clock;
+use super::journal::{Journal, JournalError, Ticket};
+use crate::domain::action::Action;
+use crate::domain::event::{Event, VerdictWord, What};
+use crate::domain::facts::{Facts, StatementKind};
+use crate::domain::name::{Digest, RuleName};
+use crate::domain::policy::{Denial, Verdict};
+use crate::domain::session::CloseReason;
+
+/// What a connection is about to do.
+#[derive(Debug)]
+pub(super) struct Deed<'a> {
+    /// What it does.
+    pub(super) facts: &'a Facts,
+    /// How it may be shown: redacted.
+    pub(super) text: &'a str,
+    /// What will be sent instead, shown likewise.
+    pub(super) sent: Option<&'a str>,
+    /// What the keyed digest covers: the exact text, then each bind value.
+    pub(super) exact: &'a [&'a [u8]],
+    /// What policy said of it before, and where to note what it says now.
+    pub(super) opinion: &'a OnceLock<Opinion>,
+}
+
+/// What policy said of a deed. It may be kept until policy changes.
+#[derive(Debug, Clone)]
+pub(super) enum Opinion {
+    /// This rule allows it.
+    Allow(RuleName),
+    /// It is denied, by policy or because it cannot be judged.
+    Deny(Denial),
+}
+
+/// What to do with it.
+#[derive(Debug)]
+pub(super) enum Ruling {
+    /// Forward it, when the entry is as durable as it must be.
+    Forward(Entered),
+    /// Refuse it in the protocol's own frame.
+    Refuse {
+        /// The statement's number on its connection.
+        number: u64,
+        /// Why.
+        denial: Denial,
+    },
+}
+
+/// Proof that a verdict was entered, and what is still to be waited for.
+#[derive(Debug)]
+#[must_use = "an entry that must be on the disk has to be waited for"]
+pub(super) struct Entered {
+    /// The statement's number on its connection.
+    pub(super) number: u64,
+    /// The rule that allowed it.
+    pub(super) rule: RuleName,
+    /// The entry to wait for before anything moves; `None` when being written is enough.
+    pub(super) wait: Option<Ticket>,
+}
+
+/// One connection's gate.
+pub(super) struct Gate {
+    context: Arc<SessionContext>,
+    authority: Arc<dyn Authority>,
+    journal: Arc<dyn Journal>,
+    clock: Clock,
+    connection: u32,
+    statements: u64,
+    digest: Hmac<Sha256>,
+    strict: bool,
+}
+
+impl Gate {
+    /// A gate for one connection of a session.
+    pub(super) fn new(
+        context: Arc<SessionContext>,
+        authority: Arc<dyn Authority>,
+        journal: Arc<dyn Journal>,
+        clock: Clock,
+        connection: u32,
+    ) -> Result<Self, JournalError> {
+        let digest = Hmac::<Sha256>::new_from_slice(context.digest_key.expose_secret().as_bytes())
+            .map_err(|_| JournalError::Unwritable("the digest key is unusable".into()))?;
+        let strict = authority.strict();
+        Ok(Self { context, authority, journal, clock, connection, statements: 0, digest, strict })
+    }
+
+    /// The digest of the policy in force.
+    pub(super) fn policy(&self) -> Digest {
+        self.authority.policy()
+    }
+
+    /// The time now.
+    pub(super) fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
+    /// Closes the session for a reason found on the data path.
+    pub(super) fn close(&self, reason: CloseReason) {
+        self.authority.close(&self.context.id, reason);
+    }
+
+    /// The session.
+    pub(super) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// How many statements were judged so far.
+    pub(super) fn statements(&self) -> u64 {
+        self.statements
+    }
+
+    /// What policy says of facts, without entering anything yet.
+    pub(super) fn opinion(&self, facts: &Facts) -> Opinion {
+        match self.authority.judge(&self.context, &Action::Statement(facts)) {
+            Verdict::Allow(permit) => Opinion::Allow(permit.rule().clone()),
+            Verdict::Deny(denial) => Opinion::Deny(denial),
+        }
+    }
+
+    /// Judges a deed and enters the verdict.
+    ///
+    /// INVARIANT: no verdict, no bytes. This is the only place that says `Forward`, and it does so
+    /// after `enter` has returned.
+    pub(super) fn rule(&mut self, deed: &Deed<'_>) -> Result<Ruling, JournalError> {
+        let novel = deed.opinion.get().is_none();
+        let opinion = deed.opinion.get_or_init(|| self.opinion(deed.facts));
+        let (verdict, rule) = match opinion {
+            Opinion::Allow(rule) => (VerdictWord::Allow, rule),
+            Opinion::Deny(denial) => (VerdictWord::Deny, &denial.rule),
+        };
+        self.statements += 1;
+        let ticket = self.enter(What::StatementJudged {
+            session: self.context.id.clone(),
+            connection: self.connection,
+            statement: self.statements,
+            verdict,
+            rule: rule.clone(),
+            verb: deed.facts.verb.clone(),
+            text: cut(deed.text),
+            digest: self.digest_of(deed.exact),
+            sent: deed.sent.map(cut),
+            // facts are worth an entry's space once
+            facts: (novel || verdict == VerdictWord::Deny).then(|| Box::new(deed.facts.clone())),
+        })?;
+        Ok(match opinion {
+            Opinion::Allow(rule) => {
+                let wait = (self.strict || !needs_no_disk(deed.facts)).then_some(ticket);
+                Ruling::Forward(Entered { number: self.statements, rule: rule.clone(), wait })
+            }
+            Opinion::Deny(denial) => Ruling::Refuse { number: self.statements, denial: denial.clone() },
+        })
+    }
+
+    /// Enters something else that happened on this connection.
+    pub(super) fn enter(&self, what: What) -> Result<Ticket, JournalError> {
+        let actor = Some(self.context.actor.clone());
+        let policy = self.authority.policy();
+        self.journal.enter(&Event { at: self.clock.now(), actor, policy, what })
+    }
+
+    /// Waits until an entry is on the disk.
+    pub(super) fn synced(&self, ticket: Ticket) -> BoxFuture<'static, Result<(), JournalError>> {
+        let journal = Arc::clone(&self.journal);
+        Box::pin(async move { journal.synced(ticket).await })
+    }
+
+    fn digest_of(&self, parts: &[&[u8]]) -> Digest {
+        let mut mac = self.digest.clone();
+        for part in parts {
+            // the length keeps ("ab", "c") and ("a", "bc") apart
+            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.update(part);
+        }
+        Digest::from_bytes(&mac.finalize().into_bytes().into())
+    }
+}
+
+/// What changes nothing may move once its entry is written; the disk can follow.
+fn needs_no_disk(facts: &Facts) -> bool {
+    facts.read_only || matches!(facts.kind, StatementKind::Transaction | StatementKind::Session)
+}
+
+/// An entry holds at most this much of a text; the recording holds all of it.
+const ENTRY_TEXT: usize = 4096;
+
+fn cut(text: &str) -> String {
+    if text.len() <= ENTRY_TEXT {
+        return text.to_owned();
+    }
+    let mut end = ENTRY_TEXT;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut short = text.get(..end).unwrap_or_default().to_owned();
+    short.push('…');
+    short
+}

@@ -1,0 +1,115 @@
+//! One side of a relay: a stream, what was read from it, and what is to be written to it.
+//!
+//! Job: non-blocking reads and writes for a task that polls both sides of a connection itself, so
+//! that neither direction ever waits for the other. Boundary: knows nothing of protocols; the
+//! caller bounds `input` and `output` by not reading on. Failure mode: the stream's error.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::poll_read_buf;
+
+/// How much one read may bring.
+const READ: usize = 64 * 1024;
+/// Pieces smaller than this are joined before they are written: one TLS record holds 16 KiB.
+const JOIN: usize = 16 * 1024;
+
+/// One side of a relay.
+pub(super) struct Leg<S> {
+    stream: S,
+    /// What was read and not consumed yet.
+    pub(super) input: BytesMut,
+    output: VecDeque<Bytes>,
+    tail: BytesMut,
+    queued: usize,
+    flushed: bool,
+    ended: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Leg<S> {
+    /// Wraps a stream; `input` is what was read from it before.
+    pub(super) fn new(stream: S, input: BytesMut) -> Self {
+        Self {
+            stream,
+            input,
+            output: VecDeque::new(),
+            tail: BytesMut::new(),
+            queued: 0,
+            flushed: true,
+            ended: false,
+        }
+    }
+
+    /// Whether the other end has stopped sending.
+    pub(super) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// How many bytes wait to be written.
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Queues bytes to be written. Small pieces are joined, so that a burst of small messages is
+    /// one write and one TLS record.
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        self.queued += bytes.len();
+        self.flushed = false;
+        if bytes.len() < JOIN {
+            self.tail.extend_from_slice(&bytes);
+        } else {
+            self.seal();
+            self.output.push_back(bytes);
+        }
+    }
+
+    fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            self.output.push_back(self.tail.split().freeze());
+        }
+    }
+
+    /// Reads once. `Ready(0)` is the end of the stream, after which nothing more is read.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.ended {
+            return Poll::Ready(Ok(0));
+        }
+        if self.input.capacity() - self.input.len() < READ / 4 {
+            self.input.reserve(READ);
+        }
+        let count = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))?;
+        self.ended = count == 0;
+        Poll::Ready(Ok(count))
+    }
+
+    /// Writes what is queued, as far as the stream takes it; `Ready` when all is out and flushed.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.seal();
+        while let Some(front) = self.output.front_mut() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(cx, front))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.queued -= count;
+            front.advance(count);
+            if front.is_empty() {
+                self.output.pop_front();
+            }
+        }
+        if !self.flushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is queued and says that nothing more will come.
+    pub(super) async fn close(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|cx| self.poll_write(cx)).await?;
+        std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
+    }
+}

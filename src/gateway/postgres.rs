@@ -1,0 +1,216 @@
+//! One PostgreSQL connection of a session, from its first byte to its last entry.
+//!
+//! Job: the order of events: start-up, admission, proof of the session's secret, lease, dial,
+//! catalog, relay, farewell. Boundary: each step lives in its own module; this one narrates.
+//! Failure mode: the client is told in its own protocol's frame, once; the database's side is closed.
+
+pub(super) mod cancels;
+pub(super) mod catalogs;
+mod examiner;
+mod farewell;
+mod front;
+mod inspected;
+mod lens;
+mod observer;
+mod relay;
+mod search_path;
+mod tape;
+mod values;
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use self::cancels::{Cancellable, Cancels};
+use self::catalogs::Catalogs;
+use self::examiner::Examiner;
+use self::farewell::Farewell;
+use self::front::{Front, Introduced};
+use self::lens::Lens;
+use self::observer::Observer;
+use self::relay::Relay;
+use self::tape::Tape;
+use super::authority::{Admission, Authority, Lease, SessionContext};
+use super::clock::Clock;
+use super::dial::{self, Upstream};
+use super::gate::Gate;
+use super::journal::Journal;
+use super::leg::Leg;
+use super::parser::Parser;
+use crate::domain::device::Device;
+use crate::domain::event::What;
+use crate::domain::name::SessionId;
+use crate::domain::session::CloseReason;
+use crate::domain::target::{PostgresTarget, RecordLevel, TargetKind};
+use crate::mask::MaskPlan;
+use crate::wire::postgres::cancel::CancelKey;
+use crate::wire::postgres::conversation::{Conversation, ConversationOptions};
+use crate::wire::postgres::error::{ErrorFields, Severity};
+use crate::wire::postgres::login::LoggedIn;
+use crate::wire::postgres::scrub::Scrub;
+
+/// What every connection needs.
+#[derive(Clone)]
+pub(super) struct Deps {
+    pub(super) authority: Arc<dyn Authority>,
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) clock: Clock,
+    pub(super) parser: Parser,
+    pub(super) cancels: Cancels,
+    pub(super) catalogs: Catalogs,
+}
+
+/// Serves one connection; returns when it is over.
+pub(super) async fn serve<S>(deps: &Deps, io: S, session: &SessionId, device: &Device)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let front = match front::introduce(io).await {
+        Introduced::Cancel(key) => return cancel(deps, session, device, &key).await,
+        Introduced::Left => return,
+        Introduced::Started(front) => front,
+    };
+    let admission = match deps.authority.admit(session, device) {
+        Ok(admission) => admission,
+        Err(refusal) => return front.refuse(&fatal("28000", refusal.to_string())).await,
+    };
+    run(deps, front, admission, device).await;
+}
+
+async fn run<S>(deps: &Deps, front: Front<S>, admission: Admission, device: &Device)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let Admission { context, permit, connection, closing, slot } = admission;
+    let TargetKind::Postgres(target) = &context.target.kind;
+    if let Err(error) = front::check(target, front.parameters(), &context) {
+        return front.refuse(&error).await;
+    }
+    let Some(front) = front.authenticate(&context).await else { return };
+    let mut closed = closing.clone();
+    let prepared = tokio::select! {
+        prepared = prepare(deps, &context, target, permit, front.parameters()) => prepared,
+        reason = relay::closed(&mut closed) => Err(farewell::closed(&context, reason)),
+    };
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return front.refuse(&error).await,
+    };
+    let Prepared { lease, upstream, logged_in, lens } = prepared;
+
+    let farewell = Farewell::new(deps, Arc::clone(&context), connection);
+    let opened = What::ConnectionOpened {
+        session: context.id.clone(),
+        connection,
+        login: lease.user.clone(),
+        database: front.database().to_owned(),
+    };
+    let (gate, tape) = match begin(deps, &context, connection, opened) {
+        Ok(begun) => begun,
+        Err(error) => {
+            deps.authority.close(&context.id, CloseReason::LedgerUnwritable);
+            return front.refuse(&fatal("58030", error.to_string())).await;
+        }
+    };
+
+    let masked = lens.is_masked();
+    let options = ConversationOptions {
+        inspect: masked,
+        scrub: if masked { Scrub::Generic } else { Scrub::None },
+        replication: front.parameters().wants_replication(),
+        ..ConversationOptions::default()
+    };
+    let ours = front.cancel_key();
+    let listed = logged_in.key.clone().map(|key| {
+        let session = context.id.clone();
+        let cancellable =
+            Cancellable { session, device: device.id.clone(), target: Arc::clone(&context.target), key };
+        deps.cancels.list(&ours, cancellable)
+    });
+    let client = front.ready(&logged_in, &ours);
+    let examiner = Examiner::new(gate, lens, deps.parser.clone());
+    let talk = Conversation::new(options);
+    let mut relay = Relay::new(client, upstream, talk, examiner, Observer::default(), tape, closing);
+    let end = relay.run().await;
+    drop(listed);
+    farewell.say(relay, end, target, logged_in.key.as_ref()).await;
+    drop(slot);
+}
+
+/// What a relay needs from the database's side.
+struct Prepared {
+    lease: Lease,
+    upstream: Leg<Upstream>,
+    logged_in: LoggedIn,
+    lens: Lens,
+}
+
+async fn prepare(
+    deps: &Deps,
+    context: &Arc<SessionContext>,
+    target: &PostgresTarget,
+    permit: crate::domain::policy::Permit,
+    parameters: &crate::wire::postgres::startup::StartupParameters,
+) -> Result<Prepared, ErrorFields> {
+    let lease = deps.authority.lease(context).await.map_err(|error| {
+        tracing::warn!(session = %context.id, %error, "no lease");
+        fatal("08004", error.to_string())
+    })?;
+    let plan = MaskPlan::new(&target.masks, &context.principal.groups);
+    let passed = front::passed_on(parameters, target, plan.is_empty());
+    let name = &context.target.name;
+    let (mut upstream, logged_in) =
+        dial::dial(permit, name, target, &lease, passed).await.map_err(|error| {
+            tracing::warn!(session = %context.id, target = %name, %error, "no upstream connection");
+            fatal("08001", format!("target {name}: {error}"))
+        })?;
+    let lens = if plan.is_empty() {
+        Lens::Plain
+    } else {
+        let role = lease.user.clone();
+        let read = deps.catalogs.read(&mut upstream, Arc::clone(&context.target), &plan, role).await;
+        Lens::Masked(Box::new(read.map_err(|error| {
+            tracing::warn!(session = %context.id, target = %name, %error, "no catalog");
+            fatal("58000", format!("target {name}: {error}"))
+        })?))
+    };
+    Ok(Prepared { lease, upstream, logged_in, lens })
+}
+
+/// Enters the connection and opens its recording.
+fn begin(
+    deps: &Deps,
+    context: &Arc<SessionContext>,
+    connection: u32,
+    opened: What,
+) -> Result<(Gate, Tape), super::journal::JournalError> {
+    let gate = Gate::new(
+        Arc::clone(context),
+        Arc::clone(&deps.authority),
+        Arc::clone(&deps.journal),
+        deps.clock.clone(),
+        connection,
+    )?;
+    gate.enter(opened)?;
+    let level = context.target.record;
+    let recorder = match level {
+        RecordLevel::Metadata => None,
+        RecordLevel::Statements | RecordLevel::Full => {
+            Some(deps.journal.recorder(&context.id, connection, &context.actor)?)
+        }
+    };
+    Ok((gate, Tape::new(level, recorder)))
+}
+
+/// A cancel request answers nothing, whatever comes of it.
+async fn cancel(deps: &Deps, session: &SessionId, device: &Device, key: &CancelKey) {
+    let Some(found) = deps.cancels.find(key, session, &device.id) else { return };
+    let TargetKind::Postgres(target) = &found.target.kind;
+    if let Err(error) = dial::cancel(target, &found.key).await {
+        tracing::warn!(%session, %error, "a cancel request could not be passed on");
+    }
+}
+
+fn fatal(sqlstate: &str, message: impl Into<String>) -> ErrorFields {
+    ErrorFields::new(Severity::Fatal, sqlstate, message)
+}

@@ -1,0 +1,166 @@
+//! What names mean, asked of the database itself over the session's own connection.
+//!
+//! Job: run the catalog's queries before the client gets its first word in, and keep what comes with
+//! the server, which is the same for every database of a version. Boundary: the session's role asks,
+//! so it learns nothing that the session could not. Failure mode: the connection does not open.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::BytesMut;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::lens::Masked;
+use super::search_path::SearchPath;
+use crate::domain::target::Target;
+use crate::gateway::leg::Leg;
+use crate::mask::MaskPlan;
+use crate::sql::{Builtins, Catalog, CatalogError, Protection, ProtectionError, Rows};
+use crate::wire::postgres::backend::ServerMessage;
+use crate::wire::postgres::frame::{self, FrameError, FrameLimits};
+use crate::wire::postgres::frontend::ClientMessage;
+
+/// What comes with the servers, by version.
+#[derive(Debug, Clone, Default)]
+pub(in crate::gateway) struct Catalogs(Arc<Mutex<HashMap<String, Arc<Builtins>>>>);
+
+/// Why the catalog could not be read.
+#[derive(Debug, Error)]
+pub(super) enum ReadError {
+    /// The rows are not what they should be.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The connection failed.
+    #[error("the connection failed while the catalog was read: {0}")]
+    Lost(#[from] std::io::Error),
+    /// A message was malformed.
+    #[error("the database sent a malformed message while the catalog was read: {0}")]
+    Malformed(#[from] FrameError),
+    /// Protection could not be worked out.
+    #[error(transparent)]
+    Protection(#[from] ProtectionError),
+    /// The database refused a query of ours.
+    #[error("the database refused a catalog query (SQLSTATE {0})")]
+    Refused(String),
+}
+
+impl Catalogs {
+    /// Reads everything that masks need to know.
+    pub(super) async fn read<S>(
+        &self,
+        leg: &mut Leg<S>,
+        target: Arc<Target>,
+        plan: &MaskPlan,
+        role: String,
+    ) -> Result<Masked, ReadError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let settings = query(leg, SETTINGS).await?;
+        let setting = |column: usize| {
+            settings.first().and_then(|row| row.get(column)).cloned().flatten().unwrap_or_default()
+        };
+        let version = setting(0);
+        let path = SearchPath::new(elements(&setting(1)));
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&version).cloned();
+        let builtins = match known {
+            Some(builtins) => builtins,
+            None => {
+                let rows = queries(leg, Builtins::QUERIES).await?;
+                let builtins = Arc::new(Builtins::from_rows(&rows)?);
+                let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                Arc::clone(all.entry(version.clone()).or_insert(builtins))
+            }
+        };
+        let rows = queries(leg, Catalog::QUERIES).await?;
+        let catalog = Arc::new(Catalog::from_rows(builtins, &rows)?);
+        let protection = Arc::new(Protection::resolve(&catalog, plan)?);
+        let version = version.parse().unwrap_or_default();
+        Ok(Masked { catalog, protection, path, role, version, target })
+    }
+}
+
+const SETTINGS: &str = "SELECT pg_catalog.current_setting('server_version_num'), \
+                        pg_catalog.current_setting('search_path')";
+
+async fn queries<S>(leg: &mut Leg<S>, texts: &[&str]) -> Result<Vec<Rows>, ReadError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut all = Vec::with_capacity(texts.len());
+    for text in texts {
+        all.push(query(leg, text).await?);
+    }
+    Ok(all)
+}
+
+async fn query<S>(leg: &mut Leg<S>, text: &str) -> Result<Rows, ReadError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut request = BytesMut::new();
+    ClientMessage::Query(text.as_bytes()).encode(&mut request);
+    leg.push(request.freeze());
+    std::future::poll_fn(|cx| leg.poll_write(cx)).await?;
+    let limit = FrameLimits::default().upstream;
+    let mut rows = Vec::new();
+    let mut refused = None;
+    loop {
+        while let Some(frame) = frame::take(&mut leg.input, limit)? {
+            match ServerMessage::parse(frame.tag, frame.body()) {
+                Ok(Some(ServerMessage::DataRow(columns))) => {
+                    let text = |value: &Option<&[u8]>| {
+                        value.map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+                    };
+                    rows.push(columns.iter().map(text).collect());
+                }
+                Ok(Some(ServerMessage::ErrorResponse(fields))) => {
+                    refused = Some(fields.summary().sqlstate);
+                }
+                Ok(Some(ServerMessage::ReadyForQuery(_))) => {
+                    return refused.map_or(Ok(rows), |sqlstate| Err(ReadError::Refused(sqlstate)));
+                }
+                _ => {}
+            }
+        }
+        if std::future::poll_fn(|cx| leg.poll_read(cx)).await? == 0 {
+            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+}
+
+/// The elements of a `search_path` as SHOW gives it: separated by commas, quoted where necessary.
+fn elements(path: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut element = String::new();
+    let mut quoted = false;
+    let mut characters = path.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                element.push('"');
+                characters.next();
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => all.push(std::mem::take(&mut element)),
+            ' ' if !quoted => {}
+            other => element.push(other),
+        }
+    }
+    all.push(element);
+    all.retain(|element| !element.is_empty());
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_path_is_split_where_postgres_joins_it() {
+        assert_eq!(elements(r#""$user", public"#), ["$user", "public"]);
+        assert_eq!(elements(r#""a, ""b""", c"#), [r#"a, "b""#, "c"]);
+        assert!(elements(r#""""#).is_empty());
+    }
+}

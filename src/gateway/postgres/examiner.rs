@@ -1,0 +1,474 @@
+//! Answers a conversation's questions.
+//!
+//! Job: for each message that could act, find out what it does ([`Lens`]), let the [`Gate`] rule and
+//! enter, and shape the answer; keep what Parse and Bind made, so that an execution is judged with
+//! its values and judged again when policy or catalog changed. Boundary: it moves no bytes. Failure
+//! mode: a refusal for the client, or a journal error that ends the connection.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::inspected::{Era, Inspected, Part, Prepared};
+use super::lens::{Lens, needs_deep_stack};
+use super::values;
+use crate::domain::event::{VerdictWord, What};
+use crate::domain::facts::{Facts, StatementKind};
+use crate::domain::name::{Digest, RuleName};
+use crate::domain::policy::Denial;
+use crate::domain::session::CloseReason;
+use crate::gateway::cache::Cache;
+use crate::gateway::gate::{Deed, Entered, Gate, Opinion, Ruling};
+use crate::gateway::journal::{JournalError, Ticket};
+use crate::gateway::parser::{Overwhelmed, Parser};
+use crate::recording::item;
+use crate::sql::{Effect, Protection};
+use crate::wire::postgres::conversation::{Answer, Ask, Expect, Question, QuestionId, Text};
+use crate::wire::postgres::error::ErrorFields;
+
+/// What comes of a question.
+pub(super) enum Step {
+    /// The answer.
+    Answer(Answer),
+    /// Something must be waited for; give back what comes of it.
+    Wait(BoxFuture<'static, Result<Resume, JournalError>>),
+}
+
+/// What was waited for.
+pub(super) enum Resume {
+    /// The entry is on the disk; this is the answer.
+    Synced(Answer),
+    /// A long text was read on a deep stack.
+    Read(Question, Result<Arc<Inspected>, Overwhelmed>),
+}
+
+/// One connection's examiner.
+pub(super) struct Examiner {
+    gate: Gate,
+    lens: Arc<Lens>,
+    parser: Parser,
+    cache: Cache<Inspected>,
+    policy: Digest,
+    era: Era,
+    /// By the Parse that made them.
+    prepared: HashMap<QuestionId, Prepared>,
+    /// By the name that SQL's EXECUTE knows them by.
+    named: HashMap<String, Prepared>,
+    /// By the Bind that made them.
+    portals: HashMap<QuestionId, Portal>,
+    /// The statements that each question stands for, until it is answered.
+    running: BTreeMap<QuestionId, Running>,
+    judged: Vec<item::Statement>,
+    tampered: u32,
+}
+
+/// What a Bind made.
+struct Portal {
+    prepared: Prepared,
+    number: u64,
+}
+
+/// The statements of a question that the database is answering, by number.
+struct Running {
+    next: u64,
+    last: u64,
+}
+
+/// How many names of prepared statements are remembered for SQL's EXECUTE.
+const NAMES: usize = 10_000;
+/// How many texts a connection remembers, at least.
+const TEXTS: usize = 512;
+/// This many attempts on policy or protected objects close the session.
+const TAMPERINGS: u32 = 3;
+
+impl Examiner {
+    /// An examiner for one connection.
+    pub(super) fn new(gate: Gate, lens: Lens, parser: Parser) -> Self {
+        let policy = gate.policy();
+        Self {
+            gate,
+            lens: Arc::new(lens),
+            parser,
+            cache: Cache::new(TEXTS),
+            policy,
+            era: Era::default(),
+            prepared: HashMap::new(),
+            named: HashMap::new(),
+            portals: HashMap::new(),
+            running: BTreeMap::new(),
+            judged: Vec::new(),
+            tampered: 0,
+        }
+    }
+
+    /// The connection's gate.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The lens, to be changed when the catalog or the search path changes.
+    pub(super) fn lens_mut(&mut self) -> &mut Lens {
+        Arc::make_mut(&mut self.lens)
+    }
+
+    /// How texts are read.
+    pub(super) fn lens(&self) -> &Lens {
+        &self.lens
+    }
+
+    /// What was judged since this was last asked, for the recording.
+    pub(super) fn take_judged(&mut self) -> Vec<item::Statement> {
+        std::mem::take(&mut self.judged)
+    }
+
+    /// A statement of this question has ended; its number. Questions before it were skipped, since
+    /// answers come in order.
+    pub(super) fn ended(&mut self, question: QuestionId, last: bool) -> Option<u64> {
+        self.running = self.running.split_off(&question);
+        let running = self.running.get_mut(&question)?;
+        let number = running.next;
+        running.next += 1;
+        if last || running.next > running.last {
+            self.running.remove(&question);
+        }
+        Some(number)
+    }
+
+    /// What a Parse or Bind made is gone.
+    pub(super) fn gone(&mut self, question: QuestionId) {
+        self.prepared.remove(&question);
+        self.portals.remove(&question);
+    }
+
+    /// Takes a question.
+    pub(super) fn ask(&mut self, question: Question) -> Result<Step, JournalError> {
+        self.follow_policy();
+        let text = match &question.ask {
+            Ask::Query { text } | Ask::Parse { text, .. } => text.clone(),
+            Ask::Bind { .. } => return self.bind(&question),
+            Ask::Execute { .. } => return self.execute(&question),
+            Ask::Call { .. } => return self.call(&question),
+        };
+        let Some(text) = text.as_str() else { return self.not_utf8(&question) };
+        if let Some(inspected) = self.cache.find(text) {
+            return self.judge(&question, &inspected);
+        }
+        if !needs_deep_stack(text) {
+            let inspected = Arc::new(self.lens.inspect(text));
+            self.keep(text, &inspected);
+            return self.judge(&question, &inspected);
+        }
+        let (parser, lens, text) = (self.parser.clone(), Arc::clone(&self.lens), text.to_owned());
+        Ok(Step::Wait(Box::pin(async move {
+            let read = parser.run(move || lens.inspect(&text)).await;
+            Ok(Resume::Read(question, read.map(Arc::new)))
+        })))
+    }
+
+    /// Takes what was waited for.
+    pub(super) fn resume(&mut self, resume: Resume) -> Result<Step, JournalError> {
+        match resume {
+            Resume::Synced(answer) => Ok(Step::Answer(answer)),
+            Resume::Read(question, Ok(inspected)) => self.judge(&question, &inspected),
+            Resume::Read(question, Err(overwhelmed)) => {
+                let inspected = Arc::new(Inspected::refused("unjudged", overwhelmed.to_string()));
+                self.judge(&question, &inspected)
+            }
+        }
+    }
+
+    /// Judges a text that was read.
+    fn judge(&mut self, question: &Question, inspected: &Arc<Inspected>) -> Result<Step, JournalError> {
+        let (text, is_parse) = match &question.ask {
+            Ask::Query { text } => (text, false),
+            Ask::Parse { text, .. } => (text, true),
+            _ => return Ok(refuse(&unclear())),
+        };
+        if let Some(denial) = &inspected.refusal {
+            return self.deny(inspected.parts.first(), text, denial);
+        }
+        // the whole string is judged before any of it is entered: of a refused string nothing ran
+        for part in &inspected.parts {
+            let opinion = part.opinion.get_or_init(|| self.gate.opinion(&self.facts_of(part)));
+            if let Opinion::Deny(denial) = opinion {
+                let denial = denial.clone();
+                return self.deny(Some(part), text, &denial);
+            }
+        }
+        let mut wait = None;
+        let next = self.gate.statements() + 1;
+        for part in &inspected.parts {
+            let entered = match self.rule(part, &[text.0.as_ref()], &[])? {
+                Ok(entered) => entered,
+                Err(denial) => return Ok(refuse(&denial)),
+            };
+            wait = entered.wait.max(wait);
+        }
+        self.remember(question, text, inspected, is_parse);
+        self.running.insert(question.id, Running { next, last: self.gate.statements() });
+        let answer = match &inspected.sent {
+            Some(sent) => Answer::Replace { text: sent.clone(), expect: inspected.expect },
+            None => Answer::Forward(inspected.expect),
+        };
+        Ok(self.when_durable(wait, answer))
+    }
+
+    fn bind(&mut self, question: &Question) -> Result<Step, JournalError> {
+        let Ask::Bind { statement, parsed, formats, values, .. } = &question.ask else {
+            return Ok(refuse(&unclear()));
+        };
+        let known = match parsed {
+            Some(id) => self.prepared.get(id),
+            None => statement.as_str().and_then(|name| self.named.get(name)),
+        };
+        let prepared = match known.cloned() {
+            Some(prepared) if prepared.era != self.era => self.judge_again(prepared),
+            Some(prepared) => prepared,
+            // the database will say that there is no such statement, unless it was made out of sight
+            None if self.lens.is_masked() => return Ok(refuse(&unseen("prepared statement"))),
+            None => Prepared::unseen("execute", StatementKind::Unknown, self.era),
+        };
+        let Some(part) = prepared.inspected.parts.first() else { return Ok(refuse(&unclear())) };
+        if values::assign_mask(values, formats, &part.guarded_values, Protection::is_mask_output) {
+            let denial = Denial {
+                rule: rule("mask.assigned"),
+                reason: "a bind value for a protected column is what a mask gives out".into(),
+                hint: Some("leave the protected column out of the statement, or give it a new value".into()),
+            };
+            return self.deny(Some(part), &Text(bytes::Bytes::new()), &denial);
+        }
+        let mut exact: Vec<&[u8]> = vec![prepared.text.as_bytes()];
+        exact.extend(values.iter().map(|value| value.as_deref().unwrap_or_default()));
+        let shown = values::shown(values, formats, part.secret_values || part.facts.touches_masked);
+        let entered = match self.rule(part, &exact, &shown)? {
+            Ok(entered) => entered,
+            Err(denial) => return Ok(refuse(&denial)),
+        };
+        let (number, expect) = (entered.number, prepared.inspected.expect);
+        self.portals.insert(question.id, Portal { prepared: prepared.clone(), number });
+        Ok(self.when_durable(entered.wait, Answer::Forward(expect)))
+    }
+
+    fn execute(&mut self, question: &Question) -> Result<Step, JournalError> {
+        let Ask::Execute { bound, .. } = &question.ask else { return Ok(refuse(&unclear())) };
+        let Some(portal) = bound.as_ref().and_then(|id| self.portals.get(id)) else {
+            // a cursor of SQL's DECLARE, which was judged when it was declared
+            let prepared = Prepared::unseen("fetch", StatementKind::Read, self.era);
+            return self.execute_anew(question, &prepared);
+        };
+        if portal.prepared.era != self.era {
+            let prepared = self.judge_again(portal.prepared.clone());
+            return self.execute_anew(question, &prepared);
+        }
+        let (number, expect) = (portal.number, portal.prepared.inspected.expect);
+        self.running.insert(question.id, Running { next: number, last: number });
+        Ok(Step::Answer(Answer::Forward(expect)))
+    }
+
+    fn execute_anew(&mut self, question: &Question, prepared: &Prepared) -> Result<Step, JournalError> {
+        let Some(part) = prepared.inspected.parts.first() else { return Ok(refuse(&unclear())) };
+        match self.rule(part, &[prepared.text.as_bytes()], &[])? {
+            Ok(entered) => {
+                let number = entered.number;
+                self.running.insert(question.id, Running { next: number, last: number });
+                Ok(self.when_durable(entered.wait, Answer::Forward(prepared.inspected.expect)))
+            }
+            Err(denial) => Ok(refuse(&denial)),
+        }
+    }
+
+    /// A FunctionCall is judged as a call of that OID.
+    fn call(&mut self, question: &Question) -> Result<Step, JournalError> {
+        let Ask::Call { oid, formats, arguments } = &question.ask else { return Ok(refuse(&unclear())) };
+        let mut facts = Facts::new("function call", StatementKind::Code);
+        facts.functions.insert(format!("oid {oid}"));
+        facts.touches_masked = self.lens.is_masked();
+        let text = format!("FunctionCall {oid}");
+        let part = Part::new(facts, &text);
+        if self.lens.is_masked() {
+            let denial = Denial {
+                rule: rule("mask.function-call"),
+                reason: "a fast-path function call cannot be judged on a target with masked columns".into(),
+                hint: Some("call the function in a SELECT".into()),
+            };
+            return self.deny(Some(&part), &Text(text.into()), &denial);
+        }
+        let mut exact: Vec<&[u8]> = vec![text.as_bytes()];
+        exact.extend(arguments.iter().map(|value| value.as_deref().unwrap_or_default()));
+        let shown = values::shown(arguments, formats, false);
+        match self.rule(&part, &exact, &shown)? {
+            Ok(entered) => {
+                let number = entered.number;
+                self.running.insert(question.id, Running { next: number, last: number });
+                Ok(self.when_durable(entered.wait, Answer::Forward(Expect::default())))
+            }
+            Err(denial) => Ok(refuse(&denial)),
+        }
+    }
+
+    fn not_utf8(&mut self, question: &Question) -> Result<Step, JournalError> {
+        let inspected = if self.lens.is_masked() {
+            Inspected::refused("unjudged", "the statement is not valid UTF-8".into())
+        } else {
+            Lens::opaque()
+        };
+        self.judge(question, &Arc::new(inspected))
+    }
+
+    /// Lets the gate rule over one statement, and keeps what the recording shows of it.
+    fn rule(
+        &mut self,
+        part: &Part,
+        exact: &[&[u8]],
+        shown: &[Option<String>],
+    ) -> Result<Result<Entered, Denial>, JournalError> {
+        let facts = self.facts_of(part);
+        let deed = Deed {
+            facts: &facts,
+            text: &part.text,
+            sent: part.sent.as_deref(),
+            exact,
+            opinion: &part.opinion,
+        };
+        let ruling = self.gate.rule(&deed)?;
+        let (number, verdict, rule) = match &ruling {
+            Ruling::Forward(entered) => (entered.number, VerdictWord::Allow, entered.rule.clone()),
+            Ruling::Refuse { number, denial } => (*number, VerdictWord::Deny, denial.rule.clone()),
+        };
+        self.judged.push(item::Statement {
+            number,
+            text: part.text.clone(),
+            parameters: shown.to_vec(),
+            verdict,
+            rule,
+            sent: part.sent.clone(),
+            at: self.gate.now(),
+        });
+        Ok(match ruling {
+            Ruling::Forward(entered) => Ok(entered),
+            Ruling::Refuse { denial, .. } => Err(denial),
+        })
+    }
+
+    fn deny(&mut self, part: Option<&Part>, text: &Text, denial: &Denial) -> Result<Step, JournalError> {
+        let unknown = Part::new(Facts::unparsed(), "");
+        let part = part.unwrap_or(&unknown);
+        let denied = Part::denied(part, denial.clone());
+        // a refusal waits for nothing: no bytes move on the strength of it
+        let _denied = self.rule(&denied, &[text.0.as_ref()], &[])?;
+        if denial.rule.as_str() == "policy.tamper" {
+            self.tampered += 1;
+            self.gate.enter(What::PolicyTampered {
+                session: self.gate.context().id.clone(),
+                attempt: denial.reason.clone(),
+            })?;
+            if self.tampered >= TAMPERINGS {
+                self.gate.close(CloseReason::Tampering);
+            }
+        }
+        Ok(refuse(denial))
+    }
+
+    /// EXECUTE does what the prepared statement does.
+    fn facts_of(&self, part: &Part) -> Facts {
+        let Effect::Execute { name } = &part.effect else { return part.facts.clone() };
+        match self.named.get(name).and_then(|prepared| prepared.inspected.parts.first()) {
+            Some(inner) => inner.facts.clone(),
+            None => part.facts.clone(),
+        }
+    }
+
+    fn judge_again(&self, prepared: Prepared) -> Prepared {
+        let inspected = Arc::new(prepared.inspected.without_opinions());
+        Prepared { inspected, era: self.era, ..prepared }
+    }
+
+    fn remember(&mut self, question: &Question, text: &Text, inspected: &Arc<Inspected>, is_parse: bool) {
+        let prepared =
+            Prepared { text: text.to_lossy().into(), inspected: Arc::clone(inspected), era: self.era };
+        if self.named.len() >= NAMES {
+            self.named.clear();
+        }
+        if let Ask::Parse { statement, .. } = &question.ask
+            && let Some(name) = statement.as_str()
+            && !name.is_empty()
+        {
+            self.named.insert(name.to_owned(), prepared.clone());
+        }
+        for part in &inspected.parts {
+            match &part.effect {
+                Effect::Prepare { name } => {
+                    self.named.insert(name.clone(), prepared.clone());
+                }
+                effect => self.follow_path(effect),
+            }
+        }
+        if is_parse {
+            self.prepared.insert(question.id, prepared);
+        }
+    }
+
+    fn follow_path(&mut self, effect: &Effect) {
+        let moves = matches!(effect, Effect::SetSearchPath { .. } | Effect::DiscardAll | Effect::ResetAll);
+        if moves && self.lens.is_masked() {
+            if let Lens::Masked(masked) = self.lens_mut() {
+                masked.path.foresee(effect);
+            }
+            // what unqualified names meant before, they may not mean now
+            self.cache.clear();
+        }
+    }
+
+    fn follow_policy(&mut self) {
+        let policy = self.gate.policy();
+        if policy != self.policy {
+            self.policy = policy;
+            self.era.0 += 1;
+            self.cache.clear();
+        }
+    }
+
+    fn keep(&mut self, text: &str, inspected: &Arc<Inspected>) {
+        let depends_on_names =
+            inspected.parts.iter().any(|part| matches!(part.effect, Effect::Execute { .. }));
+        if !depends_on_names {
+            self.cache.keep(text, inspected);
+        }
+    }
+
+    fn when_durable(&self, wait: Option<Ticket>, answer: Answer) -> Step {
+        let Some(ticket) = wait else { return Step::Answer(answer) };
+        let synced = self.gate.synced(ticket);
+        Step::Wait(Box::pin(async move {
+            synced.await?;
+            Ok(Resume::Synced(answer))
+        }))
+    }
+}
+
+fn refuse(denial: &Denial) -> Step {
+    let message = format!("{} (rule {})", denial.reason, denial.rule);
+    let fields = ErrorFields::denied(message);
+    let fields = match &denial.hint {
+        Some(hint) => fields.with_hint(hint.clone()),
+        None => fields,
+    };
+    Step::Answer(Answer::Refuse(Box::new(fields)))
+}
+
+fn unseen(what: &str) -> Denial {
+    Denial {
+        rule: rule("unjudged"),
+        reason: format!("the gateway has not seen this {what} being made, so it cannot be judged"),
+        hint: Some("prepare it again on this connection".into()),
+    }
+}
+
+fn unclear() -> Denial {
+    Denial { rule: rule("unjudged"), reason: "the message cannot be judged".into(), hint: None }
+}
+
+fn rule(name: &str) -> RuleName {
+    RuleName::new(name).unwrap_or_else(|_| RuleName::default_deny())
+}

@@ -1,0 +1,287 @@
+//! The client's start-up.
+//!
+//! Job: drive the start-up machine over a stream within a deadline, and decide which start-up
+//! parameters may be used and passed on. Boundary: nothing is kept, counted or opened for a client
+//! before it has proven that it knows the session's secret. Failure mode: a FATAL error in the
+//! protocol's own frame, then the end.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use super::fatal;
+use crate::domain::target::PostgresTarget;
+use crate::gateway::authority::SessionContext;
+use crate::gateway::leg::Leg;
+use crate::wire::postgres::cancel::CancelKey;
+use crate::wire::postgres::error::ErrorFields;
+use crate::wire::postgres::fault::ClientFault;
+use crate::wire::postgres::frame::FrameLimits;
+use crate::wire::postgres::login::LoggedIn;
+use crate::wire::postgres::scram::Verifier;
+use crate::wire::postgres::startup::{
+    Authenticated, ExpectStartup, Started, StartupParameters, StartupStep, Step,
+};
+
+/// How long a client may take to say who it is, and again to prove it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What came of a client's first packets.
+pub(super) enum Introduced<S> {
+    /// It wants a statement of another connection cancelled.
+    Cancel(CancelKey),
+    /// It left, broke the protocol, or took too long; it was told.
+    Left,
+    /// It wants a session.
+    Started(Front<S>),
+}
+
+/// A client that has said who it is.
+pub(super) struct Front<S, State = Started> {
+    io: S,
+    input: BytesMut,
+    state: State,
+}
+
+/// Reads a client's first packets.
+pub(super) async fn introduce<S>(mut io: S) -> Introduced<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut input = BytesMut::with_capacity(1024);
+    let hello = async {
+        let mut state = ExpectStartup::new(FrameLimits::default());
+        loop {
+            read(&mut io, &mut input).await?;
+            let mut output = BytesMut::new();
+            let step = state.handle(&mut input, &mut output);
+            write(&mut io, &output).await?;
+            match step {
+                Ok(StartupStep::More(more)) => state = more,
+                Ok(step) => return Ok(step),
+                Err(fault) => {
+                    tell(&mut io, &fault.fields()).await;
+                    return Err(Gone);
+                }
+            }
+        }
+    };
+    match tokio::time::timeout(PATIENCE, hello).await {
+        Ok(Ok(StartupStep::Started(state))) => Introduced::Started(Front { io, input, state }),
+        Ok(Ok(StartupStep::Cancel(key))) => Introduced::Cancel(key),
+        Ok(Ok(StartupStep::More(_)) | Err(Gone)) | Err(_) => Introduced::Left,
+    }
+}
+
+/// Checks what the client asks for against what its session may have.
+pub(super) fn check(
+    target: &PostgresTarget,
+    parameters: &StartupParameters,
+    context: &SessionContext,
+) -> Result<(), ErrorFields> {
+    let database = parameters.database().unwrap_or_default();
+    if database != target.database && !target.also_databases.contains(database) {
+        let name = &context.target.name;
+        return Err(fatal("3D000", format!("target {name} is one database, and `{database}` is not it"))
+            .with_hint(format!("connect to `{}`; another database is another target", target.database)));
+    }
+    if parameters.wants_replication() && !target.replication {
+        return Err(fatal("42501", "replication connections are denied on this target")
+            .with_hint("the operator can allow them with `replication = true`"));
+    }
+    let masked = target.masks.iter().any(|mask| mask.binds(&context.principal.groups));
+    if masked && parameters.wants_replication() {
+        return Err(fatal("42501", "replication would carry masked columns in the clear"));
+    }
+    if masked && parameters.value("options").is_some_and(|options| !options.trim().is_empty()) {
+        return Err(fatal("42501", "start-up options are denied on a target with masked columns")
+            .with_hint("unset PGOPTIONS, and use SET after connecting"));
+    }
+    let encoding = parameters.value("client_encoding").unwrap_or("UTF8");
+    if masked && !["UTF8", "UTF-8", "UNICODE", "AUTO"].contains(&encoding.to_ascii_uppercase().as_str()) {
+        return Err(fatal(
+            "22023",
+            format!("client encoding `{encoding}` is denied on a target with masked columns"),
+        )
+        .with_hint("use client_encoding=UTF8"));
+    }
+    Ok(())
+}
+
+/// The start-up parameters for the database. Under masks the settings that decide how a text is read
+/// are pinned, which also overrides what the role or the database sets.
+pub(super) fn passed_on(
+    parameters: &StartupParameters,
+    target: &PostgresTarget,
+    plain: bool,
+) -> Vec<(String, String)> {
+    let database = parameters.database().unwrap_or(&target.database).to_owned();
+    let mut passed = vec![("database".to_owned(), database)];
+    let pinned: &[(&str, &str)] = if plain { &[] } else { PINNED };
+    let ours = ["user", "database", "replication"];
+    for (name, value) in parameters.iter() {
+        let lower = name.to_ascii_lowercase();
+        let taken = ours.contains(&lower.as_str()) || pinned.iter().any(|(pin, _)| *pin == lower);
+        // under masks only what is known to be harmless passes: any setting can be a parameter
+        let known = plain || HARMLESS.contains(&lower.as_str());
+        if !taken && known && !lower.starts_with("_pq_.") {
+            passed.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    if target.replication && plain && parameters.wants_replication() {
+        passed.push(("replication".into(), parameters.value("replication").unwrap_or_default().into()));
+    }
+    passed.extend(pinned.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    passed
+}
+
+const PINNED: &[(&str, &str)] = &[("client_encoding", "UTF8"), ("standard_conforming_strings", "on")];
+
+const HARMLESS: &[&str] = &[
+    "application_name",
+    "datestyle",
+    "extra_float_digits",
+    "intervalstyle",
+    "statement_timeout",
+    "lock_timeout",
+    "timezone",
+];
+
+impl<S> Front<S, Started>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    /// What the client asks for.
+    pub(super) fn parameters(&self) -> &StartupParameters {
+        self.state.parameters()
+    }
+
+    /// Demands proof of the session's secret. `None` when the client failed, and was told.
+    pub(super) async fn authenticate(mut self, context: &SessionContext) -> Option<Front<S, Authenticated>> {
+        let Ok(verifier) = Verifier::parse(&context.verifier) else {
+            tracing::error!(session = %context.id, "the session's verifier is malformed");
+            self.refuse(&fatal("XX000", "the session cannot be authenticated")).await;
+            return None;
+        };
+        let proof = async {
+            let mut output = BytesMut::new();
+            let user = loopback_user(context);
+            let mut choice = self.state.challenge(&user, &verifier, rand::random(), &mut output);
+            write(&mut self.io, &output).await?;
+            let mut response = loop {
+                read_more(&mut self.io, &mut self.input).await?;
+                let mut output = BytesMut::new();
+                let step = choice.handle(&mut self.input, &mut output);
+                write(&mut self.io, &output).await?;
+                match step {
+                    Ok(Step::More(more)) => choice = more,
+                    Ok(Step::Next(next)) => break next,
+                    Err(fault) => return Err(give_up(&mut self.io, &fault).await),
+                }
+            };
+            loop {
+                read_more(&mut self.io, &mut self.input).await?;
+                let mut output = BytesMut::new();
+                let step = response.handle(&mut self.input, &mut output);
+                write(&mut self.io, &output).await?;
+                match step {
+                    Ok(Step::More(more)) => response = more,
+                    Ok(Step::Next(next)) => return Ok(next),
+                    Err(fault) => return Err(give_up(&mut self.io, &fault).await),
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, proof).await {
+            Ok(Ok(state)) => Some(Front { io: self.io, input: self.input, state }),
+            Ok(Err(Gone)) | Err(_) => None,
+        }
+    }
+
+    /// Tells the client no, and ends.
+    pub(super) async fn refuse(mut self, error: &ErrorFields) {
+        tell(&mut self.io, error).await;
+    }
+}
+
+impl<S> Front<S, Authenticated>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    /// What the client asks for.
+    pub(super) fn parameters(&self) -> &StartupParameters {
+        self.state.parameters()
+    }
+
+    /// The database it asks for.
+    pub(super) fn database(&self) -> &str {
+        self.parameters().database().unwrap_or_default()
+    }
+
+    /// A new cancel key, as long as the client understands.
+    pub(super) fn cancel_key(&self) -> CancelKey {
+        if self.state.takes_long_keys() {
+            CancelKey::long(rand::random())
+        } else {
+            CancelKey::short(rand::random())
+        }
+    }
+
+    /// Tells the client that the database is ready.
+    pub(super) fn ready(self, logged_in: &LoggedIn, key: &CancelKey) -> Leg<S> {
+        let mut output = BytesMut::new();
+        self.state.ready(&logged_in.settings, key, logged_in.status, &mut output);
+        let mut leg = Leg::new(self.io, self.input);
+        leg.push(output.freeze());
+        leg
+    }
+
+    /// Tells the client no, and ends.
+    pub(super) async fn refuse(mut self, error: &ErrorFields) {
+        tell(&mut self.io, error).await;
+    }
+}
+
+/// The user name that clients give at the loopback: it says whose session it is, for prompts.
+pub(super) fn loopback_user(context: &SessionContext) -> String {
+    context.loopback_user.clone()
+}
+
+/// The client is gone, or was told to go.
+struct Gone;
+
+async fn give_up<S: AsyncWrite + Unpin>(io: &mut S, fault: &ClientFault) -> Gone {
+    tell(io, &fault.fields()).await;
+    Gone
+}
+
+async fn read<S: AsyncRead + Unpin>(io: &mut S, input: &mut BytesMut) -> Result<(), Gone> {
+    match io.read_buf(input).await {
+        Ok(0) | Err(_) => Err(Gone),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Reads unless something is there already: a client may send its next message early.
+async fn read_more<S: AsyncRead + Unpin>(io: &mut S, input: &mut BytesMut) -> Result<(), Gone> {
+    if input.is_empty() { read(io, input).await } else { Ok(()) }
+}
+
+async fn write<S: AsyncWrite + Unpin>(io: &mut S, output: &[u8]) -> Result<(), Gone> {
+    if output.is_empty() {
+        return Ok(());
+    }
+    io.write_all(output).await.map_err(|_| Gone)?;
+    io.flush().await.map_err(|_| Gone)
+}
+
+async fn tell<S: AsyncWrite + Unpin>(io: &mut S, error: &ErrorFields) {
+    let mut output = BytesMut::new();
+    error.encode_error(&mut output);
+    // a client that does not listen is told nothing
+    let told = async {
+        write(io, &output).await?;
+        io.shutdown().await.map_err(|_| Gone)
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), told).await;
+}

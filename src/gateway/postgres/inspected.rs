@@ -1,0 +1,125 @@
+//! What was found out about a text, before anybody is asked.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use crate::domain::facts::{Facts, StatementKind};
+use crate::domain::name::RuleName;
+use crate::domain::policy::Denial;
+use crate::gateway::gate::Opinion;
+use crate::sql::Effect;
+use crate::wire::postgres::conversation::Expect;
+
+/// What was found out about a text: one part for each of its statements.
+#[derive(Debug)]
+pub(super) struct Inspected {
+    /// Its statements, in order. Never empty: an empty text is one empty statement.
+    pub(super) parts: Vec<Part>,
+    /// What to send instead of the text; `None` sends it as it came.
+    pub(super) sent: Option<String>,
+    /// What it may be answered with.
+    pub(super) expect: Expect,
+    /// Why it cannot be judged at all.
+    pub(super) refusal: Option<Denial>,
+}
+
+/// One statement of a text.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// What it does.
+    pub(super) facts: Facts,
+    /// How it may be shown.
+    pub(super) text: String,
+    /// How what is sent instead may be shown.
+    pub(super) sent: Option<String>,
+    /// What it changes about the connection.
+    pub(super) effect: Effect,
+    /// Its bind values are not to be shown.
+    pub(super) secret_values: bool,
+    /// Parameters that are assigned to protected columns: a mask's own output is refused there.
+    pub(super) guarded_values: BTreeSet<i32>,
+    /// What policy said of it, once it was asked. Dropped with the whole when policy changes.
+    pub(super) opinion: OnceLock<Opinion>,
+}
+
+/// A prepared statement: what its text was found to be, and under which circumstances.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    /// The text that was prepared.
+    pub(super) text: Arc<str>,
+    /// What was found out about it.
+    pub(super) inspected: Arc<Inspected>,
+    /// The circumstances it was rewritten under.
+    pub(super) era: Era,
+}
+
+/// Counts the changes of policy: what was judged in one era is judged again in the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Era(pub(super) u64);
+
+impl Inspected {
+    /// A text that is refused before policy is asked. What cannot be judged is not shown either: it
+    /// could hold anything.
+    pub(super) fn refused(rule: &str, reason: String) -> Self {
+        let rule = RuleName::new(rule).unwrap_or_else(|_| RuleName::default_deny());
+        Self::with_refusal(Denial { rule, reason, hint: None })
+    }
+
+    /// The same with a denial that is already there.
+    pub(super) fn with_refusal(denial: Denial) -> Self {
+        let facts = Facts { touches_masked: true, ..Facts::unparsed() };
+        let parts = vec![Part::new(facts, "[not shown]")];
+        Self { parts, sent: None, expect: Expect::default(), refusal: Some(denial) }
+    }
+
+    /// The same, to be judged again.
+    pub(super) fn without_opinions(&self) -> Self {
+        Self {
+            parts: self.parts.iter().map(Part::without_opinion).collect(),
+            sent: self.sent.clone(),
+            expect: self.expect,
+            refusal: self.refusal.clone(),
+        }
+    }
+}
+
+impl Part {
+    /// A statement that is sent as it came.
+    pub(super) fn new(facts: Facts, text: &str) -> Self {
+        Self {
+            facts,
+            text: text.to_owned(),
+            sent: None,
+            effect: Effect::None,
+            secret_values: false,
+            guarded_values: BTreeSet::new(),
+            opinion: OnceLock::new(),
+        }
+    }
+
+    /// The same statement, denied already.
+    pub(super) fn denied(part: &Self, denial: Denial) -> Self {
+        Self { opinion: OnceLock::from(Opinion::Deny(denial)), ..part.without_opinion() }
+    }
+
+    fn without_opinion(&self) -> Self {
+        Self {
+            facts: self.facts.clone(),
+            text: self.text.clone(),
+            sent: self.sent.clone(),
+            effect: self.effect.clone(),
+            secret_values: self.secret_values,
+            guarded_values: self.guarded_values.clone(),
+            opinion: OnceLock::new(),
+        }
+    }
+}
+
+impl Prepared {
+    /// Something that was made where the gateway could not see what it does.
+    pub(super) fn unseen(verb: &str, kind: StatementKind, era: Era) -> Self {
+        let parts = vec![Part::new(Facts::new(verb, kind), verb)];
+        let inspected = Inspected { parts, sent: None, expect: Expect::ANYTHING, refusal: None };
+        Self { text: verb.into(), inspected: Arc::new(inspected), era }
+    }
+}

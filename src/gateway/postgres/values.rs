@@ -1,0 +1,57 @@
+//! Bind values as records show them.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+/// Values longer than this are cut in records; the digest covers all of them.
+const SHOWN: usize = 4096;
+
+/// The values as text: text as it is, binary in hexadecimal, nothing of them where they are secret.
+pub(super) fn shown(values: &[Option<Bytes>], formats: &[i16], secret: bool) -> Vec<Option<String>> {
+    let show = |(number, value): (usize, &Option<Bytes>)| {
+        let value = value.as_ref()?;
+        if secret {
+            return Some("[not shown]".to_owned());
+        }
+        let cut = value.get(..SHOWN).unwrap_or(value);
+        Some(match (format(formats, number), std::str::from_utf8(cut)) {
+            (0, Ok(text)) => text.to_owned(),
+            (0, Err(_)) => String::from_utf8_lossy(cut).into_owned(),
+            _ => hexadecimal(cut),
+        })
+    };
+    values.iter().enumerate().map(show).collect()
+}
+
+/// Whether a value that is assigned to a protected column could be what a mask gives out. A binary
+/// text value has the same bytes as a text one.
+pub(super) fn assign_mask(
+    values: &[Option<Bytes>],
+    _formats: &[i16],
+    guarded: &BTreeSet<i32>,
+    is_mask: fn(&str) -> bool,
+) -> bool {
+    guarded.iter().any(|number| {
+        let value = usize::try_from(*number - 1).ok().and_then(|index| values.get(index));
+        value.and_then(Option::as_ref).is_some_and(|value| is_mask(&String::from_utf8_lossy(value)))
+    })
+}
+
+/// None: all text; one: for all; otherwise one each (Bind, PostgreSQL's message formats).
+fn format(formats: &[i16], number: usize) -> i16 {
+    match formats {
+        [] => 0,
+        [all] => *all,
+        each => each.get(number).copied().unwrap_or_default(),
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::from("\\x"), |mut text, byte| {
+        // writing to a String cannot fail
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

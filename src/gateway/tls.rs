@@ -1,0 +1,97 @@
+//! TLS towards the resource: who is trusted, and what binds a SCRAM login to the channel.
+//!
+//! Job: client configurations per target, and the `tls-server-end-point` binding (RFC 5929 §4.1).
+//! Failure mode: a root file that cannot be read or a certificate that cannot be hashed is an
+//! error; there is no fall-back to an unverified channel.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::ConfigVerifierExt as _;
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// Why a channel to the resource could not be trusted.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// The root certificates of the target cannot be used.
+    #[error("the root certificates {path} cannot be used: {why}")]
+    Roots {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The target's host is not a name that a certificate can have.
+    #[error("`{0}` is not a host name or address")]
+    Host(String),
+    /// The handshake failed.
+    #[error("TLS handshake failed: {0}")]
+    Handshake(#[from] std::io::Error),
+    /// rustls refused the configuration.
+    #[error("TLS cannot be configured: {0}")]
+    Configuration(#[from] rustls::Error),
+}
+
+/// Makes a verifying client configuration out of a PEM file, or of the platform's trust store.
+///
+/// # Errors
+/// When the file holds no certificate or cannot be read.
+pub fn verifying_client(roots: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+    let Some(path) = roots else {
+        return Ok(Arc::new(ClientConfig::with_platform_verifier()?));
+    };
+    let fault = |why: String| TlsError::Roots { path: path.display().to_string(), why };
+    let mut store = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| fault(e.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|e| fault(e.to_string()))?;
+        store.add(certificate).map_err(|e| fault(e.to_string()))?;
+    }
+    if store.is_empty() {
+        return Err(fault("it holds no certificate".into()));
+    }
+    Ok(Arc::new(ClientConfig::builder().with_root_certificates(store).with_no_client_auth()))
+}
+
+/// Runs the handshake with `host`, verifying its certificate and name.
+///
+/// # Errors
+/// When the host name cannot be verified at all, or the handshake fails.
+pub async fn handshake(
+    config: Arc<ClientConfig>,
+    host: &str,
+    socket: TcpStream,
+) -> Result<TlsStream<TcpStream>, TlsError> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Host(host.to_owned()))?;
+    Ok(TlsConnector::from(config).connect(name, socket).await?)
+}
+
+/// The `tls-server-end-point` channel binding of a connection: the hash of the server's certificate
+/// under the hash of its signature, MD5 and SHA-1 replaced by SHA-256. `None` where RFC 5929 leaves
+/// it undefined (Ed25519).
+#[must_use]
+pub fn server_end_point(stream: &TlsStream<TcpStream>) -> Option<Vec<u8>> {
+    let (_, connection) = stream.get_ref();
+    let certificate = connection.peer_certificates()?.first()?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let oid = parsed.signature_algorithm.algorithm.to_id_string();
+    let bytes = certificate.as_ref();
+    match oid.as_str() {
+        // md5, sha1 and sha256 with RSA; sha1 and sha256 with ECDSA
+        "1.2.840.113549.1.1.4"
+        | "1.2.840.113549.1.1.5"
+        | "1.2.840.113549.1.1.11"
+        | "1.2.840.10045.4.1"
+        | "1.2.840.10045.4.3.2" => Some(Sha256::digest(bytes).to_vec()),
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => Some(Sha384::digest(bytes).to_vec()),
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => Some(Sha512::digest(bytes).to_vec()),
+        _ => None,
+    }
+}

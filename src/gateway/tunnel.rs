@@ -1,0 +1,85 @@
+//! Tunnels: the streams that carry a session's connections to the gateway.
+//!
+//! Job: end the inner TLS where there is one, and hand the stream to its protocol. Boundary: whoever
+//! calls has checked the tunnel's token and proof. Failure mode: the stream is closed; a panic ends
+//! one connection and no other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
+
+use super::authority::Authority;
+use super::clock::Clock;
+use super::journal::Journal;
+use super::parser::Parser;
+use super::postgres::cancels::Cancels;
+use super::postgres::catalogs::Catalogs;
+use super::postgres::{self, Deps};
+use crate::domain::device::Device;
+use crate::domain::name::SessionId;
+
+/// What runs inside a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inner {
+    /// The protocol itself: the outer TLS ended at the gateway's own key.
+    Bare,
+    /// TLS to the gateway's pinned key, because something in between ended the outer one.
+    Tls,
+}
+
+/// The gateway's end of all tunnels.
+#[derive(Clone)]
+pub struct Tunnels {
+    deps: Deps,
+    inner: TlsAcceptor,
+}
+
+/// How long an inner handshake may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Tunnels {
+    /// A gateway that asks this authority and writes to this journal.
+    ///
+    /// # Errors
+    /// When the system gives no threads for the parser.
+    pub fn new(
+        authority: Arc<dyn Authority>,
+        journal: Arc<dyn Journal>,
+        clock: Clock,
+        inner: Arc<ServerConfig>,
+    ) -> std::io::Result<Self> {
+        let deps = Deps {
+            authority,
+            journal,
+            clock,
+            parser: Parser::start()?,
+            cancels: Cancels::default(),
+            catalogs: Catalogs::default(),
+        };
+        Ok(Self { deps, inner: TlsAcceptor::from(inner) })
+    }
+
+    /// Serves one tunnel; returns when it is over.
+    pub async fn serve<S>(&self, io: S, session: &SessionId, device: &Device, inner: Inner)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match inner {
+            Inner::Bare => postgres::serve(&self.deps, io, session, device).await,
+            Inner::Tls => match tokio::time::timeout(PATIENCE, self.inner.accept(io)).await {
+                Ok(Ok(stream)) => postgres::serve(&self.deps, stream, session, device).await,
+                Ok(Err(error)) => tracing::debug!(%session, %error, "no inner TLS"),
+                Err(_) => tracing::debug!(%session, "the inner TLS handshake took too long"),
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for Tunnels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tunnels")
+    }
+}

@@ -1,0 +1,367 @@
+//! The canonical bytes of one entry. Frozen as version 1.
+//!
+//! An entry is canonical JSON (RFC 8785: sorted keys, no whitespace) in OCSF terms:
+//!
+//! ```json
+//! {"activity_id":4,"actor":{"device":{"hostname":…,"ip":…,"uid":…},"user":{"domain":…,"uid":…}},
+//!  "class_uid":6005,"policy":…,"time":…,"type":"statement-judged","unmapped":{…},"v":1}
+//! ```
+//!
+//! | OCSF attribute | What of an [`Event`] |
+//! |---|---|
+//! | `class_uid`, `activity_id` | from the table in `class`; OCSF's category, type and severity follow from them |
+//! | `time` | when, in milliseconds since 1970; finer parts of the time are not kept |
+//! | `actor.user.domain`, `actor.user.uid` | provider and subject of the principal |
+//! | `actor.device.uid`, `.ip`, `.hostname` | device key, address the broker saw, name the client gave |
+//! | `unmapped` | the members of [`What`] under their own names; absent options are left out |
+//!
+//! `type` is [`What`]'s own tag, `policy` the digest in force, `v` the version. `actor` is left out
+//! when nobody acted. Integers beyond ±(2^53 - 1), which JSON cannot carry exactly, are written as
+//! that bound. An entry does not hold its own index: its place in the tree is its index.
+//!
+//! Failure mode: an entry longer than [`MAX_ENTRY`] bytes is an error, never cut here.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::json::Writer;
+use crate::domain::event::{Actor, Event, VerdictWord, What};
+use crate::domain::facts::{CopyDirection, Facts};
+use crate::domain::name::{DeviceId, Digest, ProviderName};
+use crate::domain::principal::{PrincipalId, Subject};
+use crate::domain::session::CloseReason;
+
+/// The version that is written.
+pub const VERSION: u64 = 1;
+
+/// The longest entry: bundles of `tlog-tiles` give an entry's length in two bytes.
+pub const MAX_ENTRY: usize = 65_535;
+
+/// Why bytes are not an entry, or an event cannot become one.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EntryError {
+    /// The bytes are not JSON of the shape of an entry.
+    #[error("it is not an entry: {0}")]
+    Malformed(String),
+    /// They are, but not in the one way that an entry may be written.
+    #[error("it is not in canonical form")]
+    NotCanonical,
+    /// The event is longer than an entry may be.
+    #[error("it is {0} bytes long, more than an entry may be")]
+    TooLarge(usize),
+    /// A later version wrote it.
+    #[error("it has version {0}, which this version does not know")]
+    UnknownVersion(u64),
+}
+
+/// Appends the entry's bytes to `out`.
+///
+/// # Errors
+/// [`EntryError::TooLarge`]; `out` is as before then.
+pub fn encode(event: &Event, out: &mut Vec<u8>) -> Result<(), EntryError> {
+    let before = out.len();
+    let (class_uid, activity_id, name) = class(&event.what);
+    let mut json = Writer::new(out);
+    json.open();
+    json.number("activity_id", activity_id);
+    if let Some(actor) = &event.actor {
+        write_actor(&mut json, actor);
+    }
+    json.number("class_uid", class_uid);
+    json.text("policy", event.policy.as_str());
+    json.signed("time", event.at.as_millisecond());
+    json.text("type", name);
+    json.object("unmapped");
+    write_what(&mut json, &event.what);
+    json.close();
+    json.number("v", VERSION);
+    json.close();
+    let length = out.len().saturating_sub(before);
+    if length > MAX_ENTRY {
+        out.truncate(before);
+        return Err(EntryError::TooLarge(length));
+    }
+    Ok(())
+}
+
+/// Reads an entry back.
+///
+/// # Errors
+/// [`EntryError`]: every byte must be as [`encode`] writes it.
+pub fn decode(bytes: &[u8]) -> Result<Event, EntryError> {
+    if bytes.len() > MAX_ENTRY {
+        return Err(EntryError::TooLarge(bytes.len()));
+    }
+    let malformed = |error: serde_json::Error| EntryError::Malformed(error.to_string());
+    let envelope: Envelope = serde_json::from_slice(bytes).map_err(malformed)?;
+    if envelope.v != VERSION {
+        return Err(EntryError::UnknownVersion(envelope.v));
+    }
+    let at = Timestamp::from_millisecond(envelope.time)
+        .map_err(|error| EntryError::Malformed(error.to_string()))?;
+    let mut members = envelope.unmapped;
+    members.insert("type".into(), Value::String(envelope.kind));
+    let what: What = serde_json::from_value(Value::Object(members)).map_err(malformed)?;
+    let actor = envelope.actor.map(Actor::from);
+    let event = Event { at, actor, policy: envelope.policy, what };
+    let mut again = Vec::with_capacity(bytes.len());
+    encode(&event, &mut again)?;
+    if again == bytes { Ok(event) } else { Err(EntryError::NotCanonical) }
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    actor: Option<WireActor>,
+    policy: Digest,
+    time: i64,
+    #[serde(rename = "type")]
+    kind: String,
+    unmapped: Map<String, Value>,
+    v: u64,
+}
+
+#[derive(Deserialize)]
+struct WireActor {
+    device: WireDevice,
+    user: WireUser,
+}
+
+#[derive(Deserialize)]
+struct WireDevice {
+    hostname: String,
+    ip: String,
+    uid: Option<DeviceId>,
+}
+
+#[derive(Deserialize)]
+struct WireUser {
+    domain: ProviderName,
+    uid: Subject,
+}
+
+impl From<WireActor> for Actor {
+    fn from(wire: WireActor) -> Self {
+        Self {
+            principal: PrincipalId { provider: wire.user.domain, subject: wire.user.uid },
+            device: wire.device.uid,
+            address: wire.device.ip,
+            host: wire.device.hostname,
+        }
+    }
+}
+
+/// OCSF class, OCSF activity, and the tag of [`What`].
+fn class(what: &What) -> (u64, u64, &'static str) {
+    match what {
+        // Application Lifecycle: Start, Stop
+        What::BrokerStarted { .. } => (6002, 3, "broker-started"),
+        What::BrokerStopped => (6002, 4, "broker-stopped"),
+        // File System Activity: Create
+        What::ChunkClosed { .. } => (1001, 1, "chunk-closed"),
+        // Network Activity: Close, Open
+        What::ConnectionClosed { .. } => (4001, 2, "connection-closed"),
+        What::ConnectionOpened { .. } => (4001, 1, "connection-opened"),
+        // Entity Management: Create, Delete
+        What::DeviceEnrolled { .. } => (3004, 1, "device-enrolled"),
+        What::DeviceRevoked { .. } => (3004, 4, "device-revoked"),
+        // Account Change: Create, Delete
+        What::LeaseIssued { .. } => (3001, 1, "lease-issued"),
+        What::LeaseRevoked { .. } => (3001, 6, "lease-revoked"),
+        // Authentication: Logon, Logoff
+        What::LoggedIn { .. } => (3002, 1, "logged-in"),
+        What::LoggedOut => (3002, 2, "logged-out"),
+        // Entity Management: Update
+        What::PolicyLoaded => (3004, 3, "policy-loaded"),
+        // Detection Finding: Create
+        What::PolicyTampered { .. } => (2004, 1, "policy-tampered"),
+        // API Activity: Other
+        What::Refused { .. } => (6003, 99, "refused"),
+        // Authorize Session: Other, Assign Privileges
+        What::SessionClosed { .. } => (3003, 99, "session-closed"),
+        What::SessionOpened { .. } => (3003, 1, "session-opened"),
+        // Datastore Activity: Query
+        What::StatementJudged { .. } => (6005, 4, "statement-judged"),
+    }
+}
+
+fn write_actor(json: &mut Writer<'_>, actor: &Actor) {
+    json.object("actor");
+    json.object("device");
+    json.text("hostname", &actor.host);
+    json.text("ip", &actor.address);
+    if let Some(device) = &actor.device {
+        json.text("uid", device.as_str());
+    }
+    json.close();
+    json.object("user");
+    json.text("domain", actor.principal.provider.as_str());
+    json.text("uid", actor.principal.subject.as_str());
+    json.close();
+    json.close();
+}
+
+/// Members in sorted order. The patterns name every member, so that a new one cannot be forgotten.
+fn write_what(json: &mut Writer<'_>, what: &What) {
+    match what {
+        What::BrokerStarted { version } => json.text("version", version),
+        What::BrokerStopped | What::LoggedOut | What::PolicyLoaded => {}
+        What::ChunkClosed { session, connection, chunk, digest, bytes } => {
+            json.number("bytes", *bytes);
+            json.number("chunk", u64::from(*chunk));
+            json.number("connection", u64::from(*connection));
+            json.text("digest", digest.as_str());
+            json.text("session", session.as_str());
+        }
+        What::ConnectionClosed { session, connection, statements, rows, chunks } => {
+            json.number("chunks", u64::from(*chunks));
+            json.number("connection", u64::from(*connection));
+            json.number("rows", *rows);
+            json.text("session", session.as_str());
+            json.number("statements", *statements);
+        }
+        What::ConnectionOpened { session, connection, login, database } => {
+            json.number("connection", u64::from(*connection));
+            json.text("database", database);
+            json.text("login", login);
+            json.text("session", session.as_str());
+        }
+        What::DeviceEnrolled { device } | What::DeviceRevoked { device } => {
+            json.text("device", device.as_str());
+        }
+        What::LeaseIssued { session, login, expires } => {
+            json.text("expires", &expires.to_string());
+            json.text("login", login);
+            json.text("session", session.as_str());
+        }
+        What::LeaseRevoked { session, login, clean, note } => {
+            json.flag("clean", *clean);
+            json.text("login", login);
+            json.text("note", note);
+            json.text("session", session.as_str());
+        }
+        What::LoggedIn { refresh } => json.flag("refresh", *refresh),
+        What::PolicyTampered { session, attempt } => {
+            json.text("attempt", attempt);
+            json.text("session", session.as_str());
+        }
+        What::Refused { action, target, rule } => {
+            json.text("action", action);
+            json.text("rule", rule.as_str());
+            json.text("target", target);
+        }
+        What::SessionClosed { session, reason, statements, connections } => {
+            json.number("connections", u64::from(*connections));
+            json.text("reason", reason_word(*reason));
+            json.text("session", session.as_str());
+            json.number("statements", *statements);
+        }
+        What::SessionOpened { session, target, expires } => {
+            json.text("expires", &expires.to_string());
+            json.text("session", session.as_str());
+            json.text("target", target.as_str());
+        }
+        What::StatementJudged {
+            session,
+            connection,
+            statement,
+            verdict,
+            rule,
+            verb,
+            text,
+            digest,
+            sent,
+            facts,
+        } => {
+            json.number("connection", u64::from(*connection));
+            json.text("digest", digest.as_str());
+            if let Some(facts) = facts {
+                write_facts(json, facts);
+            }
+            json.text("rule", rule.as_str());
+            if let Some(sent) = sent {
+                json.text("sent", sent);
+            }
+            json.text("session", session.as_str());
+            json.number("statement", *statement);
+            json.text("text", text);
+            json.text("verb", verb);
+            json.text("verdict", verdict_word(*verdict));
+        }
+    }
+}
+
+fn write_facts(json: &mut Writer<'_>, facts: &Facts) {
+    let Facts {
+        verb,
+        kind,
+        read_only,
+        relations_read,
+        relations_written,
+        columns_read,
+        functions,
+        has_where,
+        limit,
+        copy,
+        object,
+        setting,
+        touches_masked,
+    } = facts;
+    json.object("facts");
+    json.texts("columns_read", columns_read.iter());
+    if let Some(copy) = copy {
+        json.text("copy", copy_word(*copy));
+    }
+    json.texts("functions", functions.iter());
+    json.flag("has_where", *has_where);
+    json.text("kind", kind.as_str());
+    if let Some(limit) = limit {
+        json.signed("limit", *limit);
+    }
+    if let Some(object) = object {
+        json.text("object", object);
+    }
+    json.flag("read_only", *read_only);
+    json.texts("relations_read", relations_read.iter());
+    json.texts("relations_written", relations_written.iter());
+    if let Some(setting) = setting {
+        json.text("setting", setting);
+    }
+    json.flag("touches_masked", *touches_masked);
+    json.text("verb", verb);
+    json.close();
+}
+
+fn verdict_word(verdict: VerdictWord) -> &'static str {
+    match verdict {
+        VerdictWord::Allow => "allow",
+        VerdictWord::Deny => "deny",
+        VerdictWord::Hold => "hold",
+    }
+}
+
+fn copy_word(copy: CopyDirection) -> &'static str {
+    match copy {
+        CopyDirection::In => "in",
+        CopyDirection::Out => "out",
+    }
+}
+
+fn reason_word(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::BrokerRestarted => "broker-restarted",
+        CloseReason::ClientEnded => "client-ended",
+        CloseReason::DeviceRevoked => "device-revoked",
+        CloseReason::Expired => "expired",
+        CloseReason::Killed => "killed",
+        CloseReason::LedgerUnwritable => "ledger-unwritable",
+        CloseReason::LoginEnded => "login-ended",
+        CloseReason::PolicyChanged => "policy-changed",
+        CloseReason::Tampering => "tampering",
+        CloseReason::UpstreamLost => "upstream-lost",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! Signed notes (C2SP `signed-note`) with Ed25519.
+//!
+//! Job: keys, signing a text, opening a note with a key one trusts. Boundary: text in, text out; a
+//! key's bytes come from above. Failure mode: a note without a good signature of the trusted key is
+//! an error; signatures of other keys are passed over, as the specification demands.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+/// What is wrong with a key or a note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NoteError {
+    /// The signature of the trusted key does not fit the text.
+    #[error("its signature is wrong")]
+    BadSignature,
+    /// It is not a key as `signed-note` writes one.
+    #[error("it is not a verifier key: NAME+ID+KEY of an Ed25519 key")]
+    Key,
+    /// It is not a note.
+    #[error("it is not a signed note")]
+    Malformed,
+    /// A name with spaces or a plus sign, or none at all.
+    #[error("a key's name must be non-empty and without spaces and `+`")]
+    Name,
+    /// The trusted key has not signed it.
+    #[error("it is not signed by the trusted key")]
+    Unsigned,
+}
+
+/// The public half: what somebody who verifies must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifierKey {
+    name: String,
+    id: [u8; 4],
+    key: VerifyingKey,
+}
+
+impl VerifierKey {
+    /// The key's name, which is also the log's origin.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Parses `NAME+ID+KEY`.
+    ///
+    /// # Errors
+    /// [`NoteError`] when it is not an Ed25519 key, or its id is not that of its key.
+    pub fn parse(text: &str) -> Result<Self, NoteError> {
+        let mut parts = text.trim_end_matches('\n').splitn(3, '+');
+        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(NoteError::Key);
+        };
+        let key = STANDARD.decode(key).map_err(|_| NoteError::Key)?;
+        let Some((&ED25519, key)) = key.split_first() else { return Err(NoteError::Key) };
+        let key = <[u8; 32]>::try_from(key).map_err(|_| NoteError::Key)?;
+        let parsed = Self::new(name, VerifyingKey::from_bytes(&key).map_err(|_| NoteError::Key)?)?;
+        if parsed.id_text() == id { Ok(parsed) } else { Err(NoteError::Key) }
+    }
+
+    /// Checks a note and returns its text, with the final newline.
+    ///
+    /// # Errors
+    /// [`NoteError`]: the text must not be believed then.
+    pub fn open<'n>(&self, note: &'n str) -> Result<&'n str, NoteError> {
+        if note.len() > MAX_NOTE || note.chars().any(|c| c < ' ' && c != '\n') {
+            return Err(NoteError::Malformed);
+        }
+        let (body, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
+        let text = note.get(..body.len() + 1).ok_or(NoteError::Malformed)?;
+        let lines = signatures.strip_suffix('\n').ok_or(NoteError::Malformed)?;
+        let mut signed = false;
+        for line in lines.split('\n') {
+            let (name, signature) = line
+                .strip_prefix("\u{2014} ")
+                .and_then(|rest| rest.split_once(' '))
+                .ok_or(NoteError::Malformed)?;
+            let signature = STANDARD.decode(signature).map_err(|_| NoteError::Malformed)?;
+            let (id, signature) = signature.split_first_chunk::<4>().ok_or(NoteError::Malformed)?;
+            if name != self.name || *id != self.id {
+                continue;
+            }
+            let signature = Signature::from_slice(signature).map_err(|_| NoteError::BadSignature)?;
+            self.key.verify_strict(text.as_bytes(), &signature).map_err(|_| NoteError::BadSignature)?;
+            signed = true;
+        }
+        if signed { Ok(text) } else { Err(NoteError::Unsigned) }
+    }
+
+    fn new(name: &str, key: VerifyingKey) -> Result<Self, NoteError> {
+        if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+') {
+            return Err(NoteError::Name);
+        }
+        let mut hasher = Sha256::new();
+        hasher.update(name.as_bytes());
+        hasher.update([b'\n', ED25519]);
+        hasher.update(key.as_bytes());
+        let digest: [u8; 32] = hasher.finalize().into();
+        let id = digest.first_chunk::<4>().copied().unwrap_or_default();
+        Ok(Self { name: name.into(), id, key })
+    }
+
+    fn id_text(&self) -> String {
+        format!("{:08x}", u32::from_be_bytes(self.id))
+    }
+}
+
+impl fmt::Display for VerifierKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut key = vec![ED25519];
+        key.extend_from_slice(self.key.as_bytes());
+        write!(f, "{}+{}+{}", self.name, self.id_text(), STANDARD.encode(key))
+    }
+}
+
+/// The private half.
+pub struct Signer {
+    key: SigningKey,
+    verifier: VerifierKey,
+}
+
+impl Signer {
+    /// The key with this name and these 32 secret bytes.
+    ///
+    /// # Errors
+    /// [`NoteError::Name`].
+    pub fn new(name: &str, secret: &[u8; 32]) -> Result<Self, NoteError> {
+        let key = SigningKey::from_bytes(secret);
+        let verifier = VerifierKey::new(name, key.verifying_key())?;
+        Ok(Self { key, verifier })
+    }
+
+    /// Parses `PRIVATE+KEY+NAME+ID+SECRET`.
+    ///
+    /// # Errors
+    /// [`NoteError`].
+    pub fn parse(text: &str) -> Result<Self, NoteError> {
+        let rest = text.trim_end_matches('\n').strip_prefix("PRIVATE+KEY+").ok_or(NoteError::Key)?;
+        let mut parts = rest.splitn(3, '+');
+        let (Some(name), Some(id), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(NoteError::Key);
+        };
+        let secret = STANDARD.decode(secret).map_err(|_| NoteError::Key)?;
+        let Some((&ED25519, secret)) = secret.split_first() else { return Err(NoteError::Key) };
+        let signer = Self::new(name, &<[u8; 32]>::try_from(secret).map_err(|_| NoteError::Key)?)?;
+        if signer.verifier.id_text() == id { Ok(signer) } else { Err(NoteError::Key) }
+    }
+
+    /// The key as a text that [`Signer::parse`] reads. It is the secret itself.
+    #[must_use]
+    pub fn to_secret_text(&self) -> String {
+        let mut key = vec![ED25519];
+        key.extend_from_slice(self.key.as_bytes());
+        let verifier = &self.verifier;
+        format!("PRIVATE+KEY+{}+{}+{}\n", verifier.name, verifier.id_text(), STANDARD.encode(key))
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn verifier(&self) -> &VerifierKey {
+        &self.verifier
+    }
+
+    /// Signs a text that ends in a newline.
+    #[must_use]
+    pub fn sign(&self, text: &str) -> String {
+        let mut signature = self.verifier.id.to_vec();
+        signature.extend_from_slice(&self.key.sign(text.as_bytes()).to_bytes());
+        format!("{text}\n\u{2014} {} {}\n", self.verifier.name, STANDARD.encode(signature))
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("verifier", &self.verifier).finish_non_exhaustive()
+    }
+}
+
+/// The signature type of Ed25519 in `signed-note`.
+const ED25519: u8 = 1;
+
+/// Room for a checkpoint with scores of witnesses.
+const MAX_NOTE: usize = 1 << 18;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::{NoteError, Signer, VerifierKey};
+
+    /// The example of Go's `golang.org/x/mod/sumdb/note`, whose format `signed-note` took over.
+    const GO_KEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+    const GO_NOTE: &str = "If you think cryptography is the answer to your problem,\n\
+        then you don't know what your problem is.\n\
+        \n\
+        \u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+
+    #[test]
+    fn a_note_of_the_go_implementation_opens() {
+        let key = VerifierKey::parse(GO_KEY).unwrap();
+        let text = key.open(GO_NOTE).unwrap();
+        assert!(text.ends_with("what your problem is.\n"));
+        assert_eq!(key.to_string(), GO_KEY);
+    }
+
+    #[test]
+    fn our_notes_open_and_altered_ones_do_not() {
+        let signer = Signer::new("example.org/log", &[7; 32]).unwrap();
+        let note = signer.sign("a text\n\nwith a gap\n");
+        assert_eq!(signer.verifier().open(&note), Ok("a text\n\nwith a gap\n"));
+        assert_eq!(signer.verifier().open(&note.replace("gap", "cap")), Err(NoteError::BadSignature));
+        let other = Signer::new("example.org/log", &[8; 32]).unwrap();
+        assert_eq!(other.verifier().open(&note), Err(NoteError::Unsigned));
+        assert_eq!(other.verifier().open("x"), Err(NoteError::Malformed));
+    }
+
+    #[test]
+    fn further_signatures_are_passed_over() {
+        let signer = Signer::new("example.org/log", &[7; 32]).unwrap();
+        let witness = Signer::new("example.org/witness", &[9; 32]).unwrap();
+        let text = "a text\n";
+        let cosigned = witness.sign(text) + signer.sign(text).strip_prefix("a text\n\n").unwrap();
+        assert_eq!(signer.verifier().open(&cosigned), Ok(text));
+    }
+
+    #[test]
+    fn keys_survive_their_text_form() {
+        let signer = Signer::new("example.org/log", &[7; 32]).unwrap();
+        let again = Signer::parse(&signer.to_secret_text()).unwrap();
+        assert_eq!(again.verifier(), signer.verifier());
+        assert_eq!(VerifierKey::parse(&signer.verifier().to_string()).as_ref(), Ok(signer.verifier()));
+        assert!(Signer::new("two words", &[7; 32]).is_err());
+    }
+}

@@ -1,0 +1,392 @@
+//! Replays a log and reports the first broken entry.
+//!
+//! Job: from nothing but the log's files, its public key and, if somebody kept one, an older
+//! checkpoint: the signature, every entry's bytes and place in the tree, the root, consistency with
+//! the older checkpoint, and what the entries say about each other ([`story`]). Boundary: files come
+//! in through [`Files`]; it holds one bundle at a time and one record for each session that is open.
+//! Failure mode: the first thing that is wrong, as a [`Broken`] with the entry's index where there
+//! is one; a file that cannot be read is an error of its own, never a verdict.
+
+mod story;
+
+use thiserror::Error;
+
+use self::story::Story;
+use super::builder::{Builder, TileFile};
+use super::checkpoint::{Checkpoint, CheckpointError};
+use super::entry::{EntryError, decode};
+use super::note::VerifierKey;
+use super::tile::{CHECKPOINT, Content, MAX_FILE, Tile, WIDTH, hashes, split_entry};
+use super::tree::Hash;
+use crate::domain::name::SessionId;
+
+/// Where the files of a log, or of its recordings, come from.
+pub trait Files {
+    /// The file's content; `None` when there is no such file.
+    ///
+    /// A log is asked for the paths of `tlog-tiles`, recordings for `SESSION/CONNECTION-CHUNK.zst`.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, FilesError>;
+}
+
+/// A file could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{path}` cannot be read: {reason}")]
+pub struct FilesError {
+    /// The file.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What is to be verified, and against what.
+#[derive(Clone, Copy)]
+pub struct Audit<'a> {
+    /// The log's files.
+    pub log: &'a dyn Files,
+    /// The recordings' files, when they are to be checked too.
+    pub recordings: Option<&'a dyn Files>,
+    /// The log's key, from somebody one trusts.
+    pub key: &'a VerifierKey,
+    /// An older checkpoint that somebody kept, as a signed note.
+    pub kept: Option<&'a str>,
+}
+
+/// What was found in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// The head that everything was checked against.
+    pub checkpoint: Checkpoint,
+    /// The size of the older checkpoint that it was found to extend.
+    pub kept: Option<u64>,
+    /// How many statements were judged.
+    pub statements: u64,
+    /// How many sessions were opened.
+    pub sessions: u64,
+    /// How many chunks of recordings were entered.
+    pub chunks: u64,
+    /// Whether the chunks themselves were checked.
+    pub recordings: bool,
+}
+
+/// Why a log could not be found in good order.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum VerifyError {
+    /// It is broken.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// It could not be read.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+}
+
+/// The first thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{}{reason}", .index.map(|index| format!("entry {index}: ")).unwrap_or_default())]
+pub struct Broken {
+    /// The index of the first broken entry, where it can be told.
+    pub index: Option<u64>,
+    /// What is wrong with it.
+    pub reason: Reason,
+}
+
+/// The closed list of what can be wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Reason {
+    /// The entry's bytes are not those that the tree was built over.
+    #[error("its bytes have been altered")]
+    Altered,
+    /// The checkpoint cannot be believed.
+    #[error("the checkpoint cannot be believed: {0}")]
+    Checkpoint(CheckpointError),
+    /// There is no checkpoint.
+    #[error("there is no checkpoint")]
+    CheckpointMissing,
+    /// A chunk of a recording is not what was entered.
+    #[error("chunk {chunk} of connection {connection} of {session} has been altered")]
+    ChunkAltered {
+        /// The session.
+        session: SessionId,
+        /// The connection.
+        connection: u32,
+        /// The chunk.
+        chunk: u32,
+    },
+    /// A chunk of a recording is not there.
+    #[error("chunk {chunk} of connection {connection} of {session} is missing")]
+    ChunkMissing {
+        /// The session.
+        session: SessionId,
+        /// The connection.
+        connection: u32,
+        /// The chunk.
+        chunk: u32,
+    },
+    /// A chunk was entered out of order.
+    #[error("chunk {found} was entered where chunk {expected} belongs")]
+    ChunkOrder {
+        /// The number that belongs there.
+        expected: u32,
+        /// The number found.
+        found: u32,
+    },
+    /// A closing entry's count is not what was entered.
+    #[error("it counts {said} {what}, but {found} are entered")]
+    Count {
+        /// What is counted.
+        what: &'static str,
+        /// The closing entry's count.
+        said: u64,
+        /// What was entered.
+        found: u64,
+    },
+    /// The bytes are what was signed, and yet not an entry.
+    #[error("{0}")]
+    Entry(EntryError),
+    /// The bundle goes on after its last entry.
+    #[error("there are bytes after it that belong to no entry")]
+    Excess,
+    /// The log is not a continuation of the kept checkpoint.
+    #[error("the log is not the one of the kept checkpoint of size {kept}")]
+    Forked {
+        /// The kept checkpoint's size.
+        kept: u64,
+    },
+    /// The kept checkpoint cannot be believed.
+    #[error("the kept checkpoint cannot be believed: {0}")]
+    Kept(CheckpointError),
+    /// The entry is not there.
+    #[error("it is missing")]
+    Missing,
+    /// Another entry of the same bundle stands in its place.
+    #[error("another entry stands in its place")]
+    Moved,
+    /// It speaks of a session or connection that is not open, or opens one twice.
+    #[error("it does not belong where it stands: {0}")]
+    OutOfPlace(&'static str),
+    /// It is not there, and the following entries have moved up.
+    #[error("it has been removed")]
+    Removed,
+    /// The log is shorter than it once was.
+    #[error("the log had {kept} entries and now has {found}: it has been rolled back or cut")]
+    RolledBack {
+        /// The kept checkpoint's size.
+        kept: u64,
+        /// The size now.
+        found: u64,
+    },
+    /// The entries do not hash to the signed root, and the tiles agree with the entries.
+    #[error("the entries do not match the signed root")]
+    Root,
+    /// A connection's statements are not numbered without a gap.
+    #[error("statement {found} was entered where statement {expected} belongs")]
+    StatementNumber {
+        /// The number that belongs there.
+        expected: u64,
+        /// The number found.
+        found: u64,
+    },
+    /// The entries are right, but a tile of hashes is not.
+    #[error("the entries are right, but `{0}` has been altered or is missing")]
+    Tile(String),
+}
+
+impl Audit<'_> {
+    /// Verifies everything.
+    ///
+    /// # Errors
+    /// [`VerifyError::Broken`] with the first thing that is wrong.
+    pub fn run(&self) -> Result<Verified, VerifyError> {
+        let checkpoint = self.checkpoint()?;
+        let kept = self.kept(&checkpoint)?;
+        let mut walk = Walk {
+            audit: self,
+            builder: Builder::default(),
+            story: Story::default(),
+            suspect: None,
+            wrong_tile: None,
+            forked: kept.filter(|kept| kept.size == 0 && kept.root != Hash::empty()),
+            kept,
+        };
+        while walk.builder.size() < checkpoint.size {
+            walk.bundle(checkpoint.size)?;
+        }
+        walk.finish(&checkpoint)
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint, VerifyError> {
+        let broken = |reason| Broken { index: None, reason };
+        let note = self.log.read(CHECKPOINT)?.ok_or_else(|| broken(Reason::CheckpointMissing))?;
+        let note = String::from_utf8(note).map_err(|_| broken(Reason::Checkpoint(CheckpointError::Text)))?;
+        Ok(Checkpoint::open(&note, self.key).map_err(|error| broken(Reason::Checkpoint(error)))?)
+    }
+
+    fn kept(&self, now: &Checkpoint) -> Result<Option<Checkpoint>, Broken> {
+        let Some(note) = self.kept else { return Ok(None) };
+        let kept = Checkpoint::open(note, self.key)
+            .map_err(|error| Broken { index: None, reason: Reason::Kept(error) })?;
+        if kept.size > now.size {
+            let reason = Reason::RolledBack { kept: kept.size, found: now.size };
+            return Err(Broken { index: Some(now.size), reason });
+        }
+        Ok(Some(kept))
+    }
+}
+
+struct Walk<'a> {
+    audit: &'a Audit<'a>,
+    builder: Builder,
+    story: Story,
+    /// The first entry that a tile of hashes contradicts; whether entry or tile is wrong is known
+    /// only when the root is.
+    suspect: Option<Broken>,
+    wrong_tile: Option<Tile>,
+    forked: Option<Checkpoint>,
+    kept: Option<Checkpoint>,
+}
+
+impl Walk<'_> {
+    /// Takes one bundle of entries.
+    fn bundle(&mut self, size: u64) -> Result<(), VerifyError> {
+        let start = self.builder.size();
+        let last = size.min(start.saturating_add(WIDTH)) - 1;
+        let Some((bytes, whole)) = self.fetch(Tile::ending_at(Content::Entries, last))? else {
+            return Err(self.first(Broken { index: Some(start), reason: Reason::Missing }).into());
+        };
+        let leaves = self.leaves(Tile::ending_at(Content::Hashes(0), last))?;
+        let mut rest = bytes.as_slice();
+        for (place, index) in (start..=last).enumerate() {
+            let Some((entry, after)) = split_entry(rest) else {
+                return Err(self.first(Broken { index: Some(index), reason: Reason::Missing }).into());
+            };
+            rest = after;
+            self.entry(index, entry, place, &leaves, &bytes)?;
+        }
+        if whole && !rest.is_empty() {
+            return Err(self.first(Broken { index: Some(last), reason: Reason::Excess }).into());
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        index: u64,
+        entry: &[u8],
+        place: usize,
+        leaves: &[Hash],
+        bundle: &[u8],
+    ) -> Result<(), VerifyError> {
+        let leaf = Hash::leaf(entry);
+        if self.suspect.is_none()
+            && let Some(expected) = leaves.get(place).filter(|expected| **expected != leaf)
+        {
+            let reason = match leaves.contains(&leaf) {
+                false => Reason::Altered,
+                true if holds(bundle, expected) => Reason::Moved,
+                true => Reason::Removed,
+            };
+            self.suspect = Some(Broken { index: Some(index), reason });
+        }
+        let mut full = Vec::new();
+        if self.builder.push(entry, leaf, &mut full).is_none() {
+            return Err(self.first(Broken { index: Some(index), reason: Reason::Altered }).into());
+        }
+        for file in full {
+            self.compare(&file)?;
+        }
+        if let Some(kept) = self.kept.filter(|kept| kept.size == index + 1)
+            && kept.root != self.builder.root()
+        {
+            self.forked = Some(kept);
+        }
+        // what the entries say matters only as long as they are the entries that were signed
+        if self.suspect.is_none() {
+            let broken = |reason| Broken { index: Some(index), reason };
+            let event = decode(entry).map_err(|error| broken(Reason::Entry(error)));
+            let told = match event {
+                Ok(event) => self.story.tell(&event, self.audit.recordings)?.map_err(broken),
+                Err(broken) => Err(broken),
+            };
+            // it is believed once the root has been seen to fit
+            self.suspect = told.err();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, checkpoint: &Checkpoint) -> Result<Verified, VerifyError> {
+        for file in self.builder.partials() {
+            self.compare(&file)?;
+        }
+        let signed = self.builder.root() == checkpoint.root;
+        let contradicted =
+            |broken: &Broken| matches!(broken.reason, Reason::Altered | Reason::Moved | Reason::Removed);
+        let broken = match (self.suspect, signed) {
+            (Some(suspect), false) => suspect,
+            (Some(suspect), true) if !contradicted(&suspect) => suspect,
+            (None, false) => Broken { index: None, reason: Reason::Root },
+            (_, true) => match (self.forked, self.wrong_tile) {
+                (Some(kept), _) => Broken { index: None, reason: Reason::Forked { kept: kept.size } },
+                (None, Some(tile)) => Broken { index: None, reason: Reason::Tile(tile.to_string()) },
+                (None, None) => {
+                    return Ok(Verified {
+                        checkpoint: *checkpoint,
+                        kept: self.kept.map(|kept| kept.size),
+                        statements: self.story.statements(),
+                        sessions: self.story.sessions(),
+                        chunks: self.story.chunks(),
+                        recordings: self.audit.recordings.is_some(),
+                    });
+                }
+            },
+        };
+        Err(broken.into())
+    }
+
+    /// The earlier of what was found already and what is found now.
+    fn first(&mut self, broken: Broken) -> Broken {
+        self.suspect.take().unwrap_or(broken)
+    }
+
+    fn compare(&mut self, file: &TileFile) -> Result<(), FilesError> {
+        if self.wrong_tile.is_none() {
+            let stored = self.fetch(file.tile)?;
+            let same = stored.is_some_and(|(stored, whole)| {
+                if whole { stored == file.bytes } else { stored.starts_with(&file.bytes) }
+            });
+            if !same {
+                self.wrong_tile = Some(file.tile);
+            }
+        }
+        Ok(())
+    }
+
+    fn leaves(&self, tile: Tile) -> Result<Vec<Hash>, FilesError> {
+        Ok(self.fetch(tile)?.and_then(|(bytes, _)| hashes(&bytes)).unwrap_or_default())
+    }
+
+    /// A tile's bytes, and whether they are its own and not those of the full tile.
+    fn fetch(&self, tile: Tile) -> Result<Option<(Vec<u8>, bool)>, FilesError> {
+        let read = |tile: Tile| {
+            let bytes = self.audit.log.read(&tile.to_string())?;
+            Ok::<_, FilesError>(bytes.filter(|bytes| bytes.len() <= MAX_FILE))
+        };
+        if let Some(bytes) = read(tile)? {
+            return Ok(Some((bytes, true)));
+        }
+        if tile.width() == WIDTH { Ok(None) } else { Ok(read(tile.grown())?.map(|bytes| (bytes, false))) }
+    }
+}
+
+/// Whether any entry of the bundle has this hash.
+fn holds(bundle: &[u8], leaf: &Hash) -> bool {
+    let mut rest = bundle;
+    while let Some((entry, after)) = split_entry(rest) {
+        if Hash::leaf(entry) == *leaf {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}

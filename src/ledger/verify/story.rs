@@ -1,0 +1,195 @@
+//! What entries say about each other: sessions, connections, statements and chunks add up.
+//!
+//! Job: finds what was never written. Boundary: entries whose bytes are already trusted, in order.
+//! A record is kept for each session that is open, and dropped when it has closed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Files, FilesError, Reason};
+use crate::domain::event::{Event, What};
+use crate::domain::name::{Digest, SessionId};
+use crate::domain::session::CloseReason;
+
+/// What was told so far.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    open: HashMap<SessionId, Session>,
+    sessions: u64,
+    statements: u64,
+    chunks: u64,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    statements: u64,
+    closed: bool,
+    connections: BTreeMap<u32, Connection>,
+}
+
+#[derive(Debug, Default)]
+struct Connection {
+    statements: u64,
+    chunks: u32,
+}
+
+impl Story {
+    pub(super) fn sessions(&self) -> u64 {
+        self.sessions
+    }
+
+    pub(super) fn statements(&self) -> u64 {
+        self.statements
+    }
+
+    pub(super) fn chunks(&self) -> u64 {
+        self.chunks
+    }
+
+    /// Takes the next entry; the inner error is what is wrong with it.
+    pub(super) fn tell(
+        &mut self,
+        event: &Event,
+        recordings: Option<&dyn Files>,
+    ) -> Result<Result<(), Reason>, FilesError> {
+        Ok(match &event.what {
+            What::BrokerStarted { .. } => {
+                self.restart();
+                Ok(())
+            }
+            What::ChunkClosed { session, connection, chunk, digest, bytes } => {
+                self.chunks += 1;
+                let told = self.chunk(session, *connection, *chunk);
+                match recordings {
+                    Some(files) if told.is_ok() => {
+                        check_chunk(files, (session, *connection, *chunk), digest, *bytes)?
+                    }
+                    _ => told,
+                }
+            }
+            What::ConnectionClosed { session, connection, statements, chunks, .. } => {
+                self.connection_closed(session, *connection, *statements, *chunks)
+            }
+            What::ConnectionOpened { session, connection, .. } => {
+                self.connection_opened(session, *connection)
+            }
+            What::SessionClosed { session, reason, statements, .. } => {
+                self.session_closed(session, *reason, *statements)
+            }
+            What::SessionOpened { session, .. } => self.session_opened(session),
+            What::StatementJudged { session, connection, statement, .. } => {
+                self.statement(session, *connection, *statement)
+            }
+            What::BrokerStopped
+            | What::DeviceEnrolled { .. }
+            | What::DeviceRevoked { .. }
+            | What::LeaseIssued { .. }
+            | What::LeaseRevoked { .. }
+            | What::LoggedIn { .. }
+            | What::LoggedOut
+            | What::PolicyLoaded
+            | What::PolicyTampered { .. }
+            | What::Refused { .. } => Ok(()),
+        })
+    }
+
+    /// A broker that starts has no connections: those of the one before it died with it.
+    fn restart(&mut self) {
+        self.open.retain(|_, session| {
+            session.connections.clear();
+            !session.closed
+        });
+    }
+
+    fn session_opened(&mut self, id: &SessionId) -> Result<(), Reason> {
+        self.sessions += 1;
+        match self.open.insert(id.clone(), Session::default()) {
+            None => Ok(()),
+            Some(_) => Err(Reason::OutOfPlace("the session is open already")),
+        }
+    }
+
+    fn connection_opened(&mut self, id: &SessionId, number: u32) -> Result<(), Reason> {
+        match self.session(id)?.connections.insert(number, Connection::default()) {
+            None => Ok(()),
+            Some(_) => Err(Reason::OutOfPlace("the connection is open already")),
+        }
+    }
+
+    fn statement(&mut self, id: &SessionId, connection: u32, number: u64) -> Result<(), Reason> {
+        self.statements += 1;
+        let session = self.session(id)?;
+        if session.closed {
+            return Err(Reason::OutOfPlace("the session has closed"));
+        }
+        session.statements += 1;
+        let connection = session.connections.entry(connection).or_default();
+        let expected = connection.statements + 1;
+        connection.statements = number;
+        if number == expected { Ok(()) } else { Err(Reason::StatementNumber { expected, found: number }) }
+    }
+
+    fn chunk(&mut self, id: &SessionId, connection: u32, found: u32) -> Result<(), Reason> {
+        let connection = self.session(id)?.connections.entry(connection).or_default();
+        let expected = connection.chunks;
+        connection.chunks = found.saturating_add(1);
+        if found == expected { Ok(()) } else { Err(Reason::ChunkOrder { expected, found }) }
+    }
+
+    fn connection_closed(
+        &mut self,
+        id: &SessionId,
+        number: u32,
+        statements: u64,
+        chunks: u32,
+    ) -> Result<(), Reason> {
+        let session = self.session(id)?;
+        let found = session.connections.remove(&number).unwrap_or_default();
+        if session.closed && session.connections.is_empty() {
+            self.open.remove(id);
+        }
+        count("statements", statements, found.statements)?;
+        count("chunks", u64::from(chunks), u64::from(found.chunks))
+    }
+
+    fn session_closed(&mut self, id: &SessionId, reason: CloseReason, statements: u64) -> Result<(), Reason> {
+        let session = self.session(id)?;
+        if session.closed {
+            return Err(Reason::OutOfPlace("the session has closed already"));
+        }
+        session.closed = true;
+        let found = session.statements;
+        if session.connections.is_empty() {
+            self.open.remove(id);
+        }
+        // whoever was killed could not count to the end; what it did write is all there
+        if reason == CloseReason::BrokerRestarted && statements <= found {
+            return Ok(());
+        }
+        count("statements", statements, found)
+    }
+
+    fn session(&mut self, id: &SessionId) -> Result<&mut Session, Reason> {
+        self.open.get_mut(id).ok_or(Reason::OutOfPlace("there is no such session open"))
+    }
+}
+
+fn count(what: &'static str, said: u64, found: u64) -> Result<(), Reason> {
+    if said == found { Ok(()) } else { Err(Reason::Count { what, said, found }) }
+}
+
+fn check_chunk(
+    files: &dyn Files,
+    (session, connection, chunk): (&SessionId, u32, u32),
+    digest: &Digest,
+    bytes: u64,
+) -> Result<Result<(), Reason>, FilesError> {
+    let session = session.clone();
+    let Some(content) = files.read(&format!("{session}/{connection}-{chunk}.zst"))? else {
+        return Ok(Err(Reason::ChunkMissing { session, connection, chunk }));
+    };
+    let same = u64::try_from(content.len()) == Ok(bytes)
+        && Digest::from_bytes(&Sha256::digest(&content).into()) == *digest;
+    Ok(if same { Ok(()) } else { Err(Reason::ChunkAltered { session, connection, chunk }) })
+}

@@ -1,0 +1,150 @@
+//! The SQL that a masked value is computed with.
+//!
+//! `$1` stands for the column and occurs once. Every function, operator and type is written with its
+//! schema, and no syntax is used that looks an operator up by itself (`IN`, `CASE x WHEN`), so that no
+//! search path can give these texts another meaning. Names that start with `hoopctl_` are ours.
+
+/// A constant of the type; NULL where the type has no neutral value.
+pub(super) fn full(type_schema: &str, type_name: &str) -> &'static str {
+    if type_schema != "pg_catalog" {
+        return "NULL";
+    }
+    match type_name {
+        "text" | "varchar" | "bpchar" | "name" => "'[masked]'",
+        "int2" | "int4" | "int8" | "numeric" | "float4" | "float8" | "money" | "oid" => "'0'",
+        "bool" => "'false'",
+        "date" => "'1970-01-01'",
+        "timestamp" => "'1970-01-01 00:00:00'",
+        "timestamptz" => "'1970-01-01 00:00:00+00'",
+        "time" => "'00:00:00'",
+        "timetz" => "'00:00:00+00'",
+        "uuid" => "'00000000-0000-0000-0000-000000000000'",
+        "json" | "jsonb" => "'\"[masked]\"'",
+        "bytea" => "'\\x'",
+        "inet" => "'0.0.0.0'",
+        "cidr" => "'0.0.0.0/32'",
+        "macaddr" => "'00:00:00:00:00:00'",
+        _ if type_name.starts_with('_') => "'{}'",
+        _ => "NULL",
+    }
+}
+
+/// Whether the type holds text of which a part can be kept.
+pub(super) fn is_text(type_schema: &str, type_name: &str) -> bool {
+    type_schema == "pg_catalog" && matches!(type_name, "text" | "varchar" | "bpchar")
+}
+
+/// Four stars, whatever the length, and the last characters: `keep_last`, but at most half.
+pub(super) fn partial(keep_last: u16) -> String {
+    format!(
+        "(SELECT '****'::pg_catalog.text OPERATOR(pg_catalog.||) pg_catalog.\"right\"(hoopctl_v.v, \
+         LEAST({keep_last}, pg_catalog.length(hoopctl_v.v) OPERATOR(pg_catalog./) 2)) \
+         FROM (SELECT ($1)::pg_catalog.text AS v OFFSET 0) AS hoopctl_v)"
+    )
+}
+
+/// The JSON members to be masked in one document.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Members {
+    /// Keys that are masked at any depth.
+    pub(super) anywhere: Vec<String>,
+    /// Members of members, from the document's root. An array on the way stands for each of its elements.
+    pub(super) paths: Vec<Vec<String>>,
+}
+
+/// The document with its members masked; `json` columns go through `jsonb`.
+pub(super) fn members(members: &Members, is_json: bool) -> String {
+    let mut text = String::from(if is_json {
+        // jsonb refuses the character zero, and its error would quote the document
+        "(SELECT CASE WHEN pg_catalog.strpos(hoopctl_t.v, '\\u0000') OPERATOR(pg_catalog.>) 0 \
+         THEN '\"[masked]\"'::pg_catalog.jsonb ELSE (hoopctl_t.v)::pg_catalog.jsonb END \
+         FROM (SELECT ($1)::pg_catalog.text AS v OFFSET 0) AS hoopctl_t)"
+    } else {
+        "($1)::pg_catalog.jsonb"
+    });
+    for path in &members.paths {
+        text = along(&text, path, 0);
+    }
+    if !members.anywhere.is_empty() {
+        text = anywhere(&text, &members.anywhere);
+    }
+    text
+}
+
+/// Masks the member that a path leads to. An array in an array on the way is masked whole.
+fn along(document: &str, path: &[String], level: usize) -> String {
+    let Some((key, rest)) = path.split_first() else { return document.into() };
+    let key = literal(key);
+    let inside = |value: &str| {
+        let masked = match rest {
+            [] => MASKED.to_owned(),
+            _ => along(&format!("pg_catalog.jsonb_extract_path({value}, {key})"), rest, level + 1),
+        };
+        format!(
+            "CASE WHEN pg_catalog.jsonb_exists({value}, {key}) \
+             THEN pg_catalog.jsonb_set({value}, ARRAY[{key}]::pg_catalog._text, {masked}, false) ELSE {value} END"
+        )
+    };
+    let (of_document, of_element) = (format!("hoopctl_{level}.v"), format!("hoopctl_e{level}.v"));
+    let (object, element) = (inside(&of_document), inside(&of_element));
+    format!(
+        "(SELECT CASE WHEN {is_object} THEN {object} WHEN {is_array} THEN \
+         (SELECT COALESCE(pg_catalog.jsonb_agg(CASE WHEN {element_is_object} THEN {element} \
+         WHEN {element_is_array} THEN {MASKED} ELSE {of_element} END ORDER BY hoopctl_e{level}.n), '[]'::pg_catalog.jsonb) \
+         FROM pg_catalog.jsonb_array_elements({of_document}) WITH ORDINALITY AS hoopctl_e{level}(v, n)) \
+         ELSE {of_document} END FROM (SELECT {document} AS v OFFSET 0) AS hoopctl_{level})",
+        is_object = is(&of_document, "object"),
+        is_array = is(&of_document, "array"),
+        element_is_object = is(&of_element, "object"),
+        element_is_array = is(&of_element, "array"),
+    )
+}
+
+/// Masks every member of these names at any depth: a first recursion collects the documents and where they
+/// are, a second replaces one member after the other. What is masked is not descended into.
+fn anywhere(document: &str, keys: &[String]) -> String {
+    let exists: Vec<String> = keys.iter().map(|key| format!("$.**.\"{key}\"")).collect();
+    let exists: Vec<String> = exists
+        .iter()
+        .map(|path| {
+            format!("pg_catalog.jsonb_path_exists(hoopctl_d.v, {}::pg_catalog.jsonpath)", literal(path))
+        })
+        .collect();
+    let list = keys.iter().map(|key| literal(key)).collect::<Vec<_>>().join(", ");
+    let others: Vec<String> =
+        keys.iter().map(|key| format!("(hoopctl_o.key OPERATOR(pg_catalog.<>) {})", literal(key))).collect();
+    format!(
+        "(SELECT CASE WHEN {exists} THEN (WITH RECURSIVE hoopctl_walk(path, v) AS (\
+         SELECT '{{}}'::pg_catalog._text, hoopctl_d.v UNION ALL \
+         SELECT pg_catalog.array_append(hoopctl_w.path, hoopctl_c.key), hoopctl_c.v FROM hoopctl_walk AS hoopctl_w \
+         CROSS JOIN LATERAL (SELECT hoopctl_o.key, hoopctl_o.v FROM pg_catalog.jsonb_each(\
+         CASE WHEN {is_object} THEN hoopctl_w.v END) AS hoopctl_o(key, v) WHERE {others} UNION ALL \
+         SELECT (hoopctl_a.n OPERATOR(pg_catalog.-) 1)::pg_catalog.text, hoopctl_a.v FROM pg_catalog.jsonb_array_elements(\
+         CASE WHEN {is_array} THEN hoopctl_w.v END) WITH ORDINALITY AS hoopctl_a(v, n)) AS hoopctl_c(key, v)), \
+         hoopctl_hit(n, path) AS MATERIALIZED (SELECT pg_catalog.row_number() OVER (), \
+         pg_catalog.array_append(hoopctl_w.path, hoopctl_k.k) FROM hoopctl_walk AS hoopctl_w \
+         CROSS JOIN pg_catalog.unnest(ARRAY[{list}]::pg_catalog._text) AS hoopctl_k(k) \
+         WHERE {is_object} AND pg_catalog.jsonb_exists(hoopctl_w.v, hoopctl_k.k)), \
+         hoopctl_fold(n, v) AS (SELECT 0::pg_catalog.int8, hoopctl_d.v UNION ALL \
+         SELECT hoopctl_h.n, pg_catalog.jsonb_set(hoopctl_f.v, hoopctl_h.path, {MASKED}, false) \
+         FROM hoopctl_fold AS hoopctl_f INNER JOIN hoopctl_hit AS hoopctl_h \
+         ON hoopctl_h.n OPERATOR(pg_catalog.=) (hoopctl_f.n OPERATOR(pg_catalog.+) 1)) \
+         SELECT hoopctl_f.v FROM hoopctl_fold AS hoopctl_f ORDER BY hoopctl_f.n DESC LIMIT 1) \
+         ELSE hoopctl_d.v END FROM (SELECT {document} AS v OFFSET 0) AS hoopctl_d)",
+        exists = exists.join(" OR "),
+        others = others.join(" AND "),
+        is_object = is("hoopctl_w.v", "object"),
+        is_array = is("hoopctl_w.v", "array"),
+    )
+}
+
+fn is(value: &str, kind: &str) -> String {
+    format!("(pg_catalog.jsonb_typeof({value}) OPERATOR(pg_catalog.=) '{kind}'::pg_catalog.text)")
+}
+
+/// A text as an SQL literal; `standard_conforming_strings` is pinned to on.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+const MASKED: &str = "'\"[masked]\"'::pg_catalog.jsonb";

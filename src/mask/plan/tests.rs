@@ -1,0 +1,60 @@
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use super::*;
+use crate::domain::mask::ColumnPattern;
+use crate::domain::name::RuleName;
+
+fn rule(column: &str, path: Option<&str>, mask: Mask) -> MaskRule {
+    MaskRule {
+        name: RuleName::new(column.replace('*', "all")).unwrap(),
+        column: ColumnPattern::new(column).unwrap(),
+        path: path.map(|path| JsonPath::new(path).unwrap()),
+        mask,
+        lifted_for: BTreeSet::from([GroupName::new("corp/dba").unwrap()]),
+    }
+}
+
+fn mask(rules: &[MaskRule], type_name: &str) -> Option<Masked> {
+    let column =
+        MaskableColumn { schema: "public", table: "t", column: "c", type_schema: "pg_catalog", type_name };
+    MaskPlan::new(rules, &BTreeSet::new()).mask(&column)
+}
+
+#[test]
+fn a_lifted_rule_does_not_bind() {
+    let groups = BTreeSet::from([GroupName::new("corp/dba").unwrap()]);
+    assert!(MaskPlan::new(&[rule("public.t.c", None, Mask::Full)], &groups).is_empty());
+}
+
+#[test]
+fn a_constant_does_not_read_the_value() {
+    let masked = mask(&[rule("public.t.c", None, Mask::Full)], "text").unwrap();
+    assert_eq!((masked.expression.as_str(), masked.reads_value), ("'[masked]'", false));
+}
+
+#[test]
+fn the_stricter_of_two_rules_wins() {
+    let rules = [rule("public.t.c", None, Mask::Partial { keep_last: 4 }), rule("*.*.c", None, Mask::Null)];
+    assert_eq!(mask(&rules, "text").unwrap().expression, "NULL");
+}
+
+#[test]
+fn a_mask_that_does_not_fit_the_type_becomes_full() {
+    for (mask_kind, path) in [(Mask::Partial { keep_last: 4 }, None), (Mask::Full, Some("$.a"))] {
+        let masked = mask(&[rule("public.t.c", path, mask_kind)], "int4").unwrap();
+        assert_eq!(masked.expression, "'0'");
+        assert!(masked.note.is_some());
+    }
+}
+
+#[test]
+fn the_column_occurs_once() {
+    let rules = [
+        rule("public.t.c", Some("$.a.b.c"), Mask::Full),
+        rule("public.t.c", Some("$.**.key"), Mask::Full),
+        rule("public.t.c", Some("$.d[*].e"), Mask::Full),
+    ];
+    let masked = mask(&rules, "jsonb").unwrap();
+    assert_eq!(masked.expression.matches("$1").count(), 1);
+    assert_eq!(masked.summary, "$.a.b.c, $.**.key, $.d[*].e");
+}

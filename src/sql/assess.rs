@@ -1,0 +1,120 @@
+//! The verdict of soundness: a statement in, what may be sent out.
+//!
+//! Job: judge and rewrite one statement on a target with masks. Boundary: pure; whoever calls keeps
+//! the search path and the catalog current. Failure mode: [`Refusal`]. What is sent is always the
+//! deparse of what was judged, and parses back to the very same tree.
+
+use std::collections::BTreeSet;
+
+use super::catalog::Catalog;
+use super::parse::Statement;
+use super::protect::Protection;
+use crate::domain::facts::Facts;
+use crate::domain::name::RuleName;
+
+/// Everything that decides what a statement means.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// What the database's names mean.
+    pub catalog: &'a Catalog,
+    /// What is protected from this session.
+    pub protection: &'a Protection,
+    /// The session's `search_path`, element by element and unquoted, as in force when the statement
+    /// runs; `$user` stands for itself.
+    pub search_path: &'a [String],
+    /// The session's role.
+    pub session_user: &'a str,
+    /// `server_version_num`: 150004, 180000.
+    pub server_version_num: u32,
+    /// `schema.function` names that policy trusts; `schema.*` trusts a whole schema.
+    pub trusted_functions: &'a BTreeSet<String>,
+}
+
+/// A statement that may be sent, once policy has allowed it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessed {
+    /// What it does, with names resolved.
+    pub facts: Facts,
+    /// What is sent instead of the client's text: masked, every name schema-qualified.
+    pub sent: String,
+    /// The client's text for records; literals and comments are gone when it touches a protected relation
+    /// or sets a password.
+    pub record_text: String,
+    /// What it changes about the connection.
+    pub effect: Effect,
+    /// Parameters (`$1` is 1) whose values go into a protected column or are compared within a statement
+    /// that touches one: record their digest only.
+    pub redacted_parameters: bool,
+    /// Parameters that are assigned to protected columns as they are. A value that is a possible mask
+    /// output (`Protection::is_mask_output`) must be refused at Bind.
+    pub protected_parameters: BTreeSet<i32>,
+}
+
+/// What a statement changes about the connection, for whoever relays it. Effects hold only when the
+/// statement succeeds, and those of settings are undone by a rollback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing that a relay needs to know.
+    None,
+    /// Objects were made, altered or dropped: the volatile part of the catalog must be loaded again.
+    ChangesCatalog,
+    /// The answer is a COPY of this direction; any other statement must not produce one.
+    Copy(crate::domain::facts::CopyDirection),
+    /// A prepared statement of this name exists from now on; it may be executed by `EXECUTE` or by an
+    /// extended-protocol Bind of the same name.
+    Prepare {
+        /// The name.
+        name: String,
+    },
+    /// Runs the prepared statement of this name, whose facts the relay has kept.
+    Execute {
+        /// The name.
+        name: String,
+    },
+    /// Prepared statements are gone: this one, or all.
+    Deallocate {
+        /// The name; `None` is all.
+        name: Option<String>,
+    },
+    /// `DISCARD ALL`: prepared statements, settings, cursors.
+    DiscardAll,
+    /// The search path changes to these elements; `None` is back to what the session began with.
+    SetSearchPath {
+        /// The elements.
+        path: Option<Vec<String>>,
+        /// Only until the end of the transaction.
+        local: bool,
+    },
+    /// `RESET ALL`: every setting, the search path among them, back to what the session began with.
+    ResetAll,
+    /// A transaction or savepoint begins or ends; the relay reads the state from `ReadyForQuery`.
+    Transaction,
+}
+
+/// Why a statement may not be sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{construct} cannot be used on a target with masked columns")]
+pub struct Refusal {
+    /// The rule: `mask.unsupported`, `mask.function`, `mask.setting`, `policy.tamper`, …
+    pub rule: RuleName,
+    /// What was refused, in a few words.
+    pub construct: String,
+    /// What would work.
+    pub hint: String,
+}
+
+impl Refusal {
+    /// Whether it was an attempt on protected objects or on policy (design §3.10).
+    #[must_use]
+    pub fn is_tampering(&self) -> bool {
+        self.rule.as_str() == "policy.tamper"
+    }
+}
+
+/// Judges and rewrites one statement on a target with masks.
+///
+/// # Errors
+/// [`Refusal`]: it must not be sent.
+pub fn assess(_statement: &Statement, _scope: &Scope<'_>) -> Result<Assessed, Refusal> {
+    Err(Refusal { rule: RuleName::default_deny(), construct: String::new(), hint: String::new() })
+}

@@ -1,0 +1,266 @@
+//! A snapshot of what names mean in one database.
+//!
+//! Job: rows of catalog queries → look-ups. Boundary: it runs no query; the caller runs
+//! [`Builtins::QUERIES`] once per server version and [`Catalog::QUERIES`] per connection, as the
+//! session's role and in order, and hands the rows in. Failure mode: rows that do not have the
+//! expected shape are a [`CatalogError`], and the connection must not open.
+
+mod load;
+mod queries;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// The rows of one query: text form, NULL as `None`.
+pub type Rows = Vec<Vec<Option<String>>>;
+
+/// What comes with the server (OIDs below 16384); the same for every database of a version.
+#[derive(Debug, Clone, Default)]
+pub struct Builtins {
+    functions: HashMap<String, Vec<Function>>,
+    operators: HashSet<String>,
+    types: HashSet<(String, String)>,
+    collations: HashSet<String>,
+    relations: BTreeMap<(String, String), Relation>,
+}
+
+/// What names mean in one database, for one role.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    builtins: Arc<Builtins>,
+    schemas: HashMap<String, Schema>,
+    relations: BTreeMap<(String, String), Relation>,
+    by_oid: HashMap<u32, (String, String)>,
+    functions: HashMap<String, Vec<Function>>,
+    operators: HashMap<String, Vec<Operator>>,
+    types: HashMap<(String, String), Type>,
+    casts: Vec<Cast>,
+    collations: HashSet<(String, String)>,
+    parents: Vec<(u32, u32)>,
+    sizes: Vec<(u32, u32)>,
+}
+
+/// Rows that do not have the expected shape.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the database's catalog could not be understood: query {query}: {message}")]
+pub struct CatalogError {
+    /// Which query, counted from 0.
+    pub query: usize,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Schema {
+    /// Whether the role has USAGE: PostgreSQL skips the others on the search path.
+    pub(crate) usable: bool,
+    /// Whether it is this connection's schema for temporary objects.
+    pub(crate) temporary: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Relation {
+    pub(crate) oid: u32,
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) security_barrier: bool,
+    pub(crate) row_security: bool,
+    /// The definition of a view or materialized view, made with nothing but `pg_catalog` on the path.
+    pub(crate) definition: Option<String>,
+    /// User-defined functions that the server calls on its own for this relation.
+    pub(crate) calls: Vec<ImplicitCall>,
+    /// Columns that its row-level security policies read.
+    pub(crate) policy_columns: Vec<i16>,
+    /// Columns that CHECK and EXCLUDE constraints read.
+    pub(crate) checked_columns: Vec<i16>,
+    /// Generated columns, each with a column that it is computed from.
+    pub(crate) generated: Vec<(i16, i16)>,
+    /// Whether it has rewrite rules other than a view's own.
+    pub(crate) rules: bool,
+}
+
+impl Relation {
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Kind {
+    Composite,
+    Foreign,
+    MaterializedView,
+    #[default]
+    Other,
+    Sequence,
+    Table,
+    View,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) number: i16,
+    pub(crate) name: String,
+    /// Its type, as `pg_type` calls it.
+    pub(crate) type_name: (String, String),
+    /// A domain's base type; the type itself otherwise.
+    pub(crate) base: (String, String),
+    /// The (base) type with its modifier, as `format_type` writes it with only `pg_catalog` on the path.
+    pub(crate) formatted: String,
+    /// Its collation where that is not its type's own.
+    pub(crate) collation: Option<(String, String)>,
+    pub(crate) generated: bool,
+}
+
+/// Why the server calls a function on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CalledBy {
+    Policy,
+    Write,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ImplicitCall {
+    pub(crate) by: CalledBy,
+    /// `schema.function`.
+    pub(crate) function: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Function {
+    pub(crate) schema: String,
+    pub(crate) volatile: bool,
+    /// Whether one argument is enough to call it.
+    pub(crate) unary: bool,
+    pub(crate) builtin: bool,
+    pub(crate) procedure: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Operator {
+    pub(crate) schema: String,
+    /// `schema.function`.
+    pub(crate) function: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Type {
+    /// An array's element, or a domain's base.
+    pub(crate) under: Option<(String, String)>,
+    pub(crate) domain: bool,
+    /// User-defined functions behind it: input, output, CHECKs of a domain, `schema.function`.
+    pub(crate) functions: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cast {
+    pub(crate) source: (String, String),
+    pub(crate) target: (String, String),
+    /// `schema.function`.
+    pub(crate) function: String,
+}
+
+impl Builtins {
+    /// The queries whose rows [`Builtins::from_rows`] takes. Cacheable per `server_version`.
+    pub const QUERIES: &'static [&'static str] = queries::BUILTINS;
+
+    /// Reads the rows of [`Builtins::QUERIES`], one element per query.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn from_rows(rows: &[Rows]) -> Result<Self, CatalogError> {
+        load::builtins(rows)
+    }
+}
+
+impl Catalog {
+    /// The statements whose rows [`Catalog::from_rows`] takes; some give no rows (they open and close a
+    /// read-only transaction). Run them in order with the simple protocol, outside a transaction, and
+    /// `ROLLBACK` when one fails.
+    pub const QUERIES: &'static [&'static str] = queries::CATALOG;
+
+    /// Reads the rows of [`Catalog::QUERIES`], one element per statement.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn from_rows(builtins: Arc<Builtins>, rows: &[Rows]) -> Result<Self, CatalogError> {
+        load::catalog(builtins, rows)
+    }
+
+    pub(crate) fn schema(&self, name: &str) -> Option<Schema> {
+        match name {
+            "pg_catalog" | "information_schema" => Some(Schema { usable: true, temporary: false }),
+            _ => self.schemas.get(name).copied(),
+        }
+    }
+
+    /// The schema of this connection's temporary objects, if it has one.
+    pub(crate) fn temporary_schema(&self) -> Option<&str> {
+        self.schemas.iter().find(|(_, schema)| schema.temporary).map(|(name, _)| name.as_str())
+    }
+
+    pub(crate) fn relation(&self, schema: &str, name: &str) -> Option<&Relation> {
+        let key = (schema.to_owned(), name.to_owned());
+        self.relations.get(&key).or_else(|| self.builtins.relations.get(&key))
+    }
+
+    pub(crate) fn relation_by_oid(&self, oid: u32) -> Option<&Relation> {
+        self.by_oid.get(&oid).and_then(|key| self.relations.get(key))
+    }
+
+    /// The relations of users.
+    pub(crate) fn relations(&self) -> impl Iterator<Item = &Relation> {
+        self.relations.values()
+    }
+
+    pub(crate) fn functions(&self, name: &str) -> impl Iterator<Item = &Function> {
+        let builtin = self.builtins.functions.get(name).into_iter().flatten();
+        builtin.chain(self.functions.get(name).into_iter().flatten())
+    }
+
+    pub(crate) fn builtin_operator(&self, name: &str) -> bool {
+        self.builtins.operators.contains(name)
+    }
+
+    /// The operators of users by this name, in any schema.
+    pub(crate) fn operators(&self, name: &str) -> &[Operator] {
+        self.operators.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn has_type(&self, schema: &str, name: &str) -> bool {
+        let key = (schema.to_owned(), name.to_owned());
+        self.builtins.types.contains(&key) || self.types.contains_key(&key)
+    }
+
+    /// A type of users; built-in ones have nothing to tell.
+    pub(crate) fn user_type(&self, schema: &str, name: &str) -> Option<&Type> {
+        self.types.get(&(schema.to_owned(), name.to_owned()))
+    }
+
+    pub(crate) fn casts(&self) -> &[Cast] {
+        &self.casts
+    }
+
+    pub(crate) fn has_collation(&self, schema: &str, name: &str) -> bool {
+        (schema == "pg_catalog" && self.builtins.collations.contains(name))
+            || self.collations.contains(&(schema.to_owned(), name.to_owned()))
+    }
+
+    /// Parent and child OIDs of partitioning and inheritance.
+    pub(crate) fn parents(&self) -> &[(u32, u32)] {
+        &self.parents
+    }
+
+    /// A relation's OID and the OID of an index or TOAST table of it.
+    pub(crate) fn satellites(&self) -> &[(u32, u32)] {
+        &self.sizes
+    }
+}

@@ -1,0 +1,196 @@
+//! Text to statements, with PostgreSQL's own parser.
+//!
+//! Job: one bounded parse of what a client sent. Boundary: no catalog, no judgement. Failure mode: a
+//! text that is too long, too deep, has NUL in it or is not SQL is a [`ParseError`].
+//!
+//! The parser and everything that walks its trees recurse. [`parse`] therefore refuses a text whose
+//! nesting, as bounded by [`ParseLimits::depth`], could exhaust the stack, and texts longer than
+//! [`ParseLimits::inline`] must be parsed *and assessed* on a thread with [`STACK`] bytes of stack.
+
+use pg_query::protobuf::{self, KeywordKind, Token};
+use thiserror::Error;
+
+/// The stack that a thread needs for a text longer than [`ParseLimits::inline`].
+pub const STACK: usize = 64 << 20;
+
+/// How much of a text is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParseLimits {
+    /// The longest text, in bytes.
+    pub bytes: usize,
+    /// The most statements in one text.
+    pub statements: usize,
+    /// The deepest nesting, as counted on tokens before parsing.
+    pub depth: usize,
+    /// The longest text that may be parsed on a thread with only 2 MiB of stack; the caller sees to it.
+    pub inline: usize,
+}
+
+impl Default for ParseLimits {
+    fn default() -> Self {
+        Self { bytes: 1 << 20, statements: 1000, depth: 1000, inline: 4096 }
+    }
+}
+
+/// Why a text could not be parsed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ParseError {
+    /// It nests too deeply.
+    #[error("the statement nests more than {limit} levels deep")]
+    TooDeep {
+        /// The limit.
+        limit: usize,
+    },
+    /// It is too long.
+    #[error("the statement is longer than {limit} bytes")]
+    TooLong {
+        /// The limit.
+        limit: usize,
+    },
+    /// It holds too many statements.
+    #[error("more than {limit} statements in one message")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+    /// It holds a NUL character.
+    #[error("the statement contains a NUL character")]
+    Nul,
+    /// PostgreSQL's grammar rejects it; the parser's message.
+    #[error("{0}")]
+    Syntax(String),
+}
+
+/// One parsed statement.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// The client's text of this statement alone.
+    text: String,
+    /// The parser's tree.
+    raw: protobuf::RawStmt,
+}
+
+impl Statement {
+    /// The client's text of this statement alone, without the semicolon.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn node(&self) -> Option<&pg_query::NodeEnum> {
+        self.raw.stmt.as_ref().and_then(|node| node.node.as_ref())
+    }
+}
+
+/// Parses a text into its statements; an empty text has none.
+///
+/// # Errors
+/// [`ParseError`]. On a target without masks the caller forwards [`ParseError::Syntax`] texts as
+/// `unparsed`; the other variants are refused everywhere.
+pub fn parse(text: &str, limits: &ParseLimits) -> Result<Vec<Statement>, ParseError> {
+    if text.len() > limits.bytes {
+        return Err(ParseError::TooLong { limit: limits.bytes });
+    }
+    if text.contains('\0') {
+        return Err(ParseError::Nul);
+    }
+    if depth(text)? > limits.depth {
+        return Err(ParseError::TooDeep { limit: limits.depth });
+    }
+    let parsed = pg_query::parse(text, 0).map_err(|error| ParseError::Syntax(message(&error)))?;
+    let stmts = parsed.protobuf.stmts;
+    if stmts.len() > limits.statements {
+        return Err(ParseError::TooMany { limit: limits.statements });
+    }
+    Ok(stmts.into_iter().map(|raw| Statement { text: slice(text, &raw), raw }).collect())
+}
+
+/// Whether a text may be parsed and assessed on a thread with 2 MiB of stack.
+#[must_use]
+pub fn fits_small_stack(text: &str, limits: &ParseLimits) -> bool {
+    text.len() <= limits.inline && !text.contains('\0') && depth(text).is_ok_and(|depth| depth <= SHALLOW)
+}
+
+fn message(error: &pg_query::Error) -> String {
+    match error {
+        pg_query::Error::Parse(message) | pg_query::Error::Scan(message) => message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The statement's own text. A length of zero is the parser's way of saying "to the end".
+fn slice(text: &str, raw: &protobuf::RawStmt) -> String {
+    let start = usize::try_from(raw.stmt_location).unwrap_or(0);
+    let end = match usize::try_from(raw.stmt_len) {
+        Ok(length) if length > 0 => start.saturating_add(length),
+        _ => text.len(),
+    };
+    text.get(start..end).unwrap_or(text).trim().into()
+}
+
+/// A bound on how deep the tree of this text can be, from its tokens alone: open brackets, plus on each
+/// open level the operators and keywords that may nest into each other without brackets. A comma ends
+/// such a chain, but not one of joins and set operations.
+fn depth(text: &str) -> Result<usize, ParseError> {
+    let tokens = pg_query::scan_tokens(text).map_err(|error| ParseError::Syntax(message(&error)))?;
+    let mut levels: Vec<Level> = vec![Level::default()];
+    let (mut sum, mut deepest) = (1_usize, 1_usize);
+    for token in &tokens {
+        let reserved = token.keyword_kind >= KeywordKind::ColNameKeyword as i32;
+        match Token::try_from(token.token).unwrap_or(Token::Nul) {
+            Token::Ascii40 | Token::Ascii91 => {
+                levels.push(Level::default());
+                sum += 1;
+            }
+            Token::Ascii41 | Token::Ascii93 if levels.len() > 1 => {
+                if let Some(closed) = levels.pop() {
+                    sum = sum.saturating_sub(1 + closed.chain + closed.joins);
+                }
+            }
+            Token::Ascii44 => {
+                if let Some(level) = levels.last_mut() {
+                    sum = sum.saturating_sub(level.chain);
+                    level.chain = 0;
+                }
+            }
+            Token::Ascii59 => {
+                levels = vec![Level::default()];
+                sum = 1;
+            }
+            Token::Join | Token::Union | Token::Intersect | Token::Except => {
+                if let Some(level) = levels.last_mut() {
+                    level.joins += 1;
+                    sum += 1;
+                }
+            }
+            Token::SqlComment | Token::CComment | Token::Ascii46 | Token::As => {}
+            Token::Ident
+            | Token::Uident
+            | Token::Sconst
+            | Token::Usconst
+            | Token::Iconst
+            | Token::Fconst
+            | Token::Bconst
+            | Token::Xconst
+            | Token::Param => {}
+            _ if token.keyword_kind != KeywordKind::NoKeyword as i32 && !reserved => {}
+            _ => {
+                if let Some(level) = levels.last_mut() {
+                    level.chain += 1;
+                    sum += 1;
+                }
+            }
+        }
+        deepest = deepest.max(sum);
+    }
+    Ok(deepest)
+}
+
+#[derive(Default)]
+struct Level {
+    chain: usize,
+    joins: usize,
+}
+
+/// How deep a text may nest to be handled on 2 MiB of stack, unoptimised build included.
+const SHALLOW: usize = 120;

@@ -1,0 +1,272 @@
+//! What is protected in one database from one session: rules resolved to tables and columns.
+//!
+//! Job: ask the masker about every column, and follow what shows the same values under another name.
+//! Boundary: views are not resolved here but followed where a statement names them. Failure mode: a
+//! mask that cannot be written for a column is a [`ProtectionError`], and the session must not open.
+
+use std::collections::BTreeMap;
+
+use pg_query::{NodeEnum, protobuf};
+use thiserror::Error;
+
+use super::catalog::{Catalog, Column, Kind, Relation};
+use super::tree;
+use crate::domain::mask::{MaskableColumn, Masked, Masker};
+use crate::domain::name::RuleName;
+
+/// What is protected in one database from one session.
+#[derive(Debug, Clone, Default)]
+pub struct Protection {
+    tables: BTreeMap<u32, Vec<ProtectedColumn>>,
+    templates: BTreeMap<(u32, i16), NodeEnum>,
+}
+
+/// One protected column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProtectedColumn {
+    /// The table's schema.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+    /// The table's OID.
+    pub relation: u32,
+    /// The column's name.
+    pub column: String,
+    /// The column's number.
+    pub number: i16,
+    /// The rule that protects it.
+    pub rule: RuleName,
+    /// What `explain` says of the mask.
+    pub summary: String,
+    /// Whether computing the mask reads the column, so that the role needs the privilege.
+    pub reads_value: bool,
+    /// Why it is protected although no rule names it, or why its mask became a full one.
+    pub note: Option<String>,
+}
+
+/// Why protection could not be worked out; the session must not open.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ProtectionError {
+    /// A mask's expression does not parse: a fault of ours.
+    #[error("the mask of {column} is not an expression: {message}")]
+    Expression {
+        /// The column.
+        column: String,
+        /// The parser's message.
+        message: String,
+    },
+}
+
+impl Protection {
+    /// Finds every column that a rule protects, and those that show the same values: same-named columns
+    /// of partitions, children and parents, and generated columns computed from them.
+    ///
+    /// # Errors
+    /// [`ProtectionError`].
+    pub fn resolve(catalog: &Catalog, masker: &dyn Masker) -> Result<Self, ProtectionError> {
+        let mut found: BTreeMap<(u32, i16), Masked> = BTreeMap::new();
+        for relation in catalog.relations().filter(|relation| has_rows(relation)) {
+            if masker.covers_table(&relation.schema, &relation.name) {
+                for column in &relation.columns {
+                    if let Some(masked) = masker.mask(&identity(relation, &column.name, column)) {
+                        found.insert((relation.oid, column.number), masked);
+                    }
+                }
+            }
+        }
+        while spread(catalog, masker, &mut found) {}
+        let mut protection = Self::default();
+        for ((oid, number), masked) in found {
+            let Some(relation) = catalog.relation_by_oid(oid) else { continue };
+            let Some(column) = relation.columns.iter().find(|column| column.number == number) else {
+                continue;
+            };
+            protection.add(relation, column, masked)?;
+        }
+        Ok(protection)
+    }
+
+    fn add(&mut self, relation: &Relation, column: &Column, masked: Masked) -> Result<(), ProtectionError> {
+        let template =
+            template(column, &masked.expression).map_err(|message| ProtectionError::Expression {
+                column: format!("{}.{}", relation.full_name(), column.name),
+                message,
+            })?;
+        self.templates.insert((relation.oid, column.number), template);
+        self.tables.entry(relation.oid).or_default().push(ProtectedColumn {
+            schema: relation.schema.clone(),
+            table: relation.name.clone(),
+            relation: relation.oid,
+            column: column.name.clone(),
+            number: column.number,
+            rule: masked.rule,
+            summary: masked.summary,
+            reads_value: masked.reads_value,
+            note: masked.note,
+        });
+        Ok(())
+    }
+
+    /// Every protected column, by table and number.
+    pub fn columns(&self) -> impl Iterator<Item = &ProtectedColumn> {
+        self.tables.values().flatten()
+    }
+
+    /// Whether this column is protected: the check on the origin of result columns.
+    #[must_use]
+    pub fn is_protected(&self, relation: u32, number: i16) -> bool {
+        self.templates.contains_key(&(relation, number))
+    }
+
+    /// Whether nothing is protected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    /// Whether a value in text form could be what a mask gives out: assigning it to a protected column
+    /// would overwrite the secret with its mask.
+    #[must_use]
+    pub fn is_mask_output(value: &str) -> bool {
+        value.contains("[masked]") || value.starts_with("****")
+    }
+
+    /// The protected columns of one relation.
+    pub(crate) fn of(&self, relation: u32) -> &[ProtectedColumn] {
+        self.tables.get(&relation).map_or(&[], Vec::as_slice)
+    }
+
+    /// The OIDs of relations with protected columns.
+    pub(crate) fn relations(&self) -> impl Iterator<Item = u32> + '_ {
+        self.tables.keys().copied()
+    }
+
+    /// What stands for a protected column that is referred to as `reference`.
+    pub(crate) fn expression(&self, relation: u32, number: i16, reference: &[&str]) -> Option<NodeEnum> {
+        let mut expression = self.templates.get(&(relation, number))?.clone();
+        fill(&mut expression, reference);
+        Some(expression)
+    }
+}
+
+fn has_rows(relation: &Relation) -> bool {
+    matches!(relation.kind, Kind::Table | Kind::View | Kind::MaterializedView | Kind::Foreign)
+}
+
+fn identity<'a>(named: &'a Relation, column: &'a str, typed: &'a Column) -> MaskableColumn<'a> {
+    MaskableColumn {
+        schema: &named.schema,
+        table: &named.name,
+        column,
+        type_schema: &typed.base.0,
+        type_name: &typed.base.1,
+    }
+}
+
+/// One step to relations and columns that show what is already protected; false when there is no more.
+fn spread(catalog: &Catalog, masker: &dyn Masker, found: &mut BTreeMap<(u32, i16), Masked>) -> bool {
+    let mut more: BTreeMap<(u32, i16), Masked> = BTreeMap::new();
+    for (parent, child) in catalog.parents() {
+        let (Some(parent), Some(child)) = (catalog.relation_by_oid(*parent), catalog.relation_by_oid(*child))
+        else {
+            continue;
+        };
+        for (known, other) in [(parent, child), (child, parent)] {
+            for column in &known.columns {
+                let Some(masked) = found.get(&(known.oid, column.number)) else { continue };
+                let Some(same) = other.column(&column.name) else { continue };
+                if found.contains_key(&(other.oid, same.number)) {
+                    continue;
+                }
+                let note = Some(format!("shows the same rows as {}", known.full_name()));
+                let copy = if same.base == column.base {
+                    Masked { note, ..masked.clone() }
+                } else {
+                    derived(masker, masked, same, note)
+                };
+                more.insert((other.oid, same.number), copy);
+            }
+        }
+    }
+    for relation in catalog.relations() {
+        for (generated, read) in &relation.generated {
+            let Some(masked) = found.get(&(relation.oid, *read)) else { continue };
+            let Some(column) = relation.columns.iter().find(|column| column.number == *generated) else {
+                continue;
+            };
+            if !found.contains_key(&(relation.oid, *generated)) {
+                let note = Some("it is computed from a protected column".to_owned());
+                more.insert((relation.oid, *generated), derived(masker, masked, column, note));
+            }
+        }
+    }
+    let grew = !more.is_empty();
+    found.extend(more);
+    grew
+}
+
+fn derived(masker: &dyn Masker, from: &Masked, column: &Column, note: Option<String>) -> Masked {
+    Masked {
+        rule: from.rule.clone(),
+        expression: masker.full(&column.base.0, &column.base.1),
+        reads_value: false,
+        summary: "full".into(),
+        note,
+    }
+}
+
+/// The mask's expression, cast to the column's exact type, modifier and collation; `$1` is the column.
+fn template(column: &Column, expression: &str) -> Result<NodeEnum, String> {
+    let mut typed = match tree::expression(&format!("NULL::{}", column.formatted))? {
+        NodeEnum::TypeCast(cast) => cast.type_name.ok_or("no type")?,
+        _ => return Err(format!("{} is not a type", column.formatted)),
+    };
+    if let [single] = typed.names.as_slice() {
+        // format_type leaves out only the schemas on its path, and that was nothing but pg_catalog
+        typed.names = vec![tree::string("pg_catalog"), single.clone()];
+    }
+    let value = tree::cast(tree::expression(expression)?, typed);
+    Ok(match &column.collation {
+        Some((schema, name)) => NodeEnum::CollateClause(Box::new(protobuf::CollateClause {
+            arg: tree::boxed(value),
+            collname: vec![tree::string(schema), tree::string(name)],
+            location: -1,
+        })),
+        None => value,
+    })
+}
+
+/// Puts a column reference where the template has its parameter. Masks use few kinds of nodes; the parameter
+/// stands in a cast in the FROM of a subquery, or nowhere.
+fn fill(expression: &mut NodeEnum, reference: &[&str]) {
+    match expression {
+        NodeEnum::ParamRef(_) => *expression = tree::column(reference),
+        NodeEnum::TypeCast(cast) => fill_in(cast.arg.as_deref_mut(), reference),
+        NodeEnum::CollateClause(collate) => fill_in(collate.arg.as_deref_mut(), reference),
+        NodeEnum::SubLink(link) => fill_in(link.subselect.as_deref_mut(), reference),
+        NodeEnum::RangeSubselect(range) => fill_in(range.subquery.as_deref_mut(), reference),
+        NodeEnum::ResTarget(target) => fill_in(target.val.as_deref_mut(), reference),
+        NodeEnum::CaseExpr(case) => {
+            for item in &mut case.args {
+                fill_in(Some(item), reference);
+            }
+            fill_in(case.defresult.as_deref_mut(), reference);
+        }
+        NodeEnum::CaseWhen(when) => {
+            fill_in(when.expr.as_deref_mut(), reference);
+            fill_in(when.result.as_deref_mut(), reference);
+        }
+        NodeEnum::SelectStmt(select) => {
+            for item in select.target_list.iter_mut().chain(&mut select.from_clause) {
+                fill_in(Some(item), reference);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn fill_in(node: Option<&mut pg_query::Node>, reference: &[&str]) {
+    if let Some(inner) = node.and_then(|node| node.node.as_mut()) {
+        fill(inner, reference);
+    }
+}

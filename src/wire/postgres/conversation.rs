@@ -1,0 +1,439 @@
+//! Everything after start-up: statements, answers, COPY, until somebody leaves.
+//!
+//! Job: carry messages between a client and its database, and ask before a statement moves. The two
+//! directions are independent, so a pipeline of any length cannot deadlock. Boundary: bytes in,
+//! bytes, questions and observations out. Failure mode: a fault of the client or of the database;
+//! after a fault the machine must not be used again.
+//!
+//! Order of calls: [`handle_client`](Conversation::handle_client) with what the client sent;
+//! [`poll_question`](Conversation::poll_question) and, once it is judged and entered,
+//! [`handle_answer`](Conversation::handle_answer), then `handle_client` again with what is left of
+//! the input, until there is no question; write [`upstream_output`](Conversation::upstream_output).
+//! [`handle_upstream`](Conversation::handle_upstream) with what the database sent;
+//! [`poll_observation`](Conversation::poll_observation) until empty *before* writing
+//! [`client_output`](Conversation::client_output), so that an origin check comes before the rows; then
+//! `handle_client` again, because an answer can release what was held. Also call each again after its
+//! output was drained.
+//!
+//! A refusal is exact because PostgreSQL itself carries it out: the refused message is replaced by a
+//! text that cannot be parsed (`hoopctl: denied`), and the error that comes back for it is swapped for
+//! ours. The database then skips to Sync, aborts the transaction and reports the status as it does
+//! for any syntax error; if something earlier in the pipeline fails, ours never surfaces.
+
+mod client;
+mod names;
+mod output;
+mod pending;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use self::names::Names;
+use self::pending::{Copy, OpKind, Pending};
+use super::backend::{Column, TransactionStatus};
+use super::error::ErrorFields;
+use super::fault::{ClientFault, UpstreamFault};
+use super::frame::{Frame, FrameLimits};
+use super::scrub::Scrub;
+
+pub use self::output::Output;
+
+/// The machine between a client and its database.
+#[derive(Debug)]
+pub struct Conversation {
+    options: ConversationOptions,
+    /// Written by the client side and by answers.
+    upstream: BytesMut,
+    /// Written by the upstream side, and by notices of ours.
+    client: Output,
+    /// Notices of ours that wait until the client's stream is between two messages.
+    notices: BytesMut,
+    pending: Pending,
+    names: Names,
+    copy: Copy,
+    /// The database ignores everything up to the next Sync.
+    skipping: bool,
+    /// A Sync that came during COPY in, before any data: see `client`.
+    deferred_sync: bool,
+    question: Option<Open>,
+    last_question: u64,
+    observations: VecDeque<Observation>,
+    /// What is left of a client's CopyData that passes in pieces.
+    client_piece: Piece,
+    /// What is left of a database's DataRow or CopyData that passes in pieces.
+    upstream_piece: usize,
+    terminated: bool,
+}
+
+impl Conversation {
+    /// A conversation that has just become ready: start-up is over on both sides.
+    #[must_use]
+    pub fn new(options: ConversationOptions) -> Self {
+        Self {
+            options,
+            upstream: BytesMut::new(),
+            client: Output::default(),
+            notices: BytesMut::new(),
+            pending: Pending::default(),
+            names: Names::default(),
+            copy: Copy::None,
+            skipping: false,
+            deferred_sync: false,
+            question: None,
+            last_question: 0,
+            observations: VecDeque::new(),
+            client_piece: Piece::None,
+            upstream_piece: 0,
+            terminated: false,
+        }
+    }
+
+    /// Takes what the client sent. Consumes whole messages until a question is open, the output is
+    /// above its cap, an earlier statement must be answered first (COPY in), or input is short.
+    ///
+    /// # Errors
+    /// [`ClientFault`]: tell it to the client and close.
+    pub fn handle_client(&mut self, input: &mut BytesMut) -> Result<(), ClientFault> {
+        self.take_client(input)
+    }
+
+    /// The open question, once. Nothing behind it is consumed until it is answered.
+    pub fn poll_question(&mut self) -> Option<Question> {
+        self.question.as_mut()?.question.take()
+    }
+
+    /// Answers the open question. Without one, does nothing.
+    pub fn handle_answer(&mut self, answer: Answer) {
+        self.take_answer(answer);
+    }
+
+    /// Bytes for the database. The driver drains it.
+    pub fn upstream_output(&mut self) -> &mut BytesMut {
+        &mut self.upstream
+    }
+
+    /// Takes what the database sent. Consumes until the output is above its cap or input is short.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`]: close both sides. What is in the client's output by then was answered
+    /// before the fault, and may be sent.
+    pub fn handle_upstream(&mut self, input: &mut BytesMut) -> Result<(), UpstreamFault> {
+        self.take_upstream(input)
+    }
+
+    /// Bytes for the client. The driver drains it.
+    pub fn client_output(&mut self) -> &mut Output {
+        &mut self.client
+    }
+
+    /// What was seen, oldest first.
+    pub fn poll_observation(&mut self) -> Option<Observation> {
+        self.observations.pop_front()
+    }
+
+    /// Whether reading from the client makes sense now.
+    #[must_use]
+    pub fn wants_client_input(&self) -> bool {
+        self.question.is_none()
+            && !self.terminated
+            && self.upstream.len() < self.options.output_cap
+            && !self.holds_client()
+    }
+
+    /// Whether reading from the database makes sense now.
+    #[must_use]
+    pub fn wants_upstream_input(&self) -> bool {
+        self.client.len() < self.options.output_cap
+    }
+
+    /// Sends the client a notice of ours between two messages, at once if that is where it is.
+    pub fn send_notice(&mut self, notice: &ErrorFields) {
+        notice.encode_notice(&mut self.notices);
+        self.flush_notices();
+    }
+
+    /// Ends the conversation with a FATAL error for the client, if its stream is between two messages;
+    /// returns whether it is. Write what is in the output, then close.
+    pub fn send_fatal(&mut self, error: &ErrorFields) -> bool {
+        self.terminated = true;
+        if self.upstream_piece > 0 {
+            return false;
+        }
+        let mut out = BytesMut::new();
+        error.encode_error(&mut out);
+        self.client.push(out.freeze());
+        true
+    }
+
+    /// Whether the client said goodbye: write what is left to the database and close.
+    #[must_use]
+    pub fn is_terminated(&self) -> bool {
+        self.terminated
+    }
+
+    /// How many answers of the database are outstanding.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.pending.len()
+    }
+
+    fn flush_notices(&mut self) {
+        if self.upstream_piece == 0 && !self.notices.is_empty() {
+            self.client.push(self.notices.split().freeze());
+        }
+    }
+}
+
+/// How a conversation is to be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConversationOptions {
+    /// The longest messages.
+    pub limits: FrameLimits,
+    /// Describe every statement ourselves (a masked target).
+    pub inspect: bool,
+    /// What to hide in errors, notices and notifications.
+    pub scrub: Scrub,
+    /// Whether this is a replication connection, where COPY goes both ways.
+    pub replication: bool,
+    /// How many bytes may wait in each output before its input is left alone.
+    pub output_cap: usize,
+}
+
+impl Default for ConversationOptions {
+    fn default() -> Self {
+        Self {
+            limits: FrameLimits::default(),
+            inspect: false,
+            scrub: Scrub::None,
+            replication: false,
+            output_cap: 256 * 1024,
+        }
+    }
+}
+
+/// Counts the questions of a conversation, from 1. It names the statement that a Parse made and the
+/// portal that a Bind made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QuestionId(pub u64);
+
+/// May this go to the database?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Its number.
+    pub id: QuestionId,
+    /// What the client wants.
+    pub ask: Ask,
+}
+
+/// What the client wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// To bind values to a prepared statement.
+    Bind {
+        /// The portal to make.
+        portal: Text,
+        /// The statement's name.
+        statement: Text,
+        /// The Parse that made the statement, unless it was made in another way (SQL `PREPARE`), is
+        /// not there, or the client made it unclear.
+        parsed: Option<QuestionId>,
+        /// Formats of the values: none (all text), one for all, or one each.
+        formats: Vec<i16>,
+        /// The values; `None` is NULL.
+        values: Vec<Option<Bytes>>,
+        /// Formats of the result columns, likewise.
+        result_formats: Vec<i16>,
+    },
+    /// To call a function by its OID.
+    Call {
+        /// The function.
+        oid: u32,
+        /// Formats of the arguments: none (all text), one for all, or one each.
+        formats: Vec<i16>,
+        /// The arguments; `None` is NULL.
+        arguments: Vec<Option<Bytes>>,
+    },
+    /// To run a portal, or to go on with it.
+    Execute {
+        /// The portal's name.
+        portal: Text,
+        /// The Bind that made the portal, unless it was made in another way (SQL `DECLARE`), is not
+        /// there, or the client made it unclear.
+        bound: Option<QuestionId>,
+        /// How many rows at most; 0 for all.
+        max_rows: i32,
+    },
+    /// To prepare a statement.
+    Parse {
+        /// The statement's name; empty for the unnamed one.
+        statement: Text,
+        /// The SQL.
+        text: Text,
+        /// OIDs of the parameter types; 0 lets the database choose.
+        types: Vec<u32>,
+    },
+    /// To run a string of statements.
+    Query {
+        /// The SQL.
+        text: Text,
+    },
+}
+
+/// Text in the client's encoding, which need not be UTF-8.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Text(pub Bytes);
+
+impl Text {
+    /// The text, when it is UTF-8.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// The text for a person; what is not UTF-8 is replaced.
+    #[must_use]
+    pub fn to_lossy(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.0)
+    }
+}
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.to_lossy())
+    }
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Send it as it came.
+    Forward(Expect),
+    /// Refuse it, as PostgreSQL would refuse a syntax error in it.
+    Refuse(Box<ErrorFields>),
+    /// Send this SQL instead. Only for Parse and Query; in answer to anything else, or with a NUL in
+    /// it, it refuses.
+    Replace {
+        /// The SQL.
+        text: String,
+        /// What it can be answered with.
+        expect: Expect,
+    },
+}
+
+/// What a judged statement can be answered with, beyond rows and completion. For Parse and Bind it
+/// does not matter. An answer that is not expected ends the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expect {
+    /// COPY from the client. The client's next messages are held until it has begun or is out.
+    pub copy_in: bool,
+    /// COPY to the client.
+    pub copy_out: bool,
+}
+
+impl Expect {
+    /// For text that could not be judged.
+    pub const ANYTHING: Self = Self { copy_in: true, copy_out: true };
+}
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// A statement is done.
+    Completed {
+        /// Whose.
+        question: QuestionId,
+        /// The command tag; empty for an empty statement.
+        tag: String,
+        /// The rows that the tag speaks of.
+        rows: Option<u64>,
+    },
+    /// A COPY began.
+    Copy {
+        /// Whose.
+        question: QuestionId,
+        /// Which way.
+        direction: CopyWay,
+    },
+    /// The columns of a result, or of a statement's future results.
+    Described {
+        /// Whose: of a Query, or of the Parse or Bind that made what was described.
+        question: Option<QuestionId>,
+        /// OIDs of the parameter types, for a statement.
+        parameters: Vec<u32>,
+        /// The columns; empty when it yields no rows.
+        columns: Vec<Column>,
+    },
+    /// Something failed.
+    Failed {
+        /// Whose; `None` for an error out of the blue, which is FATAL.
+        question: Option<QuestionId>,
+        /// What the client was told.
+        sqlstate: String,
+        /// What the database said, which the client may not have been told.
+        upstream: Box<ErrorFields>,
+        /// Whether this is the arrival of our own refusal.
+        refused: bool,
+    },
+    /// The statement that a Parse made or the portal that a Bind made is gone for good, or was never
+    /// made: what is kept of it can be dropped.
+    Gone(QuestionId),
+    /// A setting has a new value.
+    Parameter {
+        /// The setting.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// The database waits for the next query.
+    Ready(TransactionStatus),
+    /// Rows went to the client's output; several runs of one statement are reported one by one.
+    Rows {
+        /// Whose.
+        question: QuestionId,
+        /// How many in this run.
+        count: u64,
+    },
+    /// An Execute, Query or Call never ran, because an earlier message of its pipeline failed.
+    Skipped(QuestionId),
+    /// A portal's row limit is reached; it can be executed again.
+    Suspended {
+        /// Whose.
+        question: QuestionId,
+    },
+}
+
+/// Which way a COPY goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyWay {
+    /// Both ways (replication).
+    Both,
+    /// To the database.
+    In,
+    /// To the client.
+    Out,
+}
+
+/// A question that is not answered.
+#[derive(Debug)]
+struct Open {
+    id: QuestionId,
+    /// Taken by `poll_question`.
+    question: Option<Question>,
+    kind: OpKind,
+    frame: Frame,
+}
+
+/// A message that passes in pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    /// So many bytes are still to be thrown away.
+    Drop(usize),
+    /// So many bytes are still to be forwarded.
+    Forward(usize),
+    None,
+}

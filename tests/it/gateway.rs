@@ -1,0 +1,182 @@
+//! The data path between a real client and a real database.
+
+use std::time::Duration;
+
+use hoopctl::domain::session::CloseReason;
+
+use crate::support::gateway::{Gateway, Setup};
+use crate::support::postgres::{Cluster, majors};
+
+fn newest() -> Cluster {
+    Cluster::start(*majors().last().expect("a major"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_works_and_every_statement_is_entered() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let (out, err, ok) = gateway.run(&["-Atc", "SELECT 1+1", "-c", "\\d pg_class"]).await;
+    assert!(ok, "{err}");
+    assert!(out.starts_with("2\n"), "{out}");
+    let statements = gateway.book.statements();
+    assert_eq!(statements.first().map(|s| s.2.as_str()), Some("SELECT 1+1"));
+    assert!(statements.len() > 2, "psql's own catalog queries are statements too: {statements:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_statement_fails_alone_and_the_session_goes_on() {
+    let cluster = newest();
+    let policy = r#"@id("no-drop") @reason("tables stay") forbid(principal, action == Hoop::Action::"statement", resource)
+                    when { context.kind == "definition" };"#;
+    let gateway = Gateway::start(&cluster, Setup { policy, ..Setup::open(&cluster) });
+    let client = gateway.connect().await;
+    let error = client.batch_execute("SELECT 1; DROP TABLE pg_class; SELECT 2").await.expect_err("denied");
+    let error = error.as_db_error().expect("an ErrorResponse");
+    assert_eq!(error.code().code(), "42501");
+    assert_eq!(error.message(), "tables stay (rule no-drop)");
+    assert_eq!(client.query_one("SELECT 3", &[]).await.expect("the session goes on").get::<_, i32>(0), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_inside_a_transaction_aborts_it_as_any_error_would() {
+    let cluster = newest();
+    let policy = r#"@id("no-drop") forbid(principal, action == Hoop::Action::"statement", resource)
+                    when { context.verb like "drop*" };"#;
+    let gateway = Gateway::start(&cluster, Setup { policy, ..Setup::open(&cluster) });
+    let client = gateway.connect().await;
+    client.batch_execute("CREATE TABLE t(a int); BEGIN; INSERT INTO t VALUES (1)").await.expect("allowed");
+    client.batch_execute("DROP TABLE t").await.expect_err("denied");
+    let error = client.batch_execute("SELECT 1").await.expect_err("aborted");
+    assert_eq!(error.code().expect("a code").code(), "25P02");
+    client.batch_execute("ROLLBACK").await.expect("rolls back");
+    let count: i64 = client.query_one("SELECT count(*) FROM t", &[]).await.expect("counts").get(0);
+    assert_eq!(count, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_cancels_what_runs() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let child =
+        gateway.psql().args(["-c", "SELECT pg_sleep(60)"]).stderr(std::process::Stdio::piped()).spawn();
+    let child = child.expect("psql runs");
+    let pid = rustix::process::Pid::from_raw(child.id().expect("a pid").cast_signed()).expect("a pid");
+    while gateway.book.statements().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // psql takes the signal for its own only once it waits for the answer
+    let output = async {
+        let waited = child.wait_with_output();
+        tokio::pin!(waited);
+        loop {
+            rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signal");
+            match tokio::time::timeout(Duration::from_millis(200), &mut waited).await {
+                Ok(output) => return output.expect("psql ends"),
+                Err(_) => continue,
+            }
+        }
+    };
+    let output = tokio::time::timeout(Duration::from_secs(20), output).await.expect("cancelled in time");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("canceling statement due to user request"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_dies_leaves_no_backend_running() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let mut child = gateway.psql().args(["-c", "SELECT pg_sleep(600)"]).spawn().expect("psql runs");
+    let admin = cluster.admin().await;
+    let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()";
+    wait_for(&admin, sleeping, 1).await;
+    child.kill().await.expect("killed");
+    wait_for(&admin, sleeping, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closing_session_says_why() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let child =
+        gateway.psql().args(["-c", "SELECT pg_sleep(600)"]).stderr(std::process::Stdio::piped()).spawn();
+    let child = child.expect("psql runs");
+    while gateway.book.statements().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    gateway.closing.send_replace(Some(CloseReason::Killed));
+    let output = tokio::time::timeout(Duration::from_secs(5), child.wait_with_output()).await;
+    let output = output.expect("within seconds").expect("psql ends");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("has closed: it was killed by an operator"), "{error}");
+}
+
+/// warpgate deadlocks here: the client writes everything before it reads anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipelined_flood_does_not_deadlock() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let client = gateway.connect().await;
+    let filler = "x".repeat(64 * 1024);
+    let text = format!("SELECT length('{filler}')");
+    let all = (0..1000).map(|_| client.simple_query(&text));
+    let flood = futures_util::future::join_all(all);
+    let answers = tokio::time::timeout(Duration::from_secs(120), flood).await.expect("no deadlock");
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(gateway.book.statements().len(), 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copy_goes_both_ways() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let folder = gateway.folder().join("out");
+    let copy_in = "\\copy numbers FROM PROGRAM 'seq 1 100000'";
+    let copy_out = format!("\\copy numbers TO '{}'", folder.display());
+    let (_, err, ok) =
+        gateway.run(&["-c", "CREATE TABLE numbers(n int)", "-c", copy_in, "-c", &copy_out]).await;
+    assert!(ok, "{err}");
+    let written = std::fs::read_to_string(folder).expect("the copy");
+    assert_eq!(written.lines().count(), 100_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_ledger_nothing_moves() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let client = gateway.connect().await;
+    client.batch_execute("CREATE TABLE t(a int)").await.expect("allowed");
+    gateway.book.broken.store(true, std::sync::atomic::Ordering::Relaxed);
+    let error = client.batch_execute("INSERT INTO t VALUES (1)").await.expect_err("no ledger, no bytes");
+    let message = error.as_db_error().map(|e| e.message().to_owned()).unwrap_or_default();
+    assert!(message.contains("the disk is full"), "{error:?}");
+    let count: i64 =
+        cluster.admin().await.query_one("SELECT count(*) FROM t", &[]).await.expect("counts").get(0);
+    assert_eq!(count, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_and_a_wrong_user_read_the_same() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let attempt = async |user: &str, password: &str| {
+        let mut psql = gateway.psql();
+        let output =
+            psql.env("PGUSER", user).env("PGPASSWORD", password).args(["-c", "SELECT 1"]).output().await;
+        String::from_utf8_lossy(&output.expect("psql runs").stderr).replace(user, "USER")
+    };
+    let (secret, user) =
+        (attempt("alice", "wrong").await, attempt("mallory", crate::support::gateway::SECRET).await);
+    assert!(secret.contains("password authentication failed"), "{secret}");
+    assert_eq!(secret, user);
+}
+
+async fn wait_for(admin: &tokio_postgres::Client, count: &str, wanted: i64) {
+    for _ in 0..500 {
+        let found: i64 = admin.query_one(count, &[]).await.expect("counts").get(0);
+        if found == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never became {wanted}: {count}");
+}

@@ -1,0 +1,790 @@
+//! A lease from its minting to its end, against real servers and the administrators of the docs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use futures_util::future::{BoxFuture, join_all};
+use hoopctl::broker::leases::{Leases, Stamp};
+use hoopctl::broker::secrets::Secrets;
+use hoopctl::broker::store::Store;
+use hoopctl::broker::store::leases::{IssuerWord, LeaseRow, LeaseState};
+use hoopctl::domain::event::{Actor, Event, What};
+use hoopctl::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
+use hoopctl::domain::name::{Digest, GroupName, ProviderName, RuleName, SessionId, TargetName};
+use hoopctl::domain::principal::{Principal, PrincipalId, PrincipalKind, Subject};
+use hoopctl::domain::target::{
+    GrantTemplate, LeaseIssuer, PostgresTarget, RecordLevel, RoleIssuer, SecretSource, TablePrivilege,
+    Target, TargetKind, UpstreamTls,
+};
+use hoopctl::gateway::authority::{Lease, LeaseError, SessionContext};
+use hoopctl::gateway::clock::Clock;
+use hoopctl::gateway::journal::{Journal, JournalError, Recorder, Ticket};
+use jiff::SignedDuration;
+use secrecy::ExposeSecret as _;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use crate::support::postgres::{Cluster, majors};
+
+/// A database with an application, the documented administrator, and leases on it.
+struct Stage {
+    cluster: Cluster,
+    root: Client,
+    leases: Leases,
+    store: Arc<Store>,
+    journal: Arc<Pages>,
+    folder: tempfile::TempDir,
+}
+
+/// A ledger that remembers, and can be told to refuse.
+#[derive(Default)]
+struct Pages {
+    events: Mutex<Vec<What>>,
+    full: Mutex<bool>,
+}
+
+impl Journal for Pages {
+    fn enter(&self, event: &Event) -> Result<Ticket, JournalError> {
+        if *self.full.lock().unwrap() {
+            return Err(JournalError::Unwritable("no space left".into()));
+        }
+        self.events.lock().unwrap().push(event.what.clone());
+        Ok(Ticket(0))
+    }
+
+    fn synced(&self, _: Ticket) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn recorder(&self, _: &SessionId, _: u32, _: &Actor) -> Result<Box<dyn Recorder>, JournalError> {
+        Err(JournalError::Unwritable("not a recorder".into()))
+    }
+}
+
+impl Stage {
+    async fn new(major: u32) -> Self {
+        let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let cluster = Cluster::start(major);
+        let server = cluster.admin().await;
+        server.batch_execute("CREATE ROLE app_owner NOLOGIN").await.unwrap();
+        server.batch_execute("CREATE DATABASE app OWNER app_owner").await.unwrap();
+        let root = cluster.connect("postgres", &cluster.password, "app").await.unwrap();
+        root.batch_execute(APP).await.unwrap();
+        for block in [if major >= 16 { "admin-16" } else { "admin-13" }, "grants"] {
+            root.batch_execute(&documented(block)).await.unwrap();
+        }
+        root.batch_execute(
+            "SET password_encryption = 'scram-sha-256'; ALTER ROLE hoop_admin PASSWORD 'admin-secret'",
+        )
+        .await
+        .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        write_secret(&folder.path().join("admin"), "admin-secret\n", 0o600);
+        let store = Arc::new(Store::in_memory().unwrap());
+        let journal = Arc::new(Pages::default());
+        let leases = fresh(&store, &journal);
+        Self { cluster, root, leases, store, journal, folder }
+    }
+
+    fn secret(&self) -> PathBuf {
+        self.folder.path().join("admin")
+    }
+
+    fn target(&self, masks: Vec<MaskRule>) -> PostgresTarget {
+        let all = BTreeSet::from([
+            TablePrivilege::Select,
+            TablePrivilege::Insert,
+            TablePrivilege::Update,
+            TablePrivilege::Delete,
+        ]);
+        PostgresTarget {
+            host: "127.0.0.1".into(),
+            port: self.cluster.port,
+            database: "app".into(),
+            also_databases: BTreeSet::new(),
+            tls: UpstreamTls::VerifyFull { root_certificates: Some(self.cluster.root_certificate.clone()) },
+            issuer: LeaseIssuer::PostgresRole(Box::new(RoleIssuer {
+                admin: "hoop_admin".into(),
+                admin_password: SecretSource::File(self.secret()),
+                rotate_admin: None,
+            })),
+            grants: vec![GrantTemplate { privileges: all, on: "public.*".into() }],
+            masks,
+            objects: false,
+            replication: false,
+            trusted_functions: BTreeSet::new(),
+            max_connections: 4,
+        }
+    }
+
+    fn masked(&self) -> PostgresTarget {
+        self.target(vec![
+            mask("public.reasoning_traces.api_key", Mask::Full),
+            mask("public.*.customer_id", Mask::Null),
+            mask("public.cards.card*", Mask::Partial { keep_last: 4 }),
+            mask("public.cards.token", Mask::Token),
+            MaskRule {
+                path: Some(JsonPath::new("$.key").unwrap()),
+                ..mask("public.cards.shown*", Mask::Full)
+            },
+            MaskRule {
+                path: Some(JsonPath::new("$.**.api_key").unwrap()),
+                ..mask("public.reasoning_traces.steps", Mask::Full)
+            },
+        ])
+    }
+
+    async fn login(&self, lease: &Lease) -> Result<Client, tokio_postgres::Error> {
+        self.cluster.connect(&lease.user, lease.password.expose_secret(), "app").await
+    }
+
+    /// Roles of sessions, their backends, what they own or prepared; the keeper does not count.
+    async fn remains(&self) -> Vec<String> {
+        let query = r"
+            SELECT rolname::text FROM pg_roles WHERE rolname ~ '^hoop_.*_[a-z2-7]{8}$'
+            UNION ALL SELECT 'backend of ' || usename FROM pg_stat_activity WHERE usename ~ '^hoop_.*_[a-z2-7]{8}$'
+            UNION ALL SELECT 'prepared ' || gid FROM pg_prepared_xacts
+            UNION ALL SELECT 'routine ' || proname FROM pg_proc WHERE proname LIKE 'hers%'";
+        self.root.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_lives_and_dies_with_its_session_on_every_major() {
+    for major in majors() {
+        let stage = Stage::new(major).await;
+        let context = session("Alice O'Hara", "alice", target("db", stage.masked()));
+        let lease = stage.leases.issue(&context).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}"));
+        assert!(lease.user.starts_with("hoop_alice_o_hara_"), "{}", lease.user);
+
+        let facts = stage
+            .root
+            .query_one(
+                "SELECT rolconnlimit, extract(epoch FROM rolvaliduntil)::int8, rolcanlogin AND rolinherit AND NOT
+                 (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls)
+                 FROM pg_roles WHERE rolname = $1",
+                &[&lease.user],
+            )
+            .await
+            .unwrap();
+        assert_eq!(facts.get::<_, i32>(0), 6);
+        assert_eq!(facts.get::<_, i64>(1), context.expires.as_second());
+        assert!(facts.get::<_, bool>(2));
+
+        let alice = stage.login(&lease).await.unwrap();
+        for fine in [
+            "SELECT id, project, steps FROM reasoning_traces",
+            "SELECT count(*) FROM reasoning_traces",
+            "INSERT INTO reasoning_traces (project, api_key) VALUES ('p', 'k')",
+            "UPDATE reasoning_traces SET api_key = 'k2' WHERE id = 1",
+            "SELECT * FROM plain",
+            "SELECT * FROM plain_view",
+            "SELECT id FROM parted",
+            "SELECT card, shown_path, doubled_name FROM cards",
+        ] {
+            alice.batch_execute(fine).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {fine}: {e}"));
+        }
+        for protected in [
+            "SELECT api_key FROM reasoning_traces",
+            "SELECT * FROM reasoning_traces",
+            "SELECT t FROM reasoning_traces t",
+            "UPDATE reasoning_traces SET project = api_key",
+            "DELETE FROM reasoning_traces WHERE api_key LIKE 'sk%'",
+            "SELECT customer_id FROM parted",
+            "SELECT customer_id FROM part_one",
+            "SELECT * FROM over_traces",
+            "SELECT * FROM over_over_traces",
+            "SELECT card_number FROM cards",
+            "SELECT shown FROM cards",
+            "SELECT doubled FROM cards",
+            "SELECT token FROM cards",
+            "CREATE TABLE elsewhere.t ()",
+        ] {
+            let error = alice.batch_execute(protected).await.expect_err(protected);
+            assert_eq!(
+                error.code(),
+                Some(&SqlState::INSUFFICIENT_PRIVILEGE),
+                "{major}: {protected}: {error:?}"
+            );
+        }
+
+        stage.leases.revoke(&context.id).await.unwrap();
+        assert_eq!(stage.remains().await, Vec::<String>::new(), "PostgreSQL {major}");
+        assert!(alice.batch_execute("SELECT 1").await.is_err(), "the backend lives on");
+        assert!(stage.login(&lease).await.is_err());
+        assert_eq!(stage.store.leases().unwrap(), []);
+        let events = stage.journal.events.lock().unwrap().clone();
+        assert!(
+            matches!(&events[..], [What::LeaseIssued { login, .. }, What::LeaseRevoked { clean: true, .. }] if *login == lease.user),
+            "{events:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_session_made_outlives_it_without_power_on_every_major() {
+    for major in majors() {
+        let stage = Stage::new(major).await;
+        stage.root.batch_execute("GRANT CREATE ON SCHEMA public TO PUBLIC").await.unwrap();
+        let context = session("alice", "alice", target("db", stage.masked()));
+        let lease = stage.leases.issue(&context).await.unwrap();
+        let alice = stage.login(&lease).await.unwrap();
+        alice
+            .batch_execute(
+                "CREATE TABLE her_notes (note text);
+                 INSERT INTO her_notes VALUES ('keep me');
+                 CREATE TYPE her_mood AS ENUM ('good', 'bad');
+                 CREATE FUNCTION hers() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+                 CREATE FUNCTION hers_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+                 CREATE TRIGGER t BEFORE INSERT ON her_notes FOR EACH ROW EXECUTE FUNCTION hers_trigger();
+                 CREATE VIEW her_view AS SELECT hers();
+                 GRANT ALL ON her_notes TO PUBLIC;
+                 CREATE TEMP TABLE scratch (id int)",
+            )
+            .await
+            .unwrap();
+        let prepares = stage.login(&lease).await.unwrap();
+        prepares.batch_execute("BEGIN; INSERT INTO plain VALUES (99, 'x')").await.unwrap();
+        let prepared = prepares.batch_execute(r"PREPARE TRANSACTION 'it''s \ hers'").await;
+        // switched off by default; where it is on, it must go
+        let on = "SELECT setting <> '0' FROM pg_settings WHERE name = 'max_prepared_transactions'";
+        let on: bool = stage.root.query_one(on, &[]).await.unwrap().get(0);
+        assert_eq!(prepared.is_ok(), on, "PostgreSQL {major}: {prepared:?}");
+
+        stage.leases.revoke(&context.id).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}"));
+        let left: Vec<_> = stage.store.leases().unwrap().into_iter().map(|row| row.note).collect();
+        assert_eq!(left, Vec::<String>::new(), "PostgreSQL {major}");
+        assert_eq!(stage.remains().await, Vec::<String>::new(), "PostgreSQL {major}");
+        let owner = "SELECT c.relowner::regrole::text FROM pg_class c WHERE relname = 'her_notes'";
+        let owner: String = stage.root.query_one(owner, &[]).await.unwrap().get(0);
+        assert_eq!(owner, "hoop_keeper");
+        let note: String = stage.root.query_one("SELECT note FROM her_notes", &[]).await.unwrap().get(0);
+        assert_eq!(note, "keep me");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_routine_that_others_use_keeps_its_role_but_locks_it() {
+    let stage = Stage::new(newest()).await;
+    stage.root.batch_execute("GRANT CREATE ON SCHEMA public TO PUBLIC").await.unwrap();
+    let context = session("alice", "alice", target("db", stage.masked()));
+    let lease = stage.leases.issue(&context).await.unwrap();
+    let alice = stage.login(&lease).await.unwrap();
+    alice.batch_execute("CREATE FUNCTION hers() RETURNS int LANGUAGE sql AS 'SELECT 1'").await.unwrap();
+    stage.root.batch_execute("CREATE VIEW mine AS SELECT public.hers()").await.unwrap();
+    stage.leases.revoke(&context.id).await.unwrap();
+
+    let row = stage.store.leases().unwrap().remove(0);
+    assert!(row.state == LeaseState::Stuck && row.note.contains("others use its routine"), "{row:?}");
+    assert!(stage.login(&lease).await.is_err(), "it can still log in");
+    let last = stage.journal.events.lock().unwrap().last().cloned();
+    assert!(matches!(last, Some(What::LeaseRevoked { clean: false, .. })), "{last:?}");
+
+    let targets = BTreeMap::from([(context.target.name.clone(), Arc::clone(&context.target))]);
+    assert_eq!(stage.leases.reap(&targets).await.stuck.len(), 1);
+    stage.root.batch_execute("DROP VIEW mine").await.unwrap();
+    assert_eq!(stage.leases.reap(&targets).await.clean, 1);
+    assert_eq!(stage.remains().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_could_read_a_protected_column_is_never_made() {
+    let stage = Stage::new(newest()).await;
+    let context = session("alice", "alice", target("db", stage.masked()));
+    for (open, shut) in [
+        ("GRANT SELECT ON reasoning_traces TO PUBLIC", "REVOKE SELECT ON reasoning_traces FROM PUBLIC"),
+        (
+            "GRANT SELECT (api_key) ON reasoning_traces TO PUBLIC",
+            "REVOKE SELECT (api_key) ON reasoning_traces FROM PUBLIC",
+        ),
+        ("GRANT SELECT ON part_one TO PUBLIC", "REVOKE SELECT ON part_one FROM PUBLIC"),
+    ] {
+        stage.root.batch_execute(open).await.unwrap();
+        let error = stage.leases.issue(&context).await.expect_err(open);
+        assert!(
+            matches!(&error, LeaseError::OverPrivileged(column) if column.starts_with("public.")),
+            "{error}"
+        );
+        assert_eq!(stage.remains().await, Vec::<String>::new());
+        assert_eq!(stage.store.leases().unwrap(), []);
+        stage.root.batch_execute(shut).await.unwrap();
+    }
+    let lease = stage.leases.issue(&context).await.unwrap();
+
+    // the group role itself was given more behind our back
+    stage.leases.revoke(&context.id).await.unwrap();
+    let group = group_role(&stage).await;
+    stage.root.batch_execute(&format!("GRANT pg_read_all_data TO \"{group}\"")).await.unwrap();
+    let other = session("bob", "bob", Arc::clone(&context.target));
+    assert!(stage.leases.issue(&other).await.is_err());
+    assert_eq!(stage.remains().await, Vec::<String>::new(), "after {}", lease.user);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_follow_the_catalog() {
+    let stage = Stage::new(newest()).await;
+    let shared = target("db", stage.masked());
+    let first = session("alice", "alice", Arc::clone(&shared));
+    stage.leases.issue(&first).await.unwrap();
+    // a new table, a new protected column in an old one, a column that becomes protected by its name
+    stage
+        .root
+        .batch_execute(
+            "SET ROLE app_owner;
+             CREATE TABLE later (id int, customer_id text);
+             ALTER TABLE plain ADD COLUMN customer_id text;
+             ALTER TABLE renamed RENAME COLUMN id TO customer_id;
+             RESET ROLE",
+        )
+        .await
+        .unwrap();
+    let second = session("bob", "bob", shared);
+    let lease = stage.leases.issue(&second).await.unwrap();
+    let bob = stage.login(&lease).await.unwrap();
+    for fine in ["SELECT id FROM later", "SELECT id, word FROM plain", "SELECT other FROM renamed"] {
+        bob.batch_execute(fine).await.unwrap_or_else(|e| panic!("{fine}: {e:?}"));
+    }
+    for protected in ["later", "plain", "renamed"] {
+        assert!(
+            bob.batch_execute(&format!("SELECT customer_id FROM {protected}")).await.is_err(),
+            "{protected}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_who_cannot_read_the_secrets_is_enough() {
+    let stage = Stage::new(newest()).await;
+    stage.root.batch_execute(&documented("blind")).await.unwrap();
+    stage
+        .root
+        .batch_execute("REVOKE SELECT ON parted, part_one, over_traces, over_over_traces FROM hoop_admin")
+        .await
+        .unwrap();
+    let context = session("alice", "alice", target("db", stage.masked()));
+    let lease = stage.leases.issue(&context).await.unwrap();
+    let alice = stage.login(&lease).await.unwrap();
+    alice.batch_execute("SELECT id, project, steps FROM reasoning_traces").await.unwrap();
+    let admin = stage.cluster.connect("hoop_admin", "admin-secret", "app").await.unwrap();
+    assert!(admin.batch_execute("SELECT api_key FROM reasoning_traces").await.is_err());
+    assert!(
+        admin
+            .batch_execute(&format!("SET ROLE {}; SELECT api_key FROM reasoning_traces", lease.user))
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doorway_makes_nothing_but_our_own_roles() {
+    let stage = Stage::new(majors().remove(0)).await;
+    if stage.cluster.major >= 16 {
+        stage.root.batch_execute("DROP OWNED BY hoop_admin; DROP ROLE hoop_admin").await.unwrap();
+        stage.root.batch_execute(&documented("admin-13")).await.unwrap();
+        stage.root.batch_execute("ALTER ROLE hoop_admin PASSWORD 'admin-secret'").await.unwrap();
+    }
+    let admin = stage.cluster.connect("hoop_admin", "admin-secret", "app").await.unwrap();
+    for attempt in [
+        "CREATE ROLE mine",
+        "GRANT pg_read_server_files TO hoop_admin",
+        "GRANT hoop_doorkeeper TO hoop_admin",
+        "SELECT hoopctl_admin.create_group_role('postgres')",
+        "SELECT hoopctl_admin.create_session_role('hoop_x_abcdefgh', 'SCRAM-SHA-256$x', 'infinity', 1, 'pg_read_all_data')",
+        "SELECT hoopctl_admin.create_session_role('hoop_x_abcdefgh', 'clear', 'infinity', 1, 'hoopg_db_0123456789ab')",
+        "SELECT hoopctl_admin.close_role('postgres')",
+        "SELECT hoopctl_admin.drop_role('app_owner')",
+        "SELECT hoopctl_admin.drop_role('hoop_keeper')",
+        "CREATE FUNCTION hoopctl_admin.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    ] {
+        assert!(admin.batch_execute(attempt).await.is_err(), "{attempt}");
+    }
+    let lease = stage.leases.issue(&session("alice", "alice", target("db", stage.masked()))).await.unwrap();
+    let alice = stage.login(&lease).await.unwrap();
+    assert!(
+        alice.batch_execute("SELECT hoopctl_admin.create_group_role('hoopg_x_0123456789ab')").await.is_err()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_at_once_share_one_role() {
+    let stage = Stage::new(newest()).await;
+    let context = session("alice", "alice", target("db", stage.masked()));
+    let leases = join_all((0..16).map(|_| stage.leases.issue(&context))).await;
+    let names: BTreeSet<String> = leases.into_iter().map(|lease| lease.unwrap().user).collect();
+    assert_eq!(names.len(), 1);
+    assert_eq!(stage.remains().await.len(), 1);
+
+    // and sixteen sessions at once get sixteen, though they all need the same group role
+    let shared = target("other", stage.masked());
+    let contexts: Vec<_> = (0..16).map(|n| session("bob", &format!("bob{n}"), Arc::clone(&shared))).collect();
+    let leases = join_all(contexts.iter().map(|context| stage.leases.issue(context))).await;
+    let names: BTreeSet<String> = leases.into_iter().map(|lease| lease.unwrap().user).collect();
+    assert_eq!(names.len(), 16);
+    for done in join_all(contexts.iter().map(|context| stage.leases.revoke(&context.id))).await {
+        done.unwrap();
+    }
+    stage.leases.revoke(&context.id).await.unwrap();
+    assert_eq!(stage.remains().await, Vec::<String>::new());
+    assert!(stage.leases.issue(&context).await.is_err(), "a closed session got a lease");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_goes_away_leaves_nothing_behind() {
+    let stage = Stage::new(newest()).await;
+    let context = session("alice", "alice", target("db", stage.masked()));
+    let hasty = tokio::time::timeout(std::time::Duration::from_millis(2), stage.leases.issue(&context)).await;
+    drop(hasty);
+    stage.leases.revoke(&context.id).await.unwrap();
+    assert_eq!(stage.remains().await, Vec::<String>::new());
+    assert_eq!(stage.store.leases().unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_broker_left_is_found_at_the_next_start() {
+    let stage = Stage::new(newest()).await;
+    let shared = target("db", stage.masked());
+    let targets = BTreeMap::from([(shared.name.clone(), Arc::clone(&shared))]);
+    let lost = session("alice", "alice", Arc::clone(&shared));
+    let lease = stage.leases.issue(&lost).await.unwrap();
+    let _alice = stage.login(&lease).await.unwrap();
+    // killed before the role was made, and after it
+    for (login, exists) in [("hoop_x_aaaaaaaa", false), ("hoop_y_bbbbbbbb", true)] {
+        let row = LeaseRow {
+            target: shared.name.clone(),
+            login: login.into(),
+            session: random_session(),
+            issuer: IssuerWord::PostgresRole,
+            state: LeaseState::Minting,
+            expires: lost.expires.to_string(),
+            attempts: 0,
+            note: String::new(),
+        };
+        stage.store.begin_lease(&row).unwrap();
+        if exists {
+            let admin = stage.cluster.connect("hoop_admin", "admin-secret", "app").await.unwrap();
+            admin.batch_execute(&format!("CREATE ROLE {login} LOGIN")).await.unwrap();
+        }
+    }
+    // alive in this process: not touched
+    let survivor = session("bob", "bob", Arc::clone(&shared));
+    let restarted = fresh(&stage.store, &stage.journal);
+    let kept = restarted.issue(&survivor).await.unwrap();
+    let report = restarted.reap(&targets).await;
+    assert_eq!((report.clean, report.stuck.len()), (3, 0), "{report:?}");
+    assert_eq!(stage.remains().await, std::slice::from_ref(&kept.user));
+    restarted.revoke(&survivor.id).await.unwrap();
+    assert_eq!(stage.remains().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_database_keeps_the_row() {
+    let mut stage = Stage::new(newest()).await;
+    let context = session("alice", "alice", target("db", stage.masked()));
+    stage.leases.issue(&context).await.unwrap();
+    stage.cluster.crash();
+    let error = stage.leases.revoke(&context.id).await.unwrap_err();
+    assert!(matches!(error, LeaseError::Upstream(_)), "{error}");
+    let rows = stage.store.leases().unwrap();
+    assert_eq!((rows.len(), rows[0].state), (1, LeaseState::Stuck));
+    assert_eq!(stage.leases.reap(&BTreeMap::new()).await.stuck.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_entry_in_the_ledger_no_lease() {
+    let stage = Stage::new(newest()).await;
+    *stage.journal.full.lock().unwrap() = true;
+    let error =
+        stage.leases.issue(&session("alice", "alice", target("db", stage.masked()))).await.unwrap_err();
+    assert!(matches!(error, LeaseError::Journal(_)), "{error}");
+    assert_eq!(stage.remains().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_names_are_only_names() {
+    let stage = Stage::new(newest()).await;
+    stage
+        .root
+        .batch_execute(r#"CREATE TABLE "we""ird; DROP TABLE plain" ("a'""b" int, customer_id int)"#)
+        .await
+        .unwrap();
+    stage.root.batch_execute(r#"ALTER TABLE "we""ird; DROP TABLE plain" OWNER TO app_owner"#).await.unwrap();
+    stage.root.batch_execute(&documented("grants")).await.unwrap();
+    let shared = target("db", stage.masked());
+    let long = "ü\"';--".repeat(42);
+    for name in [r#"x"; DROP ROLE postgres; --"#, "李雷 🦀", "'", long.as_str(), "postgres"] {
+        let context = session(name, name, Arc::clone(&shared));
+        let lease = stage.leases.issue(&context).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(lease.user.len() <= 63);
+        let client = stage.login(&lease).await.unwrap();
+        client.batch_execute(r#"SELECT "a'""b" FROM "we""ird; DROP TABLE plain""#).await.unwrap();
+        stage.leases.revoke(&context.id).await.unwrap();
+    }
+    assert_eq!(stage.remains().await, Vec::<String>::new());
+    stage.root.batch_execute("SELECT * FROM plain").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_masks_are_lifted_gets_another_role() {
+    let stage = Stage::new(newest()).await;
+    let dba = GroupName::new("corp/dba").unwrap();
+    let lifted = MaskRule {
+        lifted_for: BTreeSet::from([dba.clone()]),
+        ..mask("public.reasoning_traces.api_key", Mask::Full)
+    };
+    let shared = target("db", stage.target(vec![lifted]));
+    let mut context = session("dba", "dba", Arc::clone(&shared));
+    context.principal.groups.insert(dba);
+    let lease = stage.leases.issue(&context).await.unwrap();
+    stage.login(&lease).await.unwrap().batch_execute("SELECT api_key FROM reasoning_traces").await.unwrap();
+    let lease = stage.leases.issue(&session("alice", "alice", shared)).await.unwrap();
+    assert!(
+        stage
+            .login(&lease)
+            .await
+            .unwrap()
+            .batch_execute("SELECT api_key FROM reasoning_traces")
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standing_role_is_looked_at_before_it_is_used() {
+    let stage = Stage::new(newest()).await;
+    stage
+        .root
+        .batch_execute("CREATE ROLE reader LOGIN PASSWORD 'reader-secret'; GRANT SELECT (id) ON reasoning_traces TO reader")
+        .await
+        .unwrap();
+    let standing = |masked: bool| {
+        let mut postgres = if masked { stage.masked() } else { stage.target(Vec::new()) };
+        let password = SecretSource::Command(["/bin/echo", "reader-secret"].map(String::from).to_vec());
+        postgres.issuer = LeaseIssuer::Static { user: "reader".into(), password };
+        target("db", postgres)
+    };
+    let context = session("alice", "alice", standing(true));
+    let lease = stage.leases.issue(&context).await.unwrap();
+    stage.login(&lease).await.unwrap().batch_execute("SELECT id FROM reasoning_traces").await.unwrap();
+    stage.leases.revoke(&context.id).await.unwrap();
+    let last = stage.journal.events.lock().unwrap().last().cloned();
+    assert!(
+        matches!(&last, Some(What::LeaseRevoked { clean: true, note, .. }) if note.contains("standing")),
+        "{last:?}"
+    );
+    stage.login(&lease).await.unwrap();
+
+    // by SET ROLE, by an attribute, by a plain grant
+    for (open, shut) in [
+        ("ALTER ROLE reader NOINHERIT; GRANT app_owner TO reader", "REVOKE app_owner FROM reader"),
+        ("ALTER ROLE reader REPLICATION", "ALTER ROLE reader NOREPLICATION"),
+        ("GRANT SELECT ON reasoning_traces TO reader", "SELECT 1"),
+    ] {
+        stage.root.batch_execute(open).await.unwrap();
+        let error = stage.leases.issue(&session("bob", "bob", standing(true))).await.expect_err(open);
+        assert!(matches!(error, LeaseError::OverPrivileged(_)), "{open}: {error}");
+        stage.root.batch_execute(shut).await.unwrap();
+    }
+    // where nothing is masked it may read what it may read
+    stage.leases.issue(&session("bob", "bob", standing(false))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_administrators_secret_must_be_had_and_must_be_right() {
+    let stage = Stage::new(newest()).await;
+    let shared = target("db", stage.masked());
+    write_secret(&stage.secret(), "admin-secret", 0o644);
+    let error = stage.leases.issue(&session("a", "a", Arc::clone(&shared))).await.unwrap_err();
+    assert!(matches!(&error, LeaseError::Secret(text) if text.contains("chmod 600")), "{error}");
+    write_secret(&stage.secret(), "hunter2", 0o600);
+    let error = stage.leases.issue(&session("a", "a", Arc::clone(&shared))).await.unwrap_err();
+    assert!(matches!(&error, LeaseError::Upstream(text) if text.contains("28P01")), "{error}");
+    assert!(!format!("{error:?}").contains("hunter2"));
+    let rows = stage.store.leases().unwrap();
+    assert!(rows.iter().all(|row| row.state == LeaseState::Minting), "{rows:?}");
+    // whoever failed left nothing that the reaper could not settle
+    write_secret(&stage.secret(), "admin-secret", 0o600);
+    stage.leases.reap(&BTreeMap::from([(shared.name.clone(), Arc::clone(&shared))])).await;
+    assert_eq!(stage.store.leases().unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_administrators_password_is_replaced_and_survives_each_interruption() {
+    let stage = Stage::new(newest()).await;
+    let mut postgres = stage.masked();
+    if let LeaseIssuer::PostgresRole(issuer) = &mut postgres.issuer {
+        issuer.rotate_admin = Some(0);
+    }
+    let shared = target("db", postgres);
+    assert!(stage.leases.rotate_admin(&shared).await.unwrap());
+    let second = std::fs::read_to_string(stage.secret()).unwrap();
+    assert_ne!(second.trim(), "admin-secret");
+    assert_eq!(std::fs::metadata(stage.secret()).unwrap().permissions().mode() & 0o777, 0o600);
+    let beside = stage.folder.path().join("admin.next");
+    assert!(!beside.exists());
+    assert!(stage.cluster.connect("hoop_admin", "admin-secret", "app").await.is_err());
+
+    // killed before the server was told: the file is right, the one beside it is not
+    write_secret(&beside, "never-told", 0o600);
+    let started = fresh(&stage.store, &stage.journal);
+    started.issue(&session("a", "a", Arc::clone(&shared))).await.unwrap();
+    // killed after the server was told: the other way round
+    write_secret(&beside, "told", 0o600);
+    stage.root.batch_execute("ALTER ROLE hoop_admin PASSWORD 'told'").await.unwrap();
+    let started = fresh(&stage.store, &stage.journal);
+    started.issue(&session("b", "b", Arc::clone(&shared))).await.unwrap();
+    assert_eq!(std::fs::read_to_string(stage.secret()).unwrap(), "told");
+    assert!(!beside.exists());
+
+    let mut young = stage.masked();
+    if let LeaseIssuer::PostgresRole(issuer) = &mut young.issuer {
+        issuer.rotate_admin = Some(86_400);
+    }
+    assert!(!stage.leases.rotate_admin(&target("db", young)).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_wants_the_password_otherwise_gets_nothing() {
+    let stage = Stage::new(newest()).await;
+    for method in ["password", "md5", "trust"] {
+        if method == "md5" {
+            let hash = "SET password_encryption = 'md5'; ALTER ROLE hoop_admin PASSWORD 'admin-secret'";
+            stage.root.batch_execute(hash).await.unwrap();
+        }
+        let hba = stage.cluster.folder.join("data/pg_hba.conf");
+        let rest = std::fs::read_to_string(&hba).unwrap();
+        std::fs::write(&hba, format!("host all hoop_admin all {method}\n{rest}")).unwrap();
+        stage.root.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        let mut refused = String::new();
+        // the reload is a signal, which takes a moment
+        for _ in 0..200 {
+            let started = fresh(&stage.store, &stage.journal);
+            match started.issue(&session("a", "a", target("db", stage.masked()))).await {
+                Err(error) if error.to_string().contains("set scram-sha-256") => {
+                    refused = error.to_string();
+                    break;
+                }
+                _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        }
+        assert!(!refused.is_empty(), "{method} was not refused");
+        std::fs::write(&hba, rest).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opening_a_session_stays_cheap() {
+    let stage = Stage::new(newest()).await;
+    let shared = target("db", stage.masked());
+    stage.leases.issue(&session("warm", "warm", Arc::clone(&shared))).await.unwrap();
+    let mut times = Vec::new();
+    for n in 0..20 {
+        let context = session("alice", &format!("a{n}"), Arc::clone(&shared));
+        let started = Instant::now();
+        stage.leases.issue(&context).await.unwrap();
+        times.push(started.elapsed());
+    }
+    times.sort();
+    // a machine under load is slow; only an order of magnitude is a fault
+    assert!(times[10].as_millis() < 150, "{times:?}");
+}
+
+async fn group_role(stage: &Stage) -> String {
+    stage
+        .root
+        .query_one("SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'hoopg%'", &[])
+        .await
+        .unwrap()
+        .get(0)
+}
+
+/// A broker that has just been started on what there is.
+fn fresh(store: &Arc<Store>, journal: &Arc<Pages>) -> Leases {
+    let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let journal: Arc<dyn Journal> = Arc::clone(journal) as Arc<dyn Journal>;
+    Leases::new(Arc::clone(store), journal, Secrets::new(|_| None), || Stamp {
+        at: Clock::system().now(),
+        policy: Digest::from_bytes(&[7; 32]),
+    })
+}
+
+fn newest() -> u32 {
+    majors().pop().expect("a server")
+}
+
+fn mask(column: &str, mask: Mask) -> MaskRule {
+    MaskRule {
+        name: RuleName::new("mask").unwrap(),
+        column: ColumnPattern::new(column).unwrap(),
+        path: None,
+        mask,
+        lifted_for: BTreeSet::new(),
+    }
+}
+
+fn target(name: &str, postgres: PostgresTarget) -> Arc<Target> {
+    Arc::new(Target {
+        name: TargetName::new(name).unwrap(),
+        description: String::new(),
+        labels: BTreeMap::new(),
+        record: RecordLevel::Full,
+        kind: TargetKind::Postgres(postgres),
+    })
+}
+
+fn random_session() -> SessionId {
+    SessionId::from_random(rand::random())
+}
+
+fn session(display: &str, subject: &str, target: Arc<Target>) -> SessionContext {
+    let id =
+        PrincipalId { provider: ProviderName::new("corp").unwrap(), subject: Subject::new(subject).unwrap() };
+    SessionContext {
+        id: random_session(),
+        principal: Principal {
+            id: id.clone(),
+            kind: PrincipalKind::Human,
+            display: display.into(),
+            groups: BTreeSet::new(),
+        },
+        actor: Actor { principal: id, device: None, address: "192.0.2.1".into(), host: "laptop".into() },
+        target,
+        expires: Clock::system().now() + SignedDuration::from_mins(20),
+        loopback_user: "alice".into(),
+        verifier: String::new(),
+        digest_key: String::new().into(),
+    }
+}
+
+fn write_secret(path: &std::path::Path, text: &str, mode: u32) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A block of the administrator's guide, as it stands.
+fn documented(block: &str) -> String {
+    let guide = include_str!("../../docs/postgres-admin.md");
+    let (_, rest) = guide.split_once(&format!("<!-- block: {block} -->\n```sql\n")).expect(block);
+    rest.split_once("```").expect(block).0.to_owned()
+}
+
+const APP: &str = "
+    GRANT ALL ON SCHEMA public TO app_owner;
+    CREATE SCHEMA elsewhere AUTHORIZATION app_owner;
+    SET ROLE app_owner;
+    CREATE TABLE reasoning_traces (id serial PRIMARY KEY, project text, steps jsonb, api_key text, customer_id text);
+    INSERT INTO reasoning_traces (project, steps, api_key, customer_id)
+        SELECT 'p' || n, '{}', 'sk-' || n, 'c-' || n FROM generate_series(1, 10) n;
+    CREATE TABLE cards (
+        card text, card_number int, shown text, shown_path jsonb, token text, doubled_name text,
+        doubled text GENERATED ALWAYS AS (card || card) STORED);
+    CREATE TABLE plain (id int, word text);
+    CREATE TABLE renamed (id int, other text);
+    CREATE VIEW plain_view AS SELECT * FROM plain;
+    CREATE VIEW over_traces AS SELECT api_key AS harmless FROM reasoning_traces;
+    CREATE VIEW over_over_traces AS SELECT harmless AS more_so FROM over_traces;
+    CREATE TABLE parted (id int, customer_id text) PARTITION BY LIST (id);
+    CREATE TABLE part_one PARTITION OF parted FOR VALUES IN (1);
+    RESET ROLE;";

@@ -1,0 +1,9 @@
+//! What the stories share: real servers, private homes.
+#![allow(dead_code, reason = "each story uses its own part of it")]
+
+pub(crate) mod broker;
+pub(crate) mod env;
+pub(crate) mod postgres;
+pub(crate) mod provider;
+
+pub(crate) mod gateway;

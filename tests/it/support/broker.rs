@@ -1,0 +1,136 @@
+//! A broker as a process of its own.
+
+use std::fs;
+use std::net::TcpStream;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::env::program;
+use super::postgres::free_port;
+
+/// A running `hoopctl broker serve`, its configuration and its data.
+pub(crate) struct Broker {
+    /// Its one port.
+    pub(crate) port: u16,
+    /// What clients are told.
+    pub(crate) url: String,
+    /// Its configuration file.
+    pub(crate) config: PathBuf,
+    folder: TempDir,
+    child: Option<Child>,
+}
+
+impl Broker {
+    /// Starts one. `rest` follows the `[broker]` table; `{folder}` in it is the broker's folder.
+    pub(crate) fn start(rest: &str) -> Self {
+        Self::start_with(rest, &[])
+    }
+
+    /// The same, with files beside the configuration: name and content, readable by the owner only.
+    pub(crate) fn start_with(rest: &str, files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::Builder::new().prefix("hoopctl-broker-").tempdir().expect("a folder");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("private");
+        for (name, content) in files {
+            write_private(&folder.path().join(name), content);
+        }
+        let port = free_port();
+        let url = format!("https://127.0.0.1:{port}");
+        let at = folder.path().display();
+        let config = folder.path().join("broker.toml");
+        let head = format!(
+            "[broker]\ndata_dir = \"{at}/data\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"{url}\"\n\n"
+        );
+        write_private(&config, &(head + &rest.replace("{folder}", &at.to_string())));
+        let mut broker = Self { port, url, config, folder, child: None };
+        broker.resume();
+        broker
+    }
+
+    /// Where the broker keeps its state.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// What it logged so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Starts it again after [`Self::stop`] or [`Self::kill`].
+    pub(crate) fn resume(&mut self) {
+        let path = self.folder.path().join("log");
+        let log = fs::OpenOptions::new().create(true).append(true).open(path).expect("the log");
+        let child = Command::new(program())
+            .args(["broker", "serve"])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.folder.path())
+            .env("HOOPCTL_CONFIG", &self.config)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log"))
+            .stderr(log)
+            .spawn()
+            .expect("the broker starts");
+        self.child = Some(child);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let ended =
+                self.child.as_mut().is_some_and(|child| child.try_wait().expect("its state").is_some());
+            assert!(!ended && Instant::now() < deadline, "the broker did not start:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// SIGTERM: it drains. Returns its exit code.
+    pub(crate) fn stop(&mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        let mut child = self.child.take().expect("it runs");
+        child.wait().expect("it ends").code()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("it dies");
+        child.wait().expect("it is gone");
+    }
+
+    /// SIGHUP: it reads its configuration again.
+    pub(crate) fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// Any signal, as SIGSTOP.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = self.child.as_ref().expect("it runs").id();
+        let pid = Pid::from_raw(i32::try_from(id).expect("a pid")).expect("a pid");
+        kill_process(pid, signal).expect("it hears");
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _killed = child.kill();
+            let _gone = child.wait();
+        }
+    }
+}
+
+fn write_private(path: &Path, content: &str) {
+    use std::io::Write as _;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .expect("a private file");
+    file.write_all(content.as_bytes()).expect("its content");
+}

@@ -1,0 +1,157 @@
+//! A user's machine: a private home, and the program run in it.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+/// A private home. Nothing of the real one is visible to what runs here.
+pub(crate) struct Env {
+    home: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// What a run said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// The exit code; 128 and the signal when a signal ended it.
+    pub(crate) code: i32,
+    /// Standard output.
+    pub(crate) stdout: String,
+    /// Standard error.
+    pub(crate) stderr: String,
+}
+
+impl Env {
+    /// A new user of this broker.
+    pub(crate) fn new(broker: &str) -> Self {
+        let home = tempfile::Builder::new().prefix("hoopctl-it-").tempdir().expect("a folder");
+        // the demo's database runs as somebody else when the tests run as root
+        let passable = std::fs::Permissions::from_mode(0o711);
+        std::fs::set_permissions(home.path(), passable).expect("a folder");
+        std::fs::create_dir(home.path().join("run")).expect("a folder");
+        let variables = vec![("HOOPCTL_BROKER".to_owned(), broker.to_owned())];
+        Self { home, variables }
+    }
+
+    /// Sets a variable for the following runs.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The home.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The client's state.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.home().join("state")
+    }
+
+    /// The program with arguments, ready to run.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(arguments).env_clear().stdin(Stdio::null()).kill_on_drop(true);
+        command
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.home())
+            .env("TMPDIR", self.home().join("run"))
+            .env("XDG_RUNTIME_DIR", self.home().join("run"))
+            .env("HOOPCTL_HOME", self.state())
+            .env("HOOPCTL_CREDENTIAL_STORE", "file")
+            .env("LC_ALL", "C.UTF-8")
+            .env("PSQLRC", "/dev/null")
+            .env("PAGER", "cat")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.home());
+        command
+    }
+
+    /// Runs the program to its end; two minutes are the limit.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
+        let run = self.command(arguments).output();
+        let output = tokio::time::timeout(Duration::from_secs(120), run)
+            .await
+            .unwrap_or_else(|_| panic!("`hoopctl {}` does not end", arguments.join(" ")));
+        Ran::from(output.expect("the program runs"))
+    }
+
+    /// Runs `login`; `approve` gets the page that it shows.
+    pub(crate) async fn login(&self, arguments: &[&str], approve: impl AsyncFnOnce(String)) -> Ran {
+        let arguments: Vec<&str> = std::iter::once("login").chain(arguments.iter().copied()).collect();
+        let mut child = self
+            .command(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut stderr = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let (mut out, mut err) = (String::new(), String::new());
+        let mut approve = Some(approve);
+        let (mut out_open, mut err_open) = (true, true);
+        while out_open || err_open {
+            let line = tokio::select! {
+                line = stdout.next_line(), if out_open => {
+                    let line = line.expect("its output");
+                    out_open = line.is_some();
+                    line.inspect(|line| out.push_str(&format!("{line}\n")))
+                }
+                line = stderr.next_line(), if err_open => {
+                    let line = line.expect("its output");
+                    err_open = line.is_some();
+                    line.inspect(|line| err.push_str(&format!("{line}\n")))
+                }
+            };
+            let page = line.as_deref().and_then(page_of);
+            if let Some(page) = page
+                && let Some(approve) = approve.take()
+            {
+                approve(page).await;
+            }
+        }
+        let status = child.wait().await.expect("it ends");
+        Ran::from(Output { status, stdout: out.into(), stderr: err.into() })
+    }
+}
+
+impl Ran {
+    /// Both outputs, for messages.
+    pub(crate) fn text(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// Checks the exit code.
+    #[track_caller]
+    pub(crate) fn ends(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}", self.text());
+        self
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        let status = output.status;
+        Self {
+            code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// The program under test.
+pub(crate) fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_hoopctl")
+}
+
+fn page_of(line: &str) -> Option<String> {
+    let word = line.split_whitespace().find(|word| word.contains("user_code="))?;
+    Some(word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '/').to_owned())
+}

@@ -1,0 +1,339 @@
+//! A gateway without a broker: an authority that allows what a test says, a journal in memory, and
+//! a Unix socket that leads straight into a tunnel.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
+use hoopctl::domain::action::Action;
+use hoopctl::domain::device::Device;
+use hoopctl::domain::event::{Actor, Event, What};
+use hoopctl::domain::facts::Facts;
+use hoopctl::domain::mask::MaskRule;
+use hoopctl::domain::name::{DeviceId, Digest, ProviderName, SessionId, TargetName};
+use hoopctl::domain::policy::{Policy, PolicySource, Verdict};
+use hoopctl::domain::principal::{Principal, PrincipalId, PrincipalKind, Subject};
+use hoopctl::domain::session::CloseReason;
+use hoopctl::domain::target::{
+    LeaseIssuer, PostgresTarget, RecordLevel, SecretSource, Target, TargetKind, UpstreamTls,
+};
+use hoopctl::gateway::authority::{Admission, Authority, Lease, LeaseError, Refusal, SessionContext, Slot};
+use hoopctl::gateway::clock::Clock;
+use hoopctl::gateway::journal::{ItemKind, Journal, JournalError, Recorder, Ticket};
+use hoopctl::gateway::tunnel::{Inner, Tunnels};
+use secrecy::SecretString;
+use tokio::sync::watch;
+
+use super::postgres::Cluster;
+
+/// The loopback secret of every session here.
+pub(crate) const SECRET: &str = "open sesame";
+
+/// A gateway for one session, and a socket that leads to it.
+pub(crate) struct Gateway {
+    /// The directory of the socket `.s.PGSQL.5432`.
+    pub(crate) socket: tempfile::TempDir,
+    /// What was entered.
+    pub(crate) book: Arc<Book>,
+    /// Closes the session.
+    pub(crate) closing: watch::Sender<Option<CloseReason>>,
+}
+
+/// How a test wants its gateway.
+pub(crate) struct Setup {
+    pub(crate) masks: Vec<MaskRule>,
+    pub(crate) policy: &'static str,
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) database: String,
+    pub(crate) record: RecordLevel,
+}
+
+impl Setup {
+    /// Everything allowed, nothing masked, as the superuser.
+    pub(crate) fn open(cluster: &Cluster) -> Self {
+        Self {
+            masks: Vec::new(),
+            policy: "",
+            user: "postgres".into(),
+            password: cluster.password.clone(),
+            database: "postgres".into(),
+            record: RecordLevel::Full,
+        }
+    }
+}
+
+impl Gateway {
+    /// Starts a gateway towards this cluster.
+    pub(crate) fn start(cluster: &Cluster, setup: Setup) -> Self {
+        let target = Arc::new(target(cluster, &setup));
+        let principal = principal();
+        let session = SessionId::from_random([7; 16]);
+        let device = device(&principal);
+        let actor = Actor {
+            principal: principal.id.clone(),
+            device: Some(device.id.clone()),
+            address: "127.0.0.1".into(),
+            host: "test".into(),
+        };
+        let context = Arc::new(SessionContext {
+            id: session.clone(),
+            principal,
+            actor,
+            target,
+            expires: jiff::Timestamp::MAX,
+            loopback_user: "alice".into(),
+            verifier: postgres_protocol::password::scram_sha_256(SECRET.as_bytes()),
+            digest_key: SecretString::from("digest key"),
+        });
+        let (closing, closes) = watch::channel(None);
+        let text = format!("{BASE}\n{}", setup.policy);
+        let sources = [PolicySource { name: "test".into(), text }];
+        let policy = Policy::compile(&sources).expect("the test's policy compiles");
+        let lease = Lease {
+            user: setup.user,
+            password: SecretString::from(setup.password),
+            expires: jiff::Timestamp::MAX,
+        };
+        let authority = Arc::new(Boss {
+            context,
+            policy,
+            lease,
+            closing: closing.clone(),
+            closes,
+            connections: AtomicU32::new(0),
+        });
+        let book = Arc::new(Book::default());
+        let tls = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
+        let tunnels =
+            Tunnels::new(authority, book.clone(), Clock::system(), Arc::new(tls)).expect("a gateway");
+        let socket = tempfile::tempdir().expect("a folder");
+        let listener = tokio::net::UnixListener::bind(socket.path().join(".s.PGSQL.5432")).expect("a socket");
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (tunnels, session, device) = (tunnels.clone(), session.clone(), device.clone());
+                tokio::spawn(async move { tunnels.serve(stream, &session, &device, Inner::Bare).await });
+            }
+        });
+        Self { socket, book, closing }
+    }
+
+    /// psql, ready for arguments.
+    pub(crate) fn psql(&self) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new("psql");
+        command
+            .args(["-X", "-v", "ON_ERROR_STOP=1"])
+            .env("PGHOST", self.socket.path())
+            .env("PGPORT", "5432")
+            .env("PGUSER", "alice")
+            .env("PGPASSWORD", SECRET)
+            .env("PGDATABASE", "postgres")
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a psql command line; stdout, stderr, and whether it succeeded.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (String, String, bool) {
+        let output = self.psql().args(arguments).output().await.expect("psql runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(&output.stdout), text(&output.stderr), output.status.success())
+    }
+
+    /// A connection of tokio-postgres.
+    pub(crate) async fn connect(&self) -> tokio_postgres::Client {
+        let (client, connection) = tokio_postgres::Config::new()
+            .host_path(self.socket.path())
+            .port(5432)
+            .user("alice")
+            .password(SECRET)
+            .dbname("postgres")
+            .connect(tokio_postgres::NoTls)
+            .await
+            .expect("the gateway lets the client in");
+        tokio::spawn(connection);
+        client
+    }
+
+    /// The folder of the socket.
+    pub(crate) fn folder(&self) -> &Path {
+        self.socket.path()
+    }
+}
+
+/// Permits that tests start from.
+const BASE: &str = r#"
+@id("test.connect") permit(principal, action == Hoop::Action::"connect", resource);
+@id("test.statement") permit(principal, action == Hoop::Action::"statement", resource);
+"#;
+
+fn target(cluster: &Cluster, setup: &Setup) -> Target {
+    Target {
+        name: TargetName::new("db").expect("a name"),
+        description: String::new(),
+        labels: BTreeMap::new(),
+        record: setup.record,
+        kind: TargetKind::Postgres(PostgresTarget {
+            host: "127.0.0.1".into(),
+            port: cluster.port,
+            database: setup.database.clone(),
+            also_databases: BTreeSet::new(),
+            tls: UpstreamTls::VerifyFull { root_certificates: Some(cluster.root_certificate.clone()) },
+            issuer: LeaseIssuer::Static {
+                user: setup.user.clone(),
+                password: SecretSource::File(PathBuf::from("/nonexistent")),
+            },
+            grants: Vec::new(),
+            masks: setup.masks.clone(),
+            objects: false,
+            replication: false,
+            trusted_functions: BTreeSet::new(),
+            max_connections: 10,
+        }),
+    }
+}
+
+fn principal() -> Principal {
+    Principal {
+        id: PrincipalId {
+            provider: ProviderName::new("test").expect("a name"),
+            subject: Subject::new("alice").expect("a subject"),
+        },
+        kind: PrincipalKind::Human,
+        display: "alice".into(),
+        groups: BTreeSet::new(),
+    }
+}
+
+fn device(principal: &Principal) -> Device {
+    Device {
+        id: DeviceId::new("d".repeat(43)).expect("an id"),
+        principal: principal.id.clone(),
+        host: "test".into(),
+        enrolled: jiff::Timestamp::UNIX_EPOCH,
+        revoked: None,
+    }
+}
+
+struct Boss {
+    context: Arc<SessionContext>,
+    policy: Policy,
+    lease: Lease,
+    closing: watch::Sender<Option<CloseReason>>,
+    closes: watch::Receiver<Option<CloseReason>>,
+    connections: AtomicU32,
+}
+
+impl Authority for Boss {
+    fn admit(&self, _: &SessionId, _: &Device) -> Result<Admission, Refusal> {
+        let Verdict::Allow(permit) = self.judge(&self.context, &Action::Connect) else {
+            return Err(Refusal::Unknown);
+        };
+        Ok(Admission {
+            context: Arc::clone(&self.context),
+            permit,
+            connection: self.connections.fetch_add(1, Ordering::Relaxed) + 1,
+            closing: self.closes.clone(),
+            slot: Slot::new(|| {}),
+        })
+    }
+
+    fn judge(&self, context: &SessionContext, action: &Action<'_>) -> Verdict {
+        self.policy.judge(&context.principal, &context.target, action)
+    }
+
+    fn lease<'a>(&'a self, _: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
+        Box::pin(async { Ok(self.lease.clone()) })
+    }
+
+    fn close(&self, _: &SessionId, reason: CloseReason) {
+        self.closing.send_replace(Some(reason));
+    }
+
+    fn policy(&self) -> Digest {
+        self.policy.digest().clone()
+    }
+
+    fn strict(&self) -> bool {
+        false
+    }
+}
+
+/// A journal in memory that can be told to fail.
+#[derive(Default)]
+pub(crate) struct Book {
+    pub(crate) events: Mutex<Vec<Event>>,
+    pub(crate) items: Arc<Mutex<Vec<(ItemKind, Vec<u8>)>>>,
+    pub(crate) broken: std::sync::atomic::AtomicBool,
+}
+
+impl Book {
+    /// The statements that were judged: verb, verdict and text.
+    pub(crate) fn statements(&self) -> Vec<(String, String, String)> {
+        let shown = |event: &Event| match &event.what {
+            What::StatementJudged { verb, verdict, text, .. } => {
+                Some((verb.clone(), format!("{verdict:?}"), text.clone()))
+            }
+            _ => None,
+        };
+        self.events.lock().expect("not poisoned").iter().filter_map(shown).collect()
+    }
+
+    /// The facts of the judged statements that had any entered.
+    pub(crate) fn facts(&self) -> Vec<Facts> {
+        let shown = |event: &Event| match &event.what {
+            What::StatementJudged { facts, .. } => facts.as_deref().cloned(),
+            _ => None,
+        };
+        self.events.lock().expect("not poisoned").iter().filter_map(shown).collect()
+    }
+
+    /// Everything that was recorded as shown to the client.
+    pub(crate) fn shown(&self) -> Vec<u8> {
+        let items = self.items.lock().expect("not poisoned");
+        items
+            .iter()
+            .filter(|(kind, _)| *kind == ItemKind::Answer)
+            .flat_map(|(_, bytes)| bytes.clone())
+            .collect()
+    }
+}
+
+impl Journal for Book {
+    fn enter(&self, event: &Event) -> Result<Ticket, JournalError> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(JournalError::Unwritable("the disk is full".into()));
+        }
+        let mut events = self.events.lock().expect("not poisoned");
+        events.push(event.clone());
+        Ok(Ticket(events.len() as u64))
+    }
+
+    fn synced(&self, _: Ticket) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn recorder(&self, _: &SessionId, _: u32, _: &Actor) -> Result<Box<dyn Recorder>, JournalError> {
+        Ok(Box::new(Tape(Arc::clone(&self.items))))
+    }
+}
+
+struct Tape(Arc<Mutex<Vec<(ItemKind, Vec<u8>)>>>);
+
+impl Recorder for Tape {
+    fn record(&mut self, kind: ItemKind, bytes: &[u8]) -> Result<(), JournalError> {
+        self.0.lock().expect("not poisoned").push((kind, bytes.to_vec()));
+        Ok(())
+    }
+
+    fn ready(&mut self) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<u32, JournalError>> {
+        Box::pin(async { Ok(1) })
+    }
+}
