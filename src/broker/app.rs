@@ -35,7 +35,6 @@ use crate::broker::devices::Devices;
 use crate::broker::logins::Logins;
 use crate::broker::metrics::Metrics;
 use crate::broker::pki::{Identity, PkiError, files};
-pub use crate::broker::scribe::InForce;
 use crate::broker::scribe::Scribe;
 use crate::broker::sessions::Sessions;
 use crate::broker::store::{Store, StoreError};
@@ -54,8 +53,6 @@ pub struct Parts {
     pub clock: Clock,
     /// Its database.
     pub store: Arc<Store>,
-    /// The policy's digest, shared with whatever else writes entries.
-    pub in_force: InForce,
     /// The ledger's writer.
     pub journal: Arc<dyn Journal>,
     /// The ledger's reader.
@@ -253,15 +250,14 @@ pub(crate) struct Assembled {
 }
 
 pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
-    let Parts { config, clock, store, in_force, journal, archive, fetch, leases, tunnels } = parts;
+    let Parts { config, clock, store, journal, archive, fetch, leases, tunnels } = parts;
     let identity = Arc::new(Identity::load(&config, clock.now())?);
     let (sessions, closing) = Sessions::new(Arc::clone(&store));
     let sessions = Arc::new(sessions);
     let metrics = Arc::new(Metrics::new()?);
     let observed = Arc::new(Observed::new(journal, Arc::clone(&sessions), Arc::clone(&metrics)));
     let journal: Arc<dyn Journal> = Arc::clone(&observed) as Arc<dyn Journal>;
-    let scribe = Arc::new(Scribe::new(Arc::clone(&journal), clock.clone(), in_force));
-    scribe.adopt(config.policy.digest().clone());
+    let scribe = Arc::new(Scribe::new(Arc::clone(&journal), clock.clone(), config.policy.digest().clone()));
     let devices = Arc::new(Devices::new(Arc::clone(&store)));
     let logins = Arc::new(Logins::load(Arc::clone(&store))?);
     let authn =
@@ -304,7 +300,7 @@ async fn clockwork(core: Arc<Core>) {
             next_sweep = now.checked_add(SWEEP).unwrap_or(now);
             sweep(&core);
             let core = Arc::clone(&core);
-            tokio::spawn(async move { core.tend().await });
+            tokio::spawn(async move { core.reap().await });
         }
         if now >= next_renewal {
             next_renewal = now.checked_add(RENEWAL).unwrap_or(now);

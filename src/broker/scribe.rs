@@ -10,48 +10,26 @@ use crate::domain::name::Digest;
 use crate::gateway::clock::Clock;
 use crate::gateway::journal::{Journal, JournalError};
 
-/// The digest of the policy in force, as every entry carries it. Clones share it.
-#[derive(Debug, Clone)]
-pub struct InForce(Arc<RwLock<Digest>>);
-
-impl InForce {
-    /// Starts with this policy.
-    #[must_use]
-    pub fn new(policy: Digest) -> Self {
-        Self(Arc::new(RwLock::new(policy)))
-    }
-
-    /// The digest of the policy in force.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, policy: Digest) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = policy;
-    }
-}
-
 /// Enters events.
 pub(crate) struct Scribe {
     journal: Arc<dyn Journal>,
     clock: Clock,
-    policy: InForce,
+    policy: RwLock<Digest>,
 }
 
 impl Scribe {
-    pub(crate) fn new(journal: Arc<dyn Journal>, clock: Clock, policy: InForce) -> Self {
-        Self { journal, clock, policy }
+    pub(crate) fn new(journal: Arc<dyn Journal>, clock: Clock, policy: Digest) -> Self {
+        Self { journal, clock, policy: RwLock::new(policy) }
     }
 
     /// The digest of the policy in force, as every entry carries it.
     pub(crate) fn policy(&self) -> Digest {
-        self.policy.digest()
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// From now on entries carry this policy.
     pub(crate) fn adopt(&self, policy: Digest) {
-        self.policy.set(policy);
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
     }
 
     /// Enters that a policy is about to be in force, under that policy's own digest.

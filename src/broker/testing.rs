@@ -26,9 +26,7 @@ use url::Url;
 
 use crate::broker::api;
 use crate::broker::app::core::Core;
-use crate::broker::app::{
-    Archive, Assembled, InForce, LeaseKeeper, Parts, TunnelHandler, TunnelIo, assemble,
-};
+use crate::broker::app::{Archive, Assembled, LeaseKeeper, Parts, TunnelHandler, TunnelIo, assemble};
 use crate::broker::authn::{Fetch, FetchError};
 use crate::broker::config::{Config, ProviderConfig, WorkloadConfig, WorkloadRule};
 use crate::broker::store::Store;
@@ -214,7 +212,7 @@ impl LeaseKeeper for Lender {
         Box::pin(async {})
     }
 
-    fn tend<'a>(&'a self, _: &'a BTreeMap<TargetName, Arc<Target>>) -> BoxFuture<'a, ()> {
+    fn reap(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
 }
@@ -290,7 +288,6 @@ impl Bench {
         change(&mut config);
         let keeper = Arc::clone(&lender);
         let Assembled { core, closing, .. } = assemble(Parts {
-            in_force: InForce::new(config.policy.digest().clone()),
             config,
             clock: hand.clock(),
             store: Arc::clone(&store),

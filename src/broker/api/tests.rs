@@ -144,7 +144,7 @@ async fn an_upgrade_hands_the_bytes_to_the_gateway() {
 
 #[tokio::test]
 async fn the_ledger_and_recordings_are_for_owners_and_auditors() {
-    let bench = Bench::new("@id(\"c\") permit(principal, action == Action::\"connect\", resource);");
+    let bench = Bench::new("@id(\"c\") permit(principal, action == Hoop::Action::\"connect\", resource);");
     let (alice, mallory) = (bench.login("alice", 1).await, bench.login("mallory", 2).await);
     let id = alice.open().await;
     let recording = format!("/v1/sessions/{id}/recording");

@@ -288,11 +288,10 @@ impl Core {
     }
 
     /// Removes what leases left behind.
-    pub(crate) async fn tend(&self) {
-        let Some(leases) = self.leases.get() else { return };
-        let config = self.config();
-        let targets = config.targets.iter().map(|(name, target)| (name.clone(), Arc::new(target.clone())));
-        leases.tend(&targets.collect()).await;
+    pub(crate) async fn reap(&self) {
+        if let Some(leases) = self.leases.get() {
+            leases.reap().await;
+        }
     }
 
     fn close_device(&self, device: &DeviceId, reason: CloseReason) {

@@ -1,15 +1,12 @@
 //! What the application is put together from, as far as other parts bring it.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::domain::device::Device;
-use crate::domain::name::{Digest, SessionId, TargetName};
-use crate::domain::target::Target;
+use crate::domain::name::{Digest, SessionId};
 use crate::gateway::authority::{Lease, LeaseError, SessionContext};
 use crate::gateway::journal::JournalError;
 
@@ -18,12 +15,11 @@ pub trait LeaseKeeper: Send + Sync + 'static {
     /// The session's lease: minted at the first call, the same one later.
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>>;
 
-    /// Takes the session's lease back; what cannot be removed now is kept for [`Self::tend`].
+    /// Takes the session's lease back; what cannot be removed now is kept for [`Self::reap`].
     fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()>;
 
-    /// Removes what is left of leases whose session is over, and replaces administrators' passwords
-    /// that are due. Called at the start and every minute.
-    fn tend<'a>(&'a self, targets: &'a BTreeMap<TargetName, Arc<Target>>) -> BoxFuture<'a, ()>;
+    /// Removes what is left of leases whose session is over. Called at the start and every minute.
+    fn reap(&self) -> BoxFuture<'_, ()>;
 }
 
 /// Reads what the journal has written.

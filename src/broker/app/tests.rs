@@ -21,7 +21,6 @@ impl Stage {
     fn parts(&self) -> Parts {
         let config = config(self.home.path(), PERMIT_ALL);
         Parts {
-            in_force: InForce::new(config.policy.digest().clone()),
             config,
             clock: Hand::new().clock(),
             store: Arc::clone(&self.store),

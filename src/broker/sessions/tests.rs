@@ -106,7 +106,7 @@ async fn a_kill_tells_the_connection_at_once_and_lets_no_other_in() {
 
 #[tokio::test]
 async fn who_may_not_kill_learns_nothing_of_the_session() {
-    let bench = Bench::new("@id(\"c\") permit(principal, action == Action::\"connect\", resource);");
+    let bench = Bench::new("@id(\"c\") permit(principal, action == Hoop::Action::\"connect\", resource);");
     let alice = bench.login("alice", 1).await;
     let mallory = bench.login("mallory", 2).await;
     let id = alice.open().await;
