@@ -7,16 +7,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 
-use super::app::{
-    App, Archive, InForce, LeaseKeeper, LeaseMaker, Parts, Running, StartError, TunnelHandler, TunnelIo,
-    TunnelMaker, Wiring,
-};
+use super::app::{App, Archive, LeaseKeeper, Parts, Running, StartError, TunnelHandler, TunnelIo, Wiring};
 use super::authn::{FetchError, HttpFetch};
 use super::config::Config;
 use super::leases::{self, Leases};
@@ -27,7 +24,7 @@ use super::store::{Store, StoreError};
 use crate::domain::device::Device;
 use crate::domain::name::{Digest, SessionId, TargetName};
 use crate::domain::target::Target;
-use crate::gateway::authority::{Lease, LeaseError, SessionContext};
+use crate::gateway::authority::{Authority, Lease, LeaseError, SessionContext};
 use crate::gateway::clock::Clock;
 use crate::gateway::journal::{Journal, JournalError};
 use crate::gateway::tunnel::{Inner, Tunnels};
@@ -38,6 +35,7 @@ use crate::ledger::verify::Files as _;
 pub struct Broker {
     running: Running,
     trail: Arc<AuditTrail>,
+    targets: Targets,
     // dropped last: whoever comes next finds everything closed
     _lock: std::fs::File,
 }
@@ -86,24 +84,24 @@ impl Broker {
         make_private(&data)?;
         let lock = lock(&data)?;
         let store = Arc::new(Store::open(&data.join("broker.sqlite"))?);
-        let in_force = InForce::new(config.policy.digest().clone());
+        let policy = PolicyInForce { authority: Arc::default(), initial: config.policy.digest().clone() };
         let ledger_dir = data.join("ledger");
         let origin = origin(&config);
         let ledger = LedgerWriter::open(&ledger_dir, &origin, &data.join("pki").join("ledger.key"))?;
-        let (of_recordings, for_time) = (in_force.clone(), clock.clone());
+        let (of_recordings, for_time) = (policy.clone(), clock.clone());
         let stamp = recordings::Stamp::new(move || of_recordings.digest(), move || for_time.now());
         let recordings = Recordings::open(&data.join("recordings"), Arc::clone(&ledger), stamp)?;
         let trail = AuditTrail::new(ledger, recordings);
+        let targets = Targets::new(&config);
 
         let gateway_fault = Arc::new(OnceLock::new());
         let parts = Parts {
             clock: clock.clone(),
             store,
-            in_force: in_force.clone(),
             journal: Arc::clone(&trail) as Arc<dyn Journal>,
             archive: Arc::new(Shelf { trail: Arc::clone(&trail), ledger: DirectoryFiles::new(&ledger_dir) }),
             fetch: Arc::new(HttpFetch::new()?),
-            leases: lease_maker(secrets, in_force),
+            leases: lease_maker(secrets, policy, targets.clone()),
             tunnels: tunnel_maker(Arc::clone(&gateway_fault)),
             config,
         };
@@ -111,7 +109,7 @@ impl Broker {
         if let Some(error) = gateway_fault.get() {
             return Err(AssemblyError::Gateway(io::Error::other(error.clone())));
         }
-        Ok(Self { running, trail, _lock: lock })
+        Ok(Self { running, trail, targets, _lock: lock })
     }
 
     /// What serves.
@@ -125,7 +123,10 @@ impl Broker {
     /// # Errors
     /// When the new policy could not be entered; the old configuration stays then.
     pub async fn reload(&self, config: Config) -> Result<(), JournalError> {
-        self.running.reload(config).await
+        let next = Targets::new(&config);
+        self.running.reload(config).await?;
+        self.targets.replace(&next);
+        Ok(())
     }
 
     /// Refuses new sessions, lets the others end for so long, then stops everything.
@@ -167,52 +168,76 @@ fn lock(folder: &Path) -> Result<std::fs::File, AssemblyError> {
     }
 }
 
-fn lease_maker(secrets: Secrets, in_force: InForce) -> LeaseMaker {
+/// The digest of the policy in force, also for parts that are there before it is asked for.
+#[derive(Clone)]
+struct PolicyInForce {
+    authority: Arc<OnceLock<Arc<dyn Authority>>>,
+    initial: Digest,
+}
+
+impl PolicyInForce {
+    fn digest(&self) -> Digest {
+        self.authority.get().map_or_else(|| self.initial.clone(), |authority| authority.policy())
+    }
+}
+
+/// The targets as the reaper needs them.
+#[derive(Clone)]
+struct Targets(Arc<RwLock<BTreeMap<TargetName, Arc<Target>>>>);
+
+impl Targets {
+    fn new(config: &Config) -> Self {
+        let all = config.targets.iter().map(|(name, target)| (name.clone(), Arc::new(target.clone())));
+        Self(Arc::new(RwLock::new(all.collect())))
+    }
+
+    fn all(&self) -> BTreeMap<TargetName, Arc<Target>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, next: &Self) {
+        let next = next.all();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+}
+
+fn lease_maker(secrets: Secrets, policy: PolicyInForce, targets: Targets) -> super::app::LeaseMaker {
     Box::new(move |wiring: &Wiring| {
+        drop(policy.authority.set(Arc::clone(&wiring.authority)));
         let clock = wiring.clock.clone();
-        let stamp = move || leases::Stamp { at: clock.now(), policy: in_force.digest() };
+        let stamp = move || leases::Stamp { at: clock.now(), policy: policy.digest() };
         let (store, journal) = (Arc::clone(&wiring.store), Arc::clone(&wiring.journal));
-        Arc::new(Keeper(Leases::new(store, journal, secrets, stamp)))
+        Arc::new(Keeper { leases: Leases::new(store, journal, secrets, stamp), targets })
     })
 }
 
-/// Leases as the application knows them.
-struct Keeper(Leases);
+struct Keeper {
+    leases: Leases,
+    targets: Targets,
+}
 
 impl LeaseKeeper for Keeper {
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
-        Box::pin(self.0.issue(context))
+        Box::pin(self.leases.issue(context))
     }
 
     fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            if let Err(error) = self.0.revoke(session).await {
+            if let Err(error) = self.leases.revoke(session).await {
                 tracing::error!(%session, %error, "a lease could not be taken back; the reaper tries again");
             }
         })
     }
 
-    fn tend<'a>(&'a self, targets: &'a BTreeMap<TargetName, Arc<Target>>) -> BoxFuture<'a, ()> {
+    fn reap(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let report = self.0.reap(targets).await;
-            if report.clean > 0 {
-                tracing::info!(count = report.clean, "leases that were left behind are gone");
-            }
-            for target in targets.values() {
-                let name = &target.name;
-                match self.0.rotate_admin(target).await {
-                    Ok(true) => tracing::info!(target = %name, "the administrator's password was replaced"),
-                    Ok(false) => {}
-                    Err(error) => {
-                        tracing::error!(target = %name, %error, "the administrator's password was not replaced");
-                    }
-                }
-            }
+            let targets = self.targets.all();
+            self.leases.tend(&targets).await;
         })
     }
 }
 
-fn tunnel_maker(fault: Arc<OnceLock<String>>) -> TunnelMaker {
+fn tunnel_maker(fault: Arc<OnceLock<String>>) -> super::app::TunnelMaker {
     Box::new(move |wiring: &Wiring| {
         let (authority, journal) = (Arc::clone(&wiring.authority), Arc::clone(&wiring.journal));
         let inner = Arc::clone(&wiring.identity.inner);
