@@ -4,10 +4,25 @@
 //! strings. Failure mode: an evaluation error is a denial that says so; nothing is allowed by
 //! accident.
 
+mod compile;
+mod entities;
 mod permit;
+mod presets;
+mod session;
+#[cfg(test)]
+mod tests;
 
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+pub use entities::Role;
 pub use permit::Permit;
+pub use presets::{preset, preset_names};
+pub use session::SessionPolicy;
 
+use self::compile::Rule;
+use self::entities::{Pair, Words};
 use super::action::Action;
 use super::name::{Digest, RuleName};
 use super::principal::Principal;
@@ -46,6 +61,10 @@ pub struct PolicySource {
 #[derive(Debug)]
 pub struct Policy {
     digest: Digest,
+    words: Words,
+    /// In source order, which decides between rules of the same effect.
+    rules: Arc<[Rule]>,
+    references: Vec<Reference>,
 }
 
 /// One problem of a policy text.
@@ -69,30 +88,86 @@ pub struct RuleSummary {
     pub reason: String,
 }
 
+/// A group, principal or target that a policy names, so that a name that nobody can have is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// What it is.
+    pub role: Role,
+    /// Its id, as the policy spells it.
+    pub id: String,
+    /// The source's name.
+    pub source_name: String,
+    /// The line that the policy begins on, counted from 1.
+    pub line: usize,
+}
+
 impl Policy {
     /// Compiles and validates policy texts.
     ///
     /// # Errors
     /// All problems of all texts.
-    pub fn compile(_sources: &[PolicySource]) -> Result<Self, Vec<PolicyFault>> {
-        Ok(Self { digest: Digest::from_bytes(&[0; 32]) })
+    pub fn compile(sources: &[PolicySource]) -> Result<Self, Vec<PolicyFault>> {
+        let words = Words::new().ok_or_else(|| {
+            let message = "the schema's names cannot be read".to_owned();
+            vec![PolicyFault { source_name: "hoop.cedarschema".into(), line: 1, message }]
+        })?;
+        let (rules, references) = compile::compile(&words, sources)?;
+        Ok(Self { digest: digest(sources), words, rules: rules.into(), references })
     }
 
-    /// SHA-256 over the texts and their names.
+    /// SHA-256 over the texts and their names, in order.
     #[must_use]
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// Judges one action of one principal on one target.
+    /// The groups, principals and targets that the policies name.
     #[must_use]
-    pub fn judge(&self, _who: &Principal, _target: &Target, _action: &Action<'_>) -> Verdict {
-        Verdict::Deny(Denial { rule: RuleName::default_deny(), reason: String::new(), hint: None })
+    pub fn references(&self) -> &[Reference] {
+        &self.references
     }
 
-    /// The forbidding rules that can bind this principal on this target.
+    /// Prepares policy for a session, whose actions are then judged without further preparation.
     #[must_use]
-    pub fn forbidding(&self, _who: &Principal, _target: &Target) -> Vec<RuleSummary> {
-        Vec::new()
+    pub fn session(&self, who: &Principal, target: &Target) -> SessionPolicy {
+        SessionPolicy::new(self, who, target, &Action::NAMES)
     }
+
+    /// Judges one action of one principal on one target.
+    #[must_use]
+    pub fn judge(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Verdict {
+        SessionPolicy::new(self, who, target, &[action.name()]).judge(action)
+    }
+
+    /// The rules that decide an action, in source order; none when it is denied by default.
+    #[must_use]
+    pub fn why(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Vec<RuleName> {
+        SessionPolicy::new(self, who, target, &[action.name()]).why(action)
+    }
+
+    /// The forbidding rules that can bind this principal on this target: those whose scope covers
+    /// both. What their conditions say is left open.
+    #[must_use]
+    pub fn forbidding(&self, who: &Principal, target: &Target) -> Vec<RuleSummary> {
+        let pair = Pair::new(&self.words, who, target);
+        let binds = |rule: &&Rule| {
+            let policy = &rule.policy;
+            rule.forbids()
+                && pair.as_ref().is_none_or(|pair| {
+                    pair.is_in_scope(&policy.principal_constraint(), &policy.resource_constraint())
+                })
+        };
+        let summary = |rule: &Rule| RuleSummary { name: rule.name.clone(), reason: rule.reason.clone() };
+        self.rules.iter().filter(binds).map(summary).collect()
+    }
+}
+
+fn digest(sources: &[PolicySource]) -> Digest {
+    let mut hash = Sha256::new();
+    for part in sources.iter().flat_map(|source| [&source.name, &source.text]) {
+        // a length before each part, so that no byte can move from one part to the next unseen
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    Digest::from_bytes(&hash.finalize().into())
 }

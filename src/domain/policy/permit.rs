@@ -13,7 +13,6 @@ pub struct Permit {
 
 impl Permit {
     // INVARIANT: this is the only door, and only `policy` can reach it.
-    #[expect(dead_code, reason = "the evaluator in this module's parent calls it")]
     pub(super) fn new(target: TargetName, action: &'static str, rule: RuleName) -> Self {
         Self { target, action, rule }
     }
