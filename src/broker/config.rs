@@ -22,7 +22,7 @@ pub use self::fault::{ConfigError, ConfigFault};
 use self::reader::{Faults, Section};
 
 use crate::domain::name::{GroupName, ProviderName, TargetName};
-use crate::domain::policy::{PRESETS, Policy, PolicySource, preset};
+use crate::domain::policy::{Policy, PolicySource, preset, preset_names};
 use crate::domain::target::Target;
 
 /// A configuration without problems.
@@ -189,10 +189,38 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
     let targets = targets::read(root, &groups, base);
     let policy = policy(root, base, faults);
     root.check_unknown();
-    Some(Config { providers, workloads, targets, policy: policy?, ..general? })
+    let general = general?;
+    Some(Config {
+        data_dir: general.data_dir,
+        listen: general.listen,
+        public_url: general.public_url,
+        tls: general.tls,
+        metrics_listen: general.metrics_listen,
+        trusted_proxies: general.trusted_proxies,
+        session_max: general.session_max,
+        login_idle: general.login_idle,
+        strict_ledger: general.strict_ledger,
+        providers,
+        workloads,
+        targets,
+        policy: policy?,
+    })
 }
 
-fn general(section: &Section<'_, '_>, base: &Path) -> Option<Config> {
+/// What `[broker]` says.
+struct General {
+    data_dir: PathBuf,
+    listen: SocketAddr,
+    public_url: Url,
+    tls: Option<TlsFiles>,
+    metrics_listen: Option<SocketAddr>,
+    trusted_proxies: Vec<(IpAddr, u8)>,
+    session_max: Duration,
+    login_idle: Duration,
+    strict_ledger: bool,
+}
+
+fn general(section: &Section<'_, '_>, base: &Path) -> Option<General> {
     let data_dir = section.required("data_dir").map(|folder| base.join(folder));
     let address =
         |text: &str| text.parse::<SocketAddr>().map_err(|_| "must be ADDRESS:PORT, as 127.0.0.1:7443");
@@ -211,7 +239,7 @@ fn general(section: &Section<'_, '_>, base: &Path) -> Option<Config> {
         tls.finish();
         Some(TlsFiles { certificate: base.join(certificate?), key: base.join(key?) })
     });
-    Some(Config {
+    Some(General {
         data_dir: data_dir?,
         listen: listen?,
         public_url: public_url?,
@@ -221,10 +249,6 @@ fn general(section: &Section<'_, '_>, base: &Path) -> Option<Config> {
         session_max,
         login_idle,
         strict_ledger,
-        providers: Vec::new(),
-        workloads: Vec::new(),
-        targets: BTreeMap::new(),
-        policy: Policy::empty(),
     })
 }
 
@@ -234,7 +258,7 @@ fn policy(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Po
         return None;
     };
     let mut sources = section.parsed_list("presets", |name| {
-        preset(name).ok_or_else(|| format!("`{name}` is not a preset; there are: {}", PRESETS.join(", ")))
+        preset(name).ok_or_else(|| format!("`{name}` is not a preset; there are: {}", preset_names().collect::<Vec<_>>().join(", ")))
     });
     for file in section.texts("files") {
         match std::fs::read_to_string(base.join(&file.value)) {
