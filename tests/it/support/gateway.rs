@@ -13,7 +13,7 @@ use hoopctl::domain::event::{Actor, Event, What};
 use hoopctl::domain::facts::Facts;
 use hoopctl::domain::mask::MaskRule;
 use hoopctl::domain::name::{DeviceId, Digest, ProviderName, SessionId, TargetName};
-use hoopctl::domain::policy::{Policy, PolicySource, Verdict};
+use hoopctl::domain::policy::{Policy, PolicySource, SessionPolicy, Verdict};
 use hoopctl::domain::principal::{Principal, PrincipalId, PrincipalKind, Subject};
 use hoopctl::domain::session::CloseReason;
 use hoopctl::domain::target::{
@@ -229,7 +229,9 @@ struct Boss {
 
 impl Authority for Boss {
     fn admit(&self, _: &SessionId, _: &Device) -> Result<Admission, Refusal> {
-        let Verdict::Allow(permit) = self.judge(&self.context, &Action::Connect) else {
+        let context = &self.context;
+        let verdict = self.policy.judge(&context.principal, &context.target, &Action::Connect);
+        let Verdict::Allow(permit) = verdict else {
             return Err(Refusal::Unknown);
         };
         Ok(Admission {
@@ -241,8 +243,8 @@ impl Authority for Boss {
         })
     }
 
-    fn judge(&self, context: &SessionContext, action: &Action<'_>) -> Verdict {
-        self.policy.judge(&context.principal, &context.target, action)
+    fn session_policy(&self, context: &SessionContext) -> SessionPolicy {
+        self.policy.session(&context.principal, &context.target)
     }
 
     fn lease<'a>(&'a self, _: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
