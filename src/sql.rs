@@ -16,7 +16,7 @@ mod protect;
 mod tree;
 mod walk;
 
-pub use assess::{Assessed, Effect, Refusal, Scope, assess};
+pub use assess::{Assessed, Effect, Refusal, Scope, assess, record_text, safe_text};
 pub use catalog::{Builtins, Catalog, CatalogError, Rows};
 pub use facts::facts;
 pub use parse::{ParseError, ParseLimits, STACK, Statement, fits_small_stack, parse};

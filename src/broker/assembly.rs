@@ -232,19 +232,7 @@ impl LeaseKeeper for Keeper {
     fn reap(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let targets = self.targets.all();
-            let report = self.leases.reap(&targets).await;
-            if report.clean > 0 {
-                tracing::info!(count = report.clean, "leases that were left behind are gone");
-            }
-            for target in targets.values() {
-                match self.leases.rotate_admin(target).await {
-                    Ok(true) => tracing::info!(target = %target.name, "the administrator's password was replaced"),
-                    Ok(false) => {}
-                    Err(error) => {
-                        tracing::error!(target = %target.name, %error, "the administrator's password was not replaced");
-                    }
-                }
-            }
+            self.leases.tend(&targets).await;
         })
     }
 }

@@ -156,7 +156,8 @@ impl DeviceId {
         const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut text = String::with_capacity(43);
         for three in bytes.chunks(3) {
-            let number = three.iter().fold(0_u32, |acc, byte| (acc << 8) | u32::from(*byte)) << (8 * (3 - three.len()));
+            let number = three.iter().fold(0_u32, |acc, byte| (acc << 8) | u32::from(*byte))
+                << (8 * (3 - three.len()));
             for place in (0..4).rev().take(three.len() + 1) {
                 let digit = usize::try_from((number >> (place * 6)) & 63).unwrap_or_default();
                 text.extend(ALPHABET.get(digit).map(|b| char::from(*b)));

@@ -6,10 +6,15 @@
 
 use std::collections::BTreeSet;
 
+use pg_query::protobuf::Token;
+
 use super::catalog::Catalog;
+use super::facts;
 use super::parse::Statement;
 use super::protect::Protection;
-use crate::domain::facts::Facts;
+use super::tree;
+use super::walk::{Walk, is_secret_bearing, refuse};
+use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::RuleName;
 
 /// Everything that decides what a statement means.
@@ -115,6 +120,97 @@ impl Refusal {
 ///
 /// # Errors
 /// [`Refusal`]: it must not be sent.
-pub fn assess(_statement: &Statement, _scope: &Scope<'_>) -> Result<Assessed, Refusal> {
-    Err(Refusal { rule: RuleName::default_deny(), construct: String::new(), hint: String::new() })
+pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refusal> {
+    let Some(node) = statement.node() else {
+        return Err(refuse("mask.unsupported", "an empty statement", "send nothing"));
+    };
+    let mut intended = node.clone();
+    let mut walk = Walk::new(scope, facts::outline(node));
+    walk.casts_are_safe()?;
+    walk.statement(&mut intended)?;
+    let sent = tree::deparse(&intended).map_err(|message| unwritable(&message))?;
+    let parsed = pg_query::parse(&sent, 0).map_err(|error| unwritable(&error.to_string()))?;
+    // INVARIANT: what the server parses is what was judged, whatever the deparser did with it
+    let [raw] = parsed.protobuf.stmts.as_slice() else {
+        return Err(unwritable("it became several statements"));
+    };
+    if !raw
+        .stmt
+        .as_ref()
+        .and_then(|stmt| stmt.node.as_ref())
+        .is_some_and(|written| tree::same(written, &intended))
+    {
+        return Err(unwritable("it would have changed its meaning"));
+    }
+    let mut found = walk.facts;
+    found.touches_masked = walk.touched;
+    found.kind = facts::gravest(found.kind, &facts::Mentions::of(node));
+    found.read_only = match found.kind {
+        StatementKind::Read => !walk.writes,
+        StatementKind::Transaction => true,
+        StatementKind::Session => {
+            !walk.writes && matches!(found.verb.as_str(), "show" | "fetch" | "move" | "close" | "deallocate")
+        }
+        _ => false,
+    };
+    let hides = walk.touched || found.verb == "execute";
+    Ok(Assessed {
+        record_text: if hides { record_text(statement.text()) } else { safe_text(statement) },
+        facts: found,
+        sent,
+        effect: walk.effect,
+        redacted_parameters: hides,
+        protected_parameters: walk.protected_parameters,
+    })
 }
+
+/// The text of a statement for records where nothing of it is known to be protected: as it is, unless it can
+/// hold a password.
+#[must_use]
+pub fn safe_text(statement: &Statement) -> String {
+    match statement.node() {
+        Some(node) if is_secret_bearing(node) => record_text(statement.text()),
+        _ => statement.text().to_owned(),
+    }
+}
+
+/// A text for records with every literal replaced by `…` and every comment left out; nothing but `…` when it
+/// cannot be read at all.
+#[must_use]
+pub fn record_text(text: &str) -> String {
+    let Ok(tokens) = pg_query::scan_tokens(text) else { return HIDDEN.into() };
+    let mut record = String::with_capacity(text.len());
+    let mut at = 0;
+    for token in &tokens {
+        let (start, end) =
+            (usize::try_from(token.start).unwrap_or(0), usize::try_from(token.end).unwrap_or(0));
+        let instead = match Token::try_from(token.token) {
+            Ok(Token::SqlComment | Token::CComment) => " ",
+            Ok(
+                Token::Sconst
+                | Token::Usconst
+                | Token::Iconst
+                | Token::Fconst
+                | Token::Bconst
+                | Token::Xconst,
+            ) => HIDDEN,
+            _ => continue,
+        };
+        let (Some(before), true) = (text.get(at..start), end >= start) else { return HIDDEN.into() };
+        record.push_str(before);
+        record.push_str(instead);
+        at = end;
+    }
+    record.push_str(text.get(at..).unwrap_or_default());
+    record
+}
+
+fn unwritable(message: &str) -> Refusal {
+    refuse(
+        "mask.unsupported",
+        "this form of statement",
+        &format!("it cannot be written back as SQL ({message})"),
+    )
+}
+
+const HIDDEN: &str = "…";

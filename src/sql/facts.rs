@@ -1,10 +1,128 @@
-//! The facts of a statement on a target without masks: no catalog, names as they are written.
+//! The facts of a statement from its tree alone: names as they are written.
+//!
+//! Job: what policy is told on a target without masks, and the frame that `walk` fills with resolved
+//! names on one with masks. Boundary: no catalog. Failure mode: a fact that the text does not prove
+//! keeps its cautious value.
 
+mod mentions;
+#[cfg(test)]
+mod tests;
+mod verb;
+
+use pg_query::protobuf::{DefElem, a_const};
+use pg_query::{Node, NodeEnum};
+
+use super::functions;
 use super::parse::Statement;
-use crate::domain::facts::Facts;
+use crate::domain::facts::{CopyDirection, Facts, StatementKind};
+
+pub(crate) use mentions::Mentions;
+pub(crate) use verb::variant;
 
 /// What a statement does, as far as its text alone tells.
 #[must_use]
-pub fn facts(_statement: &Statement) -> Facts {
-    Facts::unparsed()
+pub fn facts(statement: &Statement) -> Facts {
+    let Some(node) = statement.node() else { return Facts::unparsed() };
+    let mut facts = outline(node);
+    let mut mentions = Mentions::of(node);
+    if facts.copy == Some(CopyDirection::In) {
+        let into = std::mem::take(&mut mentions.read);
+        mentions.written.extend(into);
+    }
+    let name = |(schema, name): &(String, String)| {
+        format!("{}.{name}", if schema.is_empty() { "?" } else { schema.as_str() })
+    };
+    facts.relations_read = mentions.read.iter().map(name).collect();
+    facts.relations_written = mentions.written.iter().map(name).collect();
+    facts.functions = mentions.functions.iter().map(name).collect();
+    facts.kind = gravest(facts.kind, &mentions);
+    facts.read_only = match facts.kind {
+        StatementKind::Read => {
+            !mentions.locks && mentions.written.is_empty() && mentions.functions.iter().all(is_known_read)
+        }
+        StatementKind::Transaction => {
+            !matches!(facts.verb.as_str(), "commit prepared" | "rollback prepared" | "prepare transaction")
+        }
+        StatementKind::Session => {
+            matches!(facts.verb.as_str(), "show" | "fetch" | "move" | "close" | "deallocate")
+        }
+        _ => false,
+    };
+    facts
+}
+
+/// Verb, kind and what else the outermost node tells.
+pub(crate) fn outline(node: &NodeEnum) -> Facts {
+    let (verb, kind) = verb::of(node);
+    let mut facts = Facts::new(verb, kind);
+    facts.object = verb::object(node);
+    match node {
+        NodeEnum::SelectStmt(select) => {
+            facts.has_where = select.where_clause.is_some();
+            facts.limit = select.limit_count.as_deref().and_then(whole_number);
+        }
+        NodeEnum::UpdateStmt(update) => facts.has_where = update.where_clause.is_some(),
+        NodeEnum::DeleteStmt(delete) => facts.has_where = delete.where_clause.is_some(),
+        NodeEnum::CopyStmt(copy) => {
+            facts.copy = Some(if copy.is_from { CopyDirection::In } else { CopyDirection::Out });
+        }
+        NodeEnum::VariableSetStmt(set) => {
+            facts.setting = (!set.name.is_empty()).then(|| set.name.to_lowercase())
+        }
+        NodeEnum::VariableShowStmt(show) => facts.setting = Some(show.name.to_lowercase()),
+        NodeEnum::ExplainStmt(explain) if !is_analyzed(&explain.options) => {
+            // the planner runs nothing but what it folds into constants
+            facts.kind = StatementKind::Read;
+        }
+        _ => {}
+    }
+    facts
+}
+
+pub(crate) fn is_analyzed(options: &[Node]) -> bool {
+    options.iter().filter_map(definition).any(|option| option.defname == "analyze" && !is_off(option))
+}
+
+pub(crate) fn definition(node: &Node) -> Option<&DefElem> {
+    match node.node.as_ref()? {
+        NodeEnum::DefElem(element) => Some(element),
+        _ => None,
+    }
+}
+
+fn is_off(option: &DefElem) -> bool {
+    match option.arg.as_deref().and_then(|arg| arg.node.as_ref()) {
+        Some(NodeEnum::String(text)) => matches!(text.sval.to_lowercase().as_str(), "off" | "false"),
+        Some(NodeEnum::Integer(number)) => number.ival == 0,
+        Some(NodeEnum::Boolean(truth)) => !truth.boolval,
+        _ => false,
+    }
+}
+
+pub(crate) fn whole_number(node: &Node) -> Option<i64> {
+    match node.node.as_ref()? {
+        NodeEnum::AConst(constant) => match constant.val.as_ref()? {
+            a_const::Val::Ival(number) => Some(number.ival.into()),
+            a_const::Val::Fval(number) => number.fval.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A SELECT or EXPLAIN around something that writes is a write.
+pub(crate) fn gravest(outer: StatementKind, mentions: &Mentions) -> StatementKind {
+    let inner = if mentions.modifies { StatementKind::Write } else { outer };
+    let inner = if mentions.defines { StatementKind::Definition } else { inner };
+    match outer {
+        StatementKind::Read | StatementKind::Write | StatementKind::Session => outer.max(inner),
+        _ => outer,
+    }
+}
+
+/// Functions that everybody knows to read nothing but their arguments and the catalog. Names are not
+/// resolved here: policy that must not be fooled by a user's function of that name needs a masked target.
+fn is_known_read((schema, name): &(String, String)) -> bool {
+    (schema.is_empty() || schema == "pg_catalog") && mentions::WELL_KNOWN.contains(&name.as_str())
+        || (schema == "pg_catalog" && name.starts_with("pg_get_") && functions::is_read_only(name, false))
 }

@@ -1,11 +1,13 @@
 //! Building and comparing parse trees.
 //!
-//! Job: small constructors, and [`same`], which compares two trees but for where their tokens
-//! stood in the text. Boundary: no meaning. Failure mode: whatever cannot be serialised is different.
+//! Job: small constructors, and [`same`], which compares two trees but for where their
+//! tokens stood in the text, and [`visit`], which sees every part of a tree. Boundary: no meaning. Failure mode: whatever cannot be serialised is different.
 
 mod digest;
+mod visit;
 
 pub(crate) use digest::same;
+pub(crate) use visit::{Visitor, visit};
 
 use pg_query::protobuf::{self, a_const};
 use pg_query::{Node, NodeEnum};
@@ -48,14 +50,6 @@ pub(crate) fn target(name: &str, value: NodeEnum) -> Node {
         val: boxed(value),
         location: -1,
     })))
-}
-
-pub(crate) fn integer(value: i32) -> NodeEnum {
-    NodeEnum::AConst(protobuf::AConst {
-        isnull: false,
-        location: -1,
-        val: Some(a_const::Val::Ival(protobuf::Integer { ival: value })),
-    })
 }
 
 pub(crate) fn literal(text: &str) -> NodeEnum {

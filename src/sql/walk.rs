@@ -1,1 +1,126 @@
-//! To be written.
+//! The walk that judges and rewrites one statement.
+//!
+//! Job: visit every node of a statement, resolve every name, put masked subqueries where protected
+//! relations stand. Boundary: it changes a copy of the tree; deparse and comparison are `assess`'s.
+//! Failure mode: an allow-list. Each construct is handled by name with all that hangs on it; what is
+//! not handled is refused.
+//!
+//! Why this is sound: a protected relation is only ever read through a subquery that yields its
+//! columns with masks in place, so nothing else in a statement can see a protected value, whatever it
+//! does with the rows. What remains is what could read tables in other ways (functions, operators,
+//! types and casts of users; catalogs with statistics) and the targets of INSERT, UPDATE and DELETE,
+//! which cannot be subqueries and get their own rules in `dml`.
+
+mod call;
+mod dml;
+mod expr;
+mod json;
+mod query;
+mod relation;
+mod settings;
+mod utility;
+
+use std::collections::BTreeSet;
+
+use super::assess::{Effect, Refusal, Scope};
+use super::catalog::Relation;
+use super::names::Names;
+use crate::domain::facts::Facts;
+use crate::domain::name::RuleName;
+
+pub(crate) use utility::is_secret_bearing;
+
+pub(crate) type Outcome<T = ()> = Result<T, Refusal>;
+
+/// What is known while a statement is walked.
+pub(crate) struct Walk<'a> {
+    scope: &'a Scope<'a>,
+    names: Names<'a>,
+    /// What was found so far.
+    pub(crate) facts: Facts,
+    /// What the statement does to the connection.
+    pub(crate) effect: Effect,
+    /// Whether a protected relation is involved.
+    pub(crate) touched: bool,
+    /// Whether something was called or done that changes the database.
+    pub(crate) writes: bool,
+    /// Parameters that are assigned to protected columns.
+    pub(crate) protected_parameters: BTreeSet<i32>,
+    /// Names of the WITH queries in sight, innermost last.
+    ctes: Vec<String>,
+    /// The protected relation that is being changed, whose columns stand bare in expressions.
+    target: Option<Target<'a>>,
+    /// How many queries deep an expression stands inside the statement that changes `target`.
+    inside: usize,
+    /// The views whose definitions are being walked.
+    views: Vec<u32>,
+    /// Relations that were replaced by subqueries: `schema.relation.column` no longer finds them.
+    replaced: BTreeSet<(String, String)>,
+}
+
+/// The protected relation that an INSERT, UPDATE or DELETE changes.
+#[derive(Debug, Clone)]
+struct Target<'a> {
+    relation: &'a Relation,
+    /// The name by which expressions refer to it.
+    name: String,
+    /// Whether it is the only relation in sight of the outermost expressions.
+    alone: bool,
+    /// Whether a reference to a protected column may be replaced by its mask, or must be refused.
+    substitute: bool,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(scope: &'a Scope<'a>, facts: Facts) -> Self {
+        let names = Names::new(scope.catalog, scope.search_path, scope.session_user);
+        Self {
+            scope,
+            names,
+            facts,
+            effect: Effect::None,
+            touched: false,
+            writes: false,
+            protected_parameters: BTreeSet::new(),
+            ctes: Vec::new(),
+            target: None,
+            inside: 0,
+            views: Vec::new(),
+            replaced: BTreeSet::new(),
+        }
+    }
+
+    /// Refuses what servers older than `major` do not know, or know differently.
+    fn since(&self, major: u32, construct: &str) -> Outcome {
+        if self.scope.server_version_num >= major * 10_000 {
+            return Ok(());
+        }
+        Err(refuse("mask.version", construct, &format!("the target is older than PostgreSQL {major}")))
+    }
+
+    fn trusts(&self, schema: &str, function: &str) -> bool {
+        let trusted = self.scope.trusted_functions;
+        trusted.contains(&format!("{schema}.{function}")) || trusted.contains(&format!("{schema}.*"))
+    }
+
+    /// Whether a function given as `schema.function` is trusted or comes with the server.
+    fn trusts_full(&self, function: &str) -> bool {
+        match function.split_once('.') {
+            Some(("pg_catalog", name)) => self.builtin_is_harmless(name),
+            Some((schema, name)) => self.trusts(schema, name),
+            None => false,
+        }
+    }
+}
+
+/// A refusal; the rule names are ours and well formed.
+pub(crate) fn refuse(rule: &str, construct: &str, hint: &str) -> Refusal {
+    Refusal {
+        rule: RuleName::new(rule).unwrap_or_else(|_| RuleName::default_deny()),
+        construct: construct.into(),
+        hint: hint.into(),
+    }
+}
+
+fn unsupported(construct: &str) -> Refusal {
+    refuse("mask.unsupported", construct, "write the statement without it")
+}

@@ -1,0 +1,296 @@
+//! INSERT, UPDATE, DELETE and MERGE.
+//!
+//! Their target cannot be a subquery, so its columns stand bare in their expressions. Where the target
+//! is protected, each reference to a protected column becomes its mask, if it certainly means that column, and
+//! is refused if it might. Protected columns may be assigned constants and parameters only.
+
+mod insert;
+mod reference;
+
+use pg_query::protobuf::{DeleteStmt, MergeStmt, RangeVar, ReturningClause, UpdateStmt, a_const};
+use pg_query::{Node, NodeEnum};
+
+use super::{Outcome, Target, Walk, refuse, unsupported};
+use crate::sql::catalog::{CalledBy, Kind, Relation};
+use crate::sql::protect::Protection;
+use crate::sql::tree;
+
+impl<'a> Walk<'a> {
+    /// A statement that changes rows, alone or in a WITH query.
+    pub(super) fn modification(&mut self, node: &mut NodeEnum) -> Outcome {
+        let sight = self.ctes.len();
+        let (target, inside) = (self.target.take(), std::mem::take(&mut self.inside));
+        self.writes = true;
+        let outcome = match node {
+            NodeEnum::InsertStmt(insert) => self.insert(insert),
+            NodeEnum::UpdateStmt(update) => self.update(update),
+            NodeEnum::DeleteStmt(delete) => self.delete(delete),
+            NodeEnum::MergeStmt(merge) => self.merge(merge),
+            other => Err(self.unknown(other)),
+        };
+        self.target = target;
+        self.inside = inside;
+        self.ctes.truncate(sight);
+        outcome
+    }
+
+    /// Judges the relation that is changed.
+    pub(super) fn changed(&mut self, name: &mut RangeVar) -> Outcome<&'a Relation> {
+        let relation = self.resolve(name)?;
+        let full = relation.full_name();
+        self.facts.relations_written.insert(full.clone());
+        if !self.scope.protection.of(relation.oid).is_empty() {
+            self.touched = true;
+        }
+        match relation.kind {
+            Kind::Table => {}
+            Kind::View if self.scope.protection.of(relation.oid).is_empty() => {
+                let before = std::mem::replace(&mut self.touched, false);
+                self.read(&mut name.clone())?;
+                if std::mem::replace(&mut self.touched, before) {
+                    return Err(refuse(
+                        "mask.write",
+                        &format!("a change through the view {full}"),
+                        "change its table",
+                    ));
+                }
+            }
+            _ => return Err(refuse("mask.write", &format!("a change of {full}"), "change a table")),
+        }
+        if relation.schema == "pg_catalog" || relation.schema == "information_schema" {
+            return Err(refuse(
+                "policy.tamper",
+                &format!("a change of the catalog {full}"),
+                "nothing may do that",
+            ));
+        }
+        if relation.rules {
+            return Err(refuse(
+                "mask.write",
+                &format!("a change of {full}, which has rewrite rules,"),
+                "ask the operator",
+            ));
+        }
+        for call in &relation.calls {
+            if !self.trusts_full(&call.function) {
+                return Err(refuse(
+                    "mask.function",
+                    &format!("a change of {full}, which calls {},", call.function),
+                    &format!(
+                        "the operator can list `{}` under trusted_functions of this target",
+                        call.function
+                    ),
+                ));
+            }
+        }
+        for column in &relation.columns {
+            self.type_is_safe(&column.type_name.0, &column.type_name.1, 0)?;
+        }
+        Ok(relation)
+    }
+
+    /// From here on the relation's columns may stand bare in expressions, if it is protected.
+    fn aim(&mut self, relation: &'a Relation, name: &RangeVar, alone: bool, substitute: bool) {
+        self.inside = 0;
+        self.target = (!self.scope.protection.of(relation.oid).is_empty()).then(|| Target {
+            relation,
+            name: name.alias.as_ref().map_or_else(|| name.relname.clone(), |alias| alias.aliasname.clone()),
+            alone,
+            substitute,
+        });
+    }
+
+    fn update(&mut self, update: &mut UpdateStmt) -> Outcome {
+        if let Some(with) = &mut update.with_clause {
+            self.with(with)?;
+        }
+        let Some(name) = update.relation.as_mut() else { return Err(unsupported("UPDATE without a table")) };
+        let relation = self.changed(name)?;
+        let name = name.clone();
+        self.from_items(&mut update.from_clause)?;
+        self.aim(relation, &name, update.from_clause.is_empty(), true);
+        self.assignments(relation, &mut update.target_list)?;
+        self.condition(&mut update.where_clause)?;
+        self.returning(relation, &mut update.returning_clause)
+    }
+
+    fn delete(&mut self, delete: &mut DeleteStmt) -> Outcome {
+        if let Some(with) = &mut delete.with_clause {
+            self.with(with)?;
+        }
+        let Some(name) = delete.relation.as_mut() else { return Err(unsupported("DELETE without a table")) };
+        let relation = self.changed(name)?;
+        let name = name.clone();
+        self.from_items(&mut delete.using_clause)?;
+        self.aim(relation, &name, delete.using_clause.is_empty(), true);
+        self.condition(&mut delete.where_clause)?;
+        self.returning(relation, &mut delete.returning_clause)
+    }
+
+    fn merge(&mut self, merge: &mut MergeStmt) -> Outcome {
+        self.since(15, "MERGE")?;
+        if let Some(with) = &mut merge.with_clause {
+            self.with(with)?;
+        }
+        let Some(name) = merge.relation.as_mut() else { return Err(unsupported("MERGE without a table")) };
+        let relation = self.changed(name)?;
+        if !self.scope.protection.of(relation.oid).is_empty() {
+            return Err(refuse(
+                "mask.write",
+                "MERGE into a relation with masked columns",
+                "use INSERT and UPDATE",
+            ));
+        }
+        if let Some(source) = merge.source_relation.as_deref_mut() {
+            self.from_item(source)?;
+        }
+        self.opt(&mut merge.join_condition)?;
+        for clause in &mut merge.merge_when_clauses {
+            let Some(NodeEnum::MergeWhenClause(clause)) = clause.node.as_mut() else {
+                return Err(unsupported("this kind of WHEN clause"));
+            };
+            if clause.match_kind() == pg_query::protobuf::MergeMatchKind::MergeWhenNotMatchedBySource {
+                self.since(17, "WHEN NOT MATCHED BY SOURCE")?;
+            }
+            self.opt(&mut clause.condition)?;
+            self.exprs(&mut clause.values)?;
+            self.assignments(relation, &mut clause.target_list)?;
+        }
+        if merge.returning_clause.is_some() {
+            self.since(17, "MERGE … RETURNING")?;
+        }
+        self.returning(relation, &mut merge.returning_clause)
+    }
+
+    fn from_items(&mut self, items: &mut [Node]) -> Outcome {
+        items.iter_mut().try_for_each(|item| self.from_item(item))
+    }
+
+    fn condition(&mut self, condition: &mut Option<Box<Node>>) -> Outcome {
+        if let Some(NodeEnum::CurrentOfExpr(_)) = condition.as_deref().and_then(|node| node.node.as_ref()) {
+            return match self.target {
+                Some(_) => Err(refuse("mask.write", "WHERE CURRENT OF", "name the rows by their key")),
+                None => Ok(()),
+            };
+        }
+        self.opt(condition)
+    }
+
+    /// `SET column = value, …`
+    fn assignments(&mut self, relation: &Relation, assignments: &mut [Node]) -> Outcome {
+        for assignment in assignments {
+            let Some(NodeEnum::ResTarget(assignment)) = assignment.node.as_mut() else {
+                return Err(unsupported("this kind of assignment"));
+            };
+            self.indirection(&mut assignment.indirection)?;
+            if self.is_protected(relation, &assignment.name) {
+                let whole = assignment.indirection.is_empty();
+                let value = assignment.val.as_deref();
+                self.protected_value(relation, &assignment.name, value.filter(|_| whole))?;
+            }
+            match assignment.val.as_deref_mut().and_then(|value| value.node.as_mut()) {
+                Some(NodeEnum::MultiAssignRef(multiple)) => self.opt(&mut multiple.source)?,
+                _ => self.opt(&mut assignment.val)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn is_protected(&self, relation: &Relation, column: &str) -> bool {
+        relation
+            .column(column)
+            .is_some_and(|column| self.scope.protection.is_protected(relation.oid, column.number))
+    }
+
+    /// Judges what is assigned to a protected column: a constant, a parameter or DEFAULT, and not what a mask
+    /// gives out; and not at all where a constraint or trigger could tell something about it.
+    fn protected_value(&mut self, relation: &Relation, column: &str, value: Option<&Node>) -> Outcome {
+        let full = format!("{}.{column}", relation.full_name());
+        let checked =
+            relation.column(column).is_some_and(|column| relation.checked_columns.contains(&column.number));
+        if checked || relation.calls.iter().any(|call| call.by == CalledBy::Write) {
+            return Err(refuse(
+                "mask.write",
+                &format!("a value for the masked column {full}, which a constraint or trigger reads,"),
+                "leave the column out",
+            ));
+        }
+        let mut inner = value.and_then(|value| value.node.as_ref());
+        while let Some(NodeEnum::TypeCast(cast)) = inner {
+            inner = cast.arg.as_deref().and_then(|arg| arg.node.as_ref());
+        }
+        match inner {
+            Some(NodeEnum::AConst(constant)) => match &constant.val {
+                Some(a_const::Val::Sval(text)) if Protection::is_mask_output(&text.sval) => Err(refuse(
+                    "mask.write",
+                    &format!("the mask itself as a value for {full}"),
+                    "leave the column out: writing the mask would destroy the value",
+                )),
+                _ => Ok(()),
+            },
+            Some(NodeEnum::ParamRef(parameter)) => {
+                self.protected_parameters.insert(parameter.number);
+                Ok(())
+            }
+            Some(NodeEnum::SetToDefault(_)) => Ok(()),
+            _ => Err(refuse(
+                "mask.write",
+                &format!("a computed value for the masked column {full}"),
+                "assign a literal or a parameter, or leave the column out",
+            )),
+        }
+    }
+
+    fn returning(&mut self, relation: &Relation, clause: &mut Option<ReturningClause>) -> Outcome {
+        let Some(clause) = clause else { return Ok(()) };
+        if !clause.options.is_empty() {
+            self.since(18, "RETURNING WITH")?;
+            if self.target.is_some() {
+                return Err(unsupported("RETURNING WITH on a relation with masked columns"));
+            }
+        }
+        if self.target.is_some() {
+            clause.exprs = self.expanded(relation, std::mem::take(&mut clause.exprs))?;
+        }
+        self.exprs(&mut clause.exprs)
+    }
+
+    /// RETURNING with its stars spelled out, and each column under the name it would have had.
+    fn expanded(&self, relation: &Relation, exprs: Vec<Node>) -> Outcome<Vec<Node>> {
+        let Some(target) = &self.target else { return Ok(exprs) };
+        let mut expanded = Vec::with_capacity(exprs.len());
+        for mut expr in exprs {
+            let Some(NodeEnum::ResTarget(result)) = expr.node.as_mut() else {
+                return Err(unsupported("this kind of RETURNING"));
+            };
+            let Some(NodeEnum::ColumnRef(reference)) =
+                result.val.as_deref().and_then(|value| value.node.as_ref())
+            else {
+                expanded.push(expr);
+                continue;
+            };
+            let star =
+                reference.fields.last().is_some_and(|field| matches!(field.node, Some(NodeEnum::AStar(_))));
+            let ours = match reference.fields.as_slice() {
+                [_] => target.alone,
+                [qualifier, _] => tree::as_string(qualifier) == Some(&target.name),
+                _ => false,
+            };
+            if star && ours {
+                expanded.extend(
+                    relation.columns.iter().map(|column| {
+                        tree::target(&column.name, tree::column(&[&target.name, &column.name]))
+                    }),
+                );
+                continue;
+            }
+            if result.name.is_empty()
+                && let Some(name) = reference.fields.last().and_then(tree::as_string)
+            {
+                result.name = name.into();
+            }
+            expanded.push(expr);
+        }
+        Ok(expanded)
+    }
+}

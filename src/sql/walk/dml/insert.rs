@@ -1,0 +1,143 @@
+//! INSERT.
+
+use pg_query::protobuf::{InsertStmt, OnConflictAction, OnConflictClause, SelectStmt};
+use pg_query::{Node, NodeEnum};
+
+use super::super::{Outcome, Walk, refuse, unsupported};
+use crate::sql::catalog::Relation;
+
+impl<'a> Walk<'a> {
+    pub(super) fn insert(&mut self, insert: &mut InsertStmt) -> Outcome {
+        if let Some(with) = &mut insert.with_clause {
+            self.with(with)?;
+        }
+        let Some(name) = insert.relation.as_mut() else { return Err(unsupported("INSERT without a table")) };
+        let relation = self.changed(name)?;
+        let name = name.clone();
+        for column in &mut insert.cols {
+            match column.node.as_mut() {
+                Some(NodeEnum::ResTarget(column)) => self.indirection(&mut column.indirection)?,
+                _ => return Err(unsupported("this kind of column list")),
+            }
+        }
+        self.inserted(relation, &insert.cols, insert.select_stmt.as_deref())?;
+        self.subquery(insert.select_stmt.as_deref_mut())?;
+        self.aim(relation, &name, true, false);
+        if let Some(conflict) = insert.on_conflict_clause.as_deref_mut() {
+            self.on_conflict(relation, conflict)?;
+        }
+        self.aim(relation, &name, true, true);
+        self.returning(relation, &mut insert.returning_clause)
+    }
+
+    /// Judges what goes into protected columns.
+    fn inserted(&mut self, relation: &Relation, columns: &[Node], source: Option<&Node>) -> Outcome {
+        if self.scope.protection.of(relation.oid).is_empty() {
+            return Ok(());
+        }
+        let mut named: Vec<(String, bool)> = columns
+            .iter()
+            .filter_map(|column| match column.node.as_ref() {
+                Some(NodeEnum::ResTarget(column)) => {
+                    Some((column.name.clone(), column.indirection.is_empty()))
+                }
+                _ => None,
+            })
+            .collect();
+        if named.is_empty() {
+            named = relation.columns.iter().map(|column| (column.name.clone(), true)).collect();
+        }
+        let Some(NodeEnum::SelectStmt(select)) = source.and_then(|source| source.node.as_ref()) else {
+            // DEFAULT VALUES
+            return if source.is_none() { Ok(()) } else { Err(unsupported("this source of rows")) };
+        };
+        for (place, (column, whole)) in named.iter().enumerate() {
+            if !self.is_protected(relation, column) {
+                continue;
+            }
+            if !is_plain_values(select) {
+                return Err(refuse(
+                    "mask.write",
+                    &format!(
+                        "the masked column {}.{column} as a target of INSERT … SELECT",
+                        relation.full_name()
+                    ),
+                    "list the other columns, or insert literals and parameters with VALUES",
+                ));
+            }
+            for row in &select.values_lists {
+                let Some(NodeEnum::List(row)) = row.node.as_ref() else {
+                    return Err(unsupported("this kind of row"));
+                };
+                match row.items.get(place) {
+                    Some(value) => self.protected_value(relation, column, Some(value).filter(|_| *whole))?,
+                    // a short row of an INSERT without a column list leaves the rest to defaults
+                    None => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_conflict(&mut self, relation: &Relation, conflict: &mut OnConflictClause) -> Outcome {
+        let aimed = self.target.is_some();
+        if let Some(infer) = conflict.infer.as_deref_mut() {
+            if aimed && !infer.conname.is_empty() {
+                return Err(refuse(
+                    "mask.write",
+                    "ON CONFLICT ON CONSTRAINT on a relation with masked columns",
+                    "list the columns of the constraint",
+                ));
+            }
+            for element in &mut infer.index_elems {
+                let Some(NodeEnum::IndexElem(element)) = element.node.as_mut() else {
+                    return Err(unsupported("this kind of conflict target"));
+                };
+                if !element.opclass.is_empty() || !element.opclassopts.is_empty() {
+                    return Err(unsupported("an operator class in ON CONFLICT"));
+                }
+                if self.is_protected(relation, &element.name) {
+                    return Err(refuse(
+                        "mask.write",
+                        &format!("ON CONFLICT on the masked column {}", element.name),
+                        "use another key",
+                    ));
+                }
+                if !element.collation.is_empty() {
+                    self.collation(&mut element.collation)?;
+                }
+                self.opt(&mut element.expr)?;
+            }
+            self.opt(&mut infer.where_clause)?;
+        }
+        if conflict.action() == OnConflictAction::OnconflictUpdate {
+            for assignment in &conflict.target_list {
+                if let Some(NodeEnum::ResTarget(assignment)) = assignment.node.as_ref()
+                    && self.is_protected(relation, &assignment.name)
+                {
+                    return Err(refuse(
+                        "mask.write",
+                        &format!("the masked column {} in ON CONFLICT DO UPDATE", assignment.name),
+                        "leave the column out",
+                    ));
+                }
+            }
+            // the row in the table is in sight under its own name, and the new one as `excluded`
+            if let Some(target) = self.target.as_mut() {
+                target.alone = false;
+            }
+            self.assignments(relation, &mut conflict.target_list)?;
+        }
+        self.opt(&mut conflict.where_clause)
+    }
+}
+
+/// VALUES and nothing else.
+fn is_plain_values(select: &SelectStmt) -> bool {
+    !select.values_lists.is_empty()
+        && select.with_clause.is_none()
+        && select.sort_clause.is_empty()
+        && select.limit_count.is_none()
+        && select.limit_offset.is_none()
+        && select.larg.is_none()
+}

@@ -1,0 +1,92 @@
+//! References to columns of a protected relation that is being changed.
+
+use pg_query::{Node, NodeEnum};
+
+use super::super::{Outcome, Walk, refuse};
+use crate::sql::tree;
+
+impl Walk<'_> {
+    /// Replaces a reference to a protected column of the target by its mask, refuses what might be one.
+    /// Without a protected target there is nothing to do: whatever else is in sight is already masked.
+    pub(in crate::sql::walk) fn target_column(&self, node: &mut Node) -> Outcome {
+        let Some(target) = &self.target else { return Ok(()) };
+        let Some(NodeEnum::ColumnRef(reference)) = node.node.as_ref() else { return Ok(()) };
+        let star =
+            reference.fields.last().is_some_and(|field| matches!(field.node, Some(NodeEnum::AStar(_))));
+        let fields: Vec<&str> = reference.fields.iter().filter_map(tree::as_string).collect();
+        let known = |name: &str| target.relation.column(name);
+        let protected = |name: &str| {
+            known(name)
+                .filter(|column| self.scope.protection.is_protected(target.relation.oid, column.number))
+        };
+        let ours = |qualifier: &str| qualifier == target.name || is_row_alias(qualifier);
+        let column = match (fields.as_slice(), star) {
+            ([], true) if self.inside > 0 => return Ok(()),
+            ([qualifier], true) if !ours(qualifier) => return Ok(()),
+            (_, true) => return Err(whole_row(&target.name)),
+            ([name], _) => match protected(name) {
+                Some(column) if self.inside == 0 && target.alone => column,
+                Some(_) => {
+                    return Err(refuse(
+                        "mask.write",
+                        &format!("the column {name} without its table, while several tables are in sight,"),
+                        "write its table before it",
+                    ));
+                }
+                None if is_system(name) => return Err(system(name)),
+                None if known(name).is_none() && ours(name) => return Err(whole_row(name)),
+                None => return Ok(()),
+            },
+            ([qualifier, name], _) if ours(qualifier) => match protected(name) {
+                Some(column) if *qualifier == target.name => column,
+                Some(_) => return Err(whole_row(qualifier)),
+                None if known(name).is_some() || *name == "tableoid" => return Ok(()),
+                None if is_system(name) => return Err(system(name)),
+                None => return Err(whole_row(qualifier)),
+            },
+            ([_, _], _) => return Ok(()),
+            _ => {
+                return Err(refuse(
+                    "mask.write",
+                    "a column with schema and table",
+                    "give the table an alias, or write the table alone before the column",
+                ));
+            }
+        };
+        if !target.substitute {
+            return Err(refuse(
+                "mask.write",
+                &format!("the masked column {} in ON CONFLICT", column.name),
+                "leave the column out",
+            ));
+        }
+        let name = [target.name.as_str(), column.name.as_str()];
+        node.node = self.scope.protection.expression(target.relation.oid, column.number, &name);
+        Ok(())
+    }
+}
+
+/// Names that mean the changed row in RETURNING and ON CONFLICT.
+fn is_row_alias(name: &str) -> bool {
+    matches!(name, "excluded" | "old" | "new")
+}
+
+fn is_system(name: &str) -> bool {
+    matches!(name, "ctid" | "xmin" | "xmax" | "cmin" | "cmax")
+}
+
+fn system(name: &str) -> super::super::Refusal {
+    refuse(
+        "mask.write",
+        &format!("the system column {name} of a relation with masked columns"),
+        "use its key",
+    )
+}
+
+fn whole_row(name: &str) -> super::super::Refusal {
+    refuse(
+        "mask.write",
+        &format!("the whole row {name} of a relation with masked columns"),
+        "name the columns that you need",
+    )
+}

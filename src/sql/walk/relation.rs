@@ -1,0 +1,226 @@
+//! Relations: what a name means, and what is read in its place.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{Alias, RangeSubselect, RangeVar};
+
+use super::{Outcome, Walk, refuse, unsupported};
+use crate::domain::facts::Facts;
+use crate::sql::catalog::{CalledBy, Kind, Relation};
+use crate::sql::functions;
+use crate::sql::names::Names;
+use crate::sql::tree;
+
+impl<'a> Walk<'a> {
+    /// Judges a relation that is read, and gives its name a schema. Returns the subquery that is read in its
+    /// place, where there must be one.
+    pub(super) fn read(&mut self, name: &mut RangeVar) -> Outcome<Option<NodeEnum>> {
+        if name.schemaname.is_empty() && name.catalogname.is_empty() && self.ctes.contains(&name.relname) {
+            return Ok(None);
+        }
+        let relation = self.resolve(name)?;
+        self.facts.relations_read.insert(relation.full_name());
+        if matches!(relation.schema.as_str(), "pg_catalog" | "information_schema")
+            && relation.oid < FIRST_OF_USERS
+        {
+            return self.read_catalog(relation, name);
+        }
+        self.reads_safely(relation)?;
+        if !self.scope.protection.of(relation.oid).is_empty() {
+            self.touched = true;
+            if relation.kind == Kind::View {
+                return Err(refuse(
+                    "mask.view",
+                    &format!("the view {}, which is masked itself,", relation.full_name()),
+                    "mask the columns of its tables instead; views are followed to them",
+                ));
+            }
+            return Ok(Some(self.masked(relation, name)));
+        }
+        match relation.kind {
+            Kind::Table | Kind::Sequence => Ok(None),
+            Kind::View | Kind::MaterializedView => self.read_view(relation, name),
+            Kind::Foreign => Err(refuse(
+                "mask.relation",
+                &format!("the foreign table {}", relation.full_name()),
+                "it could lead back to a protected table",
+            )),
+            Kind::Composite | Kind::Other => Err(unsupported("a relation of this kind")),
+        }
+    }
+
+    /// Finds the relation and writes its schema into the name.
+    pub(super) fn resolve(&self, name: &mut RangeVar) -> Outcome<&'a Relation> {
+        if !name.catalogname.is_empty() {
+            return Err(refuse(
+                "mask.unsupported",
+                "a relation with a database name",
+                "leave the database out",
+            ));
+        }
+        let relation = self.names.relation(&name.schemaname, &name.relname).ok_or_else(|| {
+            let dot = if name.schemaname.is_empty() { "" } else { "." };
+            refuse(
+                "mask.unresolved",
+                &format!("the relation {}{dot}{}", name.schemaname, name.relname),
+                "it does not exist, or not on the search path",
+            )
+        })?;
+        name.schemaname.clone_from(&relation.schema);
+        Ok(relation)
+    }
+
+    /// What the server does by itself when rows are read.
+    fn reads_safely(&self, relation: &Relation) -> Outcome {
+        relation
+            .columns
+            .iter()
+            .try_for_each(|column| self.type_is_safe(&column.type_name.0, &column.type_name.1, 0))?;
+        if let Some(call) = relation
+            .calls
+            .iter()
+            .find(|call| call.by == CalledBy::Policy && !self.trusts_full(&call.function))
+        {
+            return Err(refuse(
+                "mask.function",
+                &format!("{}, whose policies or defaults call {},", relation.full_name(), call.function),
+                &format!("the operator can list `{}` under trusted_functions of this target", call.function),
+            ));
+        }
+        let protection = self.scope.protection;
+        if relation.row_security
+            && relation.policy_columns.iter().any(|number| protection.is_protected(relation.oid, *number))
+        {
+            return Err(refuse(
+                "mask.relation",
+                &format!("{}, whose row-level security reads a masked column,", relation.full_name()),
+                "the operator can base its policies on other columns",
+            ));
+        }
+        Ok(())
+    }
+
+    /// `SELECT every column, masked where it must be, FROM the relation`, under the relation's alias.
+    fn masked(&mut self, relation: &Relation, name: &RangeVar) -> NodeEnum {
+        let protection = self.scope.protection;
+        let targets = relation
+            .columns
+            .iter()
+            .map(|column| {
+                let reference = [SOURCE, column.name.as_str()];
+                let value = protection
+                    .expression(relation.oid, column.number, &reference)
+                    .unwrap_or_else(|| tree::column(&reference));
+                tree::target(&column.name, value)
+            })
+            .collect();
+        self.replaced.insert((relation.schema.clone(), relation.name.clone()));
+        subquery(targets, name)
+    }
+
+    /// A catalog of the server, without the columns that say something about tables' contents.
+    fn read_catalog(&mut self, relation: &Relation, name: &RangeVar) -> Outcome<Option<NodeEnum>> {
+        if relation.schema == "pg_catalog" && !functions::is_readable_catalog(&relation.name) {
+            return Err(refuse(
+                "mask.catalog",
+                &format!("the catalog {}", relation.name),
+                "it shows statistics, other sessions, secrets or files",
+            ));
+        }
+        let hidden = functions::hidden_catalog_columns(&relation.name);
+        if hidden.is_empty() {
+            return Ok(None);
+        }
+        let targets = relation
+            .columns
+            .iter()
+            .map(|column| {
+                let value = if hidden.contains(&column.name.as_str()) {
+                    tree::cast(tree::null(), tree::pg_type(&column.base.1))
+                } else {
+                    tree::column(&[SOURCE, &column.name])
+                };
+                tree::target(&column.name, value)
+            })
+            .collect();
+        self.replaced.insert((relation.schema.clone(), relation.name.clone()));
+        Ok(Some(subquery(targets, name)))
+    }
+
+    /// A view is followed through its definition; where that meets nothing protected, the view is read
+    /// as it is, and else its rewritten definition is read in its place.
+    fn read_view(&mut self, relation: &Relation, name: &RangeVar) -> Outcome<Option<NodeEnum>> {
+        let full = relation.full_name();
+        let Some(mut definition) = relation.definition.as_deref().and_then(parse_definition) else {
+            return Err(refuse("mask.view", &format!("the view {full}"), "its definition cannot be read"));
+        };
+        if self.views.contains(&relation.oid) || self.views.len() >= DEEPEST_VIEWS {
+            return Err(refuse("mask.view", &format!("the view {full}"), "views nest too deeply"));
+        }
+        let mut inner = Walk::new(self.scope, Facts::new("select", self.facts.kind));
+        inner.names = Names::catalog_only(self.scope.catalog);
+        inner.views.clone_from(&self.views);
+        inner.views.push(relation.oid);
+        inner.select(&mut definition).map_err(|refusal| super::Refusal {
+            construct: format!(
+                "the view {full}, because it uses {}",
+                refusal.construct.trim_end_matches(',')
+            ),
+            ..refusal
+        })?;
+        self.facts.relations_read.append(&mut inner.facts.relations_read);
+        self.facts.functions.append(&mut inner.facts.functions);
+        self.writes |= inner.writes;
+        if !inner.touched {
+            return Ok(None);
+        }
+        if relation.kind == Kind::MaterializedView || relation.security_barrier {
+            let kind = if relation.security_barrier { "security-barrier" } else { "materialized" };
+            return Err(refuse(
+                "mask.view",
+                &format!("the {kind} view {full}, which reads masked columns,"),
+                "query its tables instead",
+            ));
+        }
+        self.touched = true;
+        self.replaced.insert((relation.schema.clone(), relation.name.clone()));
+        Ok(Some(NodeEnum::RangeSubselect(Box::new(RangeSubselect {
+            lateral: false,
+            subquery: tree::boxed(NodeEnum::SelectStmt(Box::new(definition))),
+            alias: Some(alias_of(name)),
+        }))))
+    }
+}
+
+fn subquery(targets: Vec<pg_query::Node>, name: &RangeVar) -> NodeEnum {
+    let source = RangeVar {
+        alias: Some(Alias { aliasname: SOURCE.into(), colnames: Vec::new() }),
+        location: -1,
+        ..name.clone()
+    };
+    NodeEnum::RangeSubselect(Box::new(RangeSubselect {
+        lateral: false,
+        subquery: tree::boxed(tree::select(targets, vec![tree::node(NodeEnum::RangeVar(source))])),
+        alias: Some(alias_of(name)),
+    }))
+}
+
+fn alias_of(name: &RangeVar) -> Alias {
+    name.alias.clone().unwrap_or_else(|| Alias { aliasname: name.relname.clone(), colnames: Vec::new() })
+}
+
+fn parse_definition(text: &str) -> Option<pg_query::protobuf::SelectStmt> {
+    let parsed = pg_query::parse(text, 0).ok()?;
+    let mut stmts = parsed.protobuf.stmts.into_iter();
+    match (stmts.next()?.stmt?.node?, stmts.next()) {
+        (NodeEnum::SelectStmt(select), None) => Some(*select),
+        _ => None,
+    }
+}
+
+/// The alias of a relation inside the subquery that stands in its place.
+const SOURCE: &str = "hoopctl_source";
+
+/// OIDs below come with the server.
+const FIRST_OF_USERS: u32 = 16384;
+
+const DEEPEST_VIEWS: usize = 16;

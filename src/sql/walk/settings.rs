@@ -1,0 +1,245 @@
+//! SET, RESET, and `set_config` as a statement of its own.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{SelectStmt, VariableSetKind, VariableSetStmt, a_const};
+
+use super::{Outcome, Walk, refuse, unsupported};
+use crate::sql::assess::Effect;
+use crate::sql::tree;
+
+impl Walk<'_> {
+    pub(super) fn set(&mut self, set: &VariableSetStmt) -> Outcome {
+        let name = set.name.to_ascii_lowercase();
+        match set.kind() {
+            VariableSetKind::VarSetMulti
+                if matches!(name.as_str(), "transaction" | "session characteristics") =>
+            {
+                Ok(())
+            }
+            VariableSetKind::VarResetAll => {
+                self.effect = Effect::ResetAll;
+                Ok(())
+            }
+            VariableSetKind::VarSetValue => {
+                let values = set.args.iter().map(value).collect::<Option<Vec<String>>>();
+                self.assign(&name, values.as_deref(), set.is_local)
+            }
+            VariableSetKind::VarSetDefault | VariableSetKind::VarReset => {
+                may_set(&name)?;
+                if name == "search_path" {
+                    self.effect = Effect::SetSearchPath { path: None, local: set.is_local };
+                }
+                Ok(())
+            }
+            _ => Err(forbidden(&format!("SET {name}"))),
+        }
+    }
+
+    fn assign(&mut self, name: &str, values: Option<&[String]>, local: bool) -> Outcome {
+        may_set(name)?;
+        let fits = match (name, values) {
+            ("search_path", Some(path)) => {
+                self.effect = Effect::SetSearchPath { path: Some(path.to_vec()), local };
+                true
+            }
+            ("client_encoding", Some([value])) => {
+                matches!(value.to_ascii_uppercase().replace(['-', '_'], "").as_str(), "UTF8" | "UNICODE")
+            }
+            ("standard_conforming_strings", Some([value])) => {
+                value == "on" || value == "true" || value == "1"
+            }
+            ("client_min_messages", Some([value])) => {
+                matches!(value.to_ascii_lowercase().as_str(), "notice" | "warning" | "error" | "info")
+            }
+            (
+                "search_path" | "client_encoding" | "standard_conforming_strings" | "client_min_messages",
+                _,
+            ) => false,
+            // SET TIME ZONE takes an interval, which is not a plain constant
+            _ => true,
+        };
+        if fits { Ok(()) } else { Err(forbidden(&format!("this value of {name}"))) }
+    }
+
+    /// `SELECT set_config(name, value, local)` with literals, and nothing else.
+    ///
+    /// Returns whether the statement was one.
+    pub(super) fn set_config(&mut self, select: &mut SelectStmt) -> Outcome<bool> {
+        let [target] = select.target_list.as_mut_slice() else { return Ok(false) };
+        let Some(NodeEnum::ResTarget(target)) = target.node.as_mut() else { return Ok(false) };
+        let Some(NodeEnum::FuncCall(call)) = target.val.as_deref_mut().and_then(|value| value.node.as_mut())
+        else {
+            return Ok(false);
+        };
+        let name = tree::strings(&call.funcname);
+        if !matches!(name.as_deref(), Some(["set_config"] | ["pg_catalog", "set_config"])) {
+            return Ok(false);
+        }
+        let foreign = self.scope.catalog.functions("set_config").any(|function| !function.builtin);
+        let [setting, value, local] = call.args.as_slice() else { return Ok(false) };
+        let (Some(setting), Some(text), Some(local)) =
+            (self::value(setting), self::value(value), self::value(local))
+        else {
+            return Ok(false);
+        };
+        call.funcname = vec![tree::string("pg_catalog"), tree::string("set_config")];
+        let mut alone =
+            SelectStmt { target_list: std::mem::take(&mut select.target_list), ..SelectStmt::default() };
+        let rest = SelectStmt { limit_option: 0, op: 0, ..select.clone() };
+        let is_alone = rest == SelectStmt::default() && !foreign;
+        select.target_list = std::mem::take(&mut alone.target_list);
+        if !is_alone {
+            return Ok(false);
+        }
+        let setting = setting.to_ascii_lowercase();
+        let values = if setting == "search_path" { split(&text) } else { Some(vec![text]) };
+        let Some(values) = values else { return Err(unsupported("this value of search_path")) };
+        self.assign(&setting, Some(&values), matches!(local.as_str(), "true" | "t" | "on" | "1"))?;
+        self.facts.setting = Some(setting);
+        self.facts.kind = crate::domain::facts::StatementKind::Session;
+        self.writes = true;
+        Ok(true)
+    }
+}
+
+fn may_set(name: &str) -> Outcome {
+    if HARMLESS.contains(&name) {
+        return Ok(());
+    }
+    if matches!(name, "role" | "session_authorization") {
+        return Err(refuse(
+            "policy.tamper",
+            "taking another role",
+            "the session's role is the one it was given",
+        ));
+    }
+    Err(forbidden(&format!("the setting {name}")))
+}
+
+fn forbidden(construct: &str) -> super::Refusal {
+    refuse(
+        "mask.setting",
+        construct,
+        "only settings of formats, time-outs, memory and the search path can be changed",
+    )
+}
+
+/// A constant as text.
+fn value(node: &pg_query::Node) -> Option<String> {
+    match node.node.as_ref()? {
+        NodeEnum::AConst(constant) => Some(match constant.val.as_ref()? {
+            a_const::Val::Sval(text) => text.sval.clone(),
+            a_const::Val::Ival(number) => number.ival.to_string(),
+            a_const::Val::Fval(number) => number.fval.clone(),
+            a_const::Val::Boolval(truth) => truth.boolval.to_string(),
+            a_const::Val::Bsval(_) => return None,
+        }),
+        _ => None,
+    }
+}
+
+/// A list of identifiers as `set_config` takes it: unquoted ones are folded to lower case.
+fn split(text: &str) -> Option<Vec<String>> {
+    let mut path = Vec::new();
+    if text.trim().is_empty() {
+        return Some(path);
+    }
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start();
+        let name;
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let (inside, after) = quoted.split_once('"')?;
+            if after.starts_with('"') {
+                return None;
+            }
+            name = inside.to_owned();
+            rest = after.trim_start();
+        } else {
+            let end = rest.find(',').unwrap_or(rest.len());
+            let (word, after) = rest.split_at_checked(end)?;
+            let word = word.trim_end();
+            if word.is_empty() || word.contains(|c: char| c.is_whitespace() || c == '"') {
+                return None;
+            }
+            name = word.to_lowercase();
+            rest = after;
+        }
+        path.push(name);
+        match rest.strip_prefix(',') {
+            Some(after) => rest = after,
+            None => return rest.is_empty().then_some(path),
+        }
+    }
+}
+
+/// Settings that change formats, limits and plans, and nothing about what may be seen.
+const HARMLESS: &[&str] = &[
+    "application_name",
+    "array_nulls",
+    "bytea_output",
+    "client_encoding",
+    "client_min_messages",
+    "commit_delay",
+    "cursor_tuple_fraction",
+    "datestyle",
+    "default_text_search_config",
+    "default_transaction_deferrable",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "effective_cache_size",
+    "enable_bitmapscan",
+    "enable_hashagg",
+    "enable_hashjoin",
+    "enable_indexonlyscan",
+    "enable_indexscan",
+    "enable_material",
+    "enable_memoize",
+    "enable_mergejoin",
+    "enable_nestloop",
+    "enable_partition_pruning",
+    "enable_partitionwise_aggregate",
+    "enable_partitionwise_join",
+    "enable_seqscan",
+    "enable_sort",
+    "enable_tidscan",
+    "extra_float_digits",
+    "from_collapse_limit",
+    "geqo",
+    "gin_fuzzy_search_limit",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "intervalstyle",
+    "jit",
+    "join_collapse_limit",
+    "lc_messages",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "lock_timeout",
+    "maintenance_work_mem",
+    "max_parallel_workers_per_gather",
+    "plan_cache_mode",
+    "quote_all_identifiers",
+    "random_page_cost",
+    "search_path",
+    "seq_page_cost",
+    "standard_conforming_strings",
+    "statement_timeout",
+    "synchronize_seqscans",
+    "synchronous_commit",
+    "temp_buffers",
+    "tcp_keepalives_count",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_user_timeout",
+    "timezone",
+    "transaction_deferrable",
+    "transaction_isolation",
+    "transaction_read_only",
+    "transaction_timeout",
+    "vacuum_cost_delay",
+    "work_mem",
+    "xmlbinary",
+    "xmloption",
+];
