@@ -17,6 +17,7 @@ mod floors;
 mod gateway;
 mod leases;
 mod protocol;
+mod rewrite;
 mod support;
 
 /// A story that is not declared above would silently never run.
