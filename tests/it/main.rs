@@ -10,10 +10,12 @@
 
 mod audit;
 mod connect;
+mod cli;
 mod demo;
 mod endings;
 mod floors;
 mod gateway;
+mod generated;
 mod leases;
 mod protocol;
 mod support;
