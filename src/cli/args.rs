@@ -35,7 +35,13 @@ pub struct Global {
     #[arg(help_heading = "Global options")]
     pub broker: Option<String>,
     /// What the broker's certificate must lead to: the SHA-256 of a public key
-    #[arg(long, global = true, env = "HOOPCTL_BROKER_PIN", hide_env_values = true, value_name = "sha256:HEX")]
+    #[arg(
+        long,
+        global = true,
+        env = "HOOPCTL_BROKER_PIN",
+        hide_env_values = true,
+        value_name = "sha256:HEX"
+    )]
     #[arg(help_heading = "Global options")]
     pub broker_pin: Option<String>,
     /// Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange
@@ -66,7 +72,9 @@ pub enum Command {
     ///
     /// Shows a page and a code; sign in there, on any device. The credential goes into the system's
     /// keyring, or into a file that only you can read where there is no keyring.
-    #[command(after_long_help = "Examples:\n  hoopctl login --broker https://broker.example:7443\n  hoopctl login --broker 127.0.0.1:7443 --broker-pin sha256:4f5a…\n  hoopctl login --workload env:CI_JOB_TOKEN --broker https://broker.example:7443")]
+    #[command(
+        after_long_help = "Examples:\n  hoopctl login --broker https://broker.example:7443\n  hoopctl login --broker 127.0.0.1:7443 --broker-pin sha256:4f5a…\n  hoopctl login --workload env:CI_JOB_TOKEN --broker https://broker.example:7443"
+    )]
     Login(Login),
     /// Sign out at the provider, at the broker and on this machine
     Logout,
@@ -81,13 +89,17 @@ pub enum Command {
     /// Runs your own psql on this terminal and returns its exit code. Everything after `--` goes to it
     /// unchanged. With --listen no client is started: a connection string is printed, and any program of
     /// yours may use it until you press Ctrl-C.
-    #[command(after_long_help = "Examples:\n  hoopctl connect db\n  hoopctl connect db -- -c 'select 1'\n  hoopctl connect db --listen 127.0.0.1:6543")]
+    #[command(
+        after_long_help = "Examples:\n  hoopctl connect db\n  hoopctl connect db -- -c 'select 1'\n  hoopctl connect db --listen 127.0.0.1:6543"
+    )]
     Connect(Connect),
     /// Run any command with the target's environment
     ///
     /// Sets PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSFILE and DATABASE_URL for the command and what it
     /// starts, and returns its exit code. Only the command and its children may use the connection.
-    #[command(after_long_help = "Examples:\n  hoopctl exec db -- pg_dump -s\n  hoopctl exec db -- sh -c 'psql -c \"select 1\" && ./migrate'")]
+    #[command(
+        after_long_help = "Examples:\n  hoopctl exec db -- pg_dump -s\n  hoopctl exec db -- sh -c 'psql -c \"select 1\" && ./migrate'"
+    )]
     Exec(Exec),
     /// Look at sessions, replay them, end them
     #[command(subcommand)]
@@ -173,7 +185,9 @@ pub enum SessionCommand {
     /// Show one session
     Show(SessionRef),
     /// See again what a session asked and was shown
-    #[command(after_long_help = "Examples:\n  hoopctl session replay ses_… --speed 10\n  hoopctl session replay ses_… --output json")]
+    #[command(
+        after_long_help = "Examples:\n  hoopctl session replay ses_… --speed 10\n  hoopctl session replay ses_… --output json"
+    )]
     Replay(Replay),
     /// End a session now
     Kill(SessionRef),
@@ -203,7 +217,9 @@ pub enum AuditCommand {
     ///
     /// Asks the broker for the ledger, or reads it from a folder with --dir, without any network. What
     /// was found in good order is remembered, so that a ledger that forgets is found the next time.
-    #[command(after_long_help = "Examples:\n  hoopctl audit verify\n  hoopctl audit verify --recordings\n  hoopctl audit verify --dir ./ledger --key ledger.pub --checkpoint kept.txt")]
+    #[command(
+        after_long_help = "Examples:\n  hoopctl audit verify\n  hoopctl audit verify --recordings\n  hoopctl audit verify --dir ./ledger --key ledger.pub --checkpoint kept.txt"
+    )]
     Verify(Verify),
     /// Show the last entries
     Tail(Tail),
@@ -241,7 +257,13 @@ pub struct Tail {
 #[derive(Debug, Args)]
 pub struct ConfigFile {
     /// The broker's configuration file
-    #[arg(long, env = "HOOPCTL_CONFIG", hide_env_values = true, value_name = "FILE", default_value = "broker.toml")]
+    #[arg(
+        long,
+        env = "HOOPCTL_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE",
+        default_value = "broker.toml"
+    )]
     pub config: PathBuf,
 }
 
@@ -251,7 +273,9 @@ pub enum PolicyCommand {
     /// Validate the policy of a configuration, or of Cedar files
     Check(PolicyCheck),
     /// Ask whether somebody may do something, and why
-    #[command(after_long_help = "Examples:\n  hoopctl policy explain db --as corp:alice --group corp/dba\n  hoopctl policy explain db --as corp:alice --group corp/dba --action audit")]
+    #[command(
+        after_long_help = "Examples:\n  hoopctl policy explain db --as corp:alice --group corp/dba\n  hoopctl policy explain db --as corp:alice --group corp/dba --action audit"
+    )]
     Explain(PolicyExplain),
 }
 

@@ -43,7 +43,8 @@ impl demo::Show for Ui {
 /// # Errors
 /// When one cannot be written.
 pub(super) fn generate_files(folder: &Path) -> Result<u8, Failure> {
-    let failed = |error: std::io::Error| Failure::new(FailureKind::Configuration, format!("cannot write: {error}"));
+    let failed =
+        |error: std::io::Error| Failure::new(FailureKind::Configuration, format!("cannot write: {error}"));
     for file in generate::files().map_err(failed)? {
         let path = folder.join(&file.path);
         if let Some(parent) = path.parent() {

@@ -66,7 +66,8 @@ impl Context {
     /// When it is not one.
     pub fn pin(&self) -> Result<Option<PinnedRoot>, Failure> {
         let Some(text) = &self.global.broker_pin else { return Ok(None) };
-        let pin: Pin = text.parse().map_err(|error| Failure::new(FailureKind::Usage, format!("`{text}`: {error}")))?;
+        let pin: Pin =
+            text.parse().map_err(|error| Failure::new(FailureKind::Usage, format!("`{text}`: {error}")))?;
         Ok(Some(PinnedRoot { pin, root: None }))
     }
 

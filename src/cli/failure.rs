@@ -152,9 +152,8 @@ impl From<LoginError> for Failure {
             LoginError::Home(error) => error.into(),
             LoginError::Keychain(error) => error.into(),
             LoginError::Link(error) => error.into(),
-            LoginError::Needed(url) => {
-                Self::new(FailureKind::LoginNeeded, message).hint(format!("type `hoopctl login --broker {url}`"))
-            }
+            LoginError::Needed(url) => Self::new(FailureKind::LoginNeeded, message)
+                .hint(format!("type `hoopctl login --broker {url}`")),
             LoginError::Provider(error) => error.into(),
             LoginError::Task(_) => Self::new(FailureKind::Internal, message),
             LoginError::UnknownProvider { .. } => {
@@ -211,9 +210,13 @@ impl From<LaunchError> for Failure {
     fn from(error: LaunchError) -> Self {
         let message = error.to_string();
         match error {
-            LaunchError::NotFound(program) if program == "psql" => Self::new(FailureKind::Configuration, message)
-                .hint("install it (Debian: `apt-get install postgresql-client`), or use `hoopctl exec`"),
-            LaunchError::NotFound(_) | LaunchError::Start { .. } => Self::new(FailureKind::Configuration, message),
+            LaunchError::NotFound(program) if program == "psql" => {
+                Self::new(FailureKind::Configuration, message)
+                    .hint("install it (Debian: `apt-get install postgresql-client`), or use `hoopctl exec`")
+            }
+            LaunchError::NotFound(_) | LaunchError::Start { .. } => {
+                Self::new(FailureKind::Configuration, message)
+            }
             LaunchError::Signals(_) => Self::new(FailureKind::Internal, message),
         }
     }
@@ -225,8 +228,9 @@ impl From<LoopbackError> for Failure {
         match error {
             LoopbackError::Home(error) => error.into(),
             LoopbackError::Listen { .. } => Self::new(FailureKind::Configuration, message),
-            LoopbackError::NotLoopback(_) => Self::new(FailureKind::Usage, message)
-                .hint("others could reach it; use 127.0.0.1 or [::1]"),
+            LoopbackError::NotLoopback(_) => {
+                Self::new(FailureKind::Usage, message).hint("others could reach it; use 127.0.0.1 or [::1]")
+            }
         }
     }
 }
@@ -239,9 +243,8 @@ impl From<ConfigError> for Failure {
                 let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
                 Self::new(FailureKind::Configuration, message + &lines.concat())
             }
-            ConfigError::Unreadable { .. } => {
-                Self::new(FailureKind::Configuration, message).hint("`hoopctl broker init` writes a commented one")
-            }
+            ConfigError::Unreadable { .. } => Self::new(FailureKind::Configuration, message)
+                .hint("`hoopctl broker init` writes a commented one"),
         }
     }
 }

@@ -29,7 +29,10 @@ pub fn files() -> io::Result<Vec<Generated>> {
     let shells = [("hoopctl.bash", Shell::Bash), ("_hoopctl", Shell::Zsh), ("hoopctl.fish", Shell::Fish)];
     let mut files: Vec<Generated> = shells
         .into_iter()
-        .map(|(name, shell)| Generated { path: PathBuf::from("completions").join(name), content: completions(shell) })
+        .map(|(name, shell)| Generated {
+            path: PathBuf::from("completions").join(name),
+            content: completions(shell),
+        })
         .collect();
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();

@@ -92,8 +92,14 @@ async fn a_broker_is_set_up_and_checked() {
     let mode = std::fs::metadata(env.home().join("broker.toml")).expect("written").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     std::fs::write(env.home().join("broken.toml"), "[broker]\nlisten = 7\n").expect("written");
-    assert_snapshot!("check_broken", whole(&env.run(&["broker", "check", "--config", "broken.toml"]).await, &env));
-    assert_snapshot!("check_missing", whole(&env.run(&["broker", "check", "--config", "none.toml"]).await, &env));
+    assert_snapshot!(
+        "check_broken",
+        whole(&env.run(&["broker", "check", "--config", "broken.toml"]).await, &env)
+    );
+    assert_snapshot!(
+        "check_missing",
+        whole(&env.run(&["broker", "check", "--config", "none.toml"]).await, &env)
+    );
 }
 
 #[tokio::test]

@@ -23,8 +23,10 @@ fn completions_and_man_pages_are_fresh() {
 
 #[test]
 fn every_command_has_a_page() {
-    let text = String::from_utf8(fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/hoopctl.1")).expect("a page"))
-        .expect("text");
+    let text = String::from_utf8(
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/hoopctl.1")).expect("a page"),
+    )
+    .expect("text");
     for command in ["login", "connect", "exec", "session", "audit", "policy", "broker", "device"] {
         assert!(text.contains(&format!("hoopctl\\-{command}(1)")), "{command} is not in hoopctl.1");
     }

@@ -9,8 +9,8 @@
 )]
 
 mod audit;
-mod connect;
 mod cli;
+mod connect;
 mod demo;
 mod endings;
 mod floors;

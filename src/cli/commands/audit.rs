@@ -107,8 +107,9 @@ fn verify(
     key: &str,
     kept: Option<&str>,
 ) -> Result<Verified, Failure> {
-    let key = VerifierKey::parse(key.trim())
-        .map_err(|error| Failure::new(FailureKind::BadData, format!("the ledger's key cannot be read: {error}")))?;
+    let key = VerifierKey::parse(key.trim()).map_err(|error| {
+        Failure::new(FailureKind::BadData, format!("the ledger's key cannot be read: {error}"))
+    })?;
     Audit { log, recordings, key: &key, kept }.run().map_err(|error| match error {
         VerifyError::Broken(broken) => {
             Failure::new(FailureKind::BadData, format!("the ledger is broken: {broken}"))
@@ -140,7 +141,9 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
         }));
     }
     let (size, sessions, statements) = (head.size, verified.sessions, verified.statements);
-    ui.line(&format!("the ledger is in good order: {size} entries, {sessions} sessions, {statements} statements"));
+    ui.line(&format!(
+        "the ledger is in good order: {size} entries, {sessions} sessions, {statements} statements"
+    ));
     if verified.recordings {
         ui.line(&format!("the recordings are what was entered: {} chunks", verified.chunks));
     }
@@ -155,7 +158,8 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
 fn ledgers_own_key(files: &dyn Files) -> Result<String, Failure> {
     let read = files.read(KEY).map_err(|error| Failure::new(FailureKind::Unreachable, error.to_string()))?;
     let bytes = read.ok_or_else(|| {
-        Failure::new(FailureKind::Usage, "there is no ledger, or no key beside it").hint("name the key with `--key FILE`")
+        Failure::new(FailureKind::Usage, "there is no ledger, or no key beside it")
+            .hint("name the key with `--key FILE`")
     })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -166,8 +170,9 @@ fn remembered(place: &BrokerHome, name: &str) -> Result<Option<String>, Failure>
 
 fn text_of(path: impl AsRef<Path>) -> Result<String, Failure> {
     let path: PathBuf = path.as_ref().into();
-    std::fs::read_to_string(&path)
-        .map_err(|error| Failure::new(FailureKind::Usage, format!("cannot read `{}`: {error}", path.display())))
+    std::fs::read_to_string(&path).map_err(|error| {
+        Failure::new(FailureKind::Usage, format!("cannot read `{}`: {error}", path.display()))
+    })
 }
 
 async fn blocking<T: Send + 'static>(

@@ -30,17 +30,21 @@ pub async fn run(ui: Ui, command: BrokerCommand) -> Result<u8, Failure> {
 }
 
 fn init(ui: Ui, path: &Path) -> Result<u8, Failure> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-        match error.kind() {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(
+        |error| match error.kind() {
             ErrorKind::AlreadyExists => {
                 Failure::new(FailureKind::Configuration, format!("`{}` is there already", path.display()))
                     .hint("choose another place with `--config FILE`")
             }
-            _ => Failure::new(FailureKind::Configuration, format!("cannot write `{}`: {error}", path.display())),
-        }
+            _ => Failure::new(
+                FailureKind::Configuration,
+                format!("cannot write `{}`: {error}", path.display()),
+            ),
+        },
+    )?;
+    file.write_all(Config::template().as_bytes()).map_err(|error| {
+        Failure::new(FailureKind::Configuration, format!("cannot write `{}`: {error}", path.display()))
     })?;
-    file.write_all(Config::template().as_bytes())
-        .map_err(|error| Failure::new(FailureKind::Configuration, format!("cannot write `{}`: {error}", path.display())))?;
     if ui.json {
         ui.object(&json!({ "written": path }));
     } else {
@@ -71,7 +75,8 @@ fn check(ui: Ui, path: &Path) -> Result<u8, Failure> {
 }
 
 async fn serve(ui: Ui, path: &Path) -> Result<u8, Failure> {
-    let failed = |error: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot watch signals: {error}"));
+    let failed =
+        |error: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot watch signals: {error}"));
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

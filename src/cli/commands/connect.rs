@@ -58,7 +58,8 @@ async fn with_child(
     let place = Place::new(&context.client)?;
     let (listener, endpoint) = listener(&place, listen).await?;
     let login = login(session, &place, secret, endpoint);
-    let launch = Launch { program, args, inherited: std::env::vars_os().collect(), added: login.environment()? };
+    let launch =
+        Launch { program, args, inherited: std::env::vars_os().collect(), added: login.environment()? };
     let (known, child) = watch::channel(None);
     let served = serve(context, session, Admit::Descendants(child), listener)?;
     let code = launch.run(signals, |pid| drop(known.send_replace(Process::observe(pid)))).await;

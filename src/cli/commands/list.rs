@@ -24,7 +24,13 @@ pub async fn run(context: &Context) -> Result<u8, Failure> {
         .map(|target| {
             let masked = if target.masked { "yes" } else { "no" };
             let name = target.name.to_string();
-            vec![name, target.protocol.clone(), masked.into(), level(target.record).into(), target.description.clone()]
+            vec![
+                name,
+                target.protocol.clone(),
+                masked.into(),
+                level(target.record).into(),
+                target.description.clone(),
+            ]
         })
         .collect();
     ui.table(&["name", "protocol", "masked", "recorded", "description"], rows);

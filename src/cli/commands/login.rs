@@ -60,14 +60,18 @@ async fn workload(context: &Context) -> Result<u8, Failure> {
     let who = api.whoami().await?;
     report(context.ui, &who, api.link().url());
     if set("HOOPCTL_WORKLOAD").is_none() {
-        context.ui.talk("hint: nothing was stored; set HOOPCTL_WORKLOAD and HOOPCTL_BROKER for the commands to come");
+        context.ui.talk(
+            "hint: nothing was stored; set HOOPCTL_WORKLOAD and HOOPCTL_BROKER for the commands to come",
+        );
     }
     Ok(0)
 }
 
 fn report(ui: Ui, who: &WhoAmI, broker: &url::Url) {
     if ui.json {
-        ui.object(&json!({ "broker": broker, "principal": who.principal.to_string(), "display": who.display }));
+        ui.object(
+            &json!({ "broker": broker, "principal": who.principal.to_string(), "display": who.display }),
+        );
     } else {
         ui.line(&format!("logged in at {broker} as {} ({})", who.display, who.principal));
     }
@@ -97,7 +101,10 @@ impl View {
 impl LoginView for View {
     fn prompt(&self, prompt: &DevicePrompt) {
         let page = prompt.url_complete.as_deref().unwrap_or(&prompt.url);
-        self.ui.talk(&format!("To sign in, open\n\n    {page}\n\nand check that it shows the code {}.", prompt.code));
+        self.ui.talk(&format!(
+            "To sign in, open\n\n    {page}\n\nand check that it shows the code {}.",
+            prompt.code
+        ));
         if prompt.url_complete.is_some() {
             self.ui.talk(&format!("(Or open {} and type the code.)", prompt.url));
         }
@@ -105,8 +112,10 @@ impl LoginView for View {
             // a browser that does not open is no failure: the page is on the screen
             drop(open::that_detached(page));
         }
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(self.ui.wait(&format!("waiting for you to sign in ({} min)", prompt.lasts.as_secs().div_ceil(60))));
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(
+            self.ui
+                .wait(&format!("waiting for you to sign in ({} min)", prompt.lasts.as_secs().div_ceil(60))),
+        );
     }
 }
 

@@ -23,7 +23,9 @@ pub async fn run(context: &Context) -> Result<u8, Failure> {
     }
     if context.ui.json {
         let (broker, provider) = (ended.broker.is_ok(), ended.provider.is_ok());
-        context.ui.object(&json!({ "url": place.url(), "broker": broker, "provider": provider, "local": true }));
+        context
+            .ui
+            .object(&json!({ "url": place.url(), "broker": broker, "provider": provider, "local": true }));
     } else {
         context.ui.line(&format!("logged out of {}", place.url()));
     }

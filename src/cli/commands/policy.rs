@@ -51,7 +51,8 @@ fn check_files(files: &[PathBuf]) -> Result<Digest, Failure> {
     Policy::compile(&sources).map(|policy| policy.digest().clone()).map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         let count = faults.len();
-        let message = format!("{count} problem{} in the policy{}", if count == 1 { "" } else { "s" }, lines.concat());
+        let message =
+            format!("{count} problem{} in the policy{}", if count == 1 { "" } else { "s" }, lines.concat());
         Failure::new(FailureKind::Configuration, message)
     })
 }

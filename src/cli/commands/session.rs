@@ -48,7 +48,8 @@ async fn list(context: &Context) -> Result<u8, Failure> {
 }
 
 async fn show(context: &Context, text: &str) -> Result<u8, Failure> {
-    let session = context.api().await?.session(&id(text)?).await?;
+    let id = id(text)?;
+    let session = context.api().await?.session(&id).await?;
     let ui = context.ui;
     if ui.json {
         ui.object(&session);

@@ -20,6 +20,9 @@ pub async fn run(context: &Context) -> Result<u8, Failure> {
     ui.line(&format!("{} ({})", who.display, who.principal));
     ui.line(&format!("groups: {groups}"));
     ui.line(&format!("device: {}", who.device));
-    ui.line(&format!("login lasts until {} unless renewed", who.login_expires.round(jiff::Unit::Second).unwrap_or(who.login_expires)));
+    ui.line(&format!(
+        "login lasts until {} unless renewed",
+        who.login_expires.round(jiff::Unit::Second).unwrap_or(who.login_expires)
+    ));
     Ok(0)
 }

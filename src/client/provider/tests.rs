@@ -90,7 +90,8 @@ async fn read_request(socket: &mut tokio::net::TcpStream) -> String {
             assert!(read > 0, "half a request");
             continue;
         };
-        let length = head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let length =
+            head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
         if body.len() >= length.unwrap_or(0) {
             return text;
         }

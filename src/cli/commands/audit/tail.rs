@@ -84,7 +84,9 @@ fn members(value: &Value) -> String {
     let Some(members) = value.as_object() else { return String::new() };
     let shown = members.iter().filter_map(|(name, value)| match value {
         Value::String(text) if matches!(name.as_str(), "digest" | "sent") || text.is_empty() => None,
-        Value::String(text) => Some(format!("{name}={}", text.split_whitespace().collect::<Vec<_>>().join(" "))),
+        Value::String(text) => {
+            Some(format!("{name}={}", text.split_whitespace().collect::<Vec<_>>().join(" ")))
+        }
         Value::Number(_) | Value::Bool(_) => Some(format!("{name}={value}")),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     });

@@ -21,14 +21,21 @@ use crate::wire::postgres::transcript::{Line, Transcript};
 /// [`Failure`]; a recording that is not what was entered is bad data.
 pub(super) async fn run(context: &Context, args: &Replay) -> Result<u8, Failure> {
     let id = super::id(&args.session)?;
-    let speed = Speed::new(args.speed)
-        .ok_or_else(|| Failure::new(FailureKind::Usage, format!("`{}` is no speed: above 0, up to 1000000", args.speed)))?;
+    let speed = Speed::new(args.speed).ok_or_else(|| {
+        Failure::new(FailureKind::Usage, format!("`{}` is no speed: above 0, up to 1000000", args.speed))
+    })?;
     let api = context.api().await?;
     let index = api.recording(&id).await?;
     let ui = context.ui;
     if !ui.json {
         let (session, count) = (&index.session, index.connections.len());
-        ui.line(&format!("{} on {}, {} connection{}", session.display, session.target, count, if count == 1 { "" } else { "s" }));
+        ui.line(&format!(
+            "{} on {}, {} connection{}",
+            session.display,
+            session.target,
+            count,
+            if count == 1 { "" } else { "s" }
+        ));
     }
     for (connection, chunks) in (1_u32..).zip(&index.connections) {
         Player { ui, connection, transcript: Transcript::default() }.play(&api, &id, chunks, speed).await?;
@@ -43,7 +50,13 @@ struct Player {
 }
 
 impl Player {
-    async fn play(mut self, api: &Api, id: &SessionId, chunks: &[Digest], speed: Speed) -> Result<(), Failure> {
+    async fn play(
+        mut self,
+        api: &Api,
+        id: &SessionId,
+        chunks: &[Digest],
+        speed: Speed,
+    ) -> Result<(), Failure> {
         if !self.ui.json {
             self.ui.line(&format!("\n-- connection {}", self.connection));
         }
@@ -51,8 +64,10 @@ impl Player {
         for (number, digest) in (0_u32..).zip(chunks) {
             let bytes = api.chunk(id, self.connection, number).await?;
             if Digest::from_bytes(&Sha256::digest(&bytes).into()) != *digest {
-                let message = format!("chunk {number} of connection {} is not what was entered", self.connection);
-                return Err(Failure::new(FailureKind::BadData, message).hint("type `hoopctl audit verify --recordings`"));
+                let message =
+                    format!("chunk {number} of connection {} is not what was entered", self.connection);
+                return Err(Failure::new(FailureKind::BadData, message)
+                    .hint("type `hoopctl audit verify --recordings`"));
             }
             cursor.feed(&bytes).map_err(|error| Failure::new(FailureKind::BadData, error.to_string()))?;
             while let Some(item) = cursor.next_item() {
@@ -135,7 +150,8 @@ impl Player {
             Line::Completed(tag) => ("completed", json!(tag), Some(tag)),
             Line::CopyData(data) => ("copy", json!(data), Some(data)),
             Line::Error(fields) => {
-                let value = json!({ "sqlstate": fields.sqlstate, "message": fields.message, "hint": fields.hint });
+                let value =
+                    json!({ "sqlstate": fields.sqlstate, "message": fields.message, "hint": fields.hint });
                 ("error", value, Some(format!("ERROR:  {}: {}", fields.sqlstate, fields.message)))
             }
             Line::Notice(fields) => {
@@ -162,6 +178,7 @@ impl Player {
 }
 
 fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Failure::new(FailureKind::BadData, format!("an item of the recording cannot be read: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        Failure::new(FailureKind::BadData, format!("an item of the recording cannot be read: {error}"))
+    })
 }
