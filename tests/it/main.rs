@@ -12,12 +12,14 @@ mod audit;
 mod cli;
 mod connect;
 mod demo;
+mod docs;
 mod endings;
 mod floors;
 mod gateway;
 mod generated;
 mod leases;
 mod protocol;
+mod rewrite;
 mod support;
 
 /// A story that is not declared above would silently never run.
