@@ -9,12 +9,14 @@
 )]
 
 mod audit;
+mod cli;
 mod connect;
 mod demo;
 mod docs;
 mod endings;
 mod floors;
 mod gateway;
+mod generated;
 mod leases;
 mod protocol;
 mod rewrite;
