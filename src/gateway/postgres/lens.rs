@@ -123,7 +123,7 @@ impl Masked {
 
 /// Whether a text must be read on a thread with a deep stack.
 pub(super) fn needs_deep_stack(text: &str) -> bool {
-    text.len() > LIMITS.inline
+    !crate::sql::fits_small_stack(text, &LIMITS)
 }
 
 const LIMITS: ParseLimits = ParseLimits { bytes: 16 << 20, statements: 10_000, depth: 1000, inline: 4096 };
