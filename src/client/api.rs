@@ -136,6 +136,14 @@ impl Api {
         self.order(Method::DELETE, &format!("{}/{session}", control::SESSIONS)).await
     }
 
+    /// Closes somebody's session, the caller's own included, as an operator does.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn kill_session(&self, session: &SessionId) -> Result<(), ApiError> {
+        self.order(Method::POST, &format!("{}/{session}/kill", control::SESSIONS)).await
+    }
+
     /// The sessions that the caller may see.
     ///
     /// # Errors

@@ -60,19 +60,33 @@ pub(super) async fn close(
     Named(id): Named<String>,
 ) -> Result<StatusCode, Fault> {
     let session = find(&service, &id)?;
+    let reason = if session.device == caller.device.id { CloseReason::ClientEnded } else { CloseReason::Killed };
+    end(&service, &caller, &session, reason)
+}
+
+/// Closes a session from wherever its owner, or whoever may, happens to be.
+pub(super) async fn kill(
+    State(service): State<Service>,
+    caller: Caller,
+    Named(id): Named<String>,
+) -> Result<StatusCode, Fault> {
+    end(&service, &caller, &find(&service, &id)?, CloseReason::Killed)
+}
+
+fn end(
+    service: &Service,
+    caller: &Caller,
+    session: &Session,
+    reason: CloseReason,
+) -> Result<StatusCode, Fault> {
     let who = caller.principal();
-    let reason = if session.principal != who.id {
+    if session.principal != who.id {
         let config = service.core.config();
         let target = config.targets.get(&session.target);
         if !target.is_some_and(|target| service.core.may(who, target, &Action::Kill)) {
             return Err(Fault::unknown("session"));
         }
-        CloseReason::Killed
-    } else if session.device == caller.device.id {
-        CloseReason::ClientEnded
-    } else {
-        CloseReason::Killed
-    };
+    }
     if !matches!(session.state, SessionState::Closed { .. }) {
         service.core.sessions.close(&session.id, reason);
     }
