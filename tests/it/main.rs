@@ -11,6 +11,7 @@
 mod audit;
 mod connect;
 mod demo;
+mod drivers;
 mod endings;
 mod floors;
 mod gateway;
