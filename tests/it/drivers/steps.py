@@ -31,7 +31,7 @@ def say(name, error=None):
         return
     failed += 1
     print("FAILED", name)
-    traceback.print_exception(error, file=sys.stdout)
+    traceback.print_exception(error, limit=-2, file=sys.stdout)
 
 
 def run(steps):

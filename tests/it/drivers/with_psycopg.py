@@ -126,7 +126,7 @@ def copy():
     equal(text, f"id,name,ssn\n1,ada,{SSN}\n2,bob,{SSN if MASKED else 'top-secret-2'}\n")
     with cursor.copy("COPY people (id, ssn) TO STDOUT (FORMAT binary)") as rows:
         rows.set_types(["int4", "text"])
-        equal(next(iter(rows.rows())), (1, SSN))
+        equal(list(rows.rows())[0], (1, SSN))
 
 
 def binary_copy_in():
