@@ -9,14 +9,18 @@
 )]
 
 mod audit;
+mod cli;
 mod connect;
 mod demo;
+mod docs;
 mod drivers;
 mod endings;
 mod floors;
 mod gateway;
+mod generated;
 mod leases;
 mod protocol;
+mod rewrite;
 mod support;
 
 /// A story that is not declared above would silently never run.
