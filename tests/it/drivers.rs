@@ -111,3 +111,103 @@ const TABLES: &str = "
     CREATE TYPE mood AS ENUM ('sad', 'happy');
     CREATE TYPE pair AS (a int, b text);
     CREATE DOMAIN positive AS int CHECK (VALUE > 0);";
+
+/// Debian's client programs, and its server of the same version.
+const DEBIAN: u32 = 15;
+
+fn program(name: &str) -> Command {
+    let path = Path::new("/usr/lib/postgresql").join(DEBIAN.to_string()).join("bin").join(name);
+    assert!(path.exists(), "{} is missing; run: tests/setup/postgres.sh {DEBIAN}", path.display());
+    Command::new(path)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pgbench_works_in_every_protocol() {
+    let cluster = Cluster::start(DEBIAN);
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let bench = async |arguments: &str| {
+        let output = bounded(program("pgbench").args(arguments.split(' ')), &gateway).await;
+        let text = both(&output);
+        assert!(output.status.success(), "pgbench {arguments}: {text}");
+        text
+    };
+    bench("-i -s 1 -q").await;
+    for protocol in ["simple", "extended", "prepared"] {
+        for script in ["tpcb-like", "simple-update", "select-only"] {
+            let told = bench(&format!("-n -b {script} -M {protocol} -c 4 -j 2 -t 20")).await;
+            assert!(told.contains("transactions actually processed: 80/80"), "{told}");
+            assert!(told.contains("failed transactions: 0"), "{told}");
+        }
+    }
+    let admin = cluster.admin().await;
+    let row = admin.query_one("SELECT count(*) FROM pgbench_history", &[]).await.expect("counts");
+    // two of the three write history
+    assert_eq!(row.get::<_, i64>(0), 3 * 2 * 80);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pg_dump_reads_the_same_as_without_us() {
+    let cluster = Cluster::start(DEBIAN);
+    let admin = cluster.admin().await;
+    admin.batch_execute(TABLES).await.expect("the tables");
+    admin.batch_execute(SCHEMA).await.expect("more to dump");
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    for arguments in [&["--format=plain"][..], &["--format=plain", "--inserts", "--serializable-deferrable"]] {
+        let through = bounded(program("pg_dump").args(arguments), &gateway).await;
+        assert!(through.status.success(), "{}", both(&through));
+        let url = cluster.url("postgres", &cluster.password, "postgres");
+        let direct = program("pg_dump").args(arguments).arg(url).output().await.expect("pg_dump runs");
+        assert!(direct.status.success(), "{}", both(&direct));
+        // newer releases fence a dump with a random word
+        let lines = |output: &Output| -> Vec<String> {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            text.lines().filter(|line| !line.contains("restrict ")).map(str::to_owned).collect()
+        };
+        assert!(lines(&direct).len() > 100);
+        assert_eq!(lines(&through), lines(&direct));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_copies_and_watches() {
+    for masks in [Vec::new(), vec![mask()]] {
+        let ssn = if masks.is_empty() { "top-secret" } else { "[masked]" };
+        let cluster = Cluster::start(*majors().last().expect("a major"));
+        cluster.admin().await.batch_execute(TABLES).await.expect("the tables");
+        let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
+        let file = gateway.folder().join("people.csv");
+        let copy = format!("\\copy (SELECT id, ssn FROM people ORDER BY id LIMIT 1) TO '{}' CSV", file.display());
+        let (_, err, ok) = gateway.run(&["-c", &copy]).await;
+        assert!(ok, "{err}");
+        assert_eq!(std::fs::read_to_string(&file).expect("the copy"), format!("1,{ssn}\n"));
+        std::fs::write(&file, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,7\n").expect("a file");
+        let copy = format!("\\copy things (id, number) FROM '{}' CSV", file.display());
+        let (out, err, ok) = gateway.run(&["-At", "-c", &copy, "-c", "SELECT number FROM things"]).await;
+        assert!(ok, "{err}");
+        assert_eq!(out, "COPY 1\n7\n");
+        // this psql cannot count how often it watches, so the third look fails
+        let watch = "SELECT ssn, 1 / (3 - nextval('looks')) FROM people WHERE id = 1 \\watch 0.1\n";
+        let script = gateway.folder().join("watch.sql");
+        std::fs::write(&script, watch).expect("a script");
+        cluster.admin().await.batch_execute("CREATE SEQUENCE looks").await.expect("a sequence");
+        let (out, err, ok) = gateway.run(&["-At", "-f", &script.display().to_string()]).await;
+        assert!(!ok && (err.contains("22012") || err.contains("division by zero")), "{err}");
+        assert_eq!(out.matches(ssn).count(), 2, "{out}");
+    }
+}
+
+const SCHEMA: &str = "
+    CREATE SCHEMA other; COMMENT ON SCHEMA other IS 'a schema';
+    CREATE TABLE other.parts (id bigserial PRIMARY KEY, at date NOT NULL, note text DEFAULT 'x' || 'y') ;
+    CREATE TABLE other.log (id int, at date) PARTITION BY RANGE (at);
+    CREATE TABLE other.log_1 PARTITION OF other.log FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+    INSERT INTO other.log SELECT n, '2024-05-01' FROM generate_series(1, 5000) n;
+    INSERT INTO other.parts (at) SELECT '2024-05-01' FROM generate_series(1, 10);
+    CREATE INDEX ON other.parts (lower(note)) WHERE id > 3;
+    CREATE VIEW other.seen AS SELECT id, ssn FROM people;
+    CREATE FUNCTION other.twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2';
+    CREATE FUNCTION other.told() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$;
+    CREATE TRIGGER told BEFORE INSERT ON other.parts FOR EACH ROW EXECUTE FUNCTION other.told();
+    ALTER TABLE people ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY mine ON people USING (name = current_user);
+    SELECT lo_from_bytea(0, '\\x00ff');";
