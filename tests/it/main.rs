@@ -13,6 +13,7 @@ mod cli;
 mod connect;
 mod demo;
 mod docs;
+mod drivers;
 mod endings;
 mod floors;
 mod gateway;
