@@ -22,7 +22,7 @@ pub use self::fault::{ConfigError, ConfigFault};
 use self::reader::{Faults, Section};
 
 use crate::domain::name::{GroupName, ProviderName, TargetName};
-use crate::domain::policy::{Policy, PolicySource, preset, preset_names};
+use crate::domain::policy::{Policy, PolicySource, Role, preset, preset_names};
 use crate::domain::target::Target;
 
 /// A configuration without problems.
@@ -188,6 +188,9 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
     let groups = groups(&providers, &workloads);
     let targets = targets::read(root, &groups, base);
     let policy = policy(root, base, faults);
+    if let Some(policy) = &policy {
+        strangers(policy, &groups, &providers, &workloads, &targets, root);
+    }
     root.check_unknown();
     let general = general?;
     Some(Config {
@@ -228,7 +231,14 @@ fn general(section: &Section<'_, '_>, base: &Path) -> Option<General> {
     let metrics_listen = section.parsed("metrics_listen", address);
     let public_url = section.required_parsed("public_url", |text| {
         let url = identity::secure_url(text)?;
-        if url.scheme() == "https" { Ok(url) } else { Err("must be https".to_owned()) }
+        if url.scheme() != "https" {
+            return Err("must be https".to_owned());
+        }
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        if !bare || !url.username().is_empty() || url.password().is_some() {
+            return Err("must be scheme, host and port only".to_owned());
+        }
+        Ok(url)
     });
     let trusted_proxies = section.parsed_list("trusted_proxies", network);
     let session_max = section.duration("session_max").unwrap_or(EIGHT_HOURS);
@@ -258,7 +268,9 @@ fn policy(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Po
         return None;
     };
     let mut sources = section.parsed_list("presets", |name| {
-        preset(name).ok_or_else(|| format!("`{name}` is not a preset; there are: {}", preset_names().collect::<Vec<_>>().join(", ")))
+        preset(name).ok_or_else(|| {
+            format!("`{name}` is not a preset; there are: {}", preset_names().collect::<Vec<_>>().join(", "))
+        })
     });
     for file in section.texts("files") {
         match std::fs::read_to_string(base.join(&file.value)) {
@@ -276,6 +288,40 @@ fn policy(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Po
     }
     section.finish();
     compiled.ok()
+}
+
+/// A name in a policy that nobody can have makes a rule that never binds: a forbid that forbids nothing.
+fn strangers(
+    policy: &Policy,
+    groups: &BTreeSet<GroupName>,
+    providers: &[ProviderConfig],
+    workloads: &[WorkloadConfig],
+    targets: &BTreeMap<TargetName, Target>,
+    root: &Section<'_, '_>,
+) {
+    let issuers: BTreeSet<&str> = providers
+        .iter()
+        .map(|provider| provider.name.as_str())
+        .chain(workloads.iter().map(|workload| workload.name.as_str()))
+        .collect();
+    let can_sign_in = |id: &str| {
+        id.split_once(':').is_some_and(|(issuer, who)| issuers.contains(issuer) && !who.is_empty())
+    };
+    for named in policy.references() {
+        let id = named.id.as_str();
+        let problem = match named.role {
+            Role::Group if !groups.iter().any(|group| group.as_str() == id) => {
+                "no provider or workload may assert the group"
+            }
+            Role::Principal if !can_sign_in(id) => {
+                "no provider or workload signs in the principal (they are written PROVIDER:SUBJECT)"
+            }
+            Role::Target if !targets.keys().any(|name| name.as_str() == id) => "there is no target",
+            Role::Group | Role::Principal | Role::Target => continue,
+        };
+        let id = id.escape_debug();
+        root.fault("policy", format!("{}:{}: {problem} `{id}`", named.source_name, named.line));
+    }
 }
 
 fn groups(providers: &[ProviderConfig], workloads: &[WorkloadConfig]) -> BTreeSet<GroupName> {

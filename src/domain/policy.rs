@@ -23,6 +23,7 @@ pub use session::SessionPolicy;
 
 use self::compile::Rule;
 use self::entities::{Pair, Words};
+use self::session::{Answer, Slice};
 use super::action::Action;
 use super::name::{Digest, RuleName};
 use super::principal::Principal;
@@ -64,6 +65,8 @@ pub struct Policy {
     words: Words,
     /// In source order, which decides between rules of the same effect.
     rules: Arc<[Rule]>,
+    /// For each action, the rules that can bind anybody.
+    slices: Vec<Slice>,
     references: Vec<Reference>,
 }
 
@@ -107,12 +110,17 @@ impl Policy {
     /// # Errors
     /// All problems of all texts.
     pub fn compile(sources: &[PolicySource]) -> Result<Self, Vec<PolicyFault>> {
-        let words = Words::new().ok_or_else(|| {
-            let message = "the schema's names cannot be read".to_owned();
-            vec![PolicyFault { source_name: "hoop.cedarschema".into(), line: 1, message }]
-        })?;
+        let unusable = |message: &str| {
+            vec![PolicyFault { source_name: "hoop.cedarschema".into(), line: 1, message: message.into() }]
+        };
+        let words = Words::new().ok_or_else(|| unusable("the schema's names cannot be read"))?;
         let (rules, references) = compile::compile(&words, sources)?;
-        Ok(Self { digest: digest(sources), words, rules: rules.into(), references })
+        let slices = Action::NAMES
+            .iter()
+            .map(|name| Slice::new(&words, &rules, name, |_| true))
+            .collect::<Option<_>>()
+            .ok_or_else(|| unusable("the rules cannot be put together"))?;
+        Ok(Self { digest: digest(sources), words, rules: rules.into(), slices, references })
     }
 
     /// SHA-256 over the texts and their names, in order.
@@ -130,35 +138,41 @@ impl Policy {
     /// Prepares policy for a session, whose actions are then judged without further preparation.
     #[must_use]
     pub fn session(&self, who: &Principal, target: &Target) -> SessionPolicy {
-        SessionPolicy::new(self, who, target, &Action::NAMES)
+        SessionPolicy::new(self, who, target)
     }
 
     /// Judges one action of one principal on one target.
     #[must_use]
     pub fn judge(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Verdict {
-        SessionPolicy::new(self, who, target, &[action.name()]).judge(action)
+        session::verdict(&target.name, action, self.ask(who, target, action))
     }
 
     /// The rules that decide an action, in source order; none when it is denied by default.
     #[must_use]
     pub fn why(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Vec<RuleName> {
-        SessionPolicy::new(self, who, target, &[action.name()]).why(action)
+        let Some(answer) = self.ask(who, target, action) else { return Vec::new() };
+        answer.errors.iter().chain(&answer.reasons).map(|rule| rule.name.clone()).collect()
     }
 
     /// The forbidding rules that can bind this principal on this target: those whose scope covers
     /// both. What their conditions say is left open.
     #[must_use]
     pub fn forbidding(&self, who: &Principal, target: &Target) -> Vec<RuleSummary> {
-        let pair = Pair::new(&self.words, who, target);
+        let pair = self.pair(who, target);
         let binds = |rule: &&Rule| {
-            let policy = &rule.policy;
-            rule.forbids()
-                && pair.as_ref().is_none_or(|pair| {
-                    pair.is_in_scope(&policy.principal_constraint(), &policy.resource_constraint())
-                })
+            let (principal, resource) = rule.scope();
+            rule.forbids() && pair.as_ref().is_none_or(|pair| pair.is_in_scope(&principal, &resource))
         };
         let summary = |rule: &Rule| RuleSummary { name: rule.name.clone(), reason: rule.reason.clone() };
         self.rules.iter().filter(binds).map(summary).collect()
+    }
+
+    fn ask(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Option<Answer<'_>> {
+        session::ask(&self.rules, &self.slices, self.pair(who, target).as_ref(), action)
+    }
+
+    fn pair(&self, who: &Principal, target: &Target) -> Option<Pair> {
+        Pair::new(&self.words, who, target)
     }
 }
 

@@ -71,32 +71,29 @@ pub(super) fn members(members: &Members, is_json: bool) -> String {
     text
 }
 
-/// Masks the member that a path leads to. An array in an array on the way is masked whole.
+/// Masks the member that a path leads to. A document that is no array is handled as an array of one; an
+/// array in an array on the way is masked whole.
 fn along(document: &str, path: &[String], level: usize) -> String {
     let Some((key, rest)) = path.split_first() else { return document.into() };
     let key = literal(key);
-    let inside = |value: &str| {
-        let masked = match rest {
-            [] => MASKED.to_owned(),
-            _ => along(&format!("pg_catalog.jsonb_extract_path({value}, {key})"), rest, level + 1),
-        };
-        format!(
-            "CASE WHEN pg_catalog.jsonb_exists({value}, {key}) \
-             THEN pg_catalog.jsonb_set({value}, ARRAY[{key}]::pg_catalog._text, {masked}, false) ELSE {value} END"
-        )
+    let (value, element) = (format!("hoopctl_{level}.v"), format!("hoopctl_e{level}.v"));
+    let masked = match rest {
+        [] => MASKED.to_owned(),
+        _ => along(&format!("pg_catalog.jsonb_extract_path({element}, {key})"), rest, level + 1),
     };
-    let (of_document, of_element) = (format!("hoopctl_{level}.v"), format!("hoopctl_e{level}.v"));
-    let (object, element) = (inside(&of_document), inside(&of_element));
     format!(
-        "(SELECT CASE WHEN {is_object} THEN {object} WHEN {is_array} THEN \
-         (SELECT COALESCE(pg_catalog.jsonb_agg(CASE WHEN {element_is_object} THEN {element} \
-         WHEN {element_is_array} THEN {MASKED} ELSE {of_element} END ORDER BY hoopctl_e{level}.n), '[]'::pg_catalog.jsonb) \
-         FROM pg_catalog.jsonb_array_elements({of_document}) WITH ORDINALITY AS hoopctl_e{level}(v, n)) \
-         ELSE {of_document} END FROM (SELECT {document} AS v OFFSET 0) AS hoopctl_{level})",
-        is_object = is(&of_document, "object"),
-        is_array = is(&of_document, "array"),
-        element_is_object = is(&of_element, "object"),
-        element_is_array = is(&of_element, "array"),
+        "(SELECT CASE WHEN hoopctl_r{level}.v IS NULL THEN NULL WHEN hoopctl_r{level}.many THEN hoopctl_r{level}.a \
+         ELSE pg_catalog.jsonb_extract_path(hoopctl_r{level}.a, '0') END FROM (\
+         SELECT {value}, {is_array} AS many, (SELECT COALESCE(pg_catalog.jsonb_agg(CASE WHEN {element_is_object} \
+         AND pg_catalog.jsonb_exists({element}, {key}) THEN pg_catalog.jsonb_set({element}, \
+         ARRAY[{key}]::pg_catalog._text, {masked}, false) WHEN {element_is_array} THEN {MASKED} \
+         ELSE {element} END ORDER BY hoopctl_e{level}.n), '[]'::pg_catalog.jsonb) \
+         FROM pg_catalog.jsonb_array_elements(CASE WHEN {is_array} THEN {value} \
+         ELSE pg_catalog.jsonb_build_array({value}) END) WITH ORDINALITY AS hoopctl_e{level}(v, n)) AS a \
+         FROM (SELECT {document} AS v OFFSET 0) AS hoopctl_{level} OFFSET 0) AS hoopctl_r{level})",
+        is_array = is(&value, "array"),
+        element_is_object = is(&element, "object"),
+        element_is_array = is(&element, "array"),
     )
 }
 

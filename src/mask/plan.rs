@@ -128,5 +128,5 @@ fn add(members: &mut Members, path: &JsonPath) {
     }
 }
 
-/// The most members in a path that is followed step by step; the expression doubles with each.
-const LONGEST: usize = 4;
+/// The most members in a path that is followed step by step; each is an expression around the next.
+const LONGEST: usize = 12;

@@ -109,6 +109,8 @@ const READS: &[&str] = &[
     "gen_random_uuid",
     "lastval",
     "pg_is_in_recovery",
+    "pg_partition_ancestors",
+    "pg_partition_tree",
     "pg_jit_available",
     "pg_sleep",
     "pg_sleep_for",
@@ -117,6 +119,8 @@ const READS: &[&str] = &[
     "random",
     "random_normal",
     "timeofday",
+    // volatile on old servers
+    "timezone",
     "uuidv4",
     "uuidv7",
     "pg_relation_size",

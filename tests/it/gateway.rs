@@ -219,3 +219,17 @@ async fn masks_hold_in_both_protocols_on_every_major() {
         }
     }
 }
+
+/// `panic = abort` in warpgate: one fault ends every session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_ends_one_connection_only() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let client = gateway.connect().await;
+    let faulty = Gateway::start(&cluster, Setup { description: "panic".into(), ..Setup::open(&cluster) });
+    for _ in 0..2 {
+        let (_, _, ok) = faulty.run(&["-c", "SELECT 1"]).await;
+        assert!(!ok, "its connection is closed, and its gateway still answers");
+    }
+    client.batch_execute("SELECT 1").await.expect("the others go on");
+}

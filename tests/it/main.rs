@@ -11,11 +11,13 @@
 mod audit;
 mod connect;
 mod demo;
+mod docs;
 mod endings;
 mod floors;
 mod gateway;
 mod leases;
 mod protocol;
+mod rewrite;
 mod support;
 
 /// A story that is not declared above would silently never run.

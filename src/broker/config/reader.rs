@@ -141,12 +141,16 @@ impl<'a, 'i> Section<'a, 'i> {
         }
     }
 
-    /// A duration as `90s`, `10m`, `8h`, `1h 30m`.
+    /// A duration as `90s`, `10m`, `8h`, `1h 30m`; 30 days at the most.
     pub(super) fn duration(&self, key: &'static str) -> Option<Duration> {
         self.parsed(key, |text| {
             let span: jiff::SignedDuration =
                 text.parse().map_err(|_| "is not a duration: write 90s, 10m or 8h")?;
-            Duration::try_from(span).ok().filter(|d| !d.is_zero()).ok_or("must be longer than nothing")
+            let duration = Duration::try_from(span).unwrap_or_default();
+            if duration.is_zero() || duration > THIRTY_DAYS {
+                return Err("must be longer than nothing and at most 720h");
+            }
+            Ok(duration)
         })
     }
 
@@ -306,6 +310,8 @@ fn nearest<'k>(name: &str, known: &BTreeSet<&'k str>) -> Option<&'k str> {
     let closest = known.iter().map(|key| (distance(name, key), *key)).min()?;
     (closest.0 <= 2).then_some(closest.1)
 }
+
+const THIRTY_DAYS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Levenshtein's distance of two short texts, compared up to 40 characters.
 fn distance(a: &str, b: &str) -> usize {

@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 
-use cedar_policy::{Effect, PolicyId, PolicySet, Schema, ValidationError, ValidationMode, Validator};
+use cedar_policy::{
+    Effect, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint, Schema, ValidationError,
+    ValidationMode, Validator,
+};
 use miette::Diagnostic;
 
 use super::entities::{Role, Words};
@@ -31,6 +34,11 @@ pub(super) struct Rule {
 impl Rule {
     pub(super) fn forbids(&self) -> bool {
         self.policy.effect() == Effect::Forbid
+    }
+
+    /// Whom and what it can bind.
+    pub(super) fn scope(&self) -> (PrincipalConstraint, ResourceConstraint) {
+        (self.policy.principal_constraint(), self.policy.resource_constraint())
     }
 }
 

@@ -163,7 +163,7 @@ fn statement(facts: &Facts) -> Option<Context> {
         ("functions", set(&facts.functions)),
         ("has_where", RestrictedExpression::new_bool(facts.has_where)),
         ("touches_masked", RestrictedExpression::new_bool(facts.touches_masked)),
-        ("reads_user_rows", RestrictedExpression::new_bool(reads_user_rows(facts))),
+        ("reads_user_rows", RestrictedExpression::new_bool(facts.reads_user_rows())),
     ];
     pairs.extend(facts.limit.map(|limit| ("limit", RestrictedExpression::new_long(limit))));
     let direction = facts.copy.map(|way| match way {
@@ -175,15 +175,6 @@ fn statement(facts: &Facts) -> Option<Context> {
     pairs.extend(facts.setting.as_deref().map(|setting| ("setting", text(setting))));
     Context::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))).ok()
 }
-
-/// Cedar cannot ask for "an element that starts with", so this is asked here. A schema that was not
-/// resolved counts as a user's.
-fn reads_user_rows(facts: &Facts) -> bool {
-    let is_catalog = |name: &String| SYSTEM_SCHEMAS.iter().any(|schema| name.starts_with(schema));
-    !facts.relations_read.iter().all(is_catalog)
-}
-
-const SYSTEM_SCHEMAS: [&str; 2] = ["pg_catalog.", "information_schema."];
 
 fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{AuthorizationError, Authorizer, Context, Decision, EntityUid, PolicyId, PolicySet};
+use cedar_policy::{AuthorizationError, Authorizer, Decision, EntityUid, PolicyId, PolicySet};
 
 use super::compile::Rule;
 use super::entities::{self, Pair, Words};
@@ -29,11 +29,18 @@ pub struct SessionPolicy {
 }
 
 impl SessionPolicy {
-    pub(super) fn new(policy: &Policy, who: &Principal, target: &Target, actions: &[&'static str]) -> Self {
-        let pair = Pair::new(&policy.words, who, target);
-        let slices = actions
+    pub(super) fn new(policy: &Policy, who: &Principal, target: &Target) -> Self {
+        let pair = policy.pair(who, target);
+        let slices = Action::NAMES
             .iter()
-            .filter_map(|name| Slice::new(&policy.words, &policy.rules, pair.as_ref()?, name))
+            .filter_map(|name| {
+                Slice::new(&policy.words, &policy.rules, name, |rule| {
+                    pair.as_ref().is_some_and(|pair| {
+                        let (principal, resource) = rule.scope();
+                        pair.is_in_scope(&principal, &resource)
+                    })
+                })
+            })
             .collect();
         Self {
             digest: policy.digest.clone(),
@@ -53,69 +60,13 @@ impl SessionPolicy {
     /// Judges one action.
     #[must_use]
     pub fn judge(&self, action: &Action<'_>) -> Verdict {
-        let Some(answer) = self.ask(action) else {
-            return Verdict::Deny(Denial {
-                rule: RuleName::default_deny(),
-                reason: "what was attempted could not be put to policy".into(),
-                hint: None,
-            });
-        };
-        match (answer.decision, answer.reasons.first(), answer.errors.first()) {
-            (Decision::Allow, Some(rule), None) => {
-                Verdict::Allow(Permit::new(self.target.clone(), action.name(), rule.name.clone()))
-            }
-            (Decision::Deny, Some(rule), _) => Verdict::Deny(Denial {
-                rule: rule.name.clone(),
-                reason: rule.reason.clone(),
-                hint: rule.hint.clone(),
-            }),
-            // the error's own text may hold values of the statement
-            (_, _, Some(rule)) => Verdict::Deny(Denial {
-                rule: rule.name.clone(),
-                reason: "the rule could not be evaluated, so nothing is allowed".into(),
-                hint: Some(format!("ask whoever keeps the policy to mend the rule {}", rule.name)),
-            }),
-            (_, None, None) => Verdict::Deny(Denial {
-                rule: RuleName::default_deny(),
-                reason: "no rule allows it".into(),
-                hint: Some(format!("see what is allowed: hoopctl explain {}", self.target)),
-            }),
-        }
-    }
-
-    /// The rules that decide an action, in source order; none when it is denied by default.
-    #[must_use]
-    pub fn why(&self, action: &Action<'_>) -> Vec<RuleName> {
-        let Some(answer) = self.ask(action) else { return Vec::new() };
-        answer.errors.iter().chain(&answer.reasons).map(|rule| rule.name.clone()).collect()
-    }
-
-    fn ask(&self, action: &Action<'_>) -> Option<Answer<'_>> {
-        let pair = self.pair.as_ref()?;
-        let slice = self.slices.iter().find(|slice| slice.action_name == action.name())?;
-        let context: Context = entities::context(action)?;
-        let request = pair.request(slice.action.clone(), context)?;
-        let response = Authorizer::new().is_authorized(&request, &slice.policies, pair.entities());
-        let diagnostics = response.diagnostics();
-        Some(Answer {
-            decision: response.decision(),
-            reasons: self.in_order(diagnostics.reason()),
-            errors: self.in_order(diagnostics.errors().map(|error| match error {
-                AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
-            })),
-        })
-    }
-
-    fn in_order<'a>(&self, ids: impl Iterator<Item = &'a PolicyId>) -> Vec<&Rule> {
-        let mut places: Vec<usize> = ids.filter_map(|id| AsRef::<str>::as_ref(id).parse().ok()).collect();
-        places.sort_unstable();
-        places.into_iter().filter_map(|place| self.rules.get(place)).collect()
+        verdict(&self.target, action, ask(&self.rules, &self.slices, self.pair.as_ref(), action))
     }
 }
 
-/// The rules that can bind the pair for one action.
+/// The rules that can bind for one action.
 #[derive(Debug)]
-struct Slice {
+pub(super) struct Slice {
     action_name: &'static str,
     action: EntityUid,
     policies: PolicySet,
@@ -123,23 +74,86 @@ struct Slice {
 
 impl Slice {
     /// `None`, and so a denial, when one rule cannot be taken along.
-    fn new(words: &Words, rules: &[Rule], pair: &Pair, action_name: &'static str) -> Option<Self> {
+    pub(super) fn new(
+        words: &Words,
+        rules: &[Rule],
+        action_name: &'static str,
+        can_bind: impl Fn(&Rule) -> bool,
+    ) -> Option<Self> {
         let action = words.action(action_name);
         let mut policies = PolicySet::new();
         for rule in rules {
-            let policy = &rule.policy;
-            if entities::covers(&policy.action_constraint(), &action)
-                && pair.is_in_scope(&policy.principal_constraint(), &policy.resource_constraint())
-            {
-                policies.add(policy.clone()).ok()?;
+            if entities::covers(&rule.policy.action_constraint(), &action) && can_bind(rule) {
+                policies.add(rule.policy.clone()).ok()?;
             }
         }
         Some(Self { action_name, action, policies })
     }
 }
 
-struct Answer<'a> {
-    decision: Decision,
-    reasons: Vec<&'a Rule>,
-    errors: Vec<&'a Rule>,
+/// What Cedar says, with the rules behind it in source order.
+pub(super) struct Answer<'a> {
+    pub(super) decision: Decision,
+    pub(super) reasons: Vec<&'a Rule>,
+    pub(super) errors: Vec<&'a Rule>,
+}
+
+/// Asks Cedar; `None` when it cannot be asked.
+pub(super) fn ask<'a>(
+    rules: &'a [Rule],
+    slices: &[Slice],
+    pair: Option<&Pair>,
+    action: &Action<'_>,
+) -> Option<Answer<'a>> {
+    let pair = pair?;
+    let slice = slices.iter().find(|slice| slice.action_name == action.name())?;
+    let request = pair.request(slice.action.clone(), entities::context(action)?)?;
+    let response = Authorizer::new().is_authorized(&request, &slice.policies, pair.entities());
+    let diagnostics = response.diagnostics();
+    let errors = diagnostics.errors().map(|error| match error {
+        AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
+    });
+    Some(Answer {
+        decision: response.decision(),
+        reasons: in_order(rules, diagnostics.reason()),
+        errors: in_order(rules, errors),
+    })
+}
+
+/// Turns an answer into a verdict. An error in any rule is a denial, whatever the others say.
+pub(super) fn verdict(target: &TargetName, action: &Action<'_>, answer: Option<Answer<'_>>) -> Verdict {
+    let Some(answer) = answer else {
+        return Verdict::Deny(Denial {
+            rule: RuleName::default_deny(),
+            reason: "what was attempted could not be put to policy".into(),
+            hint: None,
+        });
+    };
+    match (answer.decision, answer.reasons.first(), answer.errors.first()) {
+        (Decision::Allow, Some(rule), None) => {
+            Verdict::Allow(Permit::new(target.clone(), action.name(), rule.name.clone()))
+        }
+        (Decision::Deny, Some(rule), _) => Verdict::Deny(Denial {
+            rule: rule.name.clone(),
+            reason: rule.reason.clone(),
+            hint: rule.hint.clone(),
+        }),
+        // the error's own text may hold values of the statement
+        (_, _, Some(rule)) => Verdict::Deny(Denial {
+            rule: rule.name.clone(),
+            reason: "the rule could not be evaluated, so nothing is allowed".into(),
+            hint: Some(format!("ask whoever keeps the policy to mend the rule {}", rule.name)),
+        }),
+        (_, None, None) => Verdict::Deny(Denial {
+            rule: RuleName::default_deny(),
+            reason: "no rule allows it".into(),
+            hint: Some(format!("see what is allowed: hoopctl explain {target}")),
+        }),
+    }
+}
+
+fn in_order<'r, 'i>(rules: &'r [Rule], ids: impl Iterator<Item = &'i PolicyId>) -> Vec<&'r Rule> {
+    let mut places: Vec<usize> = ids.filter_map(|id| AsRef::<str>::as_ref(id).parse().ok()).collect();
+    places.sort_unstable();
+    places.into_iter().filter_map(|place| rules.get(place)).collect()
 }

@@ -35,13 +35,13 @@ fn each_preset_judges_as_its_file_says() {
     lock                               !                      open!                  open!                  .session
     select 1                           !                      open!                  open!                  open!
     select nextval()                   !                      open!                  open!                  .changes
-    select * from t                    !                      .whole-table           open!                  open!
-    select * from unresolved           !                      .whole-table           open!                  open!
+    select * from t                    !                      .list-everything       open!                  open!
+    select * from unresolved           !                      .list-everything       open!                  open!
     select … where                     !                      open!                  open!                  open!
     select … limit 1000                !                      open!                  open!                  open!
-    select … limit 1001                !                      .whole-table           open!                  open!
+    select … limit 1001                !                      .list-everything       open!                  open!
     select * from pg_catalog.pg_class  !                      open!                  open!                  open!
-    declare cursor for select * from t !                      .whole-table           open!                  open!
+    declare cursor for select * from t !                      .list-everything       open!                  open!
     explain select * from t            !                      open!                  open!                  open!
     copy t to stdout                   !                      .copy                  open!                  open!
     copy t from stdin                  !                      open!                  open!                  .changes

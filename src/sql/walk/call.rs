@@ -26,6 +26,10 @@ impl<'a> Walk<'a> {
         let catalog = self.scope.catalog;
         let visible: Vec<&Function> =
             catalog.functions(&name).filter(|function| searched.contains(&function.schema)).collect();
+        if visible.is_empty() && self.is_extract(schema.as_deref(), &name) {
+            self.facts.functions.insert("pg_catalog.extract".into());
+            return Ok(None);
+        }
         if visible.is_empty() {
             return self.projection(call, schema.is_none(), &name).map(Some);
         }
@@ -60,6 +64,11 @@ impl<'a> Walk<'a> {
             self.hide_sizes(call)?;
         }
         Ok(None)
+    }
+
+    /// `EXTRACT(… FROM …)` calls `date_part` on servers before 14, which have no function of its name.
+    fn is_extract(&self, schema: Option<&str>, name: &str) -> bool {
+        schema == Some("pg_catalog") && name == "extract" && self.scope.server_version_num < 140_000
     }
 
     fn may_call(&self, function: &Function, name: &str) -> Outcome {

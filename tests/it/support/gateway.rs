@@ -49,6 +49,8 @@ pub(crate) struct Setup {
     pub(crate) password: String,
     pub(crate) database: String,
     pub(crate) record: RecordLevel,
+    /// What the target's description says; `panic` makes the authority panic.
+    pub(crate) description: String,
 }
 
 impl Setup {
@@ -61,6 +63,7 @@ impl Setup {
             password: cluster.password.clone(),
             database: "postgres".into(),
             record: RecordLevel::Full,
+            description: String::new(),
         }
     }
 }
@@ -173,7 +176,7 @@ const BASE: &str = r#"
 fn target(cluster: &Cluster, setup: &Setup) -> Target {
     Target {
         name: TargetName::new("db").expect("a name"),
-        description: String::new(),
+        description: setup.description.clone(),
         labels: BTreeMap::new(),
         record: setup.record,
         kind: TargetKind::Postgres(PostgresTarget {
@@ -248,6 +251,7 @@ impl Authority for Boss {
     }
 
     fn lease<'a>(&'a self, _: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
+        assert!(!self.context.target.description.contains("panic"), "as the test wishes");
         Box::pin(async { Ok(self.lease.clone()) })
     }
 
