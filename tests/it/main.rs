@@ -9,11 +9,14 @@
 )]
 
 mod audit;
+mod balancers;
 mod connect;
 mod demo;
 mod docs;
 mod endings;
+mod faults;
 mod floors;
+mod flow;
 mod gateway;
 mod leases;
 mod protocol;
