@@ -117,7 +117,7 @@ impl Config {
             why: error.to_string(),
         };
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        Self::parse(&text, path.parent().unwrap_or(Path::new(".")))
+        Self::parse(&text, path.parent().unwrap_or_else(|| Path::new(".")))
     }
 
     /// Validates a configuration text; relative paths start from `base`.
@@ -276,7 +276,7 @@ fn policy(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Po
         match std::fs::read_to_string(base.join(&file.value)) {
             Ok(text) => sources.push(PolicySource { name: file.value, text }),
             Err(error) => {
-                faults.add(file.start, "policy.files", format!("`{}` cannot be read: {error}", file.value))
+                faults.add(file.start, "policy.files", format!("`{}` cannot be read: {error}", file.value));
             }
         }
     }

@@ -19,7 +19,8 @@ use crate::domain::device::Device;
 use crate::domain::name::{DeviceId, SessionId};
 use crate::domain::session::Session;
 use crate::wire::control::{
-    self, Explanation, Listing, OpenSession, OpenedSession, ProblemCode, RecordingIndex, TargetSummary, WhoAmI,
+    self, Explanation, Listing, OpenSession, OpenedSession, ProblemCode, RecordingIndex, TargetSummary,
+    WhoAmI,
 };
 
 /// Calls to one broker as one identity.
@@ -236,7 +237,11 @@ impl Api {
     /// The proof of who calls, for one call or one tunnel.
     #[must_use]
     pub fn caller<'a>(&'a self, access: &'a Access) -> Caller<'a> {
-        Caller { key: self.identity.key(), token: Some(&access.token), public_url: self.identity.public_url() }
+        Caller {
+            key: self.identity.key(),
+            token: Some(&access.token),
+            public_url: self.identity.public_url(),
+        }
     }
 
     /// Gets a token newer than one that the broker no longer takes: it may have been restarted.
@@ -259,7 +264,10 @@ pub fn is_stale(error: &LinkError) -> bool {
 
 /// A path segment out of what the user typed: nothing in it may change where the call goes.
 fn segment(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20").replace('.', "%2E")
+    url::form_urlencoded::byte_serialize(text.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20")
+        .replace('.', "%2E")
 }
 
 const MARGIN: SignedDuration = SignedDuration::from_secs(20);

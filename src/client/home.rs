@@ -177,8 +177,11 @@ impl BrokerHome {
             .mode(0o600)
             .open(&path)
             .map_err(|source| HomeError::Io { action: "open", path: path.clone(), source })?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive)
-            .map_err(|errno| HomeError::Io { action: "lock", path, source: errno.into() })?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|errno| HomeError::Io {
+            action: "lock",
+            path,
+            source: errno.into(),
+        })?;
         Ok(HomeLock { _file: file })
     }
 }
@@ -197,7 +200,11 @@ pub fn broker_url(text: &str) -> Result<Url, HomeError> {
     let wrong = || HomeError::NotABroker(text.chars().filter(|c| !c.is_control()).take(200).collect());
     let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let mut url = Url::parse(&full).map_err(|_| wrong())?;
-    if url.scheme() != "https" || url.host_str().is_none() || !url.username().is_empty() || url.password().is_some() {
+    if url.scheme() != "https"
+        || url.host_str().is_none()
+        || !url.username().is_empty()
+        || url.password().is_some()
+    {
         return Err(wrong());
     }
     url.set_query(None);
@@ -212,21 +219,27 @@ pub fn broker_url(text: &str) -> Result<Url, HomeError> {
 /// # Errors
 /// When it cannot be made or is open to others.
 pub fn private_dir(path: &Path) -> Result<(), HomeError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| HomeError::Io { action: "make", path: path.into(), source })?;
-    let meta =
-        fs::metadata(path).map_err(|source| HomeError::Io { action: "look at", path: path.into(), source })?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| HomeError::Io {
+        action: "make",
+        path: path.into(),
+        source,
+    })?;
+    let meta = fs::metadata(path).map_err(|source| HomeError::Io {
+        action: "look at",
+        path: path.into(),
+        source,
+    })?;
     let mine = meta.uid() == rustix::process::geteuid().as_raw();
     // writable by others means that they could put their own files here; readable is tightened
     if !mine || meta.mode() & 0o022 != 0 {
         return Err(HomeError::Exposed { path: path.into() });
     }
     if meta.mode() & 0o077 != 0 {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-            .map_err(|source| HomeError::Io { action: "protect", path: path.into(), source })?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(|source| HomeError::Io {
+            action: "protect",
+            path: path.into(),
+            source,
+        })?;
     }
     Ok(())
 }
@@ -299,7 +312,8 @@ mod tests {
     fn brokers_live_side_by_side() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::open(dir.path().join("state")).unwrap();
-        let urls = ["https://a.example", "https://a.example:8443", "https://a.example/team", "https://b.example"];
+        let urls =
+            ["https://a.example", "https://a.example:8443", "https://a.example/team", "https://b.example"];
         for url in urls {
             home.broker(&Url::parse(url).unwrap()).unwrap().write("x", url.as_bytes()).unwrap();
         }

@@ -60,7 +60,8 @@ impl Credential {
         let bytes = STANDARD.decode(&stored.device_key).map_err(|_| KeychainError::Corrupt)?;
         let bytes: SecretBox<[u8; 32]> =
             SecretBox::new(Box::new(bytes.try_into().map_err(|_| KeychainError::Corrupt)?));
-        let root = stored.root.map(|der| STANDARD.decode(der)).transpose().map_err(|_| KeychainError::Corrupt)?;
+        let root =
+            stored.root.map(|der| STANDARD.decode(der)).transpose().map_err(|_| KeychainError::Corrupt)?;
         let pin = stored.pin.map(|pin| pin.parse::<Pin>()).transpose().map_err(|_| KeychainError::Corrupt)?;
         Ok(Self {
             device_key: DeviceKey::from_bytes(bytes.expose_secret()),
@@ -130,7 +131,8 @@ impl Keychain {
             None => Ok(None),
             Some(StoredIn::File) => match self.place.read(FILE)? {
                 Some(bytes) => {
-                    let text = SecretString::from(String::from_utf8(bytes).map_err(|_| KeychainError::Corrupt)?);
+                    let text =
+                        SecretString::from(String::from_utf8(bytes).map_err(|_| KeychainError::Corrupt)?);
                     Credential::decode(text.expose_secret()).map(Some)
                 }
                 None => Ok(None),
@@ -205,7 +207,8 @@ impl Keychain {
     }
 
     fn entry(&self) -> Result<keyring::Entry, KeychainError> {
-        keyring::Entry::new(SERVICE, self.place.key()).map_err(|error| KeychainError::Keyring(error.to_string()))
+        keyring::Entry::new(SERVICE, self.place.key())
+            .map_err(|error| KeychainError::Keyring(error.to_string()))
     }
 
     /// A locked or half-installed keyring opens without complaint and fails at the first write, so

@@ -54,10 +54,8 @@ impl PostgresLogin<'_> {
         let (host, port) = self.host_and_port();
         // for this host and port only: `\c` to another server must not hand our secret to it
         let parts = [host.to_string_lossy().into_owned(), port.clone(), "*".into(), self.user.into()];
-        let mut line: String = parts
-            .iter()
-            .map(|part| if part == "*" { part.clone() } else { escape(part) } + ":")
-            .collect();
+        let mut line: String =
+            parts.iter().map(|part| if part == "*" { part.clone() } else { escape(part) } + ":").collect();
         line.push_str(&escape(self.secret.expose_secret()));
         line.push('\n');
         write_private(&file, line.as_bytes())?;
@@ -244,7 +242,8 @@ mod tests {
     use super::*;
 
     fn sh(script: &str) -> Launch {
-        let inherited = [("PATH", "/usr/bin:/bin"), ("PGPASSWORD", "leak"), ("DATABASE_URL", "leak"), ("KEEP", "kept")];
+        let inherited =
+            [("PATH", "/usr/bin:/bin"), ("PGPASSWORD", "leak"), ("DATABASE_URL", "leak"), ("KEEP", "kept")];
         Launch {
             program: "sh".into(),
             args: vec!["-c".into(), script.into()],

@@ -136,7 +136,11 @@ impl Link {
     ///
     /// # Errors
     /// [`LinkError`].
-    pub async fn exchange(&self, caller: Caller<'_>, form: &TokenRequest) -> Result<TokenResponse, LinkError> {
+    pub async fn exchange(
+        &self,
+        caller: Caller<'_>,
+        form: &TokenRequest,
+    ) -> Result<TokenResponse, LinkError> {
         let proof = self.prove(caller, "POST", control::TOKEN)?;
         let request =
             self.http.post(dpop::endpoint(&self.url, control::TOKEN)).header(PROOF, proof).form(form);

@@ -19,7 +19,8 @@ use super::provider::{DevicePrompt, Provider, ProviderError};
 use super::trust::PinnedRoot;
 use super::workload::{WorkloadError, WorkloadSource};
 use crate::wire::control::{
-    self, BrokerInfo, GRANT_TYPE_EXCHANGE, ProblemCode, ProviderInfo, TOKEN_TYPE_ID, TOKEN_TYPE_JWT, TokenRequest,
+    self, BrokerInfo, GRANT_TYPE_EXCHANGE, ProblemCode, ProviderInfo, TOKEN_TYPE_ID, TOKEN_TYPE_JWT,
+    TokenRequest,
 };
 use crate::wire::dpop::DeviceKey;
 
@@ -128,7 +129,10 @@ impl Person {
     ///
     /// # Errors
     /// [`LoginError::Needed`] when there is none.
-    pub fn find(context: &ClientContext, place: &BrokerHome) -> Result<(Self, Option<PinnedRoot>), LoginError> {
+    pub fn find(
+        context: &ClientContext,
+        place: &BrokerHome,
+    ) -> Result<(Self, Option<PinnedRoot>), LoginError> {
         let needed = || LoginError::Needed(Box::new(place.url().clone()));
         let credential = keychain(context, place).load()?.ok_or_else(needed)?;
         let info = place.read(INFO)?.and_then(|b| serde_json::from_slice(&b).ok()).ok_or_else(needed)?;
@@ -189,7 +193,11 @@ impl Workload {
     ///
     /// # Errors
     /// When the broker cannot be asked where it is.
-    pub async fn new(context: &ClientContext, link: &Link, source: WorkloadSource) -> Result<Self, LoginError> {
+    pub async fn new(
+        context: &ClientContext,
+        link: &Link,
+        source: WorkloadSource,
+    ) -> Result<Self, LoginError> {
         let info = link.info().await?;
         Ok(Self { context: context.clone(), source, key: Credential::fresh().device_key, info })
     }
@@ -248,7 +256,11 @@ pub async fn sign_in(
     let bytes = serde_json::to_vec(&info).map_err(|_| KeychainError::Corrupt)?;
     place.write(INFO, &bytes)?;
     context.home.set_default_broker(Some(place.url()))?;
-    Ok(SignedIn { stored, newly_stored: before != Some(stored), renewable: credential.refresh_token.is_some() })
+    Ok(SignedIn {
+        stored,
+        newly_stored: before != Some(stored),
+        renewable: credential.refresh_token.is_some(),
+    })
 }
 
 /// How much of a logout worked. What is on this machine is gone in any case.
@@ -264,7 +276,11 @@ pub struct SignedOut {
 ///
 /// # Errors
 /// When something on this machine could not be removed, or nobody is logged in.
-pub async fn sign_out(context: &ClientContext, link: &Link, place: &BrokerHome) -> Result<SignedOut, LoginError> {
+pub async fn sign_out(
+    context: &ClientContext,
+    link: &Link,
+    place: &BrokerHome,
+) -> Result<SignedOut, LoginError> {
     let (person, _) = Person::find(context, place)?;
     let keychain = keychain(context, place);
     let broker = at_broker(&person, link).await;

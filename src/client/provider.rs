@@ -9,13 +9,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use oauth2::basic::{
-    BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
-    BasicTokenType,
+    BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse,
+    BasicTokenIntrospectionResponse, BasicTokenType,
 };
 use oauth2::{
-    AsyncHttpClient, AuthType, ClientId, DeviceAuthorizationUrl, DeviceCodeErrorResponseType, EmptyExtraDeviceAuthorizationFields,
-    DeviceAuthorizationResponse, EndpointNotSet, ExtraTokenFields, HttpRequest, HttpResponse, RefreshToken, RequestTokenError, RevocationUrl,
-    Scope, StandardRevocableToken, StandardTokenResponse, TokenResponse as _, TokenUrl,
+    AsyncHttpClient, AuthType, ClientId, DeviceAuthorizationResponse, DeviceAuthorizationUrl,
+    DeviceCodeErrorResponseType, EmptyExtraDeviceAuthorizationFields, EndpointNotSet, ExtraTokenFields,
+    HttpRequest, HttpResponse, RefreshToken, RequestTokenError, RevocationUrl, Scope, StandardRevocableToken,
+    StandardTokenResponse, TokenResponse as _, TokenUrl,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -100,10 +101,12 @@ impl Provider {
     /// # Errors
     /// [`ProviderError`].
     pub async fn sign_in(&self, show: impl FnOnce(&DevicePrompt) + Send) -> Result<Signed, ProviderError> {
-        let endpoint = self.document.device_authorization_endpoint.as_ref().ok_or_else(|| {
-            ProviderError::Discovery("it offers no device authorization (RFC 8628)".into())
-        })?;
-        let client = self.client()?.set_device_authorization_url(DeviceAuthorizationUrl::from_url(endpoint.clone()));
+        let endpoint =
+            self.document.device_authorization_endpoint.as_ref().ok_or_else(|| {
+                ProviderError::Discovery("it offers no device authorization (RFC 8628)".into())
+            })?;
+        let client =
+            self.client()?.set_device_authorization_url(DeviceAuthorizationUrl::from_url(endpoint.clone()));
         let scopes = self.scopes();
         let mut request = client.exchange_device_code();
         if scopes.iter().any(|s| s == OFFLINE) {
@@ -410,7 +413,8 @@ fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
-const BACKOFF: [Duration; 3] = [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1)];
+const BACKOFF: [Duration; 3] =
+    [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1)];
 const MAX_ANSWER: usize = 1 << 20;
 const OFFLINE: &str = "offline_access";
 

@@ -108,7 +108,9 @@ struct Tunnels {
 
 impl Opener for Tunnels {
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Stream>, Refusal>> {
-        Box::pin(async { tunnel::open(&self.api, &self.id, &self.gateway).await.map_err(|error| refusal(&error)) })
+        Box::pin(async {
+            tunnel::open(&self.api, &self.id, &self.gateway).await.map_err(|error| refusal(&error))
+        })
     }
 }
 
@@ -116,11 +118,15 @@ impl Opener for Tunnels {
 fn refusal(error: &TunnelError) -> Refusal {
     let code = match error {
         TunnelError::Link(LinkError::Problem(problem)) => match problem.code {
-            ProblemCode::Denied | ProblemCode::LoginNeeded | ProblemCode::Revoked | ProblemCode::Unknown => "28000",
+            ProblemCode::Denied | ProblemCode::LoginNeeded | ProblemCode::Revoked | ProblemCode::Unknown => {
+                "28000"
+            }
             ProblemCode::BadRequest | ProblemCode::Internal | ProblemCode::Unavailable => "08006",
         },
         TunnelError::Login(_) => "28000",
-        TunnelError::Gateway(_) | TunnelError::Link(_) | TunnelError::Timeout | TunnelError::Upgrade(_) => "08006",
+        TunnelError::Gateway(_) | TunnelError::Link(_) | TunnelError::Timeout | TunnelError::Upgrade(_) => {
+            "08006"
+        }
     };
     let detail = match error {
         TunnelError::Link(LinkError::Problem(problem)) => problem.detail.as_deref().map(|d| format!(": {d}")),

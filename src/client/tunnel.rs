@@ -13,8 +13,8 @@ use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONNECTION, HOST, UPGRADE, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
 use rustix::net::sockopt;
+use rustls::pki_types::ServerName;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -97,10 +97,14 @@ async fn attempt(
         .body(Empty::<Bytes>::new())
         .map_err(|error| LinkError::Malformed(error.to_string()))?;
 
-    let unreachable =
-        |error: hyper::Error| LinkError::Unreachable { url: Box::new(api.link().url().clone()), cause: link::chain(&error) };
-    let (mut sender, connection) =
-        hyper::client::conn::http1::Builder::new().handshake(TokioIo::new(outer)).await.map_err(unreachable)?;
+    let unreachable = |error: hyper::Error| LinkError::Unreachable {
+        url: Box::new(api.link().url().clone()),
+        cause: link::chain(&error),
+    };
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .handshake(TokioIo::new(outer))
+        .await
+        .map_err(unreachable)?;
     tokio::spawn(connection.with_upgrades());
     let response = sender.send_request(request).await.map_err(unreachable)?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -112,7 +116,8 @@ async fn attempt(
     }
     let config = trust::gateway_config(gateway).map_err(|error| LinkError::Tls(error.to_string()))?;
     let name = ServerName::try_from(GATEWAY_NAME).map_err(|error| LinkError::Tls(error.to_string()))?;
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, upgraded).await.map_err(TunnelError::Gateway)?;
+    let stream =
+        TlsConnector::from(Arc::new(config)).connect(name, upgraded).await.map_err(TunnelError::Gateway)?;
     Ok(Box::new(stream))
 }
 

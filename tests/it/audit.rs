@@ -28,7 +28,8 @@ async fn a_session_is_replayed_as_it_was_shown() {
     let alice = world.login("alice").await;
     psql(&alice, "SELECT id, api_key FROM reasoning_traces WHERE id = 7").await.ends(0);
     let list = alice.run(&["--output", "json", "session", "list"]).await.ends(0);
-    let session: serde_json::Value = serde_json::from_str(list.stdout.lines().next().expect("a line")).expect("JSON");
+    let session: serde_json::Value =
+        serde_json::from_str(list.stdout.lines().next().expect("a line")).expect("JSON");
     let id = session["id"].as_str().expect("an id");
     let replay = alice.run(&["session", "replay", id, "--speed", "1000"]).await.ends(0);
     assert!(replay.stdout.contains("[masked]"), "{}", replay.stdout);

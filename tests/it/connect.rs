@@ -14,7 +14,9 @@ async fn a_developer_logs_in_and_sees_masked_data() {
     let explain = alice.run(&["explain", "db"]).await.ends(0);
     assert!(explain.stdout.contains("two locks"), "{}", explain.stdout);
 
-    let rows = psql(&alice, "SELECT id, api_key, customer_id FROM reasoning_traces ORDER BY id LIMIT 2").await.ends(0);
+    let rows = psql(&alice, "SELECT id, api_key, customer_id FROM reasoning_traces ORDER BY id LIMIT 2")
+        .await
+        .ends(0);
     assert_eq!(rows.stdout, "1|[masked]|\n2|[masked]|\n");
     let tricks = psql(
         &alice,
@@ -87,7 +89,8 @@ async fn no_secret_reaches_output_arguments_or_logs() {
     let alice = world.login("alice").await;
     let script = "cat \"$PGPASSFILE\"; tr '\\0' ' ' </proc/$PPID/cmdline";
     let ran = alice.run(&["exec", "db", "--", "sh", "-c", script]).await.ends(0);
-    let secret = ran.stdout.lines().next().and_then(|line| line.rsplit(':').next()).expect("a passfile").to_owned();
+    let secret =
+        ran.stdout.lines().next().and_then(|line| line.rsplit(':').next()).expect("a passfile").to_owned();
     assert!(secret.len() > 20, "{}", ran.stdout);
     assert_eq!(ran.stdout.matches(&secret).count(), 1, "in argv: {}", ran.stdout);
     let log = world.broker.log();

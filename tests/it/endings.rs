@@ -14,7 +14,8 @@ async fn sleeping(world: &World, env: &Env) -> tokio::process::Child {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     let admin = world.cluster.admin().await;
     for _ in 0..200 {
-        let query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND usename LIKE 'hoop\\_%'";
+        let query =
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND usename LIKE 'hoop\\_%'";
         if admin.query_one(query, &[]).await.expect("activity").get::<_, i64>(0) > 0 {
             return child;
         }
@@ -24,7 +25,8 @@ async fn sleeping(world: &World, env: &Env) -> tokio::process::Child {
 }
 
 async fn said(child: tokio::process::Child, within: Duration) -> String {
-    let output = tokio::time::timeout(within, child.wait_with_output()).await.expect("in time").expect("it ends");
+    let output =
+        tokio::time::timeout(within, child.wait_with_output()).await.expect("in time").expect("it ends");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -34,7 +36,8 @@ async fn a_killed_session_stops_within_a_second_and_says_why() {
     let alice = world.login("alice").await;
     let child = sleeping(&world, &alice).await;
     let list = alice.run(&["--output", "json", "session", "list"]).await.ends(0);
-    let line = list.stdout.lines().find(|line| line.contains("\"active\"")).expect("an active session").to_owned();
+    let line =
+        list.stdout.lines().find(|line| line.contains("\"active\"")).expect("an active session").to_owned();
     let session: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     let id = session["id"].as_str().expect("an id").to_owned();
     let began = Instant::now();
@@ -69,7 +72,8 @@ async fn kill_9_of_the_broker_leaves_no_role_after_the_restart() {
     world.until_no_roles().await;
     // the login outlives the crash
     psql(&alice, "select 1").await.ends(0);
-    let verified = alice.run(&["audit", "verify", "--dir", &world.broker.data().join("ledger").to_string_lossy()]).await;
+    let verified =
+        alice.run(&["audit", "verify", "--dir", &world.broker.data().join("ledger").to_string_lossy()]).await;
     assert_eq!(verified.code, 0, "{}", verified.text());
 }
 

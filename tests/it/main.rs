@@ -10,6 +10,7 @@
 
 mod audit;
 mod balancers;
+mod cli;
 mod connect;
 mod demo;
 mod docs;
@@ -18,6 +19,7 @@ mod faults;
 mod floors;
 mod flow;
 mod gateway;
+mod generated;
 mod leases;
 mod protocol;
 mod rewrite;

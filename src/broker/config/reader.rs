@@ -211,16 +211,16 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// A table within this one.
-    pub(super) fn section(&self, key: &'static str) -> Option<Section<'a, 'i>> {
+    pub(super) fn section(&self, key: &'static str) -> Option<Self> {
         let value = self.value(key)?;
         match value.get_ref() {
-            DeValue::Table(table) => Some(Section::new(table, self.name(key), value.span(), self.faults)),
+            DeValue::Table(table) => Some(Self::new(table, self.name(key), value.span(), self.faults)),
             other => self.expected(key, "a table", other),
         }
     }
 
     /// A list of tables within this one: `[[key]]`.
-    pub(super) fn sections(&self, key: &'static str) -> Vec<Section<'a, 'i>> {
+    pub(super) fn sections(&self, key: &'static str) -> Vec<Self> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             self.expected::<()>(key, &format!("a list of tables: [[{key}]]"), value.get_ref());
@@ -230,7 +230,7 @@ impl<'a, 'i> Section<'a, 'i> {
         for item in array.iter() {
             match item.get_ref() {
                 DeValue::Table(table) => {
-                    all.push(Section::new(table, self.name(key), item.span(), self.faults));
+                    all.push(Self::new(table, self.name(key), item.span(), self.faults));
                 }
                 other => {
                     self.expected::<()>(key, "a table", other);
@@ -251,7 +251,6 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// Ends the reading: what was not asked for is unknown.
-    #[expect(clippy::needless_pass_by_value, reason = "a table is read once")]
     pub(super) fn finish(self) {
         self.check_unknown();
     }

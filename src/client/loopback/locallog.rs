@@ -109,8 +109,10 @@ mod tests {
             fs::write(dir.path().join(FILE), &full).unwrap();
             log.write(&Line::new(log.now(), "ses_x", &Peer::default(), &Decision::Refuse("no")));
         }
-        let mut names: Vec<_> =
-            fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, ["loopback.jsonl", "loopback.jsonl.1", "loopback.jsonl.2", "loopback.jsonl.3"]);
         let line = fs::read_to_string(dir.path().join(FILE)).unwrap();

@@ -108,7 +108,8 @@ mod platform {
         let mut current = first;
         for _ in 0..MAX_DEPTH {
             if current.pid == child.pid {
-                return current.starttime == child.start && stat(pid).is_some_and(|now| now.starttime == start);
+                return current.starttime == child.start
+                    && stat(pid).is_some_and(|now| now.starttime == start);
             }
             if current.ppid <= 1 {
                 return false;
