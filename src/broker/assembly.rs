@@ -82,6 +82,7 @@ impl Broker {
     pub async fn start(config: Config, clock: Clock, secrets: Secrets) -> Result<Self, AssemblyError> {
         let data = config.data_dir.clone();
         make_private(&data)?;
+        make_private(&data.join("pki"))?;
         let lock = lock(&data)?;
         let store = Arc::new(Store::open(&data.join("broker.sqlite"))?);
         let policy = PolicyInForce { authority: Arc::default(), initial: config.policy.digest().clone() };
