@@ -129,14 +129,16 @@ impl App {
     /// # Errors
     /// [`StartError`]; nothing keeps running then.
     pub async fn start(parts: Parts) -> Result<Running, StartError> {
-        let listener = listen(parts.config.listen).await?;
-        let metrics_listener = match parts.config.metrics_listen {
+        let (wanted, metrics_wanted) = (parts.config.listen, parts.config.metrics_listen);
+        // the keys are there before the port is: whoever finds it open can find its pin, too
+        let Assembled { core, wiring, closing, leases, tunnels } = assemble(parts)?;
+        let listener = listen(wanted).await?;
+        let metrics_listener = match metrics_wanted {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let address = listener.local_addr().unwrap_or(parts.config.listen);
+        let address = listener.local_addr().unwrap_or(wanted);
         let metrics_address = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        let Assembled { core, wiring, closing, leases, tunnels } = assemble(parts)?;
         core.lend(leases(&wiring));
         let tunnels = tunnels(&wiring);
 

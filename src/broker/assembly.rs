@@ -85,6 +85,7 @@ impl Broker {
         let lock = lock(&data)?;
         let store = Arc::new(Store::open(&data.join("broker.sqlite"))?);
         let policy = PolicyInForce { authority: Arc::default(), initial: config.policy.digest().clone() };
+        make_private(&data.join("pki"))?;
         let ledger_dir = data.join("ledger");
         let origin = origin(&config);
         let ledger = LedgerWriter::open(&ledger_dir, &origin, &data.join("pki").join("ledger.key"))?;

@@ -6,11 +6,12 @@
 
 use std::collections::BTreeSet;
 
+use pg_query::NodeEnum;
 use pg_query::protobuf::Token;
 
 use super::catalog::Catalog;
 use super::facts;
-use super::parse::Statement;
+use super::parse::{Statement, on_big_stack};
 use super::protect::Protection;
 use super::tree;
 use super::walk::{Walk, is_secret_bearing, refuse};
@@ -128,20 +129,9 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     let mut walk = Walk::new(scope, facts::outline(node));
     walk.casts_are_safe()?;
     walk.statement(&mut intended)?;
-    let sent = tree::deparse(&intended).map_err(|message| unwritable(&message))?;
-    let parsed = pg_query::parse(&sent, 0).map_err(|error| unwritable(&error.to_string()))?;
-    // INVARIANT: what the server parses is what was judged, whatever the deparser did with it
-    let [raw] = parsed.protobuf.stmts.as_slice() else {
-        return Err(unwritable("it became several statements"));
-    };
-    if !raw
-        .stmt
-        .as_ref()
-        .and_then(|stmt| stmt.node.as_ref())
-        .is_some_and(|written| tree::same(written, &intended))
-    {
-        return Err(unwritable("it would have changed its meaning"));
-    }
+    // masks and views nest deeper than the text that the caller weighed
+    let sent = if walk.deepened { on_big_stack(|| write(&intended)) } else { Some(write(&intended)) };
+    let sent = sent.unwrap_or_else(|| Err(unwritable("there is no thread for it")))?;
     let mut found = walk.facts;
     found.touches_masked = walk.touched;
     found.kind = facts::gravest(found.kind, &facts::Mentions::of(node));
@@ -162,6 +152,21 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
         redacted_parameters: hides,
         protected_parameters: walk.protected_parameters,
     })
+}
+
+/// The tree as SQL.
+fn write(intended: &NodeEnum) -> Result<String, Refusal> {
+    let sent = tree::deparse(intended).map_err(|message| unwritable(&message))?;
+    let parsed = pg_query::parse(&sent, 0).map_err(|error| unwritable(&error.to_string()))?;
+    // INVARIANT: what the server parses is what was judged, whatever the deparser did with it
+    let [raw] = parsed.protobuf.stmts.as_slice() else {
+        return Err(unwritable("it became several statements"));
+    };
+    let written = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref());
+    if !written.is_some_and(|written| tree::same(written, intended)) {
+        return Err(unwritable("it would have changed its meaning"));
+    }
+    Ok(sent)
 }
 
 /// The text of a statement for records where nothing of it is known to be protected: as it is, unless it can

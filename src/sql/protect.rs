@@ -10,6 +10,7 @@ use pg_query::{NodeEnum, protobuf};
 use thiserror::Error;
 
 use super::catalog::{Catalog, Column, Kind, Relation};
+use super::parse::on_big_stack;
 use super::tree;
 use crate::domain::mask::{MaskableColumn, Masked, Masker};
 use crate::domain::name::RuleName;
@@ -87,11 +88,17 @@ impl Protection {
     }
 
     fn add(&mut self, relation: &Relation, column: &Column, masked: Masked) -> Result<(), ProtectionError> {
-        let template =
-            template(column, &masked.expression).map_err(|message| ProtectionError::Expression {
-                column: format!("{}.{}", relation.full_name(), column.name),
-                message,
-            })?;
+        let made = if masked.reads_value {
+            // such expressions nest deeply
+            on_big_stack(|| template(column, &masked.expression))
+        } else {
+            Some(template(column, &masked.expression))
+        };
+        let made = made.unwrap_or_else(|| Err("there is no thread to read it on".into()));
+        let template = made.map_err(|message| ProtectionError::Expression {
+            column: format!("{}.{}", relation.full_name(), column.name),
+            message,
+        })?;
         self.templates.insert((relation.oid, column.number), template);
         self.tables.entry(relation.oid).or_default().push(ProtectedColumn {
             schema: relation.schema.clone(),

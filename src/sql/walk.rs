@@ -44,6 +44,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) touched: bool,
     /// Whether something was called or done that changes the database.
     pub(crate) writes: bool,
+    /// Whether the tree has become deeper than the statement was.
+    pub(crate) deepened: bool,
     /// Parameters that are assigned to protected columns.
     pub(crate) protected_parameters: BTreeSet<i32>,
     /// Names of the WITH queries in sight, innermost last.
@@ -80,6 +82,7 @@ impl<'a> Walk<'a> {
             effect: Effect::None,
             touched: false,
             writes: false,
+            deepened: false,
             protected_parameters: BTreeSet::new(),
             ctes: Vec::new(),
             target: None,

@@ -50,7 +50,7 @@ async fn what_policy_forbids_is_denied_by_name() {
     let dropped = psql(&alice, "DROP TABLE plain").await;
     assert!(dropped.stderr.contains("destructive-sql"), "{}", dropped.text());
     let listed = psql(&alice, "SELECT * FROM plain").await;
-    assert!(listed.stderr.contains("bulk-export.whole-table"), "{}", listed.text());
+    assert!(listed.stderr.contains("bulk-export.list-everything"), "{}", listed.text());
     let few = psql(&alice, "SELECT b FROM plain WHERE a = 2").await.ends(0);
     assert_eq!(few.stdout, "two\n");
 }

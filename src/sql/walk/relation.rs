@@ -1,13 +1,14 @@
 //! Relations: what a name means, and what is read in its place.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{Alias, RangeSubselect, RangeVar};
+use pg_query::protobuf::{Alias, RangeSubselect, RangeVar, SelectStmt};
 
-use super::{Outcome, Walk, refuse, unsupported};
+use super::{Outcome, Refusal, Walk, refuse, unsupported};
 use crate::domain::facts::Facts;
 use crate::sql::catalog::{CalledBy, Kind, Relation};
 use crate::sql::functions;
 use crate::sql::names::Names;
+use crate::sql::parse::{ParseLimits, fits_small_stack, on_big_stack};
 use crate::sql::tree;
 
 impl<'a> Walk<'a> {
@@ -102,6 +103,7 @@ impl<'a> Walk<'a> {
     /// `SELECT every column, masked where it must be, FROM the relation`, under the relation's alias.
     fn masked(&mut self, relation: &Relation, name: &RangeVar) -> NodeEnum {
         let protection = self.scope.protection;
+        self.deepened |= protection.of(relation.oid).iter().any(|column| column.reads_value);
         let targets = relation
             .columns
             .iter()
@@ -150,8 +152,8 @@ impl<'a> Walk<'a> {
     /// as it is, and else its rewritten definition is read in its place.
     fn read_view(&mut self, relation: &Relation, name: &RangeVar) -> Outcome<Option<NodeEnum>> {
         let full = relation.full_name();
-        let Some(mut definition) = relation.definition.as_deref().and_then(parse_definition) else {
-            return Err(refuse("mask.view", &format!("the view {full}"), "its definition cannot be read"));
+        let Some(text) = relation.definition.as_deref() else {
+            return Err(refuse("mask.view", &format!("the view {full}"), "it has no definition"));
         };
         if self.views.contains(&relation.oid) || self.views.len() >= DEEPEST_VIEWS {
             return Err(refuse("mask.view", &format!("the view {full}"), "views nest too deeply"));
@@ -160,7 +162,18 @@ impl<'a> Walk<'a> {
         inner.names = Names::catalog_only(self.scope.catalog);
         inner.views.clone_from(&self.views);
         inner.views.push(relation.oid);
-        inner.select(&mut definition).map_err(|refusal| super::Refusal {
+        let follow = || {
+            let definition = inner.definition_of(text)?;
+            Ok((inner, definition))
+        };
+        // whoever wrote the view did not ask how big this stack is
+        let followed = if fits_small_stack(text, &ParseLimits::default()) && self.views.is_empty() {
+            Some(follow())
+        } else {
+            on_big_stack(follow)
+        };
+        let unreadable = || Err(refuse("mask.view", "a view", "its definition cannot be read"));
+        let (mut inner, definition) = followed.unwrap_or_else(unreadable).map_err(|refusal| Refusal {
             construct: format!(
                 "the view {full}, because it uses {}",
                 refusal.construct.trim_end_matches(',')
@@ -170,6 +183,7 @@ impl<'a> Walk<'a> {
         self.facts.relations_read.append(&mut inner.facts.relations_read);
         self.facts.functions.append(&mut inner.facts.functions);
         self.writes |= inner.writes;
+        self.deepened |= inner.deepened;
         if !inner.touched {
             return Ok(None);
         }
@@ -182,12 +196,28 @@ impl<'a> Walk<'a> {
             ));
         }
         self.touched = true;
+        self.deepened = true;
         self.replaced.insert((relation.schema.clone(), relation.name.clone()));
         Ok(Some(NodeEnum::RangeSubselect(Box::new(RangeSubselect {
             lateral: false,
             subquery: tree::boxed(NodeEnum::SelectStmt(Box::new(definition))),
             alias: Some(alias_of(name)),
         }))))
+    }
+
+    /// Parses and walks the definition of a view.
+    fn definition_of(&mut self, text: &str) -> Outcome<SelectStmt> {
+        let unreadable = || refuse("mask.view", "something", "its definition cannot be read");
+        let parsed = pg_query::parse(text, 0).map_err(|_| unreadable())?;
+        let mut stmts = parsed.protobuf.stmts.into_iter();
+        let node = stmts.next().and_then(|raw| raw.stmt).and_then(|stmt| stmt.node);
+        match (node, stmts.next()) {
+            (Some(NodeEnum::SelectStmt(mut select)), None) => {
+                self.select(&mut select)?;
+                Ok(*select)
+            }
+            _ => Err(unreadable()),
+        }
     }
 }
 
@@ -206,15 +236,6 @@ fn subquery(targets: Vec<pg_query::Node>, name: &RangeVar) -> NodeEnum {
 
 fn alias_of(name: &RangeVar) -> Alias {
     name.alias.clone().unwrap_or_else(|| Alias { aliasname: name.relname.clone(), colnames: Vec::new() })
-}
-
-fn parse_definition(text: &str) -> Option<pg_query::protobuf::SelectStmt> {
-    let parsed = pg_query::parse(text, 0).ok()?;
-    let mut stmts = parsed.protobuf.stmts.into_iter();
-    match (stmts.next()?.stmt?.node?, stmts.next()) {
-        (NodeEnum::SelectStmt(select), None) => Some(*select),
-        _ => None,
-    }
 }
 
 /// The alias of a relation inside the subquery that stands in its place.

@@ -3,8 +3,8 @@
 use pg_query::protobuf::{InsertStmt, OnConflictAction, OnConflictClause, SelectStmt};
 use pg_query::{Node, NodeEnum};
 
-use super::super::{Outcome, Walk, refuse, unsupported};
 use crate::sql::catalog::Relation;
+use crate::sql::walk::{Outcome, Walk, refuse, unsupported};
 
 impl<'a> Walk<'a> {
     pub(super) fn insert(&mut self, insert: &mut InsertStmt) -> Outcome {

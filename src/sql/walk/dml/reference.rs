@@ -2,8 +2,8 @@
 
 use pg_query::{Node, NodeEnum};
 
-use super::super::{Outcome, Walk, refuse};
 use crate::sql::tree;
+use crate::sql::walk::{Outcome, Walk, refuse};
 
 impl Walk<'_> {
     /// Replaces a reference to a protected column of the target by its mask, refuses what might be one.
@@ -75,7 +75,7 @@ fn is_system(name: &str) -> bool {
     matches!(name, "ctid" | "xmin" | "xmax" | "cmin" | "cmax")
 }
 
-fn system(name: &str) -> super::super::Refusal {
+fn system(name: &str) -> crate::sql::walk::Refusal {
     refuse(
         "mask.write",
         &format!("the system column {name} of a relation with masked columns"),
@@ -83,7 +83,7 @@ fn system(name: &str) -> super::super::Refusal {
     )
 }
 
-fn whole_row(name: &str) -> super::super::Refusal {
+fn whole_row(name: &str) -> crate::sql::walk::Refusal {
     refuse(
         "mask.write",
         &format!("the whole row {name} of a relation with masked columns"),

@@ -3,12 +3,12 @@
 use pg_query::protobuf::{CopyStmt, RangeVar};
 use pg_query::{Node, NodeEnum};
 
-use super::super::{Outcome, Walk, refuse, unsupported};
 use crate::domain::facts::CopyDirection;
 use crate::sql::assess::Effect;
 use crate::sql::catalog::Relation;
 use crate::sql::facts::definition;
 use crate::sql::tree;
+use crate::sql::walk::{Outcome, Walk, refuse, unsupported};
 
 impl<'a> Walk<'a> {
     pub(super) fn copy(&mut self, copy: &mut CopyStmt) -> Outcome {

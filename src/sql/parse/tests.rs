@@ -1,0 +1,93 @@
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use super::*;
+
+fn shapes(times: usize) -> Vec<String> {
+    let around = |open: &str, inner: &str, close: &str| {
+        format!("SELECT {}{inner}{}", open.repeat(times), close.repeat(times))
+    };
+    vec![
+        around("CASE WHEN true THEN ", "1", " END"),
+        around("(SELECT ", "1", ")"),
+        around("", &vec!["1"; times].join(" + "), ""),
+        around("", &vec!["1"; times].join(" = 1 AND NOT 1 "), " = 1"),
+        around("NOT ", "true", ""),
+        around("- ", "x", ""),
+        around("f(", "1", ")"),
+        around("ARRAY[", "1", "]"),
+        around("1 * (2 + ", "1", ")"),
+        around("1", "", "::text"),
+        format!("SELECT 1{}", " UNION SELECT 1".repeat(times)),
+        format!("SELECT 1 FROM a{}", " JOIN b ON true".repeat(times)),
+        format!("SELECT 1 FROM {}a{}", "(".repeat(times), " JOIN b ON true)".repeat(times)),
+        format!("{}SELECT 1", "EXPLAIN ".repeat(times)),
+        format!("SELECT * FROM {}a{}", "(SELECT * FROM ".repeat(times), ") x".repeat(times)),
+        format!("{}SELECT 1{}", "WITH a AS (".repeat(times), ") SELECT 1".repeat(times)),
+    ]
+}
+
+fn survives(stack: usize, text: String, limits: ParseLimits) {
+    let handle = std::thread::Builder::new().stack_size(stack).spawn(move || {
+        let parsed = parse(&text, &limits);
+        if let Ok(statements) = &parsed {
+            for statement in statements {
+                let written = crate::sql::tree::deparse(statement.node().unwrap());
+                assert!(crate::sql::tree::same(
+                    statement.node().unwrap(),
+                    &statement.node().unwrap().clone()
+                ));
+                let _facts = crate::sql::facts(statement);
+                drop(written);
+            }
+        }
+    });
+    handle.unwrap().join().unwrap();
+}
+
+#[test]
+fn what_fits_a_small_stack_does() {
+    let limits = ParseLimits::default();
+    for times in [4, 8, 10, 16, 22, 30, 50, 80, 100] {
+        for text in shapes(times) {
+            if fits_small_stack(&text, &limits) {
+                survives(SMALL, text, limits);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_accepted_fits_a_big_stack() {
+    let limits = ParseLimits::default();
+    for times in [400, 900, 1000, 5000, 50_000] {
+        for text in shapes(times) {
+            survives(STACK, text, limits);
+        }
+    }
+}
+
+#[test]
+fn long_lists_are_not_deep() {
+    let rows = vec!["(1, 'a', now() - interval '1 day', -5)"; 5000].join(", ");
+    let parsed = parse(&format!("INSERT INTO t VALUES {rows}"), &ParseLimits::default());
+    assert_eq!(parsed.unwrap().len(), 1);
+}
+
+#[test]
+fn statements_keep_their_own_text() {
+    let parsed = parse("SELECT 1; INSERT /* ; */ INTO t VALUES (';') ;; ", &ParseLimits::default()).unwrap();
+    let texts: Vec<&str> = parsed.iter().map(Statement::text).collect();
+    assert_eq!(texts, ["SELECT 1", "INSERT /* ; */ INTO t VALUES (';')"]);
+}
+
+#[test]
+fn limits_have_their_errors() {
+    let limits = ParseLimits { bytes: 20, statements: 2, ..ParseLimits::default() };
+    assert_eq!(parse("SELECT 1\0", &limits).unwrap_err(), ParseError::Nul);
+    assert_eq!(parse("SELECT 1;;;; SELECT 2222", &limits).unwrap_err(), ParseError::TooLong { limit: 20 });
+    assert_eq!(parse("BEGIN;END;END", &limits).unwrap_err(), ParseError::TooMany { limit: 2 });
+    assert!(matches!(parse("SELEC 1", &limits), Err(ParseError::Syntax(_))));
+    assert_eq!(parse(" ; -- x", &limits).unwrap().len(), 0);
+}
+
+const SMALL: usize = 2 << 20;
