@@ -136,6 +136,14 @@ impl Api {
         self.order(Method::DELETE, &format!("{}/{session}", control::SESSIONS)).await
     }
 
+    /// Ends a session as an operator does, whoever opened it.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn kill_session(&self, session: &SessionId) -> Result<(), ApiError> {
+        self.order(Method::DELETE, &format!("{}/{session}?{}", control::SESSIONS, control::KILL)).await
+    }
+
     /// The sessions that the caller may see.
     ///
     /// # Errors

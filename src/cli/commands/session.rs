@@ -73,7 +73,7 @@ async fn show(context: &Context, text: &str) -> Result<u8, Failure> {
 
 async fn kill(context: &Context, text: &str) -> Result<u8, Failure> {
     let id = id(text)?;
-    context.api().await?.close_session(&id).await?;
+    context.api().await?.kill_session(&id).await?;
     if context.ui.json {
         context.ui.object(&json!({ "killed": id }));
     } else {
