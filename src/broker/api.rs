@@ -45,7 +45,6 @@ pub(crate) fn router(core: Arc<Core>, tunnels: Arc<dyn TunnelHandler>) -> Router
         .route(&format!("{TARGETS}/{{name}}"), get(targets::explain))
         .route(SESSIONS, get(sessions::list).post(sessions::open))
         .route(&format!("{SESSIONS}/{{id}}"), get(sessions::show).delete(sessions::close))
-        .route(&format!("{SESSIONS}/{{id}}/kill"), axum::routing::post(sessions::kill))
         .route(&format!("{SESSIONS}/{{id}}/tunnel"), get(tunnel::open))
         .route(&format!("{SESSIONS}/{{id}}/recording"), get(sessions::recording))
         .route(&format!("{SESSIONS}/{{id}}/recording/{{connection}}/{{chunk}}"), get(sessions::chunk))

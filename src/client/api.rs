@@ -136,12 +136,12 @@ impl Api {
         self.order(Method::DELETE, &format!("{}/{session}", control::SESSIONS)).await
     }
 
-    /// Closes somebody's session, the caller's own included, as an operator does.
+    /// Ends a session as an operator does, whoever opened it.
     ///
     /// # Errors
     /// [`ApiError`].
     pub async fn kill_session(&self, session: &SessionId) -> Result<(), ApiError> {
-        self.order(Method::POST, &format!("{}/{session}/kill", control::SESSIONS)).await
+        self.order(Method::DELETE, &format!("{}/{session}?{}", control::SESSIONS, control::KILL)).await
     }
 
     /// The sessions that the caller may see.

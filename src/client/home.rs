@@ -249,7 +249,7 @@ pub fn private_dir(path: &Path) -> Result<(), HomeError> {
 /// # Errors
 /// When any of that fails; the old content is untouched then.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
     let write = || -> io::Result<()> {
         // tempfile makes its files 0600
         let mut file = tempfile::NamedTempFile::new_in(dir)?;

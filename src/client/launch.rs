@@ -171,7 +171,7 @@ impl Signals {
 
     /// Waits for a signal that the child must be told of. Interrupts from the terminal reach the child by
     /// themselves, and what they mean is its business.
-    async fn to_forward(&mut self) -> Signal {
+    async fn next_forwarded(&mut self) -> Signal {
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => return Signal::HUP,
@@ -207,7 +207,7 @@ impl Launch {
                     let program = self.program.clone();
                     return status.map(exit_code).map_err(|cause| LaunchError::Start { program, cause });
                 }
-                signal = signals.to_forward() => {
+                signal = signals.next_forwarded() => {
                     if let Some(pid) = pid.and_then(Pid::from_raw) {
                         // it may just have ended, which the next turn sees
                         let _ = kill_process(pid, signal);

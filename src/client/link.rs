@@ -235,10 +235,10 @@ impl Link {
 
     /// Tells a certificate that is not believed from a network that does not work.
     fn explain(&self, error: &(dyn std::error::Error + 'static)) -> LinkError {
-        if let Some(rustls::Error::InvalidCertificate(_)) = find_tls(error) {
-            if let Some(error) = self.untrusted() {
-                return error;
-            }
+        if let Some(rustls::Error::InvalidCertificate(_)) = find_tls(error)
+            && let Some(error) = self.untrusted()
+        {
+            return error;
         }
         LinkError::Unreachable { url: Box::new(self.url.clone()), cause: chain(error) }
     }

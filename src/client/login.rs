@@ -246,11 +246,11 @@ pub async fn sign_in(
     let stored = keychain.save(&credential)?;
     let caller = Caller { key: &credential.device_key, token: None, public_url: &info.public_url };
     let exchanged = exchange(link, caller, form(TOKEN_TYPE_ID, &signed.id_token, context), context).await;
-    if let Err(LoginError::Link(LinkError::Problem(problem))) = &exchanged {
-        if problem.code == ProblemCode::Revoked {
-            // this key will never be let in again; the next login starts with another
-            keychain.delete()?;
-        }
+    if let Err(LoginError::Link(LinkError::Problem(problem))) = &exchanged
+        && problem.code == ProblemCode::Revoked
+    {
+        // this key will never be let in again; the next login starts with another
+        keychain.delete()?;
     }
     store_access(&place, &exchanged?)?;
     let bytes = serde_json::to_vec(&info).map_err(|_| KeychainError::Corrupt)?;

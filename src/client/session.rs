@@ -146,10 +146,10 @@ async fn keep(api: Arc<Api>, expires: Timestamp, stop: watch::Sender<bool>) {
         }
         // never longer than a keep-alive, so that a machine that slept finds out soon after it wakes
         tokio::time::sleep(left.min(KEEP_ALIVE)).await;
-        if left > KEEP_ALIVE {
-            if let Err(error) = api.keep_alive().await {
-                tracing::warn!(%error, "the login could not be renewed; the session closes when it has lapsed");
-            }
+        if left > KEEP_ALIVE
+            && let Err(error) = api.keep_alive().await
+        {
+            tracing::warn!(%error, "the login could not be renewed; the session closes when it has lapsed");
         }
     }
 }

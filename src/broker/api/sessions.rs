@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -15,7 +15,7 @@ use crate::broker::authn::Caller;
 use crate::domain::action::Action;
 use crate::domain::name::{SessionId, TargetName};
 use crate::domain::session::{CloseReason, Session, SessionState};
-use crate::wire::control::{Listing, OpenSession, OpenedSession, RecordingIndex};
+use crate::wire::control::{KILL, Listing, OpenSession, OpenedSession, RecordingIndex};
 
 pub(super) async fn list(
     State(service): State<Service>,
@@ -58,35 +58,22 @@ pub(super) async fn close(
     State(service): State<Service>,
     caller: Caller,
     Named(id): Named<String>,
+    RawQuery(query): RawQuery,
 ) -> Result<StatusCode, Fault> {
     let session = find(&service, &id)?;
-    let reason = if session.device == caller.device.id { CloseReason::ClientEnded } else { CloseReason::Killed };
-    end(&service, &caller, &session, reason)
-}
-
-/// Closes a session from wherever its owner, or whoever may, happens to be.
-pub(super) async fn kill(
-    State(service): State<Service>,
-    caller: Caller,
-    Named(id): Named<String>,
-) -> Result<StatusCode, Fault> {
-    end(&service, &caller, &find(&service, &id)?, CloseReason::Killed)
-}
-
-fn end(
-    service: &Service,
-    caller: &Caller,
-    session: &Session,
-    reason: CloseReason,
-) -> Result<StatusCode, Fault> {
     let who = caller.principal();
-    if session.principal != who.id {
+    let reason = if session.principal != who.id {
         let config = service.core.config();
         let target = config.targets.get(&session.target);
         if !target.is_some_and(|target| service.core.may(who, target, &Action::Kill)) {
             return Err(Fault::unknown("session"));
         }
-    }
+        CloseReason::Killed
+    } else if session.device == caller.device.id && query.as_deref() != Some(KILL) {
+        CloseReason::ClientEnded
+    } else {
+        CloseReason::Killed
+    };
     if !matches!(session.state, SessionState::Closed { .. }) {
         service.core.sessions.close(&session.id, reason);
     }

@@ -62,7 +62,10 @@ async fn with_child(
         Launch { program, args, inherited: std::env::vars_os().collect(), added: login.environment()? };
     let (known, child) = watch::channel(None);
     let served = serve(context, session, Admit::Descendants(child), listener)?;
-    let code = launch.run(signals, |pid| drop(known.send_replace(Process::observe(pid)))).await;
+    let started = |pid| {
+        known.send_replace(Process::observe(pid));
+    };
+    let code = launch.run(signals, started).await;
     served.abort();
     Ok(code?)
 }

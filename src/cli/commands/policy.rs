@@ -21,12 +21,12 @@ use crate::domain::principal::{Principal, PrincipalId, PrincipalKind, Subject};
 /// [`Failure`].
 pub fn run(ui: Ui, command: PolicyCommand) -> Result<u8, Failure> {
     match command {
-        PolicyCommand::Check(args) => check(ui, args),
+        PolicyCommand::Check(args) => check(ui, &args),
         PolicyCommand::Explain(args) => explain(ui, &args),
     }
 }
 
-fn check(ui: Ui, args: PolicyCheck) -> Result<u8, Failure> {
+fn check(ui: Ui, args: &PolicyCheck) -> Result<u8, Failure> {
     let digest = if args.files.is_empty() {
         Config::load(&args.config.config)?.policy.digest().clone()
     } else {

@@ -19,11 +19,14 @@ use crate::ledger::tile::{CHECKPOINT, Content, KEY, Tile, WIDTH, split_entry};
 /// [`Failure`].
 pub(super) async fn run(context: &Context, args: &Tail) -> Result<u8, Failure> {
     let api = context.api().await?;
-    let key = text(api.ledger_file(KEY).await?);
+    let key = text(&api.ledger_file(KEY).await?);
     let key = VerifierKey::parse(key.trim()).map_err(|error| broken(&error.to_string()))?;
     let mut size = head(&api, &key).await?;
     show(context, &api, size.saturating_sub(args.lines), size).await?;
-    while args.follow {
+    if !args.follow {
+        return Ok(0);
+    }
+    loop {
         tokio::time::sleep(POLL).await;
         let now = head(&api, &key).await?;
         if now < size {
@@ -32,11 +35,10 @@ pub(super) async fn run(context: &Context, args: &Tail) -> Result<u8, Failure> {
         show(context, &api, size, now).await?;
         size = now;
     }
-    Ok(0)
 }
 
 async fn head(api: &Api, key: &VerifierKey) -> Result<u64, Failure> {
-    let note = text(api.ledger_file(CHECKPOINT).await?);
+    let note = text(&api.ledger_file(CHECKPOINT).await?);
     Ok(Checkpoint::open(&note, key).map_err(|error| broken(&error.to_string()))?.size)
 }
 
@@ -97,8 +99,8 @@ fn broken(what: &str) -> Failure {
     Failure::new(FailureKind::BadData, format!("the ledger cannot be read: {what}"))
 }
 
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8_lossy(&bytes).into_owned()
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 const POLL: Duration = Duration::from_secs(2);

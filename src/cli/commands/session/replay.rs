@@ -88,7 +88,7 @@ impl Player {
     fn show(&mut self, item: &Item) -> Result<(), Failure> {
         let at = Timestamp::from_microsecond(item.at).unwrap_or(Timestamp::UNIX_EPOCH);
         match item.kind {
-            ItemKind::Statement => self.statement(at, read::<Statement>(&item.bytes)?),
+            ItemKind::Statement => self.statement(at, &read::<Statement>(&item.bytes)?),
             ItemKind::Outcome => self.outcome(at, &read::<Outcome>(&item.bytes)?),
             ItemKind::Answer => {
                 self.transcript.feed(&item.bytes);
@@ -104,9 +104,9 @@ impl Player {
         Ok(())
     }
 
-    fn statement(&self, at: Timestamp, statement: Statement) {
+    fn statement(&self, at: Timestamp, statement: &Statement) {
         if self.ui.json {
-            return self.object(at, "statement", json!(statement));
+            return self.object(at, "statement", &json!(statement));
         }
         let verdict = match statement.verdict {
             VerdictWord::Allow => "allowed",
@@ -129,7 +129,7 @@ impl Player {
 
     fn outcome(&self, at: Timestamp, outcome: &Outcome) {
         if self.ui.json {
-            return self.object(at, "outcome", json!(outcome));
+            return self.object(at, "outcome", &json!(outcome));
         }
         let rows = outcome.rows;
         let tag = outcome.tag.as_deref().map(|tag| format!(" ({tag})")).unwrap_or_default();
@@ -166,13 +166,13 @@ impl Player {
             Line::Ready(_) => return,
         };
         if self.ui.json {
-            self.object(at, name, value);
+            self.object(at, name, &value);
         } else if let Some(text) = text {
             self.ui.line(&text);
         }
     }
 
-    fn object(&self, at: Timestamp, name: &str, value: Value) {
+    fn object(&self, at: Timestamp, name: &str, value: &Value) {
         self.ui.object(&json!({ "connection": self.connection, "at": at, name: value }));
     }
 }
