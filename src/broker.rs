@@ -22,3 +22,5 @@ mod scribe;
 pub mod secrets;
 mod sessions;
 pub mod store;
+#[cfg(test)]
+mod testing;

@@ -1,3 +1,88 @@
 //! The top floor: the only one that prints, prompts, reads the environment and exits.
+//!
+//! Job: parse, dispatch to one file per command, and turn what went wrong into a message and an exit
+//! code. Boundary: decides nothing that the floors below could decide.
 
+pub mod args;
 pub mod commands;
+pub mod context;
+pub mod exit;
+pub mod failure;
+pub mod generate;
+pub mod logs;
+pub mod ui;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use args::{BrokerCommand, Cli, Command, Output};
+use context::{Context, set};
+use failure::{Failure, FailureKind};
+use ui::Ui;
+
+/// Runs the program on these arguments.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let ui = Ui::new(false, set("NO_COLOR").is_some());
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let ui = Ui { json: cli.global.output == Output::Json, ..ui };
+    match start(cli, ui) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            ui.failure(failure.message(), failure.hints());
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn start(cli: Cli, ui: Ui) -> Result<u8, Failure> {
+    let serves = matches!(cli.command, Command::Broker(BrokerCommand::Serve(_)));
+    let level = set("HOOPCTL_LOG").unwrap_or_else(|| (if serves { "info" } else { "error" }).into());
+    logs::start(&level, serves && ui.json);
+    // what is not told which provider of cryptography to use takes this one; a second install is none
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(FailureKind::Internal, format!("cannot start: {error}")))?;
+    let outcome = runtime.block_on(dispatch(cli, ui));
+    // a thread that still waits for a terminal or a slow disk must not keep the program
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn dispatch(cli: Cli, ui: Ui) -> Result<u8, Failure> {
+    let context = |global| Context::read(global, ui);
+    match cli.command {
+        Command::Audit(command) => commands::audit::run(cli.global, ui, command).await,
+        Command::Broker(command) => commands::broker::run(ui, command).await,
+        Command::Completions { shell } => {
+            ui.raw(&generate::completions(shell));
+            Ok(0)
+        }
+        Command::Connect(args) => commands::connect::run(&context(cli.global)?, args).await,
+        Command::Demo(args) => commands::demo_command(ui, args).await,
+        Command::Device(command) => commands::device::run(&context(cli.global)?, command).await,
+        Command::Exec(args) => commands::exec::run(&context(cli.global)?, args).await,
+        Command::Explain(args) => commands::explain::run(&context(cli.global)?, &args).await,
+        Command::Generate { folder } => commands::generate_files(&folder),
+        Command::List => commands::list::run(&context(cli.global)?).await,
+        Command::Login(args) => commands::login::run(&context(cli.global)?, &args).await,
+        Command::Logout => commands::logout::run(&context(cli.global)?).await,
+        Command::Policy(command) => commands::policy::run(ui, command),
+        Command::Session(command) => commands::session::run(&context(cli.global)?, command).await,
+        Command::Whoami => commands::whoami::run(&context(cli.global)?).await,
+    }
+}
+
+/// Help and version are results; everything else that the parser says is a usage error.
+fn usage(error: &clap::Error) -> ExitCode {
+    let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    drop(error.print());
+    if wanted { ExitCode::SUCCESS } else { ExitCode::from(exit::USAGE) }
+}

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretBox;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -129,21 +129,22 @@ impl App {
     /// # Errors
     /// [`StartError`]; nothing keeps running then.
     pub async fn start(parts: Parts) -> Result<Running, StartError> {
-        let listener = listen(parts.config.listen).await?;
-        let metrics_listener = match parts.config.metrics_listen {
+        let (wanted, metrics_wanted) = (parts.config.listen, parts.config.metrics_listen);
+        // the keys are there before the port is: whoever finds it open can find its pin, too
+        let Assembled { core, wiring, closing, leases, tunnels } = assemble(parts)?;
+        let listener = listen(wanted).await?;
+        let metrics_listener = match metrics_wanted {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let address = listener.local_addr().unwrap_or(parts.config.listen);
+        let address = listener.local_addr().unwrap_or(wanted);
         let metrics_address = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        let Assembled { core, wiring, closing, leases, tunnels } = assemble(parts)?;
-        // nobody has set it before
-        drop(core.leases.set(leases(&wiring)));
+        core.lend(leases(&wiring));
         let tunnels = tunnels(&wiring);
 
         let version = env!("CARGO_PKG_VERSION").to_owned();
         core.scribe.enter(None, What::BrokerStarted { version }, Durability::Synced).await?;
-        core.scribe.enter(None, What::PolicyLoaded, Durability::Synced).await?;
+        core.scribe.announce(core.scribe.policy()).await?;
         core.recover().await.map_err(|error: OpenError| StartError::Recovery(error.to_string()))?;
 
         let (stop, stopped) = watch::channel(false);
@@ -242,15 +243,15 @@ impl Running {
 }
 
 /// What [`App::start`] puts together before anything runs.
-struct Assembled {
-    core: Arc<Core>,
-    wiring: Wiring,
-    closing: mpsc::UnboundedReceiver<SessionId>,
+pub(crate) struct Assembled {
+    pub(crate) core: Arc<Core>,
+    pub(crate) wiring: Wiring,
+    pub(crate) closing: mpsc::UnboundedReceiver<SessionId>,
     leases: LeaseMaker,
     tunnels: TunnelMaker,
 }
 
-fn assemble(parts: Parts) -> Result<Assembled, StartError> {
+pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let Parts { config, clock, store, journal, archive, fetch, leases, tunnels } = parts;
     let identity = Arc::new(Identity::load(&config, clock.now())?);
     let (sessions, closing) = Sessions::new(Arc::clone(&store));
@@ -292,7 +293,7 @@ async fn clockwork(core: Arc<Core>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut next_sweep = core.clock.now();
-    let mut next_renewal = core.clock.now();
+    let mut next_renewal = core.clock.now().checked_add(RENEWAL).unwrap_or(Timestamp::MAX);
     loop {
         ticks.tick().await;
         let now = core.clock.now();
@@ -343,7 +344,7 @@ pub(crate) fn random_text() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
-/// Half of what "within a second" leaves, so that a late tick is still in time.
+/// A quarter of what "within a second" leaves, so that a late tick is still in time.
 const TICK: Duration = Duration::from_millis(250);
 const SWEEP: SignedDuration = SignedDuration::from_secs(60);
 const RENEWAL: SignedDuration = SignedDuration::from_hours(24);

@@ -82,9 +82,11 @@ impl Broker {
     pub async fn start(config: Config, clock: Clock, secrets: Secrets) -> Result<Self, AssemblyError> {
         let data = config.data_dir.clone();
         make_private(&data)?;
+        make_private(&data.join("pki"))?;
         let lock = lock(&data)?;
         let store = Arc::new(Store::open(&data.join("broker.sqlite"))?);
         let policy = PolicyInForce { authority: Arc::default(), initial: config.policy.digest().clone() };
+        make_private(&data.join("pki"))?;
         let ledger_dir = data.join("ledger");
         let origin = origin(&config);
         let ledger = LedgerWriter::open(&ledger_dir, &origin, &data.join("pki").join("ledger.key"))?;
@@ -232,21 +234,7 @@ impl LeaseKeeper for Keeper {
     fn reap(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let targets = self.targets.all();
-            let report = self.leases.reap(&targets).await;
-            if report.clean > 0 {
-                tracing::info!(count = report.clean, "leases that were left behind are gone");
-            }
-            for target in targets.values() {
-                match self.leases.rotate_admin(target).await {
-                    Ok(true) => {
-                        tracing::info!(target = %target.name, "the administrator's password was replaced")
-                    }
-                    Ok(false) => {}
-                    Err(error) => {
-                        tracing::error!(target = %target.name, %error, "the administrator's password was not replaced");
-                    }
-                }
-            }
+            self.leases.tend(&targets).await;
         })
     }
 }

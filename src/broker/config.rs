@@ -22,7 +22,7 @@ pub use self::fault::{ConfigError, ConfigFault};
 use self::reader::{Faults, Section};
 
 use crate::domain::name::{GroupName, ProviderName, TargetName};
-use crate::domain::policy::{PRESETS, Policy, PolicySource, preset};
+use crate::domain::policy::{Policy, PolicySource, Role, preset, preset_names};
 use crate::domain::target::Target;
 
 /// A configuration without problems.
@@ -117,7 +117,7 @@ impl Config {
             why: error.to_string(),
         };
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        Self::parse(&text, path.parent().unwrap_or(Path::new(".")))
+        Self::parse(&text, path.parent().unwrap_or_else(|| Path::new(".")))
     }
 
     /// Validates a configuration text; relative paths start from `base`.
@@ -188,11 +188,42 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
     let groups = groups(&providers, &workloads);
     let targets = targets::read(root, &groups, base);
     let policy = policy(root, base, faults);
+    if let Some(policy) = &policy {
+        strangers(policy, &groups, &providers, &workloads, &targets, root);
+    }
     root.check_unknown();
-    Some(Config { providers, workloads, targets, policy: policy?, ..general? })
+    let general = general?;
+    Some(Config {
+        data_dir: general.data_dir,
+        listen: general.listen,
+        public_url: general.public_url,
+        tls: general.tls,
+        metrics_listen: general.metrics_listen,
+        trusted_proxies: general.trusted_proxies,
+        session_max: general.session_max,
+        login_idle: general.login_idle,
+        strict_ledger: general.strict_ledger,
+        providers,
+        workloads,
+        targets,
+        policy: policy?,
+    })
 }
 
-fn general(section: &Section<'_, '_>, base: &Path) -> Option<Config> {
+/// What `[broker]` says.
+struct General {
+    data_dir: PathBuf,
+    listen: SocketAddr,
+    public_url: Url,
+    tls: Option<TlsFiles>,
+    metrics_listen: Option<SocketAddr>,
+    trusted_proxies: Vec<(IpAddr, u8)>,
+    session_max: Duration,
+    login_idle: Duration,
+    strict_ledger: bool,
+}
+
+fn general(section: &Section<'_, '_>, base: &Path) -> Option<General> {
     let data_dir = section.required("data_dir").map(|folder| base.join(folder));
     let address =
         |text: &str| text.parse::<SocketAddr>().map_err(|_| "must be ADDRESS:PORT, as 127.0.0.1:7443");
@@ -200,7 +231,14 @@ fn general(section: &Section<'_, '_>, base: &Path) -> Option<Config> {
     let metrics_listen = section.parsed("metrics_listen", address);
     let public_url = section.required_parsed("public_url", |text| {
         let url = identity::secure_url(text)?;
-        if url.scheme() == "https" { Ok(url) } else { Err("must be https".to_owned()) }
+        if url.scheme() != "https" {
+            return Err("must be https".to_owned());
+        }
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        if !bare || !url.username().is_empty() || url.password().is_some() {
+            return Err("must be scheme, host and port only".to_owned());
+        }
+        Ok(url)
     });
     let trusted_proxies = section.parsed_list("trusted_proxies", network);
     let session_max = section.duration("session_max").unwrap_or(EIGHT_HOURS);
@@ -211,7 +249,7 @@ fn general(section: &Section<'_, '_>, base: &Path) -> Option<Config> {
         tls.finish();
         Some(TlsFiles { certificate: base.join(certificate?), key: base.join(key?) })
     });
-    Some(Config {
+    Some(General {
         data_dir: data_dir?,
         listen: listen?,
         public_url: public_url?,
@@ -221,10 +259,6 @@ fn general(section: &Section<'_, '_>, base: &Path) -> Option<Config> {
         session_max,
         login_idle,
         strict_ledger,
-        providers: Vec::new(),
-        workloads: Vec::new(),
-        targets: BTreeMap::new(),
-        policy: Policy::empty(),
     })
 }
 
@@ -234,13 +268,15 @@ fn policy(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Po
         return None;
     };
     let mut sources = section.parsed_list("presets", |name| {
-        preset(name).ok_or_else(|| format!("`{name}` is not a preset; there are: {}", PRESETS.join(", ")))
+        preset(name).ok_or_else(|| {
+            format!("`{name}` is not a preset; there are: {}", preset_names().collect::<Vec<_>>().join(", "))
+        })
     });
     for file in section.texts("files") {
         match std::fs::read_to_string(base.join(&file.value)) {
             Ok(text) => sources.push(PolicySource { name: file.value, text }),
             Err(error) => {
-                faults.add(file.start, "policy.files", format!("`{}` cannot be read: {error}", file.value))
+                faults.add(file.start, "policy.files", format!("`{}` cannot be read: {error}", file.value));
             }
         }
     }
@@ -252,6 +288,40 @@ fn policy(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Po
     }
     section.finish();
     compiled.ok()
+}
+
+/// A name in a policy that nobody can have makes a rule that never binds: a forbid that forbids nothing.
+fn strangers(
+    policy: &Policy,
+    groups: &BTreeSet<GroupName>,
+    providers: &[ProviderConfig],
+    workloads: &[WorkloadConfig],
+    targets: &BTreeMap<TargetName, Target>,
+    root: &Section<'_, '_>,
+) {
+    let issuers: BTreeSet<&str> = providers
+        .iter()
+        .map(|provider| provider.name.as_str())
+        .chain(workloads.iter().map(|workload| workload.name.as_str()))
+        .collect();
+    let can_sign_in = |id: &str| {
+        id.split_once(':').is_some_and(|(issuer, who)| issuers.contains(issuer) && !who.is_empty())
+    };
+    for named in policy.references() {
+        let id = named.id.as_str();
+        let problem = match named.role {
+            Role::Group if !groups.iter().any(|group| group.as_str() == id) => {
+                "no provider or workload may assert the group"
+            }
+            Role::Principal if !can_sign_in(id) => {
+                "no provider or workload signs in the principal (they are written PROVIDER:SUBJECT)"
+            }
+            Role::Target if !targets.keys().any(|name| name.as_str() == id) => "there is no target",
+            Role::Group | Role::Principal | Role::Target => continue,
+        };
+        let id = id.escape_debug();
+        root.fault("policy", format!("{}:{}: {problem} `{id}`", named.source_name, named.line));
+    }
 }
 
 fn groups(providers: &[ProviderConfig], workloads: &[WorkloadConfig]) -> BTreeSet<GroupName> {

@@ -113,8 +113,8 @@ fn reach(issuer: &LeaseIssuer) -> String {
 
 fn period(seconds: u64) -> String {
     match seconds {
-        _ if seconds % 3600 == 0 => format!("{} hours", seconds / 3600),
-        _ if seconds % 60 == 0 => format!("{} minutes", seconds / 60),
+        _ if seconds.is_multiple_of(3600) => format!("{} hours", seconds / 3600),
+        _ if seconds.is_multiple_of(60) => format!("{} minutes", seconds / 60),
         _ => format!("{seconds} seconds"),
     }
 }

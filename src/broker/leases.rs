@@ -16,6 +16,7 @@ mod rotate;
 mod server;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -196,6 +197,22 @@ impl Leases {
         report
     }
 
+    /// [`Self::reap`], then [`Self::rotate_admin`] for each target; what fails is logged.
+    pub async fn tend(&self, targets: &BTreeMap<TargetName, Arc<Target>>) {
+        self.reap(targets).await;
+        for target in targets.values() {
+            match self.rotate_admin(target).await {
+                Ok(true) => {
+                    tracing::info!(name = %target.name, "the administrator's password was replaced");
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(name = %target.name, %error, "the administrator's password was not replaced");
+                }
+            }
+        }
+    }
+
     /// Replaces the administrator's password of a target if its configuration asks for that and it
     /// is old enough; says whether it did.
     ///
@@ -245,6 +262,7 @@ impl Inner {
         let row = order.row();
         // INVARIANT: the row is there before the role is (design §3.6)
         self.stored(move |store| store.begin_lease(&row)).await?;
+        let made = AtomicBool::new(false);
         let minted = match &postgres.issuer {
             LeaseIssuer::PostgresRole(issuer) => {
                 let password = name::password();
@@ -257,6 +275,7 @@ impl Inner {
                     group: &group,
                     password: &password,
                     expires: order.expires,
+                    made: &made,
                 };
                 mint::role(&self.servers, &self.fits, &order).await.map(|()| password)
             }
@@ -268,7 +287,7 @@ impl Inner {
         let password = match minted {
             Ok(password) => password,
             Err(error) => {
-                self.abandon(order).await;
+                self.abandon(order, made.into_inner()).await;
                 return Err(error);
             }
         };
@@ -284,15 +303,16 @@ impl Inner {
             Err(error) => Err(error),
         };
         if let Err(error) = live {
-            self.abandon(order).await;
+            self.abandon(order, true).await;
             return Err(error);
         }
         Ok(Lease { user: order.login.clone(), password, expires: order.expires })
     }
 
-    /// Removes what a failed minting may have made.
-    async fn abandon(&self, order: &Owned) {
-        let taken = self.remove(&order.target, order.issuer(), &order.login).await;
+    /// Removes what a failed minting made, if it came that far.
+    async fn abandon(&self, order: &Owned, made: bool) {
+        let taken =
+            if made { self.remove(&order.target, order.issuer(), &order.login).await } else { Ok(None) };
         let (session, login) = (order.session.clone(), order.login.clone());
         let stored = match taken {
             Ok(None) => self.stored(move |store| store.lease_is_gone(&session, &login)).await,

@@ -52,6 +52,9 @@ pub(crate) struct Access {
 pub(crate) struct Logins {
     store: Arc<Store>,
     state: Mutex<State>,
+    // held while the store is written, so that store and memory change in the same order; `state` is
+    // not, because every call of the API looks into it
+    writing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -65,7 +68,7 @@ impl Logins {
     pub(crate) fn load(store: Arc<Store>) -> Result<Self, StoreError> {
         let (logins, tokens) = store.read(|on| Ok((table::all(on)?, table::all_tokens(on)?)))?;
         let state = State { logins: logins.into_iter().collect(), tokens: tokens.into_iter().collect() };
-        Ok(Self { store, state: Mutex::new(state) })
+        Ok(Self { store, state: Mutex::new(state), writing: Mutex::new(()) })
     }
 
     /// Begins or refreshes the login of a device and gives it an access token. A login of somebody
@@ -78,8 +81,9 @@ impl Logins {
         token_expires: Timestamp,
     ) -> Result<(), StoreError> {
         let access = Access { device: device.clone(), expires: token_expires };
-        let mut state = self.state();
-        let replaces = state.logins.get(device).is_some_and(|old| old.principal.id != login.principal.id);
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.state().logins.get(device).map(|old| old.principal.id.clone());
+        let replaces = old.is_some_and(|old| old != login.principal.id);
         self.store.write(|on| {
             if replaces {
                 table::remove(on, device)?;
@@ -87,6 +91,7 @@ impl Logins {
             table::put(on, device, &login)?;
             table::put_token(on, &token, &access)
         })?;
+        let mut state = self.state();
         if replaces {
             state.tokens.retain(|_, access| access.device != *device);
         }
@@ -110,6 +115,7 @@ impl Logins {
 
     /// Ends the login of a device and all its tokens; returns it if there was one.
     pub(crate) fn end(&self, device: &DeviceId) -> Result<Option<Login>, StoreError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.state();
         // first in memory: when the store fails, the login is gone for this process at least
         state.tokens.retain(|_, access| access.device != *device);

@@ -32,6 +32,13 @@ impl Scribe {
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
     }
 
+    /// Enters that a policy is about to be in force, under that policy's own digest.
+    pub(crate) async fn announce(&self, policy: Digest) -> Result<(), JournalError> {
+        let event = Event { at: self.clock.now(), actor: None, policy, what: What::PolicyLoaded };
+        let ticket = self.journal.enter(&event)?;
+        self.journal.synced(ticket).await
+    }
+
     /// Enters an event and waits as long as its durability demands.
     pub(crate) async fn enter(
         &self,

@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 use thiserror::Error;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// The broker's database.
 pub struct Store {
@@ -62,11 +63,13 @@ impl Store {
         &self,
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let transaction = connection.transaction()?;
-        let value = work(&transaction)?;
-        transaction.commit()?;
-        Ok(value)
+        patiently(|| {
+            let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = connection.transaction()?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })
     }
 
     /// Runs a short query.
@@ -94,6 +97,14 @@ impl Store {
             transaction.commit()?;
         }
         Ok(Self { connection: Mutex::new(connection) })
+    }
+}
+
+/// Waits for the disk without keeping other tasks of this thread waiting, where there are any.
+fn patiently<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

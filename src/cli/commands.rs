@@ -1,3 +1,56 @@
 //! One file per command.
 
+pub mod audit;
+pub mod broker;
+pub mod connect;
 pub mod demo;
+pub mod device;
+pub mod exec;
+pub mod explain;
+pub mod list;
+pub mod login;
+pub mod logout;
+pub mod policy;
+pub mod session;
+pub mod whoami;
+
+use std::path::Path;
+
+use super::args;
+use super::failure::{Failure, FailureKind};
+use super::generate;
+use super::ui::Ui;
+
+/// `demo`, from the command line.
+///
+/// # Errors
+/// Whatever the demo could not do.
+pub(super) async fn demo_command(mut ui: Ui, args: args::Demo) -> Result<u8, Failure> {
+    let then = if args.tour { demo::Then::Tour } else { demo::Then::Stay };
+    let options = demo::DemoOptions { data_dir: args.data_dir, port: args.port, then };
+    demo::run(options, &mut ui).await?;
+    Ok(0)
+}
+
+impl demo::Show for Ui {
+    fn line(&mut self, text: &str) {
+        Self::line(self, text);
+    }
+}
+
+/// `generate`: writes every generated file below `folder`.
+///
+/// # Errors
+/// When one cannot be written.
+pub(super) fn generate_files(folder: &Path) -> Result<u8, Failure> {
+    let failed =
+        |error: std::io::Error| Failure::new(FailureKind::Configuration, format!("cannot write: {error}"));
+    for file in generate::files().map_err(failed)? {
+        let path = folder.join(&file.path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(failed)?;
+        }
+        std::fs::write(path, &file.content).map_err(failed)?;
+    }
+    Ok(0)
+}

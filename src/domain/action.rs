@@ -16,6 +16,9 @@ pub enum Action<'a> {
 }
 
 impl Action<'_> {
+    /// The names of all actions.
+    pub const NAMES: [&'static str; 4] = ["connect", "audit", "kill", "statement"];
+
     /// The action's name in policies and records.
     #[must_use]
     pub fn name(&self) -> &'static str {

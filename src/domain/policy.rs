@@ -4,19 +4,26 @@
 //! strings. Failure mode: an evaluation error is a denial that says so; nothing is allowed by
 //! accident.
 
+mod compile;
 mod entities;
 mod permit;
 mod presets;
+mod session;
+#[cfg(test)]
+mod tests;
 
-pub use permit::Permit;
-pub use presets::{PRESETS, preset};
+use std::sync::Arc;
 
-use std::collections::BTreeMap;
-use std::str::FromStr as _;
-
-use cedar_policy::{Authorizer, Decision, Effect, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use sha2::{Digest as _, Sha256};
 
+pub use entities::Role;
+pub use permit::Permit;
+pub use presets::{preset, preset_names};
+pub use session::SessionPolicy;
+
+use self::compile::Rule;
+use self::entities::{Pair, Words};
+use self::session::{Answer, Slice};
 use super::action::Action;
 use super::name::{Digest, RuleName};
 use super::principal::Principal;
@@ -55,17 +62,12 @@ pub struct PolicySource {
 #[derive(Debug)]
 pub struct Policy {
     digest: Digest,
-    set: PolicySet,
-    rules: BTreeMap<String, Rule>,
-}
-
-#[derive(Debug)]
-struct Rule {
-    name: RuleName,
-    order: usize,
-    reason: String,
-    hint: Option<String>,
-    forbids: bool,
+    words: Words,
+    /// In source order, which decides between rules of the same effect.
+    rules: Arc<[Rule]>,
+    /// For each action, the rules that can bind anybody.
+    slices: Vec<Slice>,
+    references: Vec<Reference>,
 }
 
 /// One problem of a policy text.
@@ -89,140 +91,97 @@ pub struct RuleSummary {
     pub reason: String,
 }
 
+/// A group, principal or target that a policy names, so that a name that nobody can have is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// What it is.
+    pub role: Role,
+    /// Its id, as the policy spells it.
+    pub id: String,
+    /// The source's name.
+    pub source_name: String,
+    /// The line that the policy begins on, counted from 1.
+    pub line: usize,
+}
+
 impl Policy {
     /// Compiles and validates policy texts.
     ///
     /// # Errors
     /// All problems of all texts.
     pub fn compile(sources: &[PolicySource]) -> Result<Self, Vec<PolicyFault>> {
-        let mut set = PolicySet::new();
-        let mut rules = BTreeMap::new();
-        let mut faults = Vec::new();
-        let mut hash = Sha256::new();
-        for source in sources {
-            hash.update(source.name.len().to_be_bytes());
-            hash.update(&source.name);
-            hash.update(source.text.len().to_be_bytes());
-            hash.update(&source.text);
-            let mut fault = |line: usize, message: String| {
-                faults.push(PolicyFault { source_name: source.name.clone(), line, message });
-            };
-            let parsed = match PolicySet::from_str(&source.text) {
-                Ok(parsed) => parsed,
-                Err(errors) => {
-                    fault(1, errors.to_string());
-                    continue;
-                }
-            };
-            for policy in parsed.policies() {
-                let Some(Ok(name)) = policy.annotation("id").map(RuleName::new) else {
-                    fault(1, "every policy needs an @id that is a rule name".into());
-                    continue;
-                };
-                let rule = Rule {
-                    name: name.clone(),
-                    order: rules.len(),
-                    reason: policy.annotation("reason").unwrap_or_default().to_owned(),
-                    hint: policy.annotation("hint").map(str::to_owned),
-                    forbids: policy.effect() == Effect::Forbid,
-                };
-                if set.add(policy.new_id(PolicyId::new(name.as_str()))).is_err() {
-                    fault(1, format!("the rule name {name} is used twice"));
-                    continue;
-                }
-                rules.insert(name.as_str().to_owned(), rule);
-            }
-        }
-        if faults.is_empty() {
-            faults.extend(invalid(&set, sources));
-        }
-        if faults.is_empty() {
-            let digest = Digest::from_bytes(&hash.finalize().into());
-            Ok(Self { digest, set, rules })
-        } else {
-            Err(faults)
-        }
+        let unusable = |message: &str| {
+            vec![PolicyFault { source_name: "hoop.cedarschema".into(), line: 1, message: message.into() }]
+        };
+        let words = Words::new().ok_or_else(|| unusable("the schema's names cannot be read"))?;
+        let (rules, references) = compile::compile(&words, sources)?;
+        let slices = Action::NAMES
+            .iter()
+            .map(|name| Slice::new(&words, &rules, name, |_| true))
+            .collect::<Option<_>>()
+            .ok_or_else(|| unusable("the rules cannot be put together"))?;
+        Ok(Self { digest: digest(sources), words, rules: rules.into(), slices, references })
     }
 
-    /// A policy without rules: nothing is allowed.
-    #[must_use]
-    pub fn empty() -> Self {
-        Self { digest: Digest::from_bytes(&[0; 32]), set: PolicySet::new(), rules: BTreeMap::new() }
-    }
-
-    /// SHA-256 over the texts and their names.
+    /// SHA-256 over the texts and their names, in order.
     #[must_use]
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
+    /// The groups, principals and targets that the policies name.
+    #[must_use]
+    pub fn references(&self) -> &[Reference] {
+        &self.references
+    }
+
+    /// Prepares policy for a session, whose actions are then judged without further preparation.
+    #[must_use]
+    pub fn session(&self, who: &Principal, target: &Target) -> SessionPolicy {
+        SessionPolicy::new(self, who, target)
+    }
+
     /// Judges one action of one principal on one target.
     #[must_use]
     pub fn judge(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Verdict {
-        let Some((request, entities)) = entities::ask(who, target, action) else {
-            return deny(RuleName::default_deny(), "the request cannot be put to policy", None);
-        };
-        let answer = Authorizer::new().is_authorized(&request, &self.set, &entities);
-        let mut reasons: Vec<&Rule> =
-            answer.diagnostics().reason().filter_map(|id| self.rules.get(&id.to_string())).collect();
-        reasons.sort_by_key(|rule| rule.order);
-        if let Some(error) = answer.diagnostics().errors().next() {
-            return deny(
-                RuleName::default_deny(),
-                &format!("a policy could not be evaluated: {error}"),
-                None,
-            );
-        }
-        match (answer.decision(), reasons.first()) {
-            (Decision::Allow, Some(rule)) => {
-                Verdict::Allow(Permit::new(target.name.clone(), action.name(), rule.name.clone()))
-            }
-            (_, Some(rule)) => deny(rule.name.clone(), &rule.reason, rule.hint.clone()),
-            (_, None) => deny(
-                RuleName::default_deny(),
-                "no rule allows it",
-                Some(format!("see what is allowed: hoopctl explain {}", target.name)),
-            ),
-        }
+        session::verdict(&target.name, action, self.ask(who, target, action))
     }
 
-    /// The forbidding rules that can bind this principal on this target.
+    /// The rules that decide an action, in source order; none when it is denied by default.
     #[must_use]
-    pub fn forbidding(&self, _who: &Principal, _target: &Target) -> Vec<RuleSummary> {
-        let forbids = self.rules.values().filter(|rule| rule.forbids);
-        forbids.map(|rule| RuleSummary { name: rule.name.clone(), reason: rule.reason.clone() }).collect()
+    pub fn why(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Vec<RuleName> {
+        let Some(answer) = self.ask(who, target, action) else { return Vec::new() };
+        answer.errors.iter().chain(&answer.reasons).map(|rule| rule.name.clone()).collect()
+    }
+
+    /// The forbidding rules that can bind this principal on this target: those whose scope covers
+    /// both. What their conditions say is left open.
+    #[must_use]
+    pub fn forbidding(&self, who: &Principal, target: &Target) -> Vec<RuleSummary> {
+        let pair = self.pair(who, target);
+        let binds = |rule: &&Rule| {
+            let (principal, resource) = rule.scope();
+            rule.forbids() && pair.as_ref().is_none_or(|pair| pair.is_in_scope(&principal, &resource))
+        };
+        let summary = |rule: &Rule| RuleSummary { name: rule.name.clone(), reason: rule.reason.clone() };
+        self.rules.iter().filter(binds).map(summary).collect()
+    }
+
+    fn ask(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Option<Answer<'_>> {
+        session::ask(&self.rules, &self.slices, self.pair(who, target).as_ref(), action)
+    }
+
+    fn pair(&self, who: &Principal, target: &Target) -> Option<Pair> {
+        Pair::new(&self.words, who, target)
     }
 }
 
-fn deny(rule: RuleName, reason: &str, hint: Option<String>) -> Verdict {
-    Verdict::Deny(Denial { rule, reason: reason.to_owned(), hint })
+fn digest(sources: &[PolicySource]) -> Digest {
+    let mut hash = Sha256::new();
+    for part in sources.iter().flat_map(|source| [&source.name, &source.text]) {
+        // a length before each part, so that no byte can move from one part to the next unseen
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    Digest::from_bytes(&hash.finalize().into())
 }
-
-/// What the schema has against the policies: misspelt attributes, types that do not fit.
-fn invalid(set: &PolicySet, sources: &[PolicySource]) -> Vec<PolicyFault> {
-    let schema = match Schema::from_cedarschema_str(SCHEMA) {
-        Ok((schema, _)) => schema,
-        Err(error) => {
-            let source_name = "schema.cedarschema".to_owned();
-            return vec![PolicyFault { source_name, line: 1, message: error.to_string() }];
-        }
-    };
-    let result = Validator::new(schema).validate(set, ValidationMode::Strict);
-    let fault = |error: &cedar_policy::ValidationError| {
-        let rule = error.policy_id().to_string();
-        let (source_name, line) = place(sources, &rule);
-        PolicyFault { source_name, line, message: error.to_string() }
-    };
-    result.validation_errors().map(fault).collect()
-}
-
-/// Where a rule stands: the source and line of its `@id`.
-fn place(sources: &[PolicySource], rule: &str) -> (String, usize) {
-    let id = format!("@id(\"{rule}\")");
-    let line = |source: &PolicySource| source.text.lines().position(|line| line.contains(&id));
-    let found = sources.iter().find_map(|source| Some((source.name.clone(), line(source)? + 1)));
-    found.unwrap_or_else(|| ("policy".into(), 1))
-}
-
-/// What policies may speak of.
-const SCHEMA: &str = include_str!("../../policies/schema.cedarschema");

@@ -8,11 +8,10 @@ use secrecy::SecretString;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::domain::action::Action;
 use crate::domain::device::Device;
 use crate::domain::event::Actor;
 use crate::domain::name::{Digest, SessionId};
-use crate::domain::policy::{Permit, Verdict};
+use crate::domain::policy::{Permit, SessionPolicy};
 use crate::domain::principal::Principal;
 use crate::domain::session::CloseReason;
 use crate::domain::target::Target;
@@ -29,8 +28,9 @@ pub trait Authority: Send + Sync + 'static {
     /// A [`Refusal`], which says what to tell the client.
     fn admit(&self, session: &SessionId, device: &Device) -> Result<Admission, Refusal>;
 
-    /// Judges an action. Pure and in memory: it is called for every statement.
-    fn judge(&self, context: &SessionContext, action: &Action<'_>) -> Verdict;
+    /// The policy in force, prepared for this session. It is asked for every statement, and made
+    /// anew when [`Authority::policy`] changes.
+    fn session_policy(&self, context: &SessionContext) -> SessionPolicy;
 
     /// Mints the session's lease, or returns the one it has.
     fn lease<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>>;

@@ -19,7 +19,7 @@ use crate::domain::action::Action;
 use crate::domain::event::{Event, VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::{Digest, RuleName};
-use crate::domain::policy::{Denial, Verdict};
+use crate::domain::policy::{Denial, SessionPolicy, Verdict};
 use crate::domain::session::CloseReason;
 
 /// What a connection is about to do.
@@ -78,6 +78,7 @@ pub(super) struct Gate {
     authority: Arc<dyn Authority>,
     journal: Arc<dyn Journal>,
     clock: Clock,
+    policy: SessionPolicy,
     connection: u32,
     statements: u64,
     digest: Hmac<Sha256>,
@@ -96,12 +97,17 @@ impl Gate {
         let digest = Hmac::<Sha256>::new_from_slice(context.digest_key.expose_secret().as_bytes())
             .map_err(|_| JournalError::Unwritable("the digest key is unusable".into()))?;
         let strict = authority.strict();
-        Ok(Self { context, authority, journal, clock, connection, statements: 0, digest, strict })
+        let policy = authority.session_policy(&context);
+        Ok(Self { context, authority, journal, clock, policy, connection, statements: 0, digest, strict })
     }
 
-    /// The digest of the policy in force.
-    pub(super) fn policy(&self) -> Digest {
-        self.authority.policy()
+    /// Takes up the policy in force; whether it is another than before, so that opinions are void.
+    pub(super) fn follow_policy(&mut self) -> bool {
+        let changed = self.authority.policy() != *self.policy.digest();
+        if changed {
+            self.policy = self.authority.session_policy(&self.context);
+        }
+        changed
     }
 
     /// The time now.
@@ -126,7 +132,7 @@ impl Gate {
 
     /// What policy says of facts, without entering anything yet.
     pub(super) fn opinion(&self, facts: &Facts) -> Opinion {
-        match self.authority.judge(&self.context, &Action::Statement(facts)) {
+        match self.policy.judge(&Action::Statement(facts)) {
             Verdict::Allow(permit) => Opinion::Allow(permit.rule().clone()),
             Verdict::Deny(denial) => Opinion::Deny(denial),
         }
@@ -169,7 +175,7 @@ impl Gate {
     /// Enters something else that happened on this connection.
     pub(super) fn enter(&self, what: What) -> Result<Ticket, JournalError> {
         let actor = Some(self.context.actor.clone());
-        let policy = self.authority.policy();
+        let policy = self.policy.digest().clone();
         self.journal.enter(&Event { at: self.clock.now(), actor, policy, what })
     }
 

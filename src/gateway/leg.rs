@@ -113,3 +113,50 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Leg<S> {
         std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    /// Counts writes.
+    struct Sink(usize);
+
+    impl AsyncRead for Sink {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut tokio::io::ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Sink {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.0 += 1;
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Warpgate encodes, writes and flushes each message by itself.
+    #[tokio::test]
+    async fn small_pieces_become_one_write() {
+        let mut leg = Leg::new(Sink(0), BytesMut::new());
+        for _ in 0..100 {
+            leg.push(Bytes::from_static(b"a small message"));
+        }
+        std::future::poll_fn(|cx| leg.poll_write(cx)).await.unwrap();
+        assert_eq!(leg.stream.0, 1);
+        assert_eq!(leg.queued(), 0);
+    }
+}

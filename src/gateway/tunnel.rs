@@ -4,9 +4,11 @@
 //! calls has checked the tunnel's token and proof. Failure mode: the stream is closed; a panic ends
 //! one connection and no other.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
@@ -67,13 +69,19 @@ impl Tunnels {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        match inner {
-            Inner::Bare => postgres::serve(&self.deps, io, session, device).await,
-            Inner::Tls => match tokio::time::timeout(PATIENCE, self.inner.accept(io)).await {
-                Ok(Ok(stream)) => postgres::serve(&self.deps, stream, session, device).await,
-                Ok(Err(error)) => tracing::debug!(%session, %error, "no inner TLS"),
-                Err(_) => tracing::debug!(%session, "the inner TLS handshake took too long"),
-            },
+        let connection = async {
+            match inner {
+                Inner::Bare => postgres::serve(&self.deps, io, session, device).await,
+                Inner::Tls => match tokio::time::timeout(PATIENCE, self.inner.accept(io)).await {
+                    Ok(Ok(stream)) => postgres::serve(&self.deps, stream, session, device).await,
+                    Ok(Err(error)) => tracing::debug!(%session, %error, "no inner TLS"),
+                    Err(_) => tracing::debug!(%session, "the inner TLS handshake took too long"),
+                },
+            }
+        };
+        // whatever the connection held is dropped, and nothing that others share is poisoned by it
+        if AssertUnwindSafe(connection).catch_unwind().await.is_err() {
+            tracing::error!(%session, "a connection panicked; it is closed, and the others go on");
         }
     }
 }

@@ -5,6 +5,7 @@
 //! keeps its cautious value.
 
 mod mentions;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod verb;
@@ -64,6 +65,7 @@ pub(crate) fn outline(node: &NodeEnum) -> Facts {
     match node {
         NodeEnum::SelectStmt(select) => {
             facts.has_where = select.where_clause.is_some();
+            facts.summary = summary::is_summary(select);
             facts.limit = select.limit_count.as_deref().and_then(whole_number);
         }
         NodeEnum::UpdateStmt(update) => facts.has_where = update.where_clause.is_some(),

@@ -25,9 +25,12 @@ pub const WHOAMI: &str = "/v1/whoami";
 /// `GET`: a list of [`TargetSummary`]; below it `/{name}`: [`Explanation`].
 pub const TARGETS: &str = "/v1/targets";
 /// `GET`: a list of sessions. `POST` [`OpenSession`]: [`OpenedSession`]. Below it `/{id}`: one
-/// session, `DELETE` closes it; `/{id}/tunnel`: HTTP Upgrade to [`TUNNEL_PROTOCOL`];
+/// session, `DELETE` closes it, with the query [`KILL`] as an operator; `/{id}/tunnel`: HTTP Upgrade
+/// to [`TUNNEL_PROTOCOL`];
 /// `/{id}/recording`: [`RecordingIndex`]; `/{id}/recording/{connection}/{chunk}`: a chunk's bytes.
 pub const SESSIONS: &str = "/v1/sessions";
+/// The query that makes the `DELETE` of a session a kill, also for who opened it.
+pub const KILL: &str = "kill";
 /// `GET`: the caller's devices, a list of [`Device`]. Below it `/{id}`: `DELETE` revokes one.
 pub const DEVICES: &str = "/v1/devices";
 /// `GET`: the ledger as C2SP `tlog-tiles` below this path: `checkpoint`, `tile/…`. Also

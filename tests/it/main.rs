@@ -8,9 +8,19 @@
     reason = "tests fail by panicking; which of these fire changes with each story"
 )]
 
+mod audit;
+mod balancers;
+mod cli;
+mod connect;
 mod demo;
+mod docs;
+mod drivers;
+mod endings;
+mod faults;
 mod floors;
+mod flow;
 mod gateway;
+mod generated;
 mod leases;
 mod protocol;
 mod rewrite;

@@ -7,3 +7,4 @@ pub(crate) mod postgres;
 pub(crate) mod provider;
 
 pub(crate) mod gateway;
+pub(crate) mod world;

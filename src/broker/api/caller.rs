@@ -1,6 +1,6 @@
 //! Who makes a call, and from where.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path};
@@ -55,8 +55,7 @@ pub(super) fn proof(headers: &HeaderMap) -> Result<&str, Fault> {
 /// Where a call comes from: the peer, or what a trusted proxy says in its place. Read from the
 /// right, because everything to the left of an untrusted address is that address's own invention.
 pub(super) fn address(parts: &Parts, config: &Config) -> IpAddr {
-    let peer =
-        parts.extensions.get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0.ip().to_canonical());
+    let peer = parts.extensions.get::<Peer>().map_or(NOWHERE, |peer| peer.0.ip().to_canonical());
     let mut address = peer;
     let forwarded = parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
     let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
@@ -111,6 +110,8 @@ fn covers(network: IpAddr, length: u8, address: IpAddr) -> bool {
     network & mask == address & mask
 }
 
+/// The peer of a request that came through no port: in tests only.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const MAX_BODY: usize = 64 * 1024;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -15,7 +15,7 @@ use crate::broker::authn::Caller;
 use crate::domain::action::Action;
 use crate::domain::name::{SessionId, TargetName};
 use crate::domain::session::{CloseReason, Session, SessionState};
-use crate::wire::control::{Listing, OpenSession, OpenedSession, RecordingIndex};
+use crate::wire::control::{KILL, Listing, OpenSession, OpenedSession, RecordingIndex};
 
 pub(super) async fn list(
     State(service): State<Service>,
@@ -58,6 +58,7 @@ pub(super) async fn close(
     State(service): State<Service>,
     caller: Caller,
     Named(id): Named<String>,
+    RawQuery(query): RawQuery,
 ) -> Result<StatusCode, Fault> {
     let session = find(&service, &id)?;
     let who = caller.principal();
@@ -68,7 +69,7 @@ pub(super) async fn close(
             return Err(Fault::unknown("session"));
         }
         CloseReason::Killed
-    } else if session.device == caller.device.id {
+    } else if session.device == caller.device.id && query.as_deref() != Some(KILL) {
         CloseReason::ClientEnded
     } else {
         CloseReason::Killed

@@ -6,7 +6,7 @@ use super::core::Core;
 use crate::domain::action::Action;
 use crate::domain::device::Device;
 use crate::domain::name::{Digest, SessionId};
-use crate::domain::policy::Verdict;
+use crate::domain::policy::{SessionPolicy, Verdict};
 use crate::domain::session::CloseReason;
 use crate::gateway::authority::{Admission, Authority, Lease, LeaseError, Refusal, SessionContext};
 
@@ -30,8 +30,8 @@ impl Authority for Core {
         }
     }
 
-    fn judge(&self, context: &SessionContext, action: &Action<'_>) -> Verdict {
-        self.config().policy.judge(&context.principal, &context.target, action)
+    fn session_policy(&self, context: &SessionContext) -> SessionPolicy {
+        self.config().policy.session(&context.principal, &context.target)
     }
 
     fn lease<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {

@@ -101,6 +101,11 @@ impl Core {
         }
     }
 
+    /// Brings the keeper of leases, once.
+    pub(crate) fn lend(&self, leases: Arc<dyn LeaseKeeper>) {
+        drop(self.leases.set(leases));
+    }
+
     /// Why no new session should be sent here, if anything speaks against it.
     pub(crate) fn unready(&self) -> Option<&'static str> {
         if self.draining.load(Ordering::SeqCst) {
@@ -210,13 +215,9 @@ impl Core {
         let config = Arc::new(config);
         let digest = config.policy.digest().clone();
         // INVARIANT: no verdict of a policy whose digest is not in the ledger
-        let former = self.scribe.policy();
-        self.scribe.adopt(digest);
-        if let Err(error) = self.scribe.enter(None, What::PolicyLoaded, Durability::Synced).await {
-            self.scribe.adopt(former);
-            return Err(error);
-        }
+        self.scribe.announce(digest.clone()).await?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
+        self.scribe.adopt(digest);
         let is_trusted = |who: &Principal| {
             let name = &who.id.provider;
             config.providers.iter().any(|provider| provider.name == *name)

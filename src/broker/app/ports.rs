@@ -18,7 +18,7 @@ pub trait LeaseKeeper: Send + Sync + 'static {
     /// Takes the session's lease back; what cannot be removed now is kept for [`Self::reap`].
     fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()>;
 
-    /// Removes what is left of leases whose session is over.
+    /// Removes what is left of leases whose session is over. Called at the start and every minute.
     fn reap(&self) -> BoxFuture<'_, ()>;
 }
 

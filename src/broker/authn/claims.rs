@@ -177,7 +177,10 @@ impl Claims {
     pub(super) fn has(&self, claim: &str, value: &str) -> bool {
         match self.all.get(claim) {
             Some(Value::String(text)) => text == value,
-            Some(other @ (Value::Bool(_) | Value::Number(_))) => other.to_string() == value,
+            Some(Value::Bool(truth)) => value.parse() == Ok(*truth),
+            Some(Value::Number(number)) => {
+                serde_json::from_str(value).is_ok_and(|wanted: serde_json::Number| wanted == *number)
+            }
             _ => false,
         }
     }

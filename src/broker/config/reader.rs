@@ -141,12 +141,16 @@ impl<'a, 'i> Section<'a, 'i> {
         }
     }
 
-    /// A duration as `90s`, `10m`, `8h`, `1h 30m`.
+    /// A duration as `90s`, `10m`, `8h`, `1h 30m`; 30 days at the most.
     pub(super) fn duration(&self, key: &'static str) -> Option<Duration> {
         self.parsed(key, |text| {
             let span: jiff::SignedDuration =
                 text.parse().map_err(|_| "is not a duration: write 90s, 10m or 8h")?;
-            Duration::try_from(span).ok().filter(|d| !d.is_zero()).ok_or("must be longer than nothing")
+            let duration = Duration::try_from(span).unwrap_or_default();
+            if duration.is_zero() || duration > THIRTY_DAYS {
+                return Err("must be longer than nothing and at most 720h");
+            }
+            Ok(duration)
         })
     }
 
@@ -207,16 +211,16 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// A table within this one.
-    pub(super) fn section(&self, key: &'static str) -> Option<Section<'a, 'i>> {
+    pub(super) fn section(&self, key: &'static str) -> Option<Self> {
         let value = self.value(key)?;
         match value.get_ref() {
-            DeValue::Table(table) => Some(Section::new(table, self.name(key), value.span(), self.faults)),
+            DeValue::Table(table) => Some(Self::new(table, self.name(key), value.span(), self.faults)),
             other => self.expected(key, "a table", other),
         }
     }
 
     /// A list of tables within this one: `[[key]]`.
-    pub(super) fn sections(&self, key: &'static str) -> Vec<Section<'a, 'i>> {
+    pub(super) fn sections(&self, key: &'static str) -> Vec<Self> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             self.expected::<()>(key, &format!("a list of tables: [[{key}]]"), value.get_ref());
@@ -226,7 +230,7 @@ impl<'a, 'i> Section<'a, 'i> {
         for item in array.iter() {
             match item.get_ref() {
                 DeValue::Table(table) => {
-                    all.push(Section::new(table, self.name(key), item.span(), self.faults));
+                    all.push(Self::new(table, self.name(key), item.span(), self.faults));
                 }
                 other => {
                     self.expected::<()>(key, "a table", other);
@@ -247,7 +251,6 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// Ends the reading: what was not asked for is unknown.
-    #[expect(clippy::needless_pass_by_value, reason = "a table is read once")]
     pub(super) fn finish(self) {
         self.check_unknown();
     }
@@ -306,6 +309,8 @@ fn nearest<'k>(name: &str, known: &BTreeSet<&'k str>) -> Option<&'k str> {
     let closest = known.iter().map(|key| (distance(name, key), *key)).min()?;
     (closest.0 <= 2).then_some(closest.1)
 }
+
+const THIRTY_DAYS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Levenshtein's distance of two short texts, compared up to 40 characters.
 fn distance(a: &str, b: &str) -> usize {

@@ -21,12 +21,11 @@ pub(super) fn read(
     let mut all = BTreeMap::new();
     for section in root.sections("target") {
         let name = section.required_parsed("name", |text| TargetName::new(text));
-        let target = name.and_then(|name| {
-            if all.contains_key(&name) {
-                section.fault("name", format!("`{name}` is used for two targets"));
-            }
-            target(&section, name, groups, base)
-        });
+        if let Some(name) = name.as_ref().filter(|name| all.contains_key(*name)) {
+            section.fault("name", format!("`{name}` is used for two targets"));
+        }
+        // also without a name, so that the problems of its other keys are told
+        let target = target(&section, name, groups, base);
         section.finish();
         all.extend(target.map(|target| (target.name.clone(), target)));
     }
@@ -35,7 +34,7 @@ pub(super) fn read(
 
 fn target(
     section: &Section<'_, '_>,
-    name: TargetName,
+    name: Option<TargetName>,
     groups: &BTreeSet<GroupName>,
     base: &Path,
 ) -> Option<Target> {
@@ -44,7 +43,13 @@ fn target(
         section.fault("protocol", format!("`{other}` is not supported; this version speaks `postgres`"));
     }
     let description = section.text("description").unwrap_or_default();
-    let labels = section.pairs("labels").into_iter().collect();
+    if description.chars().any(char::is_control) {
+        section.fault("description", "must be one line without control characters");
+    }
+    let labels: BTreeMap<String, String> = section.pairs("labels").into_iter().collect();
+    if let Some(key) = labels.keys().find(|key| key.is_empty() || key.contains('=')) {
+        section.fault("labels", format!("`{key}` is not a key: policies see a label as key=value"));
+    }
     let record = section.parsed("record", |text| match text {
         "metadata" => Ok(RecordLevel::Metadata),
         "statements" => Ok(RecordLevel::Statements),
@@ -52,24 +57,35 @@ fn target(
         _ => Err("must be metadata, statements or full"),
     });
     let kind = TargetKind::Postgres(postgres(section, groups, base)?);
-    Some(Target { name, description, labels, record: record.unwrap_or(RecordLevel::Full), kind })
+    Some(Target { name: name?, description, labels, record: record.unwrap_or(RecordLevel::Full), kind })
 }
 
 fn postgres(section: &Section<'_, '_>, groups: &BTreeSet<GroupName>, base: &Path) -> Option<PostgresTarget> {
-    let host = section.required("host");
+    let host = section.required_parsed("host", host);
     let port = section.number("port", 1..65_536).and_then(|port| u16::try_from(port).ok()).unwrap_or(5432);
     let database = section.required("database");
     let also_databases = section.texts("also_databases").into_iter().map(|at| at.value).collect();
     let tls = tls(section, host.as_deref().unwrap_or_default(), base);
     let objects = section.flag("objects").unwrap_or(false);
     let replication = section.flag("replication").unwrap_or(false);
-    let trusted_functions = section.texts("trusted_functions").into_iter().map(|at| at.value).collect();
+    let trusted_functions = section
+        .parsed_list("trusted_functions", |text| dotted(text).ok_or("is written schema.function"))
+        .into_iter()
+        .collect();
     let max_connections = section.number("max_connections", 1..10_001).and_then(|n| u16::try_from(n).ok());
     let issuer = issuer(section, base);
     let grants = section.sections("grant").into_iter().filter_map(grant).collect();
     let masks = section.sections("mask").into_iter().enumerate();
     let masks: Vec<MaskRule> =
         masks.filter_map(|(number, section)| mask(section, number + 1, groups, objects)).collect();
+    for (number, mask) in masks.iter().enumerate() {
+        if masks.iter().take(number).any(|other| other.name == mask.name) {
+            section.fault("mask", format!("`{}` is the name of two masks", mask.name));
+        }
+    }
+    if objects && matches!(issuer, Some(LeaseIssuer::Static { .. })) {
+        section.fault("objects", "needs the issuer `postgres-role`, whose administrator makes them");
+    }
     if replication && !masks.is_empty() {
         section.fault(
             "replication",
@@ -96,6 +112,9 @@ fn tls(section: &Section<'_, '_>, host: &str, base: &Path) -> UpstreamTls {
     let root_certificates = section.text("root_certificates").map(|file| base.join(file));
     match section.text("tls").as_deref() {
         None | Some("verify-full") => {}
+        Some("disable") if root_certificates.is_some() => {
+            section.fault("root_certificates", "has no use with tls = \"disable\"; remove one of the two");
+        }
         Some("disable") if is_loopback(host) => return UpstreamTls::Disable,
         Some("disable") => {
             section.fault(
@@ -177,11 +196,8 @@ fn grant(section: Section<'_, '_>) -> Option<GrantTemplate> {
     if privileges.is_empty() {
         section.fault("privileges", "must list SELECT, INSERT, UPDATE or DELETE");
     }
-    let on = section.required_parsed("on", |text| match text.split_once('.') {
-        Some((schema, table)) if !schema.is_empty() && !table.is_empty() && !table.contains('.') => {
-            Ok(text.to_owned())
-        }
-        _ => Err("is written schema.table, each a name or a pattern with *"),
+    let on = section.required_parsed("on", |text| {
+        dotted(text).ok_or("is written schema.table, each a name or a pattern with *")
     });
     section.finish();
     Some(GrantTemplate { privileges, on: on? })
@@ -239,6 +255,22 @@ fn known_group(text: &str, groups: &BTreeSet<GroupName>) -> Result<GroupName, St
         return Ok(group);
     }
     Err(format!("no provider or workload may assert the group `{group}`"))
+}
+
+fn host(text: &str) -> Result<String, &'static str> {
+    if text.starts_with('/') {
+        Err("must be a host name or an address; Unix sockets are not supported")
+    } else if text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@')) {
+        Err("must be a host name or an address")
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// Exactly two names with a dot between them.
+fn dotted(text: &str) -> Option<String> {
+    let (schema, name) = text.split_once('.')?;
+    (!schema.is_empty() && !name.is_empty() && !name.contains('.')).then(|| text.to_owned())
 }
 
 /// Whether a host can only be this machine.

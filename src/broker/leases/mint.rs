@@ -4,6 +4,7 @@
 //! a role which could is never committed. Failure mode: no lease, and the reason.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -15,9 +16,9 @@ use crate::domain::target::{PostgresTarget, RoleIssuer};
 use crate::gateway::authority::LeaseError;
 
 use super::catalog::{Bound, belongs_only_to, fingerprint, towers};
+use super::group;
 use super::name::{identifier, literal};
 use super::server::{Rights, Servers, Session, bounded, connect};
-use super::{group, retire};
 
 /// The catalogs that group roles were last fitted to, by server, database and role.
 #[derive(Default)]
@@ -32,6 +33,8 @@ pub(super) struct Order<'a> {
     pub(super) group: &'a str,
     pub(super) password: &'a SecretString,
     pub(super) expires: Timestamp,
+    /// Becomes true as soon as the role may exist.
+    pub(super) made: &'a AtomicBool,
 }
 
 /// Makes the role.
@@ -57,10 +60,7 @@ pub(super) async fn role(servers: &Servers, fits: &Fits, order: &Order<'_>) -> R
         return Err(LeaseError::OverPrivileged(column));
     }
     for database in postgres.also_databases.iter().filter(|name| **name != postgres.database) {
-        if let Err(error) = elsewhere(servers, fits, order, &bound, database).await {
-            retire::role(servers, postgres, issuer, order.role).await?;
-            return Err(error);
-        }
+        elsewhere(servers, fits, order, &bound, database).await?;
     }
     Ok(())
 }
@@ -85,6 +85,9 @@ async fn attempt(
             "role {} or {} is a member of a role that is not the broker's",
             order.role, order.group
         )));
+    }
+    if leak.is_none() {
+        order.made.store(true, Ordering::Relaxed);
     }
     bounded(client.batch_execute(if leak.is_some() { "ROLLBACK" } else { "COMMIT" })).await?;
     Ok(leak)

@@ -17,7 +17,7 @@ use crate::gateway::authority::LeaseError;
 
 use super::group::make;
 use super::name::{KEEPER, identifier, is_session_role, literal};
-use super::server::{PATIENCE, Rights, Servers, Session, bounded};
+use super::server::{PATIENCE, Rights, Servers, Session, bounded, reason};
 
 /// Takes the role back. Says what could not be removed; nothing when nothing is left.
 pub(super) async fn role(
@@ -48,16 +48,20 @@ pub(super) async fn role(
                 left.extend(clean(other.session()?, database, role).await?);
                 other.done();
             }
-            Err(error) => left.push(format!("in database {database}: {error}")),
+            Err(error) => left.push(format!("in database {database}: {}", reason(error))),
         }
     }
     if places.contains(&postgres.database) {
         left.extend(clean(session, &postgres.database, role).await?);
     }
+    // a login that was under way when the role was closed shows up only now
+    if left.is_empty() && !throw_out(&session.client, role).await? {
+        left.push("it has a backend again".to_owned());
+    }
     if left.is_empty()
         && let Err(error) = drop_role(session, role).await
     {
-        left.push(text(error));
+        left.push(reason(error));
     }
     admin.done();
     Ok((!left.is_empty()).then(|| left.join("; ")))
@@ -124,7 +128,7 @@ async fn clean(session: &Session, database: &str, role: &str) -> Result<Option<S
                 if let Err(error) =
                     bounded(client.batch_execute(&format!("REASSIGN OWNED BY {name} TO {keeper}"))).await
                 {
-                    left.push(format!("what it made could not pass to {KEEPER}: {}", text(error)));
+                    left.push(format!("what it made could not pass to {KEEPER}: {}", reason(error)));
                 }
             }
             Some(fault) => left.push(fault),
@@ -133,7 +137,7 @@ async fn clean(session: &Session, database: &str, role: &str) -> Result<Option<S
     if left.is_empty()
         && let Err(error) = bounded(client.batch_execute(&format!("DROP OWNED BY {name}"))).await
     {
-        left.push(text(error));
+        left.push(reason(error));
     }
     Ok((!left.is_empty()).then(|| format!("in database {database}: {}", left.join(", "))))
 }
@@ -175,7 +179,7 @@ async fn drop_routines(client: &Client, role: &str) -> Result<Vec<String>, Lease
             continue;
         }
         if let Err(error) = bounded(client.batch_execute(&format!("DROP ROUTINE {name} CASCADE"))).await {
-            left.push(format!("its routine {name}: {}", text(error)));
+            left.push(format!("its routine {name}: {}", reason(error)));
         }
     }
     Ok(left)
@@ -217,15 +221,6 @@ async fn drop_role(session: &Session, role: &str) -> Result<(), LeaseError> {
         format!("DROP ROLE {}", identifier(role))
     };
     bounded(session.client.batch_execute(&statement)).await
-}
-
-fn text(error: LeaseError) -> String {
-    match error {
-        LeaseError::Upstream(text)
-        | LeaseError::Secret(text)
-        | LeaseError::OverPrivileged(text)
-        | LeaseError::Journal(text) => text,
-    }
 }
 
 /// How often the server is asked whether the backends are gone.

@@ -213,7 +213,7 @@ pub(super) async fn connect(
         .await
         .map_err(|_| ConnectFault::new(format!("{place} did not answer within ten seconds")))?
         .map_err(|fault| ConnectFault { text: format!("{place}: {}", fault.text), ..fault })?;
-    let row = bounded(client.query_one(WHO, &[])).await.map_err(|e| ConnectFault::new(e.to_string()))?;
+    let row = bounded(client.query_one(WHO, &[])).await.map_err(|e| ConnectFault::new(reason(e)))?;
     let version: i32 = row.get(0);
     let (superuser, create_role, doorway) = (row.get(1), row.get(2), row.get(3));
     let rights = match (superuser, create_role, doorway) {
@@ -291,6 +291,16 @@ pub(super) fn sentence(error: &tokio_postgres::Error) -> String {
     }
 }
 
+/// What an error says, without the words that its kind puts before it.
+pub(super) fn reason(error: LeaseError) -> String {
+    match error {
+        LeaseError::Upstream(text)
+        | LeaseError::Secret(text)
+        | LeaseError::OverPrivileged(text)
+        | LeaseError::Journal(text) => text,
+    }
+}
+
 impl ConnectFault {
     fn new(text: String) -> Self {
         Self { wrong_password: false, text }
@@ -320,5 +330,7 @@ const OLDEST: i32 = 130_000;
 /// Version, and by what means we could make roles.
 const WHO: &str = "
     SELECT current_setting('server_version_num')::int4, rolsuper, rolcreaterole,
-           to_regprocedure('hoopctl_admin.create_session_role(text,text,text,integer,text)') IS NOT NULL
+           EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+                   WHERE n.nspname = 'hoopctl_admin' AND p.proname = 'create_session_role'
+                     AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE'))
     FROM pg_catalog.pg_roles WHERE rolname = current_user";

@@ -1,11 +1,16 @@
 //! Principals, targets and facts as Cedar knows them.
 //!
-//! Ids are built as values, never as text, so no name of a group or a subject can be read as policy.
+//! Job: the words of the schema as Cedar values. Boundary: no policy is looked at here. Failure mode:
+//! `None`, which the caller turns into a denial.
+//!
+//! INVARIANT: ids are built as values and never as text, so that no name of a group, a subject or a
+//! relation can be read as policy.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
+    ActionConstraint, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PrincipalConstraint,
+    Request, ResourceConstraint, RestrictedExpression,
 };
 
 use crate::domain::action::Action;
@@ -13,38 +18,143 @@ use crate::domain::facts::{CopyDirection, Facts};
 use crate::domain::principal::{Principal, PrincipalKind};
 use crate::domain::target::Target;
 
-/// A request and the entities it speaks of; `None` when Cedar cannot hold them.
-pub(super) fn ask(who: &Principal, target: &Target, action: &Action<'_>) -> Option<(Request, Entities)> {
-    let kind = match who.kind {
-        PrincipalKind::Human => "Hoop::Human",
-        PrincipalKind::Machine => "Hoop::Machine",
-    };
-    let principal = uid(kind, &who.id.to_string())?;
-    let groups: HashSet<EntityUid> =
-        who.groups.iter().filter_map(|group| uid("Hoop::Group", group.as_str())).collect();
-    let mut all: Vec<Entity> =
-        groups.iter().map(|group| Entity::new_no_attrs(group.clone(), HashSet::new())).collect();
-    all.push(Entity::new_no_attrs(principal.clone(), groups));
-    let resource = uid("Hoop::Target", target.name.as_str())?;
-    let labels = target.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let attributes = HashMap::from([
-        ("name".to_owned(), text(target.name.as_str())),
-        ("protocol".to_owned(), text(target.kind.protocol())),
-        ("labels".to_owned(), set(&labels)),
-    ]);
-    all.push(Entity::new(resource.clone(), attributes, HashSet::new()).ok()?);
-    let context = match action {
-        Action::Statement(facts) => context(facts)?,
-        Action::Audit | Action::Connect | Action::Kill => Context::empty(),
-    };
-    let request =
-        Request::new(principal, uid("Hoop::Action", action.name())?, resource, context, None).ok()?;
-    Some((request, Entities::from_entities(all, None).ok()?))
+/// The names of the schema's types and actions, parsed once.
+#[derive(Debug)]
+pub(super) struct Words {
+    human: EntityTypeName,
+    machine: EntityTypeName,
+    group: EntityTypeName,
+    target: EntityTypeName,
+    action: EntityTypeName,
 }
 
-fn context(facts: &Facts) -> Option<Context> {
+impl Words {
+    /// `None` only when the names in this file are no names.
+    pub(super) fn new() -> Option<Self> {
+        let name = |text: &str| text.parse::<EntityTypeName>().ok();
+        Some(Self {
+            human: name("Hoop::Human")?,
+            machine: name("Hoop::Machine")?,
+            group: name("Hoop::Group")?,
+            target: name("Hoop::Target")?,
+            action: name("Hoop::Action")?,
+        })
+    }
+
+    /// An action of the schema.
+    pub(super) fn action(&self, name: &str) -> EntityUid {
+        uid(&self.action, name)
+    }
+
+    /// What an entity that a policy names is to the configuration; `None` for actions.
+    pub(super) fn role(&self, of: &EntityUid) -> Option<Role> {
+        let kind = of.type_name();
+        if *kind == self.group {
+            Some(Role::Group)
+        } else if *kind == self.target {
+            Some(Role::Target)
+        } else if *kind == self.human || *kind == self.machine {
+            Some(Role::Principal)
+        } else {
+            None
+        }
+    }
+}
+
+/// What an entity that a policy names is to the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A group, `PROVIDER/GROUP`.
+    Group,
+    /// A human or a machine, `PROVIDER:SUBJECT`.
+    Principal,
+    /// A target.
+    Target,
+}
+
+/// One principal and one target, ready to be asked about.
+#[derive(Debug)]
+pub(super) struct Pair {
+    principal: EntityUid,
+    groups: HashSet<EntityUid>,
+    resource: EntityUid,
+    entities: Entities,
+}
+
+impl Pair {
+    pub(super) fn new(words: &Words, who: &Principal, target: &Target) -> Option<Self> {
+        let kind = match who.kind {
+            PrincipalKind::Human => &words.human,
+            PrincipalKind::Machine => &words.machine,
+        };
+        let principal = uid(kind, &who.id.to_string());
+        let groups: HashSet<EntityUid> =
+            who.groups.iter().map(|group| uid(&words.group, group.as_str())).collect();
+        let resource = uid(&words.target, target.name.as_str());
+        let labels = target.labels.iter().map(|(key, value)| text(format!("{key}={value}")));
+        let attributes = HashMap::from([
+            ("name".to_owned(), text(target.name.as_str())),
+            ("protocol".to_owned(), text(target.kind.protocol())),
+            ("labels".to_owned(), RestrictedExpression::new_set(labels)),
+        ]);
+        // groups are flat: being named as a parent is all that `in` asks for
+        let person = Entity::new_no_attrs(principal.clone(), groups.clone());
+        let thing = Entity::new(resource.clone(), attributes, HashSet::new()).ok()?;
+        let entities = Entities::from_entities([person, thing], None).ok()?;
+        Some(Self { principal, groups, resource, entities })
+    }
+
+    pub(super) fn entities(&self) -> &Entities {
+        &self.entities
+    }
+
+    /// The question whether this principal may do `action` on this target.
+    pub(super) fn request(&self, action: EntityUid, context: Context) -> Option<Request> {
+        Request::new(self.principal.clone(), action, self.resource.clone(), context, None).ok()
+    }
+
+    /// Whether a policy with this scope can bind the pair at all.
+    pub(super) fn is_in_scope(&self, principal: &PrincipalConstraint, resource: &ResourceConstraint) -> bool {
+        let is = |kind: &EntityTypeName| self.principal.type_name() == kind;
+        let within = |of: &EntityUid| self.principal == *of || self.groups.contains(of);
+        let principal = match principal {
+            PrincipalConstraint::Any => true,
+            PrincipalConstraint::In(of) => within(of),
+            PrincipalConstraint::Eq(of) => self.principal == *of,
+            PrincipalConstraint::Is(kind) => is(kind),
+            PrincipalConstraint::IsIn(kind, of) => is(kind) && within(of),
+        };
+        let is = |kind: &EntityTypeName| self.resource.type_name() == kind;
+        let resource = match resource {
+            ResourceConstraint::Any => true,
+            ResourceConstraint::In(of) | ResourceConstraint::Eq(of) => self.resource == *of,
+            ResourceConstraint::Is(kind) => is(kind),
+            ResourceConstraint::IsIn(kind, of) => is(kind) && self.resource == *of,
+        };
+        principal && resource
+    }
+}
+
+/// Whether a policy with this scope can bind the action at all.
+pub(super) fn covers(constraint: &ActionConstraint, action: &EntityUid) -> bool {
+    match constraint {
+        ActionConstraint::Any => true,
+        ActionConstraint::In(all) => all.contains(action),
+        ActionConstraint::Eq(one) => one == action,
+    }
+}
+
+/// What Cedar is told beyond principal, action and target.
+pub(super) fn context(action: &Action<'_>) -> Option<Context> {
+    match action {
+        Action::Audit | Action::Connect | Action::Kill => Some(Context::empty()),
+        Action::Statement(facts) => statement(facts),
+    }
+}
+
+fn statement(facts: &Facts) -> Option<Context> {
     let mut pairs = vec![
-        ("verb", text(&facts.verb)),
+        ("verb", text(facts.verb.as_str())),
         ("kind", text(facts.kind.as_str())),
         ("read_only", RestrictedExpression::new_bool(facts.read_only)),
         ("relations_read", set(&facts.relations_read)),
@@ -52,29 +162,29 @@ fn context(facts: &Facts) -> Option<Context> {
         ("columns_read", set(&facts.columns_read)),
         ("functions", set(&facts.functions)),
         ("has_where", RestrictedExpression::new_bool(facts.has_where)),
-        ("reads_user_rows", RestrictedExpression::new_bool(facts.reads_user_rows())),
+        ("summary", RestrictedExpression::new_bool(facts.summary)),
         ("touches_masked", RestrictedExpression::new_bool(facts.touches_masked)),
+        ("reads_user_rows", RestrictedExpression::new_bool(facts.reads_user_rows())),
     ];
     pairs.extend(facts.limit.map(|limit| ("limit", RestrictedExpression::new_long(limit))));
-    let way = facts.copy.map(|way| match way {
+    let direction = facts.copy.map(|way| match way {
         CopyDirection::In => "in",
         CopyDirection::Out => "out",
     });
-    pairs.extend(way.map(|way| ("copy", text(way))));
+    pairs.extend(direction.map(|way| ("copy", text(way))));
     pairs.extend(facts.object.as_deref().map(|object| ("object", text(object))));
     pairs.extend(facts.setting.as_deref().map(|setting| ("setting", text(setting))));
     Context::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))).ok()
 }
 
-fn uid(kind: &str, id: &str) -> Option<EntityUid> {
-    let kind: EntityTypeName = kind.parse().ok()?;
-    Some(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
-fn text(value: &str) -> RestrictedExpression {
-    RestrictedExpression::new_string(value.to_owned())
+fn text(value: impl Into<String>) -> RestrictedExpression {
+    RestrictedExpression::new_string(value.into())
 }
 
 fn set(values: &BTreeSet<String>) -> RestrictedExpression {
-    RestrictedExpression::new_set(values.iter().map(|value| text(value)))
+    RestrictedExpression::new_set(values.iter().map(|value| text(value.as_str())))
 }

@@ -1,19 +1,22 @@
-//! The policies that a configuration names in one line.
+//! The bundled policies, which a configuration names in one line each.
 
 use super::PolicySource;
 
-/// The names of the bundled presets.
-pub const PRESETS: &[&str] = &["allow-statements", "bulk-export", "destructive-sql", "read-only"];
-
-/// A bundled preset by its name.
+/// A bundled policy, or `None` when there is none of this name.
 #[must_use]
 pub fn preset(name: &str) -> Option<PolicySource> {
-    let text = match name {
-        "allow-statements" => include_str!("../../../policies/allow-statements.cedar"),
-        "bulk-export" => include_str!("../../../policies/bulk-export.cedar"),
-        "destructive-sql" => include_str!("../../../policies/destructive-sql.cedar"),
-        "read-only" => include_str!("../../../policies/read-only.cedar"),
-        _ => return None,
-    };
-    Some(PolicySource { name: format!("preset:{name}"), text: text.to_owned() })
+    let (name, text) = PRESETS.iter().find(|(known, _)| *known == name)?;
+    Some(PolicySource { name: format!("preset:{name}"), text: (*text).to_owned() })
 }
+
+/// The names of all bundled policies.
+pub fn preset_names() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
+
+const PRESETS: [(&str, &str); 4] = [
+    ("allow-statements", include_str!("../../../policies/allow-statements.cedar")),
+    ("bulk-export", include_str!("../../../policies/bulk-export.cedar")),
+    ("destructive-sql", include_str!("../../../policies/destructive-sql.cedar")),
+    ("read-only", include_str!("../../../policies/read-only.cedar")),
+];

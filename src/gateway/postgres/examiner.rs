@@ -15,7 +15,7 @@ use super::lens::{Lens, needs_deep_stack};
 use super::values;
 use crate::domain::event::{VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
-use crate::domain::name::{Digest, RuleName};
+use crate::domain::name::RuleName;
 use crate::domain::policy::Denial;
 use crate::domain::session::CloseReason;
 use crate::gateway::cache::Cache;
@@ -49,7 +49,6 @@ pub(super) struct Examiner {
     lens: Arc<Lens>,
     parser: Parser,
     cache: Cache<Inspected>,
-    policy: Digest,
     era: Era,
     /// By the Parse that made them.
     prepared: HashMap<QuestionId, Prepared>,
@@ -85,13 +84,11 @@ const TAMPERINGS: u32 = 3;
 impl Examiner {
     /// An examiner for one connection.
     pub(super) fn new(gate: Gate, lens: Lens, parser: Parser) -> Self {
-        let policy = gate.policy();
         Self {
             gate,
             lens: Arc::new(lens),
             parser,
             cache: Cache::new(TEXTS),
-            policy,
             era: Era::default(),
             prepared: HashMap::new(),
             named: HashMap::new(),
@@ -421,9 +418,7 @@ impl Examiner {
     }
 
     fn follow_policy(&mut self) {
-        let policy = self.gate.policy();
-        if policy != self.policy {
-            self.policy = policy;
+        if self.gate.follow_policy() {
             self.era.0 += 1;
             self.cache.clear();
         }

@@ -94,9 +94,12 @@ impl Masked {
             }
             sent.push_str(&assessed.sent);
             // what is sent holds the client's literals, which are not to be shown beside masked data
-            let shown = !assessed.facts.touches_masked && assessed.sent != assessed.record_text;
+            let sent_text = match assessed.facts.touches_masked {
+                true => crate::sql::record_text(&assessed.sent),
+                false => assessed.sent.clone(),
+            };
             parts.push(Part {
-                sent: shown.then(|| assessed.sent.clone()),
+                sent: (sent_text != assessed.record_text).then_some(sent_text),
                 facts: assessed.facts,
                 text: assessed.record_text,
                 effect: assessed.effect,
@@ -141,7 +144,7 @@ fn plain(statements: &[Statement]) -> Inspected {
         if facts.kind == StatementKind::Unknown || facts.kind == StatementKind::Code {
             expect = Expect::ANYTHING;
         }
-        parts.push(Part::new(facts, statement.text()));
+        parts.push(Part::new(facts, &crate::sql::safe_text(statement)));
     }
     passing(parts, expect)
 }

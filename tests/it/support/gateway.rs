@@ -13,7 +13,7 @@ use hoopctl::domain::event::{Actor, Event, What};
 use hoopctl::domain::facts::Facts;
 use hoopctl::domain::mask::MaskRule;
 use hoopctl::domain::name::{DeviceId, Digest, ProviderName, SessionId, TargetName};
-use hoopctl::domain::policy::{Policy, PolicySource, Verdict};
+use hoopctl::domain::policy::{Policy, PolicySource, SessionPolicy, Verdict};
 use hoopctl::domain::principal::{Principal, PrincipalId, PrincipalKind, Subject};
 use hoopctl::domain::session::CloseReason;
 use hoopctl::domain::target::{
@@ -49,6 +49,8 @@ pub(crate) struct Setup {
     pub(crate) password: String,
     pub(crate) database: String,
     pub(crate) record: RecordLevel,
+    /// What the target's description says; `panic` makes the authority panic.
+    pub(crate) description: String,
 }
 
 impl Setup {
@@ -61,6 +63,7 @@ impl Setup {
             password: cluster.password.clone(),
             database: "postgres".into(),
             record: RecordLevel::Full,
+            description: String::new(),
         }
     }
 }
@@ -173,7 +176,7 @@ const BASE: &str = r#"
 fn target(cluster: &Cluster, setup: &Setup) -> Target {
     Target {
         name: TargetName::new("db").expect("a name"),
-        description: String::new(),
+        description: setup.description.clone(),
         labels: BTreeMap::new(),
         record: setup.record,
         kind: TargetKind::Postgres(PostgresTarget {
@@ -229,7 +232,9 @@ struct Boss {
 
 impl Authority for Boss {
     fn admit(&self, _: &SessionId, _: &Device) -> Result<Admission, Refusal> {
-        let Verdict::Allow(permit) = self.judge(&self.context, &Action::Connect) else {
+        let context = &self.context;
+        let verdict = self.policy.judge(&context.principal, &context.target, &Action::Connect);
+        let Verdict::Allow(permit) = verdict else {
             return Err(Refusal::Unknown);
         };
         Ok(Admission {
@@ -241,11 +246,12 @@ impl Authority for Boss {
         })
     }
 
-    fn judge(&self, context: &SessionContext, action: &Action<'_>) -> Verdict {
-        self.policy.judge(&context.principal, &context.target, action)
+    fn session_policy(&self, context: &SessionContext) -> SessionPolicy {
+        self.policy.session(&context.principal, &context.target)
     }
 
     fn lease<'a>(&'a self, _: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
+        assert!(!self.context.target.description.contains("panic"), "as the test wishes");
         Box::pin(async { Ok(self.lease.clone()) })
     }
 

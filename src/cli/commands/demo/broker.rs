@@ -6,15 +6,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use super::DemoFailure;
 use super::watchdog::Watchdog;
+use crate::client::trust::Pin;
 
 /// A running broker.
 pub(super) struct Broker {
     watchdog: Watchdog,
+    pin: String,
 }
 
 impl Broker {
@@ -37,8 +41,9 @@ impl Broker {
         let arguments = ["broker", "serve"].map(OsStr::new);
         let watchdog = Watchdog::start(shell, "TERM", program.as_os_str(), &arguments)
             .map_err(|source| DemoFailure::Io { what: "the broker could not be started", source })?;
-        let mut broker = Self { watchdog };
+        let mut broker = Self { watchdog, pin: String::new() };
         broker.wait_ready(listen, path).await?;
+        broker.pin = pin(&folder.join("broker/pki/ca.pem"))?;
         Ok(broker)
     }
 
@@ -47,9 +52,9 @@ impl Broker {
         self.watchdog.stop().await;
     }
 
-    /// What `login` needs in order to trust this broker.
+    /// What `login` needs in order to trust this broker: the key of the CA that it made.
     pub(super) fn login_arguments(&self) -> Vec<String> {
-        Vec::new()
+        vec!["--broker-pin".into(), self.pin.clone()]
     }
 
     async fn wait_ready(&mut self, listen: SocketAddr, log: PathBuf) -> Result<(), DemoFailure> {
@@ -65,6 +70,12 @@ impl Broker {
         let said = fs::read_to_string(log).unwrap_or_default();
         Err(DemoFailure::Broker(said.trim().to_owned()))
     }
+}
+
+fn pin(ca: &Path) -> Result<String, DemoFailure> {
+    let broken = || DemoFailure::Broker(format!("{} is not a certificate", ca.display()));
+    let certificate = CertificateDer::from_pem_file(ca).map_err(|_| broken())?;
+    Ok(Pin::of(&certificate).ok_or_else(broken)?.to_string())
 }
 
 const POLL: Duration = Duration::from_millis(50);

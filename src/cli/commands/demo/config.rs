@@ -101,11 +101,14 @@ fn quoted(path: &Path) -> String {
 
 const POLICY: &str = r#"// Who may open a session. What they may do in it is up to the presets that broker.toml names.
 @id("demo-people")
+permit (principal, action == Hoop::Action::"connect", resource == Hoop::Target::"db")
+when { principal in Hoop::Group::"demo/dba" || principal in Hoop::Group::"demo/dev" };
+
+// Who may see the record of everybody.
+@id("demo-auditors")
 permit (
-    principal,
-    action == Action::"connect",
-    resource == Target::"db"
-) when {
-    principal in Group::"demo/dba" || principal in Group::"demo/dev"
-};
+    principal in Hoop::Group::"demo/oncall",
+    action in [Hoop::Action::"audit", Hoop::Action::"kill"],
+    resource == Hoop::Target::"db"
+);
 "#;

@@ -1,0 +1,334 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_hoopctl_global_optspecs
+    string join \n broker= broker-pin= workload= output= h/help V/version
+end
+
+function __fish_hoopctl_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_hoopctl_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_hoopctl_using_subcommand
+    set -l cmd (__fish_hoopctl_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "login" -d 'Sign in'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "logout" -d 'Sign out at the provider, at the broker and on this machine'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "whoami" -d 'Show who you are to the broker'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "list" -d 'List what you may reach'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "explain" -d 'Show what is masked, denied, held, recorded and not covered on a target'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "connect" -d 'Start the target\'s native client'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "exec" -d 'Run any command with the target\'s environment'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "session" -d 'Look at sessions, replay them, end them'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "audit" -d 'Verify and read the audit ledger'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "policy" -d 'Check policy and ask it questions'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "broker" -d 'Set up and run a broker'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "device" -d 'Manage the devices that you signed in from'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "demo" -d 'Run the whole product on this machine, with a database of its own'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "completions" -d 'Print the completions of a shell'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "generate" -d 'Write completions and man pages'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l provider -d 'The identity provider, when the broker knows several' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l no-browser -d 'Do not open a browser'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l listen -d 'Listen on this loopback address and start no client; port 0 for any free one' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l listen -d 'Listen on this loopback address instead of a Unix socket; port 0 for any free one' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -f -a "list" -d 'List your sessions, and those that you may audit'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -f -a "show" -d 'Show one session'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -f -a "replay" -d 'See again what a session asked and was shown'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -f -a "kill" -d 'End a session now'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from show" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from show" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from show" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from show" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -l speed -d 'How many times faster than it was' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from kill" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from kill" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from kill" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from kill" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from kill" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "list" -d 'List your sessions, and those that you may audit'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show one session'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "replay" -d 'See again what a session asked and was shown'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "kill" -d 'End a session now'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -f -a "verify" -d 'Prove that nothing in the ledger was altered, removed or reordered'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -f -a "tail" -d 'Show the last entries'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l dir -d 'Read the ledger\'s files from this folder instead of from the broker' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l key -d 'A file with the ledger\'s public key; else the one remembered, else the ledger\'s own word' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l checkpoint -d 'A file with an older checkpoint that somebody kept' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l recordings -d 'Check the chunks of all recordings too; with --dir, in this folder' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s n -l lines -d 'How many entries' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s f -l follow -d 'Go on as entries come'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Prove that nothing in the ledger was altered, removed or reordered'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "tail" -d 'Show the last entries'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain help" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain help" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain help" -f -a "check" -d 'Validate the policy of a configuration, or of Cedar files'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain help" -f -a "explain" -d 'Ask whether somebody may do something, and why'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l config -d 'The broker\'s configuration file' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l config -d 'The broker\'s configuration file' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l as -d 'Who asks, as `hoopctl whoami` shows it' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l group -d 'A group that they are in; may be repeated' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l action -d 'What they want' -r -f -a "audit\t'See other people\'s sessions and the ledger'
+connect\t'Open a session'
+kill\t'End other people\'s sessions'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "check" -d 'Validate the policy of a configuration, or of Cedar files'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Ask whether somebody may do something, and why'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -f -a "init" -d 'Write a commented configuration file'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -f -a "check" -d 'List every problem of a configuration'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -f -a "serve" -d 'Run the broker'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l config -d 'The broker\'s configuration file' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -l config -d 'The broker\'s configuration file' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l config -d 'The broker\'s configuration file' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from help" -f -a "init" -d 'Write a commented configuration file'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from help" -f -a "check" -d 'List every problem of a configuration'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from help" -f -a "serve" -d 'Run the broker'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -f -a "list" -d 'List your devices'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -f -a "revoke" -d 'Revoke a device and end its sessions'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "list" -d 'List your devices'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Revoke a device and end its sessions'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l data-dir -d 'The folder that holds everything; it must be new or empty' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l port -d 'The broker\'s port; any free one when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l tour -d 'Do the main job from login to verification, check every promise, and end'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "login" -d 'Sign in'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "logout" -d 'Sign out at the provider, at the broker and on this machine'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "whoami" -d 'Show who you are to the broker'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "list" -d 'List what you may reach'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "explain" -d 'Show what is masked, denied, held, recorded and not covered on a target'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "connect" -d 'Start the target\'s native client'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "exec" -d 'Run any command with the target\'s environment'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "session" -d 'Look at sessions, replay them, end them'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "audit" -d 'Verify and read the audit ledger'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "policy" -d 'Check policy and ask it questions'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "broker" -d 'Set up and run a broker'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "device" -d 'Manage the devices that you signed in from'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "demo" -d 'Run the whole product on this machine, with a database of its own'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "generate" -d 'Write completions and man pages'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "list" -d 'List your sessions, and those that you may audit'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "show" -d 'Show one session'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "replay" -d 'See again what a session asked and was shown'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "kill" -d 'End a session now'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "verify" -d 'Prove that nothing in the ledger was altered, removed or reordered'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "tail" -d 'Show the last entries'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "check" -d 'Validate the policy of a configuration, or of Cedar files'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "explain" -d 'Ask whether somebody may do something, and why'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from broker" -f -a "init" -d 'Write a commented configuration file'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from broker" -f -a "check" -d 'List every problem of a configuration'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from broker" -f -a "serve" -d 'Run the broker'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "list" -d 'List your devices'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "revoke" -d 'Revoke a device and end its sessions'

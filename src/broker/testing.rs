@@ -1,0 +1,488 @@
+//! What the broker's tests stand on: a clock to move, an issuer to forge with, a journal to break.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use futures_util::future::BoxFuture;
+use http_body_util::BodyExt as _;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use url::Url;
+
+use crate::broker::api;
+use crate::broker::app::core::Core;
+use crate::broker::app::{Archive, Assembled, LeaseKeeper, Parts, TunnelHandler, TunnelIo, assemble};
+use crate::broker::authn::{Fetch, FetchError};
+use crate::broker::config::{Config, ProviderConfig, WorkloadConfig, WorkloadRule};
+use crate::broker::store::Store;
+use crate::domain::device::Device;
+use crate::domain::event::{Actor, Event, What};
+use crate::domain::name::{Digest, GroupName, ProviderName, SessionId, TargetName};
+use crate::domain::policy::{Policy, PolicySource};
+use crate::domain::target::{
+    LeaseIssuer, PostgresTarget, RecordLevel, SecretSource, Target, TargetKind, UpstreamTls,
+};
+use crate::gateway::authority::{Lease, LeaseError, SessionContext};
+use crate::gateway::clock::Clock;
+use crate::gateway::journal::{Journal, JournalError, Recorder, Ticket};
+use crate::wire::control::{GRANT_TYPE_EXCHANGE, Problem, TOKEN, TOKEN_TYPE_ID, TokenResponse};
+use crate::wire::dpop::{DeviceKey, endpoint, prove};
+
+/// When every test begins.
+pub(crate) const START: i64 = 1_800_000_000;
+pub(crate) const ISSUER: &str = "https://id.example";
+pub(crate) const CLIENT: &str = "hoopctl";
+/// A policy that permits everything.
+pub(crate) const PERMIT_ALL: &str = "@id(\"all\") permit(principal, action, resource);";
+
+/// A clock that a test moves.
+#[derive(Clone)]
+pub(crate) struct Hand(Arc<AtomicI64>);
+
+impl Hand {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(AtomicI64::new(START)))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        let hand = self.clone();
+        Clock::from_fn(move || hand.now())
+    }
+}
+
+/// An identity provider with keys of its own.
+pub(crate) struct Issuer {
+    keys: Mutex<Vec<(String, rcgen::KeyPair)>>,
+    /// How often its key set was fetched.
+    pub(crate) fetched: AtomicUsize,
+    pub(crate) down: AtomicBool,
+}
+
+impl Issuer {
+    pub(crate) fn new() -> Arc<Self> {
+        let issuer =
+            Self { keys: Mutex::default(), fetched: AtomicUsize::new(0), down: AtomicBool::new(false) };
+        issuer.rotate("k1");
+        Arc::new(issuer)
+    }
+
+    /// Puts a new P-256 key in the place of all others.
+    pub(crate) fn rotate(&self, kid: &str) {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        *self.keys.lock().unwrap() = vec![(kid.into(), key)];
+    }
+
+    /// The claims of a person's ID token, issued just now.
+    pub(crate) fn claims(subject: &str, now: Timestamp) -> Value {
+        json!({
+            "iss": ISSUER, "aud": CLIENT, "sub": subject, "preferred_username": subject,
+            "iat": now.as_second(), "exp": now.as_second() + 600, "groups": ["dba", "unlisted"],
+            // an issuer never gives out the same token twice
+            "jti": crate::broker::app::random_text(),
+        })
+    }
+
+    pub(crate) fn sign(&self, claims: &Value) -> String {
+        let keys = self.keys.lock().unwrap();
+        let (kid, key) = keys.first().unwrap();
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(kid.clone());
+        jsonwebtoken::encode(&header, claims, &EncodingKey::from_ec_der(key.serialized_der())).unwrap()
+    }
+
+    /// A token with any header, signed with its key but in a name of the test's choice.
+    pub(crate) fn sign_as(&self, header: &Header, claims: &Value) -> String {
+        let keys = self.keys.lock().unwrap();
+        let (_, key) = keys.first().unwrap();
+        jsonwebtoken::encode(header, claims, &EncodingKey::from_ec_der(key.serialized_der())).unwrap()
+    }
+
+    /// The bytes of its public key, as an attacker would use them for HMAC.
+    pub(crate) fn public_bytes(&self) -> Vec<u8> {
+        self.keys.lock().unwrap().first().unwrap().1.public_key_raw().to_vec()
+    }
+
+    fn key_set(&self) -> Value {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
+        let keys = self.keys.lock().unwrap();
+        let mut set: Vec<Value> = keys
+            .iter()
+            .map(|(kid, key)| {
+                let (x, y) = key.public_key_raw().split_at(1).1.split_at(32);
+                json!({"kty": "EC", "crv": "P-256", "kid": kid, "use": "sig", "alg": "ES256", "x": B64.encode(x), "y": B64.encode(y)})
+            })
+            .collect();
+        set.push(json!({"kty": "XYZ", "kid": "a kind from the future"}));
+        json!({"keys": set})
+    }
+}
+
+/// Hands the fetches of a core to an issuer of the test.
+pub(crate) struct Wire(pub(crate) Arc<Issuer>);
+
+impl Fetch for Wire {
+    fn get<'a>(&'a self, url: &'a Url) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+        Box::pin(async move {
+            if self.0.down.load(Ordering::SeqCst) {
+                return Err(FetchError::Failed("it is down".into()));
+            }
+            let document = match url.as_str() {
+                "https://id.example/.well-known/openid-configuration" => {
+                    json!({"issuer": ISSUER, "jwks_uri": "https://id.example/keys"})
+                }
+                "https://id.example/keys" => {
+                    self.0.fetched.fetch_add(1, Ordering::SeqCst);
+                    self.0.key_set()
+                }
+                other => panic!("nobody may ask for {other}"),
+            };
+            Ok(document.to_string().into_bytes())
+        })
+    }
+}
+
+/// A journal that remembers, and breaks when told to.
+#[derive(Default)]
+pub(crate) struct Memory {
+    events: Mutex<Vec<Event>>,
+    pub(crate) broken: AtomicBool,
+}
+
+impl Memory {
+    pub(crate) fn whats(&self) -> Vec<What> {
+        self.events.lock().unwrap().iter().map(|event| event.what.clone()).collect()
+    }
+}
+
+impl Journal for Memory {
+    fn enter(&self, event: &Event) -> Result<Ticket, JournalError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(JournalError::Unwritable("the disk is full".into()));
+        }
+        let mut events = self.events.lock().unwrap();
+        events.push(event.clone());
+        Ok(Ticket(u64::try_from(events.len()).unwrap()))
+    }
+
+    fn synced(&self, _: Ticket) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn recorder(&self, _: &SessionId, _: u32, _: &Actor) -> Result<Box<dyn Recorder>, JournalError> {
+        Err(JournalError::Unwritable("no recordings here".into()))
+    }
+}
+
+/// Leases that only remember which were taken back.
+#[derive(Default)]
+pub(crate) struct Lender(pub(crate) Mutex<Vec<SessionId>>);
+
+impl LeaseKeeper for Lender {
+    fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
+        let lease = Lease { user: "u".into(), password: SecretString::from("p"), expires: context.expires };
+        Box::pin(async move { Ok(lease) })
+    }
+
+    fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()> {
+        self.0.lock().unwrap().push(session.clone());
+        Box::pin(async {})
+    }
+
+    fn reap(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// An archive with a checkpoint and one tile.
+pub(crate) struct Shelf;
+
+impl Archive for Shelf {
+    fn healthy(&self) -> bool {
+        true
+    }
+
+    fn ledger_file<'a>(&'a self, path: &'a str) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>> {
+        Box::pin(
+            async move { Ok(matches!(path, "checkpoint" | "tile/0/000").then(|| path.as_bytes().to_vec())) },
+        )
+    }
+
+    fn recording<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, io::Result<Vec<Vec<Digest>>>> {
+        Box::pin(async { Ok(vec![vec![Digest::from_bytes(&[7; 32])]]) })
+    }
+
+    fn chunk<'a>(
+        &'a self,
+        _: &'a SessionId,
+        connection: u32,
+        chunk: u32,
+    ) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>> {
+        Box::pin(async move { Ok((connection == 1 && chunk == 0).then(|| b"chunk".to_vec())) })
+    }
+
+    fn checkpoint(&self) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A gateway that sends back what it gets.
+pub(crate) struct Echo;
+
+impl TunnelHandler for Echo {
+    fn serve(&self, io: Box<dyn TunnelIo>, _: SessionId, _: Device, _: bool) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let (mut from, mut to) = tokio::io::split(io);
+            drop(tokio::io::copy(&mut from, &mut to).await);
+        })
+    }
+}
+
+/// A broker without a port.
+pub(crate) struct Bench {
+    pub(crate) hand: Hand,
+    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) journal: Arc<Memory>,
+    pub(crate) lender: Arc<Lender>,
+    pub(crate) core: Arc<Core>,
+    pub(crate) router: Router,
+    pub(crate) closing: Option<mpsc::UnboundedReceiver<SessionId>>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) directory: TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new(policy: &str) -> Self {
+        Self::with(policy, |_| {})
+    }
+
+    pub(crate) fn with(policy: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let (hand, issuer) = (Hand::new(), Issuer::new());
+        let (journal, lender) = (Arc::new(Memory::default()), Arc::new(Lender::default()));
+        let store = Arc::new(Store::in_memory().unwrap());
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = config(directory.path(), policy);
+        change(&mut config);
+        let keeper = Arc::clone(&lender);
+        let Assembled { core, closing, .. } = assemble(Parts {
+            config,
+            clock: hand.clock(),
+            store: Arc::clone(&store),
+            journal: Arc::clone(&journal) as Arc<dyn Journal>,
+            archive: Arc::new(Shelf),
+            fetch: Arc::new(Wire(Arc::clone(&issuer))),
+            leases: Box::new(move |_| keeper),
+            tunnels: Box::new(|_| Arc::new(Echo)),
+        })
+        .unwrap();
+        core.lend(Arc::clone(&lender) as Arc<dyn LeaseKeeper>);
+        let router = api::router(Arc::clone(&core), Arc::new(Echo));
+        Self { hand, issuer, journal, lender, core, router, closing: Some(closing), store, directory }
+    }
+
+    /// Sees closing sessions to their end in the background.
+    pub(crate) fn bury(&mut self) {
+        if let Some(closing) = self.closing.take() {
+            tokio::spawn(Arc::clone(&self.core).bury(closing));
+        }
+    }
+
+    /// Sends a request through the API.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let answer = TowerToHyperService::new(self.router.clone()).call(request).await.unwrap();
+        let status = answer.status();
+        let kind = answer.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned());
+        let body = answer.into_body().collect().await.unwrap().to_bytes().to_vec();
+        Answer { status, kind, body }
+    }
+
+    /// Exchanges a subject token.
+    pub(crate) async fn exchange(&self, key: &DeviceKey, token: &str, kind: &str) -> Answer {
+        let url = endpoint(&self.core.config().public_url, TOKEN);
+        let proof =
+            prove(key, "POST", &url, None, &crate::broker::app::random_text(), self.hand.now()).unwrap();
+        self.send(exchange_request(&proof, token, kind)).await
+    }
+
+    /// Logs somebody in and returns what they call with.
+    pub(crate) async fn login(&self, subject: &str, seed: u8) -> User<'_> {
+        let key = DeviceKey::from_bytes(&[seed; 32]);
+        let id_token = self.issuer.sign(&Issuer::claims(subject, self.hand.now()));
+        let answer = self.exchange(&key, &id_token, TOKEN_TYPE_ID).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        let response: TokenResponse = answer.json();
+        User { bench: self, key, token: response.access_token }
+    }
+}
+
+/// Somebody who is logged in.
+pub(crate) struct User<'a> {
+    bench: &'a Bench,
+    pub(crate) key: DeviceKey,
+    pub(crate) token: String,
+}
+
+impl User<'_> {
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        self.bench.send(self.request(method, path, body)).await
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str, body: Option<Value>) -> Request<Body> {
+        let url = endpoint(&self.bench.core.config().public_url, path);
+        let jti = crate::broker::app::random_text();
+        let proof = prove(&self.key, method, &url, Some(&self.token), &jti, self.bench.hand.now()).unwrap();
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("DPoP {}", self.token))
+            .header("dpop", proof)
+            .body(body)
+            .unwrap()
+    }
+
+    /// Opens a session on `db` and returns its id.
+    pub(crate) async fn open(&self) -> SessionId {
+        let answer = self.call("POST", "/v1/sessions", Some(json!({"target": "db", "host": "laptop"}))).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        let opened: Value = answer.json();
+        SessionId::new(opened.get("session").unwrap().as_str().unwrap()).unwrap()
+    }
+
+    pub(crate) fn device(&self, subject: &str) -> Device {
+        let principal = crate::domain::principal::PrincipalId {
+            provider: ProviderName::new("corp").unwrap(),
+            subject: crate::domain::principal::Subject::new(subject).unwrap(),
+        };
+        let enrolled = self.bench.hand.now();
+        Device { id: self.key.thumbprint(), principal, host: "laptop".into(), enrolled, revoked: None }
+    }
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) kind: Option<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> T {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The problem that it must be.
+    pub(crate) fn problem(&self) -> Problem {
+        assert_eq!(self.kind.as_deref(), Some("application/problem+json"), "{}", self.text());
+        self.json()
+    }
+}
+
+pub(crate) fn exchange_request(proof: &str, token: &str, kind: &str) -> Request<Body> {
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", GRANT_TYPE_EXCHANGE)
+        .append_pair("subject_token", token)
+        .append_pair("subject_token_type", kind)
+        .append_pair("host", "laptop")
+        .finish();
+    Request::builder()
+        .method("POST")
+        .uri(TOKEN)
+        .header("dpop", proof)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from(form))
+        .unwrap()
+}
+
+pub(crate) fn policy(text: &str) -> Policy {
+    Policy::compile(&[PolicySource { name: "test".into(), text: text.into() }]).unwrap()
+}
+
+pub(crate) fn target() -> Target {
+    Target {
+        name: TargetName::new("db").unwrap(),
+        description: "a database".into(),
+        labels: BTreeMap::new(),
+        record: RecordLevel::Full,
+        kind: TargetKind::Postgres(PostgresTarget {
+            host: "localhost".into(),
+            port: 5432,
+            database: "app".into(),
+            also_databases: BTreeSet::new(),
+            tls: UpstreamTls::Disable,
+            issuer: LeaseIssuer::Static {
+                user: "app".into(),
+                password: SecretSource::Env("PASSWORD".into()),
+            },
+            grants: Vec::new(),
+            masks: Vec::new(),
+            objects: false,
+            replication: false,
+            trusted_functions: BTreeSet::new(),
+            max_connections: 2,
+        }),
+    }
+}
+
+pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
+    let target = target();
+    Config {
+        data_dir: data.to_owned(),
+        listen: SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 0),
+        public_url: Url::parse("https://broker.example").unwrap(),
+        tls: None,
+        metrics_listen: None,
+        trusted_proxies: Vec::new(),
+        session_max: Duration::from_secs(8 * 3600),
+        login_idle: Duration::from_secs(600),
+        strict_ledger: false,
+        providers: vec![ProviderConfig {
+            name: ProviderName::new("corp").unwrap(),
+            issuer: Url::parse(ISSUER).unwrap(),
+            client_id: CLIENT.into(),
+            scopes: vec!["openid".into()],
+            groups_claim: "groups".into(),
+            groups: BTreeSet::from([GroupName::new("corp/dba").unwrap()]),
+        }],
+        workloads: vec![WorkloadConfig {
+            name: ProviderName::new("ci").unwrap(),
+            issuer: Url::parse(ISSUER).unwrap(),
+            audience: "https://broker.example".into(),
+            rules: vec![WorkloadRule {
+                claims: BTreeMap::from([("repository".into(), "org/app".into())]),
+                groups: BTreeSet::from([GroupName::new("ci/deploy").unwrap()]),
+                session_max: Duration::from_secs(1800),
+            }],
+        }],
+        targets: BTreeMap::from([(target.name.clone(), target)]),
+        policy: policy(text),
+    }
+}

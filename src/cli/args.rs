@@ -1,0 +1,365 @@
+//! The command line, declared.
+//!
+//! Job: names, help texts, examples. Boundary: imports nothing of the crate, so that completions and
+//! man pages can be generated from it alone.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Access to databases without holding their credentials
+///
+/// hoopctl starts your own client (psql and friends) on a private socket. The broker decides what you
+/// may reach, mints a credential for each session, masks what you may not see, and keeps a record
+/// that anyone can verify.
+#[derive(Debug, Parser)]
+#[command(name = "hoopctl", version, max_term_width = 100, after_long_help = EXIT_CODES)]
+#[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What applies to every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The broker to use; the one of the last login when absent
+    #[arg(long, global = true, env = "HOOPCTL_BROKER", hide_env_values = true, value_name = "URL")]
+    #[arg(help_heading = "Global options")]
+    pub broker: Option<String>,
+    /// What the broker's certificate must lead to: the SHA-256 of a public key
+    #[arg(
+        long,
+        global = true,
+        env = "HOOPCTL_BROKER_PIN",
+        hide_env_values = true,
+        value_name = "sha256:HEX"
+    )]
+    #[arg(help_heading = "Global options")]
+    pub broker_pin: Option<String>,
+    /// Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange
+    ///
+    /// For CI jobs, services and agents. The key lives in memory, nothing is stored, nobody is asked.
+    #[arg(long, global = true, env = "HOOPCTL_WORKLOAD", hide_env_values = true, value_name = "SOURCE")]
+    #[arg(help_heading = "Global options")]
+    pub workload: Option<String>,
+    /// How results are written to standard output
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text, value_name = "FORM")]
+    #[arg(help_heading = "Global options")]
+    pub output: Output,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Objects with a `version`; one per line for streams
+    Json,
+    /// For people
+    Text,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Sign in
+    ///
+    /// Shows a page and a code; sign in there, on any device. The credential goes into the system's
+    /// keyring, or into a file that only you can read where there is no keyring.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl login --broker https://broker.example:7443\n  hoopctl login --broker 127.0.0.1:7443 --broker-pin sha256:4f5a…\n  hoopctl login --workload env:CI_JOB_TOKEN --broker https://broker.example:7443"
+    )]
+    Login(Login),
+    /// Sign out at the provider, at the broker and on this machine
+    Logout,
+    /// Show who you are to the broker
+    Whoami,
+    /// List what you may reach
+    List,
+    /// Show what is masked, denied, held, recorded and not covered on a target
+    Explain(Target),
+    /// Start the target's native client
+    ///
+    /// Runs your own psql on this terminal and returns its exit code. Everything after `--` goes to it
+    /// unchanged. With --listen no client is started: a connection string is printed, and any program of
+    /// yours may use it until you press Ctrl-C.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl connect db\n  hoopctl connect db -- -c 'select 1'\n  hoopctl connect db --listen 127.0.0.1:6543"
+    )]
+    Connect(Connect),
+    /// Run any command with the target's environment
+    ///
+    /// Sets PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSFILE and DATABASE_URL for the command and what it
+    /// starts, and returns its exit code. Only the command and its children may use the connection.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl exec db -- pg_dump -s\n  hoopctl exec db -- sh -c 'psql -c \"select 1\" && ./migrate'"
+    )]
+    Exec(Exec),
+    /// Look at sessions, replay them, end them
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// Verify and read the audit ledger
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Check policy and ask it questions
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Set up and run a broker
+    #[command(subcommand)]
+    Broker(BrokerCommand),
+    /// Manage the devices that you signed in from
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Run the whole product on this machine, with a database of its own
+    #[command(after_long_help = "Examples:\n  hoopctl demo\n  hoopctl demo --tour")]
+    Demo(Demo),
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write completions and man pages
+    #[command(hide = true)]
+    Generate {
+        /// The folder that holds `completions` and `man`
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+}
+
+/// `login`.
+#[derive(Debug, Args)]
+pub struct Login {
+    /// The identity provider, when the broker knows several
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// Do not open a browser
+    #[arg(long)]
+    pub no_browser: bool,
+}
+
+/// A target.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// The target's name, as `hoopctl list` shows it
+    pub target: String,
+}
+
+/// `connect`.
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// The target's name, as `hoopctl list` shows it
+    pub target: String,
+    /// Listen on this loopback address and start no client; port 0 for any free one
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "args")]
+    pub listen: Option<SocketAddr>,
+    /// Arguments for the client
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<OsString>,
+}
+
+/// `exec`.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The target's name, as `hoopctl list` shows it
+    pub target: String,
+    /// Listen on this loopback address instead of a Unix socket; port 0 for any free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// `session …`.
+#[derive(Debug, Subcommand)]
+pub enum SessionCommand {
+    /// List your sessions, and those that you may audit
+    List,
+    /// Show one session
+    Show(SessionRef),
+    /// See again what a session asked and was shown
+    #[command(
+        after_long_help = "Examples:\n  hoopctl session replay ses_… --speed 10\n  hoopctl session replay ses_… --output json"
+    )]
+    Replay(Replay),
+    /// End a session now
+    Kill(SessionRef),
+}
+
+/// One session.
+#[derive(Debug, Args)]
+pub struct SessionRef {
+    /// The session's id
+    pub session: String,
+}
+
+/// `session replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The session's id
+    pub session: String,
+    /// How many times faster than it was
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    pub speed: f64,
+}
+
+/// `audit …`.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Prove that nothing in the ledger was altered, removed or reordered
+    ///
+    /// Asks the broker for the ledger, or reads it from a folder with --dir, without any network. What
+    /// was found in good order is remembered, so that a ledger that forgets is found the next time.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl audit verify\n  hoopctl audit verify --recordings\n  hoopctl audit verify --dir ./ledger --key ledger.pub --checkpoint kept.txt"
+    )]
+    Verify(Verify),
+    /// Show the last entries
+    Tail(Tail),
+}
+
+/// `audit verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Read the ledger's files from this folder instead of from the broker
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// A file with the ledger's public key; else the one remembered, else the ledger's own word
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// A file with an older checkpoint that somebody kept
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Check the chunks of all recordings too; with --dir, in this folder
+    #[arg(long, value_name = "FOLDER", num_args = 0..=1, default_missing_value = "")]
+    pub recordings: Option<PathBuf>,
+}
+
+/// `audit tail`.
+#[derive(Debug, Args)]
+pub struct Tail {
+    /// How many entries
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "COUNT")]
+    pub lines: u64,
+    /// Go on as entries come
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+/// A broker's configuration file.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The broker's configuration file
+    #[arg(
+        long,
+        env = "HOOPCTL_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE",
+        default_value = "broker.toml"
+    )]
+    pub config: PathBuf,
+}
+
+/// `policy …`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Validate the policy of a configuration, or of Cedar files
+    Check(PolicyCheck),
+    /// Ask whether somebody may do something, and why
+    #[command(
+        after_long_help = "Examples:\n  hoopctl policy explain db --as corp:alice --group corp/dba\n  hoopctl policy explain db --as corp:alice --group corp/dba --action audit"
+    )]
+    Explain(PolicyExplain),
+}
+
+/// `policy check`.
+#[derive(Debug, Args)]
+pub struct PolicyCheck {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Cedar files to validate instead
+    pub files: Vec<PathBuf>,
+}
+
+/// `policy explain`.
+#[derive(Debug, Args)]
+pub struct PolicyExplain {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The target's name
+    pub target: String,
+    /// Who asks, as `hoopctl whoami` shows it
+    #[arg(long = "as", value_name = "PROVIDER:SUBJECT")]
+    pub who: String,
+    /// A group that they are in; may be repeated
+    #[arg(long = "group", value_name = "PROVIDER/GROUP")]
+    pub groups: Vec<String>,
+    /// What they want
+    #[arg(long, value_enum, default_value_t = PolicyAction::Connect)]
+    pub action: PolicyAction,
+}
+
+/// What policy can be asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PolicyAction {
+    /// See other people's sessions and the ledger
+    Audit,
+    /// Open a session
+    Connect,
+    /// End other people's sessions
+    Kill,
+}
+
+/// `broker …`.
+#[derive(Debug, Subcommand)]
+pub enum BrokerCommand {
+    /// Write a commented configuration file
+    Init(ConfigFile),
+    /// List every problem of a configuration
+    Check(ConfigFile),
+    /// Run the broker
+    ///
+    /// SIGHUP reads the configuration again without dropping a session; SIGTERM and Ctrl-C let sessions
+    /// end first, for half a minute at the most.
+    Serve(ConfigFile),
+}
+
+/// `device …`.
+#[derive(Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// List your devices
+    List,
+    /// Revoke a device and end its sessions
+    Revoke {
+        /// The device's id
+        device: String,
+    },
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Do the main job from login to verification, check every promise, and end
+    #[arg(long)]
+    pub tour: bool,
+    /// The folder that holds everything; it must be new or empty
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// The broker's port; any free one when absent
+    #[arg(long)]
+    pub port: Option<u16>,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  connect and exec return the child's. Our own failures:
+  64 usage · 65 verification failed · 69 unreachable · 70 internal · 77 denied · 78 configuration
+  79 login needed · 80 revoked or expired · 128 and the signal's number when a signal ended it";

@@ -1,0 +1,188 @@
+//! `hoopctl audit …`.
+
+mod fetch;
+mod tail;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::broker::ledger::DirectoryFiles;
+use crate::cli::args::{AuditCommand, Global, Verify};
+use crate::cli::context::Context;
+use crate::cli::failure::{Failure, FailureKind};
+use crate::cli::ui::Ui;
+use crate::client::home::BrokerHome;
+use crate::ledger::note::VerifierKey;
+use crate::ledger::tile::{CHECKPOINT, KEY};
+use crate::ledger::verify::{Audit, Files, Verified, VerifyError};
+use fetch::{Ledger, Recordings};
+
+/// Verifies or reads the ledger.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(global: Global, ui: Ui, command: AuditCommand) -> Result<u8, Failure> {
+    match command {
+        // offline: neither a login nor a place for state is needed
+        AuditCommand::Verify(args) if args.dir.is_some() => {
+            blocking(move || {
+                let verified = offline(&args)?;
+                report(ui, &verified.0, verified.1);
+                Ok(0)
+            })
+            .await
+        }
+        AuditCommand::Verify(args) => online(&Context::read(global, ui)?, args).await,
+        AuditCommand::Tail(args) => tail::run(&Context::read(global, ui)?, &args).await,
+    }
+}
+
+/// Whose word is taken for the ledger's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeyFrom {
+    File,
+    Ledger,
+    Memory,
+}
+
+fn offline(args: &Verify) -> Result<(Verified, KeyFrom), Failure> {
+    let dir = args.dir.clone().unwrap_or_default();
+    let log = DirectoryFiles::new(&dir);
+    let recordings = match &args.recordings {
+        // where a broker keeps them: beside the ledger
+        Some(folder) if folder.as_os_str().is_empty() => Some(dir.join("../recordings")),
+        other => other.clone(),
+    };
+    if let Some(folder) = recordings.as_ref().filter(|folder| !folder.is_dir()) {
+        let message = format!("there is no folder of recordings at `{}`", folder.display());
+        return Err(Failure::new(FailureKind::Usage, message).hint("name it with `--recordings FOLDER`"));
+    }
+    let recordings = recordings.map(|folder| DirectoryFiles::new(&folder));
+    let (key, from) = match &args.key {
+        Some(path) => (text_of(path)?, KeyFrom::File),
+        None => (ledgers_own_key(&log)?, KeyFrom::Ledger),
+    };
+    let kept = args.checkpoint.as_deref().map(text_of).transpose()?;
+    let recordings = recordings.as_ref().map(|files| files as &dyn Files);
+    Ok((verify(&log, recordings, &key, kept.as_deref())?, from))
+}
+
+async fn online(context: &Context, args: Verify) -> Result<u8, Failure> {
+    let place = context.place()?;
+    let api = context.api().await?;
+    let (ui, handle) = (context.ui, tokio::runtime::Handle::current());
+    let waiting = ui.wait("reading the ledger");
+    let done = blocking(move || {
+        let log = Ledger::new(&api, &handle);
+        let recordings = args.recordings.as_ref().map(|_| Recordings::new(&api, &handle));
+        let (key, from) = match (&args.key, remembered(&place, KEY_MEMORY)?) {
+            (Some(path), _) => (text_of(path)?, KeyFrom::File),
+            (None, Some(key)) => (key, KeyFrom::Memory),
+            (None, None) => (ledgers_own_key(&log)?, KeyFrom::Ledger),
+        };
+        let kept = match &args.checkpoint {
+            Some(path) => Some(text_of(path)?),
+            None => remembered(&place, CHECKPOINT_MEMORY)?,
+        };
+        let recordings = recordings.as_ref().map(|files| files as &dyn Files);
+        let verified = verify(&log, recordings, &key, kept.as_deref())?;
+        // what was found good is what the next ledger must extend
+        place.write(KEY_MEMORY, key.as_bytes())?;
+        if let Some(head) = log.head() {
+            place.write(CHECKPOINT_MEMORY, &head)?;
+        }
+        Ok((verified, from))
+    })
+    .await;
+    drop(waiting);
+    let (verified, from) = done?;
+    report(ui, &verified, from);
+    Ok(0)
+}
+
+fn verify(
+    log: &dyn Files,
+    recordings: Option<&dyn Files>,
+    key: &str,
+    kept: Option<&str>,
+) -> Result<Verified, Failure> {
+    let key = VerifierKey::parse(key.trim()).map_err(|error| {
+        Failure::new(FailureKind::BadData, format!("the ledger's key cannot be read: {error}"))
+    })?;
+    Audit { log, recordings, key: &key, kept }.run().map_err(|error| match error {
+        VerifyError::Broken(broken) => {
+            Failure::new(FailureKind::BadData, format!("the ledger is broken: {broken}"))
+                .hint("keep a copy of it as it is, and tell whoever answers for the broker")
+        }
+        VerifyError::Files(error) => Failure::new(FailureKind::Unreachable, error.to_string()),
+    })
+}
+
+fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
+    let head = verified.checkpoint;
+    if ui.json {
+        let root = head.root.to_string();
+        let key = match key {
+            KeyFrom::File => "file",
+            KeyFrom::Ledger => "ledger",
+            KeyFrom::Memory => "memory",
+        };
+        return ui.object(&json!({
+            "verified": true,
+            "entries": head.size,
+            "root": root,
+            "sessions": verified.sessions,
+            "statements": verified.statements,
+            "chunks": verified.chunks,
+            "recordings": verified.recordings,
+            "extends": verified.kept,
+            "key_from": key,
+        }));
+    }
+    let (size, sessions, statements) = (head.size, verified.sessions, verified.statements);
+    ui.line(&format!(
+        "the ledger is in good order: {size} entries, {sessions} sessions, {statements} statements"
+    ));
+    if verified.recordings {
+        ui.line(&format!("the recordings are what was entered: {} chunks", verified.chunks));
+    }
+    if let Some(size) = verified.kept {
+        ui.line(&format!("it extends the checkpoint of {size} entries that was kept"));
+    }
+    if key == KeyFrom::Ledger {
+        ui.talk("note: the key is the ledger's own word; compare it once with what the operator gives, or name it with `--key`");
+    }
+}
+
+fn ledgers_own_key(files: &dyn Files) -> Result<String, Failure> {
+    let read = files.read(KEY).map_err(|error| Failure::new(FailureKind::Unreachable, error.to_string()))?;
+    let bytes = read.ok_or_else(|| {
+        Failure::new(FailureKind::Usage, "there is no ledger, or no key beside it")
+            .hint("name the key with `--key FILE`")
+    })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn remembered(place: &BrokerHome, name: &str) -> Result<Option<String>, Failure> {
+    Ok(place.read(name)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn text_of(path: impl AsRef<Path>) -> Result<String, Failure> {
+    let path: PathBuf = path.as_ref().into();
+    std::fs::read_to_string(&path).map_err(|error| {
+        Failure::new(FailureKind::Usage, format!("cannot read `{}`: {error}", path.display()))
+    })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let joined = tokio::task::spawn_blocking(work).await;
+    joined.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?
+}
+
+const CHECKPOINT_MEMORY: &str = "ledger-checkpoint";
+const KEY_MEMORY: &str = "ledger-key";
+/// The name under which [`fetch::Ledger`] keeps what it saw.
+const HEAD: &str = CHECKPOINT;

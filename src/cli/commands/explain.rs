@@ -1,0 +1,54 @@
+//! `hoopctl explain TARGET`.
+
+use crate::cli::args::Target;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
+use crate::wire::control::{ExplainedMask, ExplainedRule, Explanation};
+
+/// Says what is enforced on a target, and what is not.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(context: &Context, args: &Target) -> Result<u8, Failure> {
+    let explanation = context.api().await?.explain(&args.target).await?;
+    if context.ui.json {
+        context.ui.object(&explanation);
+    } else {
+        show(context.ui, &explanation);
+    }
+    Ok(0)
+}
+
+fn show(ui: Ui, told: &Explanation) {
+    ui.line(&format!("{}: {} database `{}`", told.target.name, told.target.protocol, told.database));
+    if !told.target.description.is_empty() {
+        ui.line(&format!("  {}", told.target.description));
+    }
+    section(ui, "Masked for you", told.masked.iter().map(mask).collect());
+    section(ui, "Denied", told.denied.iter().map(rule).collect());
+    section(ui, "Held for review", told.held.iter().map(rule).collect());
+    section(ui, "Recorded", vec![told.recorded.clone()]);
+    section(ui, "Credential", vec![told.credential.clone()]);
+    section(ui, "Reach of a stolen broker host", vec![told.broker_reach.clone()]);
+    section(ui, "Not covered", told.not_covered.clone());
+}
+
+fn section(ui: Ui, title: &str, lines: Vec<String>) {
+    ui.line(&format!("\n{title}"));
+    if lines.is_empty() {
+        ui.line("  nothing");
+    }
+    for line in lines {
+        ui.line(&format!("  {line}"));
+    }
+}
+
+fn mask(mask: &ExplainedMask) -> String {
+    let path = mask.path.as_deref().map(|path| format!(" at {path}")).unwrap_or_default();
+    format!("{}{path}: {} ({}, rule {})", mask.column, mask.mask, mask.locks, mask.rule)
+}
+
+fn rule(rule: &ExplainedRule) -> String {
+    if rule.reason.is_empty() { rule.rule.clone() } else { format!("{}: {}", rule.rule, rule.reason) }
+}

@@ -1,0 +1,131 @@
+//! `hoopctl login`.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use serde_json::json;
+
+use crate::cli::args::Login;
+use crate::cli::context::{Context, set};
+use crate::cli::failure::Failure;
+use crate::cli::ui::{Ui, Waiting};
+use crate::client::api::Api;
+use crate::client::keychain::StoredIn;
+use crate::client::link::LinkError;
+use crate::client::login::{Identity, LoginError, LoginView, Person, SignedIn, sign_in};
+use crate::client::provider::DevicePrompt;
+use crate::client::trust::PinnedRoot;
+use crate::wire::control::WhoAmI;
+
+/// Signs in.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(context: &Context, args: &Login) -> Result<u8, Failure> {
+    let ui = context.ui;
+    if context.workload()?.is_some() {
+        return workload(context).await;
+    }
+    let place = context.place()?;
+    let pinned = context.pin()?.or_else(|| context.remembered_pin(&place));
+    let link = context.link(place.url(), pinned)?;
+    let view = View { ui, browser: !args.no_browser && can_open_browser(ui), waiting: Mutex::new(None) };
+    let first = sign_in(&context.client, &link, args.provider.as_deref(), &view).await;
+    view.done();
+    let (link, signed) = match first {
+        Err(LoginError::Link(LinkError::Untrusted { shown })) if ui.can_ask() => {
+            ui.talk(&format!("The certificate of {} is not known to this machine. It leads to", place.url()));
+            ui.talk(&format!("  {}", shown.pin));
+            if !ui.asks_yes("Does the broker's operator give the same? Type yes to trust it from now on:") {
+                return Err(LinkError::Untrusted { shown }.into());
+            }
+            let pinned = PinnedRoot { pin: shown.pin, root: Some(shown.certificate) };
+            let link = context.link(place.url(), Some(pinned))?;
+            let signed = sign_in(&context.client, &link, args.provider.as_deref(), &view).await;
+            view.done();
+            (link, signed?)
+        }
+        other => (link, other?),
+    };
+    tell_store(ui, &signed);
+    let (person, _) = Person::find(&context.client, &place)?;
+    let who = Api::new(context.client.clone(), link, Identity::Person(person)).whoami().await?;
+    report(ui, &who, place.url());
+    Ok(0)
+}
+
+/// A workload has nothing to keep: this proves that its token is taken, and forgets everything.
+async fn workload(context: &Context) -> Result<u8, Failure> {
+    let api = context.api().await?;
+    let who = api.whoami().await?;
+    report(context.ui, &who, api.link().url());
+    if set("HOOPCTL_WORKLOAD").is_none() {
+        context.ui.talk(
+            "hint: nothing was stored; set HOOPCTL_WORKLOAD and HOOPCTL_BROKER for the commands to come",
+        );
+    }
+    Ok(0)
+}
+
+fn report(ui: Ui, who: &WhoAmI, broker: &url::Url) {
+    if ui.json {
+        ui.object(
+            &json!({ "broker": broker, "principal": who.principal.to_string(), "display": who.display }),
+        );
+    } else {
+        ui.line(&format!("logged in at {broker} as {} ({})", who.display, who.principal));
+    }
+}
+
+fn tell_store(ui: Ui, signed: &SignedIn) {
+    if signed.newly_stored && signed.stored == StoredIn::File {
+        ui.talk("note: there is no usable keyring here, or a file was asked for: the credential is in a file that only you can read");
+    }
+    if !signed.renewable {
+        ui.warning("the provider gave no refresh token, so this login ends in a few minutes");
+    }
+}
+
+struct View {
+    ui: Ui,
+    browser: bool,
+    waiting: Mutex<Option<Waiting>>,
+}
+
+impl View {
+    fn done(&self) {
+        drop(self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl LoginView for View {
+    fn prompt(&self, prompt: &DevicePrompt) {
+        let page = prompt.url_complete.as_deref().unwrap_or(&prompt.url);
+        self.ui.talk(&format!(
+            "To sign in, open\n\n    {page}\n\nand check that it shows the code {}.",
+            prompt.code
+        ));
+        if prompt.url_complete.is_some() {
+            self.ui.talk(&format!("(Or open {} and type the code.)", prompt.url));
+        }
+        if self.browser && is_web_page(page) {
+            // a browser that does not open is no failure: the page is on the screen
+            drop(open::that_detached(page));
+        }
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(
+            self.ui
+                .wait(&format!("waiting for you to sign in ({} min)", prompt.lasts.as_secs().div_ceil(60))),
+        );
+    }
+}
+
+/// What a provider sends is opened only if it is a page, never a file or a program.
+fn is_web_page(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "https" | "http"))
+}
+
+/// A browser on a machine that somebody only reaches by SSH, or a text browser, helps nobody.
+fn can_open_browser(ui: Ui) -> bool {
+    let screen = cfg!(target_os = "macos") || set("DISPLAY").is_some() || set("WAYLAND_DISPLAY").is_some();
+    ui.can_ask() && screen && set("SSH_CONNECTION").is_none() && set("CI").is_none()
+}

@@ -1,0 +1,112 @@
+//! `hoopctl policy …`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::broker::config::Config;
+use crate::cli::args::{PolicyAction, PolicyCheck, PolicyCommand, PolicyExplain};
+use crate::cli::exit;
+use crate::cli::failure::{Failure, FailureKind};
+use crate::cli::ui::Ui;
+use crate::domain::action::Action;
+use crate::domain::name::{Digest, GroupName, NameError, ProviderName, TargetName};
+use crate::domain::policy::{Policy, PolicySource, Verdict};
+use crate::domain::principal::{Principal, PrincipalId, PrincipalKind, Subject};
+
+/// Checks policy or asks it questions.
+///
+/// # Errors
+/// [`Failure`].
+pub fn run(ui: Ui, command: PolicyCommand) -> Result<u8, Failure> {
+    match command {
+        PolicyCommand::Check(args) => check(ui, &args),
+        PolicyCommand::Explain(args) => explain(ui, &args),
+    }
+}
+
+fn check(ui: Ui, args: &PolicyCheck) -> Result<u8, Failure> {
+    let digest = if args.files.is_empty() {
+        Config::load(&args.config.config)?.policy.digest().clone()
+    } else {
+        check_files(&args.files)?
+    };
+    if ui.json {
+        ui.object(&json!({ "valid": true, "digest": digest }));
+    } else {
+        ui.line(&format!("policy is valid; its digest is {digest}"));
+    }
+    Ok(0)
+}
+
+fn check_files(files: &[PathBuf]) -> Result<Digest, Failure> {
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(FailureKind::Configuration, format!("cannot read `{}`: {error}", path.display()))
+        })?;
+        Ok(PolicySource { name: path.display().to_string(), text })
+    };
+    let sources = files.iter().map(read).collect::<Result<Vec<_>, Failure>>()?;
+    Policy::compile(&sources).map(|policy| policy.digest().clone()).map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+        let count = faults.len();
+        let message =
+            format!("{count} problem{} in the policy{}", if count == 1 { "" } else { "s" }, lines.concat());
+        Failure::new(FailureKind::Configuration, message)
+    })
+}
+
+fn explain(ui: Ui, args: &PolicyExplain) -> Result<u8, Failure> {
+    let wrong = |error: &dyn std::error::Error| Failure::new(FailureKind::Usage, error.to_string());
+    let config = Config::load(&args.config.config)?;
+    let name = TargetName::new(args.target.as_str()).map_err(|error| wrong(&error))?;
+    let target = config.targets.get(&name).ok_or_else(|| {
+        let known: Vec<&str> = config.targets.keys().map(TargetName::as_str).collect();
+        Failure::new(FailureKind::Usage, format!("the configuration has no target `{name}`"))
+            .hint(format!("it has {}", known.join(", ")))
+    })?;
+    let who = principal(args, &config)?;
+    let action = match args.action {
+        PolicyAction::Audit => Action::Audit,
+        PolicyAction::Connect => Action::Connect,
+        PolicyAction::Kill => Action::Kill,
+    };
+    let (word, rule, reason, hint) = match config.policy.judge(&who, target, &action) {
+        Verdict::Allow(permit) => ("allow", permit.rule().clone(), String::new(), None),
+        Verdict::Deny(denial) => ("deny", denial.rule, denial.reason, denial.hint),
+    };
+    if ui.json {
+        ui.object(&json!({
+            "verdict": word, "rule": rule, "reason": reason, "hint": hint,
+            "principal": who.id.to_string(), "action": action.name(), "target": name,
+            "policy": config.policy.digest(),
+        }));
+    } else {
+        let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        ui.line(&format!("{word} {} on {name} for {}, by {rule}{because}", action.name(), who.id));
+        if let Some(hint) = hint {
+            ui.talk(&format!("hint: {hint}"));
+        }
+    }
+    // a denial is an answer, and scripts want to tell it
+    Ok(if word == "allow" { 0 } else { exit::DENIED })
+}
+
+fn principal(args: &PolicyExplain, config: &Config) -> Result<Principal, Failure> {
+    let usage = |message: String| Failure::new(FailureKind::Usage, message);
+    let (provider, subject) = args
+        .who
+        .split_once(':')
+        .ok_or_else(|| usage(format!("`{}` is not written PROVIDER:SUBJECT", args.who)))?;
+    let provider = ProviderName::new(provider).map_err(|error: NameError| usage(error.to_string()))?;
+    let subject = Subject::new(subject).map_err(|error| usage(error.to_string()))?;
+    let groups: BTreeSet<GroupName> = args
+        .groups
+        .iter()
+        .map(|group| GroupName::new(group.as_str()).map_err(|error| usage(error.to_string())))
+        .collect::<Result<_, _>>()?;
+    let is_workload = config.workloads.iter().any(|workload| workload.name == provider);
+    let kind = if is_workload { PrincipalKind::Machine } else { PrincipalKind::Human };
+    Ok(Principal { display: subject.to_string(), id: PrincipalId { provider, subject }, kind, groups })
+}

@@ -1,0 +1,184 @@
+//! `hoopctl session replay`: what a session asked and was shown, with its timing.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::cli::args::Replay;
+use crate::cli::context::Context;
+use crate::cli::failure::{Failure, FailureKind};
+use crate::cli::ui::Ui;
+use crate::client::api::Api;
+use crate::domain::event::VerdictWord;
+use crate::domain::name::{Digest, SessionId};
+use crate::recording::item::{ItemKind, Outcome, Statement};
+use crate::recording::replay::{Cursor, Item, Speed};
+use crate::wire::postgres::transcript::{Line, Transcript};
+
+/// Replays a session.
+///
+/// # Errors
+/// [`Failure`]; a recording that is not what was entered is bad data.
+pub(super) async fn run(context: &Context, args: &Replay) -> Result<u8, Failure> {
+    let id = super::id(&args.session)?;
+    let speed = Speed::new(args.speed).ok_or_else(|| {
+        Failure::new(FailureKind::Usage, format!("`{}` is no speed: above 0, up to 1000000", args.speed))
+    })?;
+    let api = context.api().await?;
+    let index = api.recording(&id).await?;
+    let ui = context.ui;
+    if !ui.json {
+        let (session, count) = (&index.session, index.connections.len());
+        ui.line(&format!(
+            "{} on {}, {} connection{}",
+            session.display,
+            session.target,
+            count,
+            if count == 1 { "" } else { "s" }
+        ));
+    }
+    for (connection, chunks) in (1_u32..).zip(&index.connections) {
+        Player { ui, connection, transcript: Transcript::default() }.play(&api, &id, chunks, speed).await?;
+    }
+    Ok(0)
+}
+
+struct Player {
+    ui: Ui,
+    connection: u32,
+    transcript: Transcript,
+}
+
+impl Player {
+    async fn play(
+        mut self,
+        api: &Api,
+        id: &SessionId,
+        chunks: &[Digest],
+        speed: Speed,
+    ) -> Result<(), Failure> {
+        if !self.ui.json {
+            self.ui.line(&format!("\n-- connection {}", self.connection));
+        }
+        let mut cursor = Cursor::new(id.clone(), self.connection, speed);
+        for (number, digest) in (0_u32..).zip(chunks) {
+            let bytes = api.chunk(id, self.connection, number).await?;
+            if Digest::from_bytes(&Sha256::digest(&bytes).into()) != *digest {
+                let message =
+                    format!("chunk {number} of connection {} is not what was entered", self.connection);
+                return Err(Failure::new(FailureKind::BadData, message)
+                    .hint("type `hoopctl audit verify --recordings`"));
+            }
+            cursor.feed(&bytes).map_err(|error| Failure::new(FailureKind::BadData, error.to_string()))?;
+            while let Some(item) = cursor.next_item() {
+                // what a program reads has its times in it
+                if !self.ui.json {
+                    tokio::time::sleep(item.wait).await;
+                }
+                self.show(&item)?;
+            }
+        }
+        if let Some(item) = cursor.finish() {
+            self.show(&item)?;
+            self.ui.talk("the recording ends in the middle of an item");
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, item: &Item) -> Result<(), Failure> {
+        let at = Timestamp::from_microsecond(item.at).unwrap_or(Timestamp::UNIX_EPOCH);
+        match item.kind {
+            ItemKind::Statement => self.statement(at, &read::<Statement>(&item.bytes)?),
+            ItemKind::Outcome => self.outcome(at, &read::<Outcome>(&item.bytes)?),
+            ItemKind::Answer => {
+                self.transcript.feed(&item.bytes);
+                loop {
+                    match self.transcript.poll_line() {
+                        Ok(Some(line)) => self.answer(at, line),
+                        Ok(None) => break,
+                        Err(error) => return Err(Failure::new(FailureKind::BadData, error.to_string())),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&self, at: Timestamp, statement: &Statement) {
+        if self.ui.json {
+            return self.object(at, "statement", &json!(statement));
+        }
+        let verdict = match statement.verdict {
+            VerdictWord::Allow => "allowed",
+            VerdictWord::Deny => "denied",
+            VerdictWord::Hold => "held",
+        };
+        self.ui.line(&format!("\n[{at:.3}] statement {}: {verdict} by {}", statement.number, statement.rule));
+        self.ui.line(&statement.text);
+        if !statement.parameters.is_empty() {
+            let shown: Vec<String> = (1..)
+                .zip(&statement.parameters)
+                .map(|(number, value)| format!("${number} = {}", value.as_deref().unwrap_or("NULL")))
+                .collect();
+            self.ui.line(&format!("with {}", shown.join(", ")));
+        }
+        if let Some(sent) = &statement.sent {
+            self.ui.line(&format!("sent as: {sent}"));
+        }
+    }
+
+    fn outcome(&self, at: Timestamp, outcome: &Outcome) {
+        if self.ui.json {
+            return self.object(at, "outcome", &json!(outcome));
+        }
+        let rows = outcome.rows;
+        let tag = outcome.tag.as_deref().map(|tag| format!(" ({tag})")).unwrap_or_default();
+        match &outcome.error {
+            Some(error) => self.ui.line(&format!("statement {} failed: {error}", outcome.number)),
+            None => self.ui.line(&format!("statement {}: {rows} rows{tag}", outcome.number)),
+        }
+    }
+
+    fn answer(&self, at: Timestamp, line: Line) {
+        let cell = |value: Option<String>| value.unwrap_or_else(|| "NULL".into());
+        let (name, value, text) = match line {
+            Line::Columns(names) => ("columns", json!(names), Some(names.join(" | "))),
+            Line::Row(values) => {
+                let value = json!(values);
+                ("row", value, Some(values.into_iter().map(cell).collect::<Vec<_>>().join(" | ")))
+            }
+            Line::Completed(tag) => ("completed", json!(tag), Some(tag)),
+            Line::CopyData(data) => ("copy", json!(data), Some(data)),
+            Line::Error(fields) => {
+                let value =
+                    json!({ "sqlstate": fields.sqlstate, "message": fields.message, "hint": fields.hint });
+                ("error", value, Some(format!("ERROR:  {}: {}", fields.sqlstate, fields.message)))
+            }
+            Line::Notice(fields) => {
+                let value = json!({ "sqlstate": fields.sqlstate, "message": fields.message });
+                ("notice", value, Some(format!("NOTICE:  {}", fields.message)))
+            }
+            Line::Notification { channel, payload } => {
+                let text = format!("NOTIFY {channel}: {payload}");
+                ("notification", json!({ "channel": channel, "payload": payload }), Some(text))
+            }
+            Line::Suspended => ("suspended", Value::Bool(true), None),
+            Line::Ready(_) => return,
+        };
+        if self.ui.json {
+            self.object(at, name, &value);
+        } else if let Some(text) = text {
+            self.ui.line(&text);
+        }
+    }
+
+    fn object(&self, at: Timestamp, name: &str, value: &Value) {
+        self.ui.object(&json!({ "connection": self.connection, "at": at, name: value }));
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        Failure::new(FailureKind::BadData, format!("an item of the recording cannot be read: {error}"))
+    })
+}

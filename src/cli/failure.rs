@@ -1,0 +1,273 @@
+//! What went wrong, as a message, hints and an exit code.
+//!
+//! Job: the only place that maps errors of the floors below to what a person reads and a script
+//! tests. Rules: lower case, no full stop, user input in backticks; the hint says what to type.
+
+use crate::broker::assembly::AssemblyError;
+use crate::broker::config::ConfigError;
+use crate::cli::commands::demo::DemoFailure;
+use crate::cli::exit;
+use crate::client::api::ApiError;
+use crate::client::home::HomeError;
+use crate::client::keychain::KeychainError;
+use crate::client::launch::LaunchError;
+use crate::client::link::LinkError;
+use crate::client::login::LoginError;
+use crate::client::loopback::LoopbackError;
+use crate::client::provider::ProviderError;
+use crate::wire::control::{Problem, ProblemCode};
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    kind: FailureKind,
+    message: String,
+    hints: Vec<String>,
+}
+
+/// What kind of failure it is; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Verification failed.
+    BadData,
+    /// This machine or a file is not set up.
+    Configuration,
+    /// Denied.
+    Denied,
+    /// A fault of ours.
+    Internal,
+    /// A login is needed.
+    LoginNeeded,
+    /// Revoked or expired.
+    Revoked,
+    /// A signal ended it.
+    Signal(u8),
+    /// Something cannot be reached.
+    Unreachable,
+    /// The command line is wrong.
+    Usage,
+}
+
+impl Failure {
+    /// A failure without hints.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hints: Vec::new() }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do, one per line.
+    #[must_use]
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self.kind {
+            FailureKind::BadData => exit::BAD_DATA,
+            FailureKind::Configuration => exit::CONFIGURATION,
+            FailureKind::Denied => exit::DENIED,
+            FailureKind::Internal => exit::INTERNAL,
+            FailureKind::LoginNeeded => exit::LOGIN_NEEDED,
+            FailureKind::Revoked => exit::REVOKED,
+            FailureKind::Signal(signal) => exit::SIGNAL.saturating_add(signal),
+            FailureKind::Unreachable => exit::UNREACHABLE,
+            FailureKind::Usage => exit::USAGE,
+        }
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Link(error) => error.into(),
+            ApiError::Login(error) => error.into(),
+        }
+    }
+}
+
+impl From<LinkError> for Failure {
+    fn from(error: LinkError) -> Self {
+        let message = error.to_string();
+        match error {
+            LinkError::Malformed(_) => Self::new(FailureKind::Unreachable, message)
+                .hint("is it a hoopctl broker, and of a version that fits this client?"),
+            LinkError::PinMismatch { .. } => Self::new(FailureKind::BadData, message)
+                .hint("somebody may be in between; ask the broker's operator for the pin before you go on")
+                .hint("if the operator confirms the new pin: `hoopctl login --broker-pin sha256:…`"),
+            LinkError::Problem(problem) => (*problem).into(),
+            LinkError::Proof(_) | LinkError::Tls(_) => Self::new(FailureKind::Internal, message),
+            LinkError::Unreachable { .. } => {
+                Self::new(FailureKind::Unreachable, message).hint("is the broker running, and the URL right?")
+            }
+            LinkError::Untrusted { shown } => Self::new(FailureKind::BadData, message).hint(format!(
+                "if the broker's operator confirms it: `hoopctl login --broker-pin {}`",
+                shown.pin
+            )),
+        }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        let kind = match problem.code {
+            ProblemCode::BadRequest => FailureKind::Usage,
+            ProblemCode::Denied | ProblemCode::Unknown => FailureKind::Denied,
+            ProblemCode::Internal => FailureKind::Internal,
+            ProblemCode::LoginNeeded => FailureKind::LoginNeeded,
+            ProblemCode::Revoked => FailureKind::Revoked,
+            ProblemCode::Unavailable => FailureKind::Unreachable,
+        };
+        let message = match problem.detail {
+            Some(detail) => format!("{}: {detail}", problem.title),
+            None => problem.title,
+        };
+        let failure = Self::new(kind, message);
+        match (problem.hint, problem.code) {
+            (Some(hint), _) => failure.hint(hint),
+            (None, ProblemCode::LoginNeeded) => failure.hint("type `hoopctl login`"),
+            (None, ProblemCode::Unknown) => failure.hint("`hoopctl list` shows what you may reach"),
+            (None, _) => failure,
+        }
+    }
+}
+
+impl From<LoginError> for Failure {
+    fn from(error: LoginError) -> Self {
+        let message = error.to_string();
+        match error {
+            LoginError::Home(error) => error.into(),
+            LoginError::Keychain(error) => error.into(),
+            LoginError::Link(error) => error.into(),
+            LoginError::Needed(url) => Self::new(FailureKind::LoginNeeded, message)
+                .hint(format!("type `hoopctl login --broker {url}`")),
+            LoginError::Provider(error) => error.into(),
+            LoginError::Task(_) => Self::new(FailureKind::Internal, message),
+            LoginError::UnknownProvider { .. } => {
+                Self::new(FailureKind::Usage, message).hint("choose one with `--provider NAME`")
+            }
+            LoginError::Workload(_) => Self::new(FailureKind::LoginNeeded, message)
+                .hint("`--workload` and HOOPCTL_WORKLOAD take `token-file:PATH` or `env:NAME`"),
+        }
+    }
+}
+
+impl From<ProviderError> for Failure {
+    fn from(error: ProviderError) -> Self {
+        let message = error.to_string();
+        match error {
+            ProviderError::Denied | ProviderError::Ended | ProviderError::Expired => {
+                Self::new(FailureKind::LoginNeeded, message).hint("type `hoopctl login` to try again")
+            }
+            ProviderError::Discovery(_) | ProviderError::Refused(_) => {
+                Self::new(FailureKind::Configuration, message)
+            }
+            ProviderError::Unreachable { .. } => Self::new(FailureKind::Unreachable, message),
+        }
+    }
+}
+
+impl From<KeychainError> for Failure {
+    fn from(error: KeychainError) -> Self {
+        let message = error.to_string();
+        match error {
+            KeychainError::Corrupt => {
+                Self::new(FailureKind::LoginNeeded, message).hint("type `hoopctl login` to make a new one")
+            }
+            KeychainError::Home(error) => error.into(),
+            KeychainError::Keyring(_) => Self::new(FailureKind::Configuration, message)
+                .hint("unlock it, or set HOOPCTL_CREDENTIAL_STORE=file and log in again"),
+        }
+    }
+}
+
+impl From<HomeError> for Failure {
+    fn from(error: HomeError) -> Self {
+        let message = error.to_string();
+        match error {
+            HomeError::Exposed { path } => Self::new(FailureKind::Configuration, message)
+                .hint(format!("type `chmod go-rwx {}`, if you trust what is in it", path.display())),
+            HomeError::Io { .. } => Self::new(FailureKind::Configuration, message),
+            HomeError::NotABroker(_) => Self::new(FailureKind::Usage, message),
+        }
+    }
+}
+
+impl From<LaunchError> for Failure {
+    fn from(error: LaunchError) -> Self {
+        let message = error.to_string();
+        match error {
+            LaunchError::NotFound(program) if program == "psql" => {
+                Self::new(FailureKind::Configuration, message)
+                    .hint("install it (Debian: `apt-get install postgresql-client`), or use `hoopctl exec`")
+            }
+            LaunchError::NotFound(_) | LaunchError::Start { .. } => {
+                Self::new(FailureKind::Configuration, message)
+            }
+            LaunchError::Signals(_) => Self::new(FailureKind::Internal, message),
+        }
+    }
+}
+
+impl From<LoopbackError> for Failure {
+    fn from(error: LoopbackError) -> Self {
+        let message = error.to_string();
+        match error {
+            LoopbackError::Home(error) => error.into(),
+            LoopbackError::Listen { .. } => Self::new(FailureKind::Configuration, message),
+            LoopbackError::NotLoopback(_) => {
+                Self::new(FailureKind::Usage, message).hint("others could reach it; use 127.0.0.1 or [::1]")
+            }
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let message = error.to_string();
+        match error {
+            ConfigError::Faults(faults) => {
+                let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+                Self::new(FailureKind::Configuration, message + &lines.concat())
+            }
+            ConfigError::Unreadable { .. } => Self::new(FailureKind::Configuration, message)
+                .hint("`hoopctl broker init` writes a commented one"),
+        }
+    }
+}
+
+impl From<AssemblyError> for Failure {
+    fn from(error: AssemblyError) -> Self {
+        Self::new(FailureKind::Configuration, error.to_string())
+    }
+}
+
+impl From<DemoFailure> for Failure {
+    fn from(error: DemoFailure) -> Self {
+        let kind = match error {
+            DemoFailure::Cluster(_) | DemoFailure::FolderInUse(_) => FailureKind::Configuration,
+            DemoFailure::Interrupted => FailureKind::Signal(2),
+            DemoFailure::Promise { .. } => FailureKind::BadData,
+            _ => FailureKind::Internal,
+        };
+        let hint = error.hint();
+        let failure = Self::new(kind, error.to_string());
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}

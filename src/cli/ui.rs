@@ -1,0 +1,139 @@
+//! What people and programs see.
+//!
+//! Job: results to standard output, talk to standard error, and nothing else anywhere. Rules: JSON
+//! objects carry `version`; colour and spinners only on a terminal, and never with NO_COLOR;
+//! whatever comes from elsewhere is stripped of control characters, so that no text can steer the
+//! terminal. Failure mode: an output that is closed ends the talk silently.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, Table};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Standard output and standard error.
+#[derive(Debug, Clone, Copy)]
+pub struct Ui {
+    /// Whether results are JSON.
+    pub json: bool,
+    /// Whether talk may have colour.
+    pub color: bool,
+}
+
+impl Ui {
+    /// Output as the user wants it.
+    #[must_use]
+    pub fn new(json: bool, no_color: bool) -> Self {
+        Self { json, color: !no_color && io::stderr().is_terminal() }
+    }
+
+    /// Writes one line of result.
+    pub fn line(&self, text: &str) {
+        drop(writeln!(io::stdout().lock(), "{}", clean(text)));
+    }
+
+    /// Writes a result as it is, byte for byte.
+    pub fn raw(&self, bytes: &[u8]) {
+        let mut out = io::stdout().lock();
+        drop(out.write_all(bytes).and_then(|()| out.flush()));
+    }
+
+    /// Writes a JSON object in one line, with the version of its form.
+    pub fn object(&self, value: &impl Serialize) {
+        let value = match serde_json::to_value(value) {
+            Ok(Value::Object(members)) => {
+                let mut all = serde_json::Map::new();
+                all.insert("version".into(), json!(1));
+                all.extend(members);
+                Value::Object(all)
+            }
+            Ok(other) => json!({ "version": 1, "value": other }),
+            Err(error) => json!({ "version": 1, "error": error.to_string() }),
+        };
+        let mut out = io::stdout().lock();
+        drop(writeln!(out, "{value}").and_then(|()| out.flush()));
+    }
+
+    /// Says something to the person.
+    pub fn talk(&self, text: &str) {
+        drop(writeln!(io::stderr().lock(), "{}", clean(text)));
+    }
+
+    /// Says what went wrong, and what to do.
+    pub fn failure(&self, message: &str, hints: &[String]) {
+        let (red, dim, off) = if self.color { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
+        let mut err = io::stderr().lock();
+        drop(writeln!(err, "{red}error:{off} {}", clean(message)));
+        for hint in hints {
+            drop(writeln!(err, "{dim}hint:{off} {}", clean(hint)));
+        }
+    }
+
+    /// Warns.
+    pub fn warning(&self, message: &str) {
+        let (yellow, off) = if self.color { ("\x1b[1;33m", "\x1b[0m") } else { ("", "") };
+        drop(writeln!(io::stderr().lock(), "{yellow}warning:{off} {}", clean(message)));
+    }
+
+    /// Writes a table for people; nothing but the header when there are no rows.
+    pub fn table(&self, header: &[&str], rows: Vec<Vec<String>>) {
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(header.iter().map(|name| name.to_uppercase()));
+        for row in rows {
+            table.add_row(row.iter().map(|cell| clean(cell)));
+        }
+        let text = table.to_string();
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        self.line(&lines.join("\n"));
+    }
+
+    /// Shows that something is being waited for, while the returned value lives.
+    #[must_use]
+    pub fn wait(&self, what: &str) -> Waiting {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if !io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        bar.set_message(clean(what));
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Waiting(bar)
+    }
+
+    /// Whether there is a person to ask.
+    #[must_use]
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks a question that must be answered with `yes`.
+    #[must_use]
+    pub fn asks_yes(&self, question: &str) -> bool {
+        let mut err = io::stderr().lock();
+        drop(write!(err, "{} ", clean(question)).and_then(|()| err.flush()));
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("yes")
+    }
+}
+
+/// Shows that something is being waited for, until it is dropped.
+#[derive(Debug)]
+pub struct Waiting(ProgressBar);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// Text without anything that could steer a terminal; line breaks and tabs stay.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}

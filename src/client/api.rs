@@ -1,0 +1,283 @@
+//! The broker's API, typed, for somebody who is logged in.
+//!
+//! Job: one method per call; gets and renews the access token as calls are made. Boundary: no
+//! policy, no retries except one with a fresh token. Failure mode: [`ApiError`].
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::sync::Mutex;
+
+use super::ClientContext;
+use super::link::{Caller, Link, LinkError};
+use super::login::{Access, Identity, LoginError};
+use crate::domain::device::Device;
+use crate::domain::name::{DeviceId, SessionId};
+use crate::domain::session::Session;
+use crate::wire::control::{
+    self, Explanation, Listing, OpenSession, OpenedSession, ProblemCode, RecordingIndex, TargetSummary,
+    WhoAmI,
+};
+
+/// Calls to one broker as one identity.
+#[derive(Debug)]
+pub struct Api {
+    context: ClientContext,
+    link: Link,
+    identity: Identity,
+    access: Mutex<Option<Access>>,
+}
+
+/// Why a call failed.
+#[derive(Debug, Error)]
+pub enum ApiError {
+    /// The broker failed or refused.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// There is no login.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+}
+
+impl Api {
+    /// Calls through `link` as `identity`.
+    #[must_use]
+    pub fn new(context: ClientContext, link: Link, identity: Identity) -> Arc<Self> {
+        Arc::new(Self { context, link, identity, access: Mutex::new(None) })
+    }
+
+    /// The way to the broker.
+    #[must_use]
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Who calls.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What is known of this machine.
+    #[must_use]
+    pub fn context(&self) -> &ClientContext {
+        &self.context
+    }
+
+    /// An access token that is good for the next call.
+    ///
+    /// # Errors
+    /// When there is no login.
+    pub async fn access(&self) -> Result<Access, LoginError> {
+        let mut access = self.access.lock().await;
+        let now = self.context.clock.now();
+        match &*access {
+            Some(known) if known.expires > now + MARGIN => Ok(known.clone()),
+            _ => {
+                let fresh = self.identity.access(&self.link, Timestamp::MIN).await?;
+                Ok(access.insert(fresh).clone())
+            }
+        }
+    }
+
+    /// Exchanges again unless that was done lately, so that the broker sees that the login lives.
+    ///
+    /// # Errors
+    /// When there is no login any more.
+    pub async fn keep_alive(&self) -> Result<(), LoginError> {
+        let mut access = self.access.lock().await;
+        let not_before = self.context.clock.now() - RENEW;
+        *access = Some(self.identity.access(&self.link, not_before).await?);
+        Ok(())
+    }
+
+    /// Who the caller is to the broker.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn whoami(&self) -> Result<WhoAmI, ApiError> {
+        self.get(control::WHOAMI).await
+    }
+
+    /// What the caller may reach.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn targets(&self) -> Result<Vec<TargetSummary>, ApiError> {
+        Ok(self.get::<Listing<TargetSummary>>(control::TARGETS).await?.items)
+    }
+
+    /// What is masked, denied, held, recorded and not covered on a target.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn explain(&self, target: &str) -> Result<Explanation, ApiError> {
+        self.get(&format!("{}/{}", control::TARGETS, segment(target))).await
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn open_session(&self, target: &str) -> Result<OpenedSession, ApiError> {
+        let body = OpenSession { target: target.into(), host: self.context.host_name.clone() };
+        self.call(Method::POST, control::SESSIONS, Some(&body)).await
+    }
+
+    /// Closes a session.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn close_session(&self, session: &SessionId) -> Result<(), ApiError> {
+        self.order(Method::DELETE, &format!("{}/{session}", control::SESSIONS)).await
+    }
+
+    /// Ends a session as an operator does, whoever opened it.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn kill_session(&self, session: &SessionId) -> Result<(), ApiError> {
+        self.order(Method::DELETE, &format!("{}/{session}?{}", control::SESSIONS, control::KILL)).await
+    }
+
+    /// The sessions that the caller may see.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn sessions(&self) -> Result<Vec<Session>, ApiError> {
+        Ok(self.get::<Listing<Session>>(control::SESSIONS).await?.items)
+    }
+
+    /// One session.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn session(&self, session: &SessionId) -> Result<Session, ApiError> {
+        self.get(&format!("{}/{session}", control::SESSIONS)).await
+    }
+
+    /// What there is of a session's recording.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn recording(&self, session: &SessionId) -> Result<RecordingIndex, ApiError> {
+        self.get(&format!("{}/{session}/recording", control::SESSIONS)).await
+    }
+
+    /// One chunk of a recording; connections are counted from 1, chunks from 0.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn chunk(&self, session: &SessionId, connection: u32, chunk: u32) -> Result<Vec<u8>, ApiError> {
+        self.fetch(&format!("{}/{session}/recording/{connection}/{chunk}", control::SESSIONS)).await
+    }
+
+    /// A file of the ledger: `checkpoint`, `key`, `tile/…`.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn ledger_file(&self, path: &str) -> Result<Vec<u8>, ApiError> {
+        self.fetch(&format!("{}/{path}", control::LEDGER)).await
+    }
+
+    /// The caller's devices.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn devices(&self) -> Result<Vec<Device>, ApiError> {
+        Ok(self.get::<Listing<Device>>(control::DEVICES).await?.items)
+    }
+
+    /// Revokes a device.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn revoke_device(&self, device: &DeviceId) -> Result<(), ApiError> {
+        self.order(Method::DELETE, &format!("{}/{device}", control::DEVICES)).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        self.call(Method::GET, path, None::<&()>).await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T, ApiError> {
+        let access = self.access().await?;
+        match self.link.call(self.caller(&access), method.clone(), path, body).await {
+            Err(error) if is_stale(&error) => {
+                let access = self.renew(&access).await?;
+                Ok(self.link.call(self.caller(&access), method, path, body).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    async fn order(&self, method: Method, path: &str) -> Result<(), ApiError> {
+        let access = self.access().await?;
+        match self.link.order(self.caller(&access), method.clone(), path).await {
+            Err(error) if is_stale(&error) => {
+                let access = self.renew(&access).await?;
+                Ok(self.link.order(self.caller(&access), method, path).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    async fn fetch(&self, path: &str) -> Result<Vec<u8>, ApiError> {
+        let access = self.access().await?;
+        match self.link.fetch(self.caller(&access), path).await {
+            Err(error) if is_stale(&error) => {
+                let access = self.renew(&access).await?;
+                Ok(self.link.fetch(self.caller(&access), path).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// The proof of who calls, for one call or one tunnel.
+    #[must_use]
+    pub fn caller<'a>(&'a self, access: &'a Access) -> Caller<'a> {
+        Caller {
+            key: self.identity.key(),
+            token: Some(&access.token),
+            public_url: self.identity.public_url(),
+        }
+    }
+
+    /// Gets a token newer than one that the broker no longer takes: it may have been restarted.
+    ///
+    /// # Errors
+    /// When there is no login any more.
+    pub async fn renew(&self, refused: &Access) -> Result<Access, LoginError> {
+        let mut access = self.access.lock().await;
+        let newer = refused.since + SignedDuration::from_nanos(1);
+        let fresh = self.identity.access(&self.link, newer).await?;
+        Ok(access.insert(fresh).clone())
+    }
+}
+
+/// Whether a newer token may help.
+#[must_use]
+pub fn is_stale(error: &LinkError) -> bool {
+    matches!(error, LinkError::Problem(problem) if problem.code == ProblemCode::LoginNeeded)
+}
+
+/// A path segment out of what the user typed: nothing in it may change where the call goes.
+fn segment(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20")
+        .replace('.', "%2E")
+}
+
+const MARGIN: SignedDuration = SignedDuration::from_secs(20);
+/// How old an exchange may be before a session makes another.
+const RENEW: SignedDuration = SignedDuration::from_secs(180);

@@ -1,0 +1,271 @@
+//! The end of a session on this machine.
+//!
+//! Job: listens on a Unix socket in a private directory, or on loopback TCP when asked; asks the
+//! kernel who calls; opens one tunnel per connection and copies both ways; logs every use. Boundary:
+//! knows of PostgreSQL only how to say no. Failure mode: a stranger and a tunnel that fails are
+//! answered with an error of the protocol; nothing is ever silently dropped.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::ClientContext;
+use super::home::{HomeError, private_dir};
+use super::tunnel::Stream;
+use locallog::{Line, LocalLog};
+use peer::{Decision, Peer, Process};
+use refusal::Refusal;
+
+pub mod locallog;
+pub mod peer;
+pub mod refusal;
+
+/// Opens the far end for one connection.
+pub trait Opener: Send + Sync + 'static {
+    /// Opens it, or says in the client's protocol why not.
+    fn open(&self) -> BoxFuture<'_, Result<Box<dyn Stream>, Refusal>>;
+}
+
+/// Who may use the loopback.
+#[derive(Debug, Clone)]
+pub enum Admit {
+    /// The child and what it starts, once it is known.
+    Descendants(watch::Receiver<Option<Process>>),
+    /// Every process of the user: there is no child.
+    SameUser,
+}
+
+/// A private directory for one session: socket and password file. Removed on drop.
+#[derive(Debug)]
+pub struct Place {
+    dir: tempfile::TempDir,
+}
+
+/// Why there is no loopback.
+#[derive(Debug, Error)]
+pub enum LoopbackError {
+    /// The state directory failed.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on `{address}`: {cause}")]
+    Listen {
+        /// The address or path.
+        address: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// An address that others could reach.
+    #[error("`{0}` is not a loopback address")]
+    NotLoopback(SocketAddr),
+}
+
+impl Place {
+    /// Makes a fresh private directory, short enough for a socket's path.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(context: &ClientContext) -> Result<Self, LoopbackError> {
+        let run = context.home.run()?;
+        let fits = run.as_os_str().len() + LONGEST_NAME <= MAX_SOCKET_PATH;
+        let parent = if fits { run } else { context.temporary.clone() };
+        let dir = tempfile::Builder::new()
+            .prefix("s-")
+            .rand_bytes(8)
+            .permissions(std::fs::Permissions::from_mode(0o700))
+            .tempdir_in(&parent)
+            .map_err(|cause| LoopbackError::Listen { address: parent.display().to_string(), cause })?;
+        private_dir(dir.path())?;
+        Ok(Self { dir })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the child's password file goes.
+    #[must_use]
+    pub fn password_file(&self) -> PathBuf {
+        self.dir.path().join("pgpass")
+    }
+}
+
+/// A loopback that listens and does not yet serve.
+#[derive(Debug)]
+pub enum Listener {
+    /// On loopback TCP.
+    Tcp(TcpListener, SocketAddr),
+    /// On a Unix socket.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Listens on the PostgreSQL socket in a private directory.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn unix(place: &Place) -> Result<Self, LoopbackError> {
+        let path = place.path().join(SOCKET_NAME);
+        let failed = |cause| LoopbackError::Listen { address: path.display().to_string(), cause };
+        let listener = UnixListener::bind(&path).map_err(failed)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        Ok(Self::Unix(listener))
+    }
+
+    /// Listens on a loopback address; port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// When the address is not loopback or is taken.
+    pub async fn tcp(address: SocketAddr) -> Result<Self, LoopbackError> {
+        if !address.ip().is_loopback() {
+            return Err(LoopbackError::NotLoopback(address));
+        }
+        let failed = |cause| LoopbackError::Listen { address: address.to_string(), cause };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        Ok(Self::Tcp(listener, bound))
+    }
+}
+
+/// Everything that serving needs.
+pub struct Service {
+    /// Who may come.
+    pub admit: Admit,
+    /// Opens the far ends.
+    pub opener: Arc<dyn Opener>,
+    /// Where every use is written.
+    pub log: Arc<LocalLog>,
+    /// The session, for the log.
+    pub session: String,
+}
+
+impl Service {
+    /// Serves until `stop` holds a reason; connections still open then are cut after a few seconds
+    /// in which the gateway can say goodbye.
+    pub async fn run(self, listener: Listener, mut stop: watch::Receiver<bool>) {
+        let service = Arc::new(self);
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(_) = connections.join_next() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((peer, socket)) => {
+                    connections.spawn(Arc::clone(&service).connection(peer, socket));
+                }
+                // out of file descriptors, most likely: others must close first
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+        drop(listener);
+        let goodbye = async { while connections.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+
+    async fn connection(self: Arc<Self>, caller: Caller, mut socket: Box<dyn Stream>) {
+        let peer = caller.identify().await;
+        let decision = self.decide(&peer).await;
+        // INVARIANT: every use is in the local log before a byte of it moves
+        self.log.write(&Line::new(self.log.now(), &self.session, &peer, &decision));
+        if let Decision::Refuse(why) = decision {
+            let refusal = Refusal { code: "28000", message: format!("hoopctl: {why}") };
+            refusal.send(&mut socket).await;
+            return;
+        }
+        match self.opener.open().await {
+            Ok(mut tunnel) => copy(&mut socket, &mut tunnel).await,
+            Err(refusal) => refusal.send(&mut socket).await,
+        }
+    }
+
+    async fn decide(&self, peer: &Peer) -> Decision {
+        match &self.admit {
+            Admit::SameUser => peer::decide(peer, None),
+            Admit::Descendants(child) => {
+                let mut child = child.clone();
+                // the child may connect before its parent has learned its process id
+                let known = tokio::time::timeout(CHILD_KNOWN, child.wait_for(Option::is_some)).await;
+                match known.ok().and_then(Result::ok).and_then(|child| child.clone()) {
+                    Some(child) => {
+                        let peer = peer.clone();
+                        tokio::task::spawn_blocking(move || peer::decide(&peer, Some(&child)))
+                            .await
+                            .unwrap_or(Decision::Refuse("the calling process could not be looked at"))
+                    }
+                    None => Decision::Refuse("the child process is not running yet"),
+                }
+            }
+        }
+    }
+}
+
+/// A connection whose other end is not yet known.
+enum Caller {
+    Tcp { here: SocketAddr, there: SocketAddr },
+    Unix(Peer),
+}
+
+impl Caller {
+    async fn identify(self) -> Peer {
+        match self {
+            Self::Unix(peer) => peer,
+            Self::Tcp { here, there } => {
+                tokio::task::spawn_blocking(move || peer::of_tcp(here, there)).await.unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<(Caller, Box<dyn Stream>)> {
+        match self {
+            Self::Unix(listener) => {
+                let (socket, _) = listener.accept().await?;
+                let peer = peer::of_unix(&socket);
+                Ok((Caller::Unix(peer), Box::new(socket)))
+            }
+            Self::Tcp(listener, here) => {
+                let (socket, there) = listener.accept().await?;
+                socket.set_nodelay(true)?;
+                Ok((Caller::Tcp { here: *here, there }, Box::new(socket)))
+            }
+        }
+    }
+}
+
+/// Copies both ways, each by itself, until both have ended; how they end is the ends' business.
+async fn copy<A, B>(near: &mut A, far: &mut B)
+where
+    A: AsyncRead + AsyncWrite + Unpin + ?Sized,
+    B: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    drop(copy_bidirectional_with_sizes(near, far, BUFFER, BUFFER).await);
+}
+
+/// PostgreSQL's name for the socket of port 5432.
+pub const SOCKET_NAME: &str = ".s.PGSQL.5432";
+
+const BUFFER: usize = 256 << 10;
+const CHILD_KNOWN: Duration = Duration::from_secs(5);
+const GOODBYE: Duration = Duration::from_secs(3);
+/// `/s-xxxxxxxx/.s.PGSQL.5432`
+const LONGEST_NAME: usize = 26;
+/// Of 108 on Linux and 104 on macOS.
+const MAX_SOCKET_PATH: usize = 100;
+
+#[cfg(test)]
+mod tests;

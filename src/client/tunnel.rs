@@ -1,0 +1,162 @@
+//! One connection to the gateway.
+//!
+//! Job: TLS 1.3 to the broker's port, HTTP Upgrade, and a second TLS inside when the first did not
+//! end at the gateway's pinned key. Boundary: hands back a stream of bytes and knows nothing of what
+//! they mean. Failure mode: [`TunnelError`]; a peer that does not hold the pinned key gets nothing.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONNECTION, HOST, UPGRADE, USER_AGENT};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustix::net::sockopt;
+use rustls::pki_types::ServerName;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::api::{Api, is_stale};
+use super::link::{self, Link, LinkError};
+use super::login::LoginError;
+use super::trust::{self, Pin};
+use crate::domain::name::{Digest, SessionId};
+use crate::wire::control::{self, Problem, TUNNEL_INNER, TUNNEL_PROTOCOL};
+use crate::wire::dpop;
+
+/// Bytes to and from the gateway.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Why there is no tunnel.
+#[derive(Debug, Error)]
+pub enum TunnelError {
+    /// The inner TLS failed: what answers does not hold the gateway's key.
+    #[error("what answers inside the tunnel does not hold the gateway's key: {0}")]
+    Gateway(io::Error),
+    /// The broker failed or refused.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// There is no login any more.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// It took too long.
+    #[error("the broker did not answer within {} seconds", OPEN_TIMEOUT.as_secs())]
+    Timeout,
+    /// Something between does not let tunnels through.
+    #[error("the tunnel was answered with status {0} instead of an upgrade")]
+    Upgrade(StatusCode),
+}
+
+/// Opens one connection of a session.
+///
+/// # Errors
+/// [`TunnelError`].
+pub async fn open(api: &Api, session: &SessionId, gateway: &Digest) -> Result<Box<dyn Stream>, TunnelError> {
+    let work = async {
+        let access = api.access().await?;
+        match attempt(api, session, gateway, &access).await {
+            Err(TunnelError::Link(error)) if is_stale(&error) => {
+                let access = api.renew(&access).await?;
+                attempt(api, session, gateway, &access).await
+            }
+            other => other,
+        }
+    };
+    tokio::time::timeout(OPEN_TIMEOUT, work).await.map_err(|_| TunnelError::Timeout)?
+}
+
+async fn attempt(
+    api: &Api,
+    session: &SessionId,
+    gateway: &Digest,
+    access: &super::login::Access,
+) -> Result<Box<dyn Stream>, TunnelError> {
+    let outer = dial(api.link()).await?;
+    let direct = outer.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(|der| Pin::of(der));
+    let inner = if direct.is_some_and(|pin| pin.digest() == *gateway) { "none" } else { "tls" };
+
+    let path = format!("{}/{session}/tunnel", control::SESSIONS);
+    let url = dpop::endpoint(api.link().url(), &path);
+    let caller = api.caller(access);
+    let request = Request::builder()
+        .method(Method::GET)
+        .uri(url.path())
+        .header(HOST, authority(&url))
+        .header(USER_AGENT, link::USER_AGENT)
+        .header(CONNECTION, "upgrade")
+        .header(UPGRADE, TUNNEL_PROTOCOL)
+        .header(TUNNEL_INNER, inner)
+        .header(AUTHORIZATION, link::authorization(&access.token)?)
+        .header(link::PROOF, api.link().prove(caller, "GET", &path)?)
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| LinkError::Malformed(error.to_string()))?;
+
+    let unreachable = |error: hyper::Error| LinkError::Unreachable {
+        url: Box::new(api.link().url().clone()),
+        cause: link::chain(&error),
+    };
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .handshake(TokioIo::new(outer))
+        .await
+        .map_err(unreachable)?;
+    tokio::spawn(connection.with_upgrades());
+    let response = sender.send_request(request).await.map_err(unreachable)?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(refusal(response).await);
+    }
+    let upgraded = TokioIo::new(hyper::upgrade::on(response).await.map_err(unreachable)?);
+    if inner == "none" {
+        return Ok(Box::new(upgraded));
+    }
+    let config = trust::gateway_config(gateway).map_err(|error| LinkError::Tls(error.to_string()))?;
+    let name = ServerName::try_from(GATEWAY_NAME).map_err(|error| LinkError::Tls(error.to_string()))?;
+    let stream =
+        TlsConnector::from(Arc::new(config)).connect(name, upgraded).await.map_err(TunnelError::Gateway)?;
+    Ok(Box::new(stream))
+}
+
+async fn dial(link: &Link) -> Result<TlsStream<TcpStream>, LinkError> {
+    let url = link.url();
+    let unreachable =
+        |error: io::Error| LinkError::Unreachable { url: Box::new(url.clone()), cause: error.to_string() };
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let port = url.port_or_known_default().unwrap_or(443);
+    let socket = TcpStream::connect((host, port)).await.map_err(unreachable)?;
+    socket.set_nodelay(true).map_err(unreachable)?;
+    let keepalive = || -> rustix::io::Result<()> {
+        sockopt::set_socket_keepalive(&socket, true)?;
+        sockopt::set_tcp_keepidle(&socket, KEEPALIVE)?;
+        sockopt::set_tcp_keepintvl(&socket, KEEPALIVE)?;
+        sockopt::set_tcp_keepcnt(&socket, 3)
+    };
+    keepalive().map_err(|errno| unreachable(errno.into()))?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| LinkError::Tls(error.to_string()))?;
+    let connector = TlsConnector::from(Arc::clone(link.tls()));
+    connector.connect(name, socket).await.map_err(|error| link.explain_io(&error))
+}
+
+async fn refusal(response: hyper::Response<hyper::body::Incoming>) -> TunnelError {
+    let status = response.status();
+    let body = Limited::new(response.into_body(), MAX_PROBLEM).collect().await.map(|body| body.to_bytes());
+    match body.ok().and_then(|bytes| serde_json::from_slice::<Problem>(&bytes).ok()) {
+        Some(problem) => LinkError::Problem(Box::new(problem)).into(),
+        None => TunnelError::Upgrade(status),
+    }
+}
+
+fn authority(url: &url::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The gateway is known by its key; the name only fills the field.
+const GATEWAY_NAME: &str = "gateway.hoopctl.internal";
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const MAX_PROBLEM: usize = 64 << 10;
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,96 @@
+//! The record: complete, masked, and provable.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::env::Env;
+use crate::support::world::{MASKED, PLANTED, Twist, World, psql};
+
+async fn verify(env: &Env, ledger: &Path) -> crate::support::env::Ran {
+    env.run(&["audit", "verify", "--dir", &ledger.to_string_lossy()]).await
+}
+
+fn bundle(ledger: &Path) -> PathBuf {
+    let mut folders = vec![ledger.join("tile/entries")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort_by_key(|path| std::fs::metadata(path).map(|facts| facts.len()).unwrap_or_default());
+    files.pop().expect("a bundle")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_replayed_as_it_was_shown() {
+    let world = World::start(Twist { below: MASKED, ..Twist::default() }).await;
+    let alice = world.login("alice").await;
+    psql(&alice, "SELECT id, api_key FROM reasoning_traces WHERE id = 7").await.ends(0);
+    let list = alice.run(&["--output", "json", "session", "list"]).await.ends(0);
+    let session: serde_json::Value =
+        serde_json::from_str(list.stdout.lines().next().expect("a line")).expect("JSON");
+    let id = session["id"].as_str().expect("an id");
+    let replay = alice.run(&["session", "replay", id, "--speed", "1000"]).await.ends(0);
+    assert!(replay.stdout.contains("[masked]"), "{}", replay.stdout);
+    assert!(!replay.text().contains(PLANTED), "{}", replay.text());
+}
+
+/// Warpgate's audit log ends for good after a burst.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_loses_no_entry() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    let script: String = (0..3000).map(|n| format!("SELECT {n};\n")).collect();
+    let file = alice.home().join("burst.sql");
+    std::fs::write(&file, script).expect("written");
+    alice.run(&["connect", "db", "--", "-XAtqf", &file.to_string_lossy()]).await.ends(0);
+    let list = alice.run(&["--output", "json", "session", "list"]).await.ends(0);
+    assert!(list.stdout.contains("\"statements\":3000"), "{}", list.stdout);
+    verify(&alice, &world.broker.data().join("ledger")).await.ends(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tampering_is_found_offline() {
+    let mut world = World::start(Twist { below: MASKED, ..Twist::default() }).await;
+    let alice = world.login("alice").await;
+    psql(&alice, "SELECT count(*) FROM reasoning_traces").await.ends(0);
+    world.broker.stop();
+    let ledger = world.broker.data().join("ledger");
+    verify(&alice, &ledger).await.ends(0);
+    let file = bundle(&ledger);
+    let whole = std::fs::read(&file).expect("a bundle");
+    let mut bytes = whole.clone();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, &bytes).expect("written");
+    verify(&alice, &ledger).await.ends(65);
+    std::fs::write(&file, &whole).expect("written");
+    verify(&alice, &ledger).await.ends(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_disk_holds_no_protected_value() {
+    let mut world = World::start(Twist { below: MASKED, ..Twist::default() }).await;
+    let alice = world.login("alice").await;
+    let sql = format!("SELECT id FROM reasoning_traces WHERE api_key = '{PLANTED}-1'");
+    psql(&alice, &sql).await.ends(0);
+    psql(&alice, "SELECT api_key FROM reasoning_traces LIMIT 5").await.ends(0);
+    world.broker.stop();
+    let mut folders = vec![world.broker.data()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).expect("a file");
+            let plain = zstd::decode_all(bytes.as_slice()).unwrap_or_default();
+            for hay in [&bytes, &plain] {
+                let found = hay.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
+                assert!(!found, "{} holds a protected value", path.display());
+            }
+        }
+    }
+}

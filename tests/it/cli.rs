@@ -1,0 +1,126 @@
+//! What the command line says, whole, and with which exit code.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use insta::assert_snapshot;
+
+use crate::support::env::{Env, Ran};
+
+/// Nothing listens on port 1.
+const NOBODY: &str = "https://127.0.0.1:1";
+
+fn whole(ran: &Ran, env: &Env) -> String {
+    let home = env.home().to_string_lossy().into_owned();
+    let version = env!("CARGO_PKG_VERSION");
+    format!("exit {}\n-- stdout\n{}-- stderr\n{}", ran.code, ran.stdout, ran.stderr)
+        .replace(&home, "HOME")
+        .replace(version, "VERSION")
+}
+
+async fn said(arguments: &[&str]) -> String {
+    let env = Env::new(NOBODY);
+    whole(&env.run(arguments).await, &env)
+}
+
+#[tokio::test]
+async fn help_is_short_and_names_every_command() {
+    assert_snapshot!(said(&["-h"]).await);
+}
+
+#[tokio::test]
+async fn connect_explains_itself_with_examples() {
+    assert_snapshot!(said(&["connect", "--help"]).await);
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_is_64() {
+    assert_snapshot!(said(&["conect", "db"]).await);
+}
+
+#[tokio::test]
+async fn commands_that_do_not_exist_yet_do_not_appear() {
+    let help = said(&["--help"]).await;
+    for missing in ["request", "grant", "doctor", "generate"] {
+        assert!(!help.contains(&format!("\n  {missing} ")), "{missing}:\n{help}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_login_it_is_79() {
+    assert_snapshot!(said(&["list"]).await);
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_there_is_69() {
+    assert_snapshot!(said(&["login"]).await);
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_64() {
+    assert_snapshot!(said(&["--broker", "http://broker.example", "list"]).await);
+}
+
+#[tokio::test]
+async fn a_pin_that_is_none_is_64() {
+    assert_snapshot!(said(&["login", "--broker-pin", "sha256:beef"]).await);
+}
+
+#[tokio::test]
+async fn a_workload_source_that_is_none_is_64() {
+    assert_snapshot!(said(&["--workload", "magic", "whoami"]).await);
+}
+
+#[tokio::test]
+async fn an_id_that_is_none_is_64() {
+    assert_snapshot!(said(&["session", "show", "42"]).await);
+}
+
+#[tokio::test]
+async fn an_exposed_home_is_78() {
+    let env = Env::new(NOBODY);
+    std::fs::create_dir(env.state()).expect("a folder");
+    std::fs::set_permissions(env.state(), std::fs::Permissions::from_mode(0o777)).expect("open to all");
+    assert_snapshot!(whole(&env.run(&["whoami"]).await, &env));
+}
+
+#[tokio::test]
+async fn a_broker_is_set_up_and_checked() {
+    let env = Env::new(NOBODY);
+    let written = env.run(&["broker", "init"]).await;
+    assert_snapshot!("init", whole(&written, &env));
+    assert_snapshot!("init_again", whole(&env.run(&["broker", "init"]).await, &env));
+    let mode = std::fs::metadata(env.home().join("broker.toml")).expect("written").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    std::fs::write(env.home().join("broken.toml"), "[broker]\nlisten = 7\n").expect("written");
+    assert_snapshot!(
+        "check_broken",
+        whole(&env.run(&["broker", "check", "--config", "broken.toml"]).await, &env)
+    );
+    assert_snapshot!(
+        "check_missing",
+        whole(&env.run(&["broker", "check", "--config", "none.toml"]).await, &env)
+    );
+}
+
+#[tokio::test]
+async fn policy_is_checked_with_lines() {
+    let env = Env::new(NOBODY);
+    std::fs::write(env.home().join("bad.cedar"), "@id(\"x\")\npermit (principal, action\n").expect("written");
+    let ran = env.run(&["policy", "check", "bad.cedar"]).await.ends(78);
+    assert!(ran.stderr.contains("bad.cedar:"), "{}", ran.stderr);
+    assert!(ran.stdout.is_empty(), "{}", ran.stdout);
+}
+
+#[tokio::test]
+async fn verifying_a_folder_that_is_no_ledger_fails() {
+    let env = Env::new(NOBODY);
+    assert_snapshot!(whole(&env.run(&["audit", "verify", "--dir", "."]).await, &env));
+}
+
+#[tokio::test]
+async fn nothing_but_completions_goes_to_stdout() {
+    let env = Env::new(NOBODY);
+    let ran = env.run(&["completions", "bash"]).await.ends(0);
+    assert!(ran.stdout.contains("_hoopctl()"));
+    assert_eq!(ran.stderr, "");
+}

@@ -1,0 +1,124 @@
+//! The main job: log in, connect, see what may be seen.
+
+use std::time::Duration;
+
+use crate::support::env::Env;
+use crate::support::world::{MASKED, PLANTED, Twist, World, psql};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_developer_logs_in_and_sees_masked_data() {
+    let world = World::start(Twist { below: MASKED, ..Twist::default() }).await;
+    let alice = world.login("alice").await;
+    let list = alice.run(&["list"]).await.ends(0);
+    assert!(list.stdout.contains("db"), "{}", list.stdout);
+    let explain = alice.run(&["explain", "db"]).await.ends(0);
+    assert!(explain.stdout.contains("two locks"), "{}", explain.stdout);
+
+    let rows = psql(&alice, "SELECT id, api_key, customer_id FROM reasoning_traces ORDER BY id LIMIT 2")
+        .await
+        .ends(0);
+    assert_eq!(rows.stdout, "1|[masked]|\n2|[masked]|\n");
+    let tricks = psql(
+        &alice,
+        "SELECT count(*) FROM reasoning_traces WHERE api_key LIKE 'tk-%'; \
+         SELECT max(to_json(t)::text) FROM reasoning_traces t WHERE id = 1",
+    )
+    .await
+    .ends(0);
+    assert!(tricks.stdout.starts_with("0\n"), "{}", tricks.stdout);
+    assert!(!tricks.text().contains("planted-7f3a9c-"), "{}", tricks.text());
+    world.until_no_roles().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_feels_at_home_on_a_masked_target() {
+    let world = World::start(Twist { below: MASKED, ..Twist::default() }).await;
+    let alice = world.login("alice").await;
+    for meta in ["\\d", "\\d reasoning_traces", "\\dt+", "\\dn", "\\df", "\\du"] {
+        let ran = alice.run(&["connect", "db", "--", "-X", "-c", meta]).await;
+        assert_eq!(ran.code, 0, "{meta}: {}", ran.text());
+    }
+    let copied = alice.run(&["connect", "db", "--", "-X", "-c", "\\copy plain TO STDOUT"]).await.ends(0);
+    assert_eq!(copied.stdout, "1\tone\n2\ttwo\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_policy_forbids_is_denied_by_name() {
+    let presets = &["allow-statements", "destructive-sql", "bulk-export"];
+    let world = World::start(Twist { presets, ..Twist::default() }).await;
+    let alice = world.login("alice").await;
+    let dropped = psql(&alice, "DROP TABLE plain").await;
+    assert!(dropped.stderr.contains("destructive-sql"), "{}", dropped.text());
+    let listed = psql(&alice, "SELECT * FROM plain").await;
+    assert!(listed.stderr.contains("bulk-export.list-everything"), "{}", listed.text());
+    let few = psql(&alice, "SELECT b FROM plain WHERE a = 2").await.ends(0);
+    assert_eq!(few.stdout, "two\n");
+}
+
+/// Whether a target exists is nobody's business who may not use it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_target_and_a_forbidden_one_read_the_same() {
+    let world = World::start(Twist::default()).await;
+    let bob = world.login("bob").await;
+    let forbidden = bob.run(&["connect", "db"]).await.ends(77);
+    let unknown = bob.run(&["connect", "xx"]).await.ends(77);
+    assert_eq!(forbidden.stderr, unknown.stderr.replace("`xx`", "`db`"));
+}
+
+/// Boundary 2400: a GUI's "test connection" must not eat the session.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_session_carries_several_connections() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    let script = "psql -XAtc 'select 1' && psql -XAtc 'select pg_sleep(0.2)' & psql -XAtc 'select 2'; wait";
+    let ran = alice.run(&["exec", "db", "--", "sh", "-c", script]).await.ends(0);
+    assert!(ran.stdout.contains('1') && ran.stdout.contains('2'), "{}", ran.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exit_code_is_the_childs() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    alice.run(&["exec", "db", "--", "sh", "-c", "exit 42"]).await.ends(42);
+    alice.run(&["exec", "db", "--", "sh", "-c", "kill -9 $$"]).await.ends(137);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_reaches_output_arguments_or_logs() {
+    let world = World::start(Twist { below: MASKED, ..Twist::default() }).await;
+    let alice = world.login("alice").await;
+    let script = "cat \"$PGPASSFILE\"; tr '\\0' ' ' </proc/$PPID/cmdline";
+    let ran = alice.run(&["exec", "db", "--", "sh", "-c", script]).await.ends(0);
+    let secret =
+        ran.stdout.lines().next().and_then(|line| line.rsplit(':').next()).expect("a passfile").to_owned();
+    assert!(secret.len() > 20, "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches(&secret).count(), 1, "in argv: {}", ran.stdout);
+    let log = world.broker.log();
+    for hidden in [secret.as_str(), PLANTED, world.cluster.password.as_str()] {
+        assert!(!log.contains(hidden), "the broker's log holds a secret");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_login_the_exit_code_says_so() {
+    let world = World::start(Twist::default()).await;
+    let nobody = Env::new(&world.broker.url);
+    nobody.run(&["connect", "db"]).await.ends(79);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logout_ends_the_login_and_its_sessions() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    let mut running = alice.command(&["connect", "db", "--", "-Xc", "select pg_sleep(60)"]);
+    let running = running.stderr(std::process::Stdio::piped()).spawn().expect("it runs");
+    while world.roles().await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    alice.run(&["logout"]).await.ends(0);
+    let output = tokio::time::timeout(Duration::from_secs(10), running.wait_with_output()).await;
+    let output = output.expect("in time").expect("psql ends");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the login behind it has ended"));
+    alice.run(&["connect", "db"]).await.ends(79);
+    world.until_no_roles().await;
+}
