@@ -123,6 +123,17 @@ pub(crate) fn on_big_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T
     })
 }
 
+/// The tokens of a text, comments among them.
+pub(super) fn tokens(text: &str) -> Result<Vec<protobuf::ScanToken>, pg_query::Error> {
+    // INVARIANT: a text without a token must not get to the scanner: pg_query 18.1 makes a slice of the null
+    // pointer that comes back, which is undefined behaviour. Whitespace alone, as PostgreSQL's scanner knows
+    // it, has no token; everything else has one or is an error.
+    if text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)) {
+        return Ok(Vec::new());
+    }
+    pg_query::scan_tokens(text)
+}
+
 fn message(error: &pg_query::Error) -> String {
     match error {
         pg_query::Error::Parse(message) | pg_query::Error::Scan(message) => message.clone(),
@@ -144,7 +155,7 @@ fn slice(text: &str, raw: &protobuf::RawStmt) -> String {
 /// open level the operators and keywords that may nest into each other without brackets. A comma ends
 /// such a chain, but not one of joins and set operations.
 fn depth(text: &str) -> Result<usize, ParseError> {
-    let tokens = pg_query::scan_tokens(text).map_err(|error| ParseError::Syntax(message(&error)))?;
+    let tokens = tokens(text).map_err(|error| ParseError::Syntax(message(&error)))?;
     let mut levels: Vec<Level> = vec![Level::default()];
     let (mut sum, mut deepest) = (1_usize, 1_usize);
     for token in &tokens {
