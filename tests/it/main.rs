@@ -9,6 +9,7 @@
 )]
 
 mod audit;
+mod bypass;
 mod connect;
 mod demo;
 mod endings;
