@@ -26,7 +26,7 @@ use self::catalogs::Catalogs;
 use self::examiner::Examiner;
 use self::farewell::Farewell;
 use self::front::{Front, Introduced};
-use self::lens::Lens;
+use self::lens::{Lens, Settings};
 use self::observer::Observer;
 use self::relay::Relay;
 use self::tape::Tape;
@@ -128,7 +128,8 @@ where
         deps.cancels.list(&ours, cancellable)
     });
     let client = front.ready(&logged_in, &ours);
-    let examiner = Examiner::new(gate, lens, deps.parser.clone());
+    let settings = Settings::new(&logged_in.settings);
+    let examiner = Examiner::new(gate, lens, settings, deps.parser.clone());
     let talk = Conversation::new(options);
     let mut relay = Relay::new(client, upstream, talk, examiner, Observer::default(), tape, closing);
     let end = relay.run().await;

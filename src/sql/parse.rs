@@ -11,6 +11,7 @@
 #[cfg(test)]
 mod tests;
 
+use pg_query::ParserOptions;
 use pg_query::protobuf::{self, KeywordKind, Token};
 use thiserror::Error;
 
@@ -107,6 +108,28 @@ pub fn parse(text: &str, limits: &ParseLimits) -> Result<Vec<Statement>, ParseEr
         return Err(ParseError::TooMany { limit: limits.statements });
     }
     Ok(stmts.into_iter().map(|raw| Statement { text: slice(text, &raw), raw }).collect())
+}
+
+/// Parses a text as a server with `standard_conforming_strings = off` does: a backslash escapes in every
+/// string. `None` when it cannot be parsed like that, or is longer than [`ParseLimits::inline`]. How deep it
+/// nests cannot be told from its tokens, so it must be parsed on a thread with [`STACK`] bytes of stack.
+#[must_use]
+pub fn parse_escaping(text: &str, limits: &ParseLimits) -> Option<Vec<Statement>> {
+    if text.len() > limits.inline || text.contains('\0') {
+        return None;
+    }
+    let options = ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS;
+    let stmts = pg_query::parse(text, options).ok()?.protobuf.stmts;
+    (stmts.len() <= limits.statements)
+        .then(|| stmts.into_iter().map(|raw| Statement { text: slice(text, &raw), raw }).collect())
+}
+
+/// Whether two readings of one text are the same.
+#[must_use]
+pub fn same_statements(one: &[Statement], other: &[Statement]) -> bool {
+    let pairs = one.iter().zip(other);
+    one.len() == other.len()
+        && pairs.into_iter().all(|(one, other)| super::tree::same(&one.node(), &other.node()))
 }
 
 /// Whether a text may be parsed and assessed on a thread with 2 MiB of stack.

@@ -11,6 +11,7 @@
 mod audit;
 mod balancers;
 mod cli;
+mod bypass;
 mod connect;
 mod demo;
 mod docs;
