@@ -82,6 +82,7 @@ impl Broker {
     pub async fn start(config: Config, clock: Clock, secrets: Secrets) -> Result<Self, AssemblyError> {
         let data = config.data_dir.clone();
         make_private(&data)?;
+        make_private(&data.join("pki"))?;
         let lock = lock(&data)?;
         let store = Arc::new(Store::open(&data.join("broker.sqlite"))?);
         let policy = PolicyInForce { authority: Arc::default(), initial: config.policy.digest().clone() };
@@ -138,7 +139,8 @@ impl Broker {
         let ended = self.running.drain(patience).await;
         let trail = self.trail;
         let closed = tokio::task::spawn_blocking(move || trail.close()).await;
-        ended.and(closed.map_err(|error| JournalError::Unwritable(error.to_string())))
+        // the trail is closed whatever became of the end, which is told first
+        ended.and_then(|()| closed.map_err(|error| JournalError::Unwritable(error.to_string())))
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Facts {
     pub object: Option<String>,
     /// The parameter that SET, RESET or SHOW names, in lower case.
     pub setting: Option<String>,
+    /// Gives one row of figures, however many rows it reads: counts, sums, extremes, without GROUP BY.
+    pub summary: bool,
     /// Whether the statement touches a relation that has masks for this principal.
     pub touches_masked: bool,
 }
@@ -62,6 +64,7 @@ impl Facts {
             copy: None,
             object: None,
             setting: None,
+            summary: false,
             touches_masked: false,
         }
     }

@@ -306,6 +306,7 @@ fn write_facts(json: &mut Writer<'_>, facts: &Facts) {
         copy,
         object,
         setting,
+        summary,
         touches_masked,
     } = facts;
     json.object("facts");
@@ -328,6 +329,7 @@ fn write_facts(json: &mut Writer<'_>, facts: &Facts) {
     if let Some(setting) = setting {
         json.text("setting", setting);
     }
+    json.flag("summary", *summary);
     json.flag("touches_masked", *touches_masked);
     json.text("verb", verb);
     json.close();

@@ -4,6 +4,9 @@
 //! the search path and the catalog current. Failure mode: [`Refusal`]. What is sent is always the
 //! deparse of what was judged, and parses back to the very same tree.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use pg_query::NodeEnum;
@@ -14,7 +17,7 @@ use super::facts;
 use super::parse::{Statement, on_big_stack};
 use super::protect::Protection;
 use super::tree;
-use super::walk::{Walk, is_secret_bearing, refuse};
+use super::walk::{PLACE, Walk, is_secret_bearing, refuse};
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::RuleName;
 
@@ -129,12 +132,15 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     let mut walk = Walk::new(scope, facts::outline(node));
     walk.casts_are_safe()?;
     walk.statement(&mut intended)?;
-    // masks and views nest deeper than the text that the caller weighed
+    // views nest deeper than the text that the caller weighed
     let sent = if walk.deepened { on_big_stack(|| write(&intended)) } else { Some(write(&intended)) };
     let sent = sent.unwrap_or_else(|| Err(unwritable("there is no thread for it")))?;
+    let sent = put_masks(sent, &walk.masks)?;
     let mut found = walk.facts;
     found.touches_masked = walk.touched;
-    found.kind = facts::gravest(found.kind, &facts::Mentions::of(node));
+    if !facts::is_planned_only(node) {
+        found.kind = facts::gravest(found.kind, &facts::Mentions::of(node));
+    }
     found.read_only = match found.kind {
         StatementKind::Read => !walk.writes,
         StatementKind::Transaction => true,
@@ -167,6 +173,30 @@ fn write(intended: &NodeEnum) -> Result<String, Refusal> {
         return Err(unwritable("it would have changed its meaning"));
     }
     Ok(sent)
+}
+
+/// Puts each mask in the place of its name. A mask in parentheses stands wherever a column can, so the
+/// statement means what was judged; each name must be there once, and nowhere else.
+fn put_masks(sent: String, masks: &[String]) -> Result<String, Refusal> {
+    let mut pieces = sent.split(PLACE);
+    let mut whole = String::from(pieces.next().unwrap_or_default());
+    let mut used = BTreeSet::new();
+    for piece in pieces {
+        let numbered = piece.split_once('_').and_then(|(number, rest)| Some((number.parse().ok()?, rest)));
+        let mask =
+            numbered.and_then(|(number, rest): (usize, &str)| Some((number, masks.get(number)?, rest)));
+        let Some((number, mask, rest)) = mask else { return Err(reserved()) };
+        if !used.insert(number) {
+            return Err(reserved());
+        }
+        whole.push_str(mask);
+        whole.push_str(rest);
+    }
+    if used.len() == masks.len() { Ok(whole) } else { Err(reserved()) }
+}
+
+fn reserved() -> Refusal {
+    refuse("mask.unsupported", "a text or name with hoopctl_mask_ in it", "use another one")
 }
 
 /// The text of a statement for records where nothing of it is known to be protected: as it is, unless it can

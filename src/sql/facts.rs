@@ -5,6 +5,7 @@
 //! keeps its cautious value.
 
 mod mentions;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod verb;
@@ -35,8 +36,13 @@ pub fn facts(statement: &Statement) -> Facts {
     facts.relations_read = mentions.read.iter().map(name).collect();
     facts.relations_written = mentions.written.iter().map(name).collect();
     facts.functions = mentions.functions.iter().map(name).collect();
-    facts.kind = gravest(facts.kind, &mentions);
+    let planned = is_planned_only(node);
+    if !planned {
+        facts.kind = gravest(facts.kind, &mentions);
+    }
     facts.read_only = match facts.kind {
+        // the planner calls functions to fold constants
+        StatementKind::Read if planned => mentions.functions.iter().all(is_known_read),
         StatementKind::Read => {
             !mentions.locks && mentions.written.is_empty() && mentions.functions.iter().all(is_known_read)
         }
@@ -59,6 +65,7 @@ pub(crate) fn outline(node: &NodeEnum) -> Facts {
     match node {
         NodeEnum::SelectStmt(select) => {
             facts.has_where = select.where_clause.is_some();
+            facts.summary = summary::is_summary(select);
             facts.limit = select.limit_count.as_deref().and_then(whole_number);
         }
         NodeEnum::UpdateStmt(update) => facts.has_where = update.where_clause.is_some(),
@@ -67,16 +74,17 @@ pub(crate) fn outline(node: &NodeEnum) -> Facts {
             facts.copy = Some(if copy.is_from { CopyDirection::In } else { CopyDirection::Out });
         }
         NodeEnum::VariableSetStmt(set) => {
-            facts.setting = (!set.name.is_empty()).then(|| set.name.to_lowercase())
+            facts.setting = (!set.name.is_empty()).then(|| set.name.to_lowercase());
         }
         NodeEnum::VariableShowStmt(show) => facts.setting = Some(show.name.to_lowercase()),
-        NodeEnum::ExplainStmt(explain) if !is_analyzed(&explain.options) => {
-            // the planner runs nothing but what it folds into constants
-            facts.kind = StatementKind::Read;
-        }
         _ => {}
     }
     facts
+}
+
+/// Whether a statement is EXPLAIN without ANALYZE.
+pub(crate) fn is_planned_only(node: &NodeEnum) -> bool {
+    matches!(node, NodeEnum::ExplainStmt(explain) if !is_analyzed(&explain.options))
 }
 
 pub(crate) fn is_analyzed(options: &[Node]) -> bool {

@@ -19,7 +19,17 @@ use crate::domain::name::RuleName;
 #[derive(Debug, Clone, Default)]
 pub struct Protection {
     tables: BTreeMap<u32, Vec<ProtectedColumn>>,
-    templates: BTreeMap<(u32, i16), NodeEnum>,
+    templates: BTreeMap<(u32, i16), Template>,
+}
+
+/// What stands for a protected column.
+#[derive(Debug, Clone)]
+pub(crate) enum Template {
+    /// A text of SQL in which `$1`, once, is the column. It is large and deep, so it is parsed once, when
+    /// protection is worked out, and takes part in statements as a name until they are text again.
+    Computed(String),
+    /// An expression that does not read the column.
+    Constant(NodeEnum),
 }
 
 /// One protected column.
@@ -90,9 +100,9 @@ impl Protection {
     fn add(&mut self, relation: &Relation, column: &Column, masked: Masked) -> Result<(), ProtectionError> {
         let made = if masked.reads_value {
             // such expressions nest deeply
-            on_big_stack(|| template(column, &masked.expression))
+            on_big_stack(|| template(column, &masked.expression).and_then(|made| render(&made)))
         } else {
-            Some(template(column, &masked.expression))
+            Some(template(column, &masked.expression).map(Template::Constant))
         };
         let made = made.unwrap_or_else(|| Err("there is no thread to read it on".into()));
         let template = made.map_err(|message| ProtectionError::Expression {
@@ -135,7 +145,9 @@ impl Protection {
     /// would overwrite the secret with its mask.
     #[must_use]
     pub fn is_mask_output(value: &str) -> bool {
-        value.contains("[masked]") || value.starts_with("****")
+        // a short column cuts the mask off
+        let cut = value.len() > 1 && "[masked]".starts_with(value);
+        cut || value.contains("[masked]") || value.starts_with("****")
     }
 
     /// The protected columns of one relation.
@@ -148,11 +160,9 @@ impl Protection {
         self.tables.keys().copied()
     }
 
-    /// What stands for a protected column that is referred to as `reference`.
-    pub(crate) fn expression(&self, relation: u32, number: i16, reference: &[&str]) -> Option<NodeEnum> {
-        let mut expression = self.templates.get(&(relation, number))?.clone();
-        fill(&mut expression, reference);
-        Some(expression)
+    /// What stands for a protected column.
+    pub(crate) fn template(&self, relation: u32, number: i16) -> Option<&Template> {
+        self.templates.get(&(relation, number))
     }
 }
 
@@ -243,37 +253,17 @@ fn template(column: &Column, expression: &str) -> Result<NodeEnum, String> {
     })
 }
 
-/// Puts a column reference where the template has its parameter. Masks use few kinds of nodes; the parameter
-/// stands in a cast in the FROM of a subquery, or nowhere.
-fn fill(expression: &mut NodeEnum, reference: &[&str]) {
-    match expression {
-        NodeEnum::ParamRef(_) => *expression = tree::column(reference),
-        NodeEnum::TypeCast(cast) => fill_in(cast.arg.as_deref_mut(), reference),
-        NodeEnum::CollateClause(collate) => fill_in(collate.arg.as_deref_mut(), reference),
-        NodeEnum::SubLink(link) => fill_in(link.subselect.as_deref_mut(), reference),
-        NodeEnum::RangeSubselect(range) => fill_in(range.subquery.as_deref_mut(), reference),
-        NodeEnum::ResTarget(target) => fill_in(target.val.as_deref_mut(), reference),
-        NodeEnum::CaseExpr(case) => {
-            for item in &mut case.args {
-                fill_in(Some(item), reference);
-            }
-            fill_in(case.defresult.as_deref_mut(), reference);
-        }
-        NodeEnum::CaseWhen(when) => {
-            fill_in(when.expr.as_deref_mut(), reference);
-            fill_in(when.result.as_deref_mut(), reference);
-        }
-        NodeEnum::SelectStmt(select) => {
-            for item in select.target_list.iter_mut().chain(&mut select.from_clause) {
-                fill_in(Some(item), reference);
-            }
-        }
-        _ => {}
+/// The text of a mask, which parses back to the very same tree and refers to the column once.
+fn render(template: &NodeEnum) -> Result<Template, String> {
+    let target = NodeEnum::ResTarget(Box::new(protobuf::ResTarget {
+        val: tree::boxed(template.clone()),
+        location: -1,
+        ..protobuf::ResTarget::default()
+    }));
+    let text = tree::deparse(&tree::select(vec![tree::node(target)], Vec::new()))?;
+    let text = text.strip_prefix("SELECT ").ok_or("not an expression")?;
+    if !tree::same(&tree::expression(text)?, template) || text.matches("$1").count() != 1 {
+        return Err("it changes its meaning when it is written".into());
     }
-}
-
-fn fill_in(node: Option<&mut pg_query::Node>, reference: &[&str]) {
-    if let Some(inner) = node.and_then(|node| node.node.as_mut()) {
-        fill(inner, reference);
-    }
+    Ok(Template::Computed(text.into()))
 }

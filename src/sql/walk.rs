@@ -28,6 +28,7 @@ use super::names::Names;
 use crate::domain::facts::Facts;
 use crate::domain::name::RuleName;
 
+pub(crate) use relation::PLACE;
 pub(crate) use utility::is_secret_bearing;
 
 pub(crate) type Outcome<T = ()> = Result<T, Refusal>;
@@ -46,6 +47,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) writes: bool,
     /// Whether the tree has become deeper than the statement was.
     pub(crate) deepened: bool,
+    /// The texts of masks that read their columns, in the order of the names that stand for them.
+    pub(crate) masks: Vec<String>,
     /// Parameters that are assigned to protected columns.
     pub(crate) protected_parameters: BTreeSet<i32>,
     /// Names of the WITH queries in sight, innermost last.
@@ -83,6 +86,7 @@ impl<'a> Walk<'a> {
             touched: false,
             writes: false,
             deepened: false,
+            masks: Vec::new(),
             protected_parameters: BTreeSet::new(),
             ctes: Vec::new(),
             target: None,

@@ -10,7 +10,6 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use crate::support::env::Env;
 
 #[tokio::test]
-#[ignore = "needs the whole program; to be enabled when its parts are joined"]
 async fn the_tour_keeps_its_promises() {
     let env = Env::new("https://127.0.0.1:1");
     let data = env.home().join("demo");
@@ -22,7 +21,6 @@ async fn the_tour_keeps_its_promises() {
 
 /// Early, while the cluster is made, while the broker starts, and when all of it runs.
 #[tokio::test]
-#[ignore = "needs the whole program; to be enabled when its parts are joined"]
 async fn an_interrupted_demo_leaves_nothing_behind() {
     for (after, signal) in
         [("", Signal::INT), ("PostgreSQL", Signal::TERM), ("identity", Signal::HUP), ("Ctrl-C", Signal::INT)]
@@ -63,7 +61,6 @@ async fn an_interrupted_demo_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-#[ignore = "needs the whole program; to be enabled when its parts are joined"]
 async fn a_folder_that_is_in_use_is_left_alone() {
     let env = Env::new("https://127.0.0.1:1");
     let data = env.home().join("demo");

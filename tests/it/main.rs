@@ -9,12 +9,16 @@
 )]
 
 mod audit;
+mod balancers;
 mod cli;
 mod connect;
 mod demo;
 mod docs;
+mod drivers;
 mod endings;
+mod faults;
 mod floors;
+mod flow;
 mod gateway;
 mod generated;
 mod leases;

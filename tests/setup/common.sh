@@ -38,6 +38,15 @@ packages() {
     rm -f /etc/postgresql-common/createcluster.d/hoopctl.conf
 }
 
+# Lets packages that are installed by this script start no service: invoke-rc.d asks policy-rc.d
+# first. A machine that has a policy of its own keeps it.
+no_services() {
+    [ ! -e /usr/sbin/policy-rc.d ] || return 0
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+}
+
 # Debian makes a cluster on 5432 and starts it when a server is installed, unless told not to.
 no_cluster() {
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql-common >&2

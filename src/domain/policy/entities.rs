@@ -162,6 +162,7 @@ fn statement(facts: &Facts) -> Option<Context> {
         ("columns_read", set(&facts.columns_read)),
         ("functions", set(&facts.functions)),
         ("has_where", RestrictedExpression::new_bool(facts.has_where)),
+        ("summary", RestrictedExpression::new_bool(facts.summary)),
         ("touches_masked", RestrictedExpression::new_bool(facts.touches_masked)),
         ("reads_user_rows", RestrictedExpression::new_bool(facts.reads_user_rows())),
     ];

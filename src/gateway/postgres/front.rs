@@ -99,7 +99,7 @@ pub(super) fn check(
             .with_hint("unset PGOPTIONS, and use SET after connecting"));
     }
     let encoding = parameters.value("client_encoding").unwrap_or("UTF8");
-    if masked && !["UTF8", "UTF-8", "UNICODE", "AUTO"].contains(&encoding.to_ascii_uppercase().as_str()) {
+    if masked && !is_utf8(encoding) {
         return Err(fatal(
             "22023",
             format!("client encoding `{encoding}` is denied on a target with masked columns"),
@@ -107,6 +107,13 @@ pub(super) fn check(
         .with_hint("use client_encoding=UTF8"));
     }
     Ok(())
+}
+
+/// Whether PostgreSQL takes this name of an encoding for UTF-8: it looks at letters and digits only, so that
+/// asyncpg's `'utf-8'`, quotes and all, is one. `auto` is libpq's, for which UTF-8 is pinned likewise.
+fn is_utf8(encoding: &str) -> bool {
+    let letters: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();
+    ["utf8", "unicode", "auto"].contains(&letters.to_ascii_lowercase().as_str())
 }
 
 /// The start-up parameters for the database. Under masks the settings that decide how a text is read

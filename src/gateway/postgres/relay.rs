@@ -7,7 +7,6 @@
 //! outputs of the conversation and the recorder's queue.
 
 use std::future::Future as _;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -138,11 +137,11 @@ where
         match self.upstream.poll_read(cx) {
             Poll::Ready(Ok(0)) => {
                 if self.upstream.input.is_empty() && self.talk.client_output().is_empty() {
-                    return Err(End::UpstreamLost("it closed the connection".into()));
+                    return Err(self.lost("it closed the connection".into()));
                 }
             }
             Poll::Ready(Ok(_)) => moved = true,
-            Poll::Ready(Err(error)) => return Err(End::UpstreamLost(error.to_string())),
+            Poll::Ready(Err(error)) => return Err(self.lost(error.to_string())),
             Poll::Pending => {}
         }
         if self.upstream.input.is_empty() {
@@ -179,7 +178,7 @@ where
         }
         let before = self.client.queued();
         match self.client.poll_write(cx) {
-            Poll::Ready(Err(_)) => return Err(End::ClientLeft),
+            Poll::Ready(Err(_)) => Err(End::ClientLeft),
             Poll::Ready(Ok(())) | Poll::Pending => Ok(moved | (before != self.client.queued())),
         }
     }
@@ -248,14 +247,17 @@ where
         let before = self.upstream.queued();
         match self.upstream.poll_write(cx) {
             // what it had to say before it went is still to be read
-            Poll::Ready(Err(error)) if !self.upstream.ended() && before > 0 => lost(&error),
+            Poll::Ready(Err(error)) if !self.upstream.ended() && before > 0 => {
+                Err(self.lost(error.to_string()))
+            }
             Poll::Ready(_) | Poll::Pending => Ok(moved | (before != self.upstream.queued())),
         }
     }
-}
 
-fn lost(error: &io::Error) -> Result<bool, End> {
-    Err(End::UpstreamLost(error.to_string()))
+    /// After the client's goodbye the database is expected to hang up, which is nobody's failure.
+    fn lost(&self, why: String) -> End {
+        if self.talk.is_terminated() { End::ClientLeft } else { End::UpstreamLost(why) }
+    }
 }
 
 /// Waits until the session closes.

@@ -171,7 +171,7 @@ fn every_event_has_its_golden_bytes() {
                     r#""connection":1,"digest":"{}","facts":{{"columns_read":["public.a.*"],"copy":"out","#,
                     r#""functions":[],"has_where":true,"kind":"read","limit":9007199254740991,"object":"table","#,
                     r#""read_only":false,"relations_read":["public.a","public.b"],"relations_written":[],"#,
-                    r#""setting":"role","touches_masked":false,"verb":"copy"}},"rule":"read-only","sent":"COPY","#,
+                    r#""setting":"role","summary":false,"touches_masked":false,"verb":"copy"}},"rule":"read-only","sent":"COPY","#,
                     r#""session":"{}","statement":1,"text":"copy \"é\u0001\"\n\t\\ to stdout","verb":"copy","#,
                     r#""verdict":"deny""#
                 ),

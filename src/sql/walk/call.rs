@@ -4,7 +4,7 @@ use pg_query::protobuf::{self, FuncCall, TypeName};
 use pg_query::{Node, NodeEnum};
 
 use super::{Outcome, Walk, refuse, unsupported};
-use crate::sql::catalog::{Function, Kind};
+use crate::sql::catalog::Function;
 use crate::sql::functions;
 use crate::sql::tree;
 
@@ -151,9 +151,8 @@ impl<'a> Walk<'a> {
 
     /// Sizes of protected relations, their indexes and TOAST tables read as NULL.
     fn hide_sizes(&self, call: &mut FuncCall) -> Outcome {
-        let protected: Vec<u32> = self.scope.protection.relations().collect();
         let catalog = self.scope.catalog;
-        let mut hidden = protected.clone();
+        let mut hidden: Vec<u32> = self.scope.protection.relations().collect();
         for _ in 0..2 {
             // an index of a TOAST table is two steps away
             let more: Vec<u32> = catalog
@@ -319,11 +318,9 @@ impl<'a> Walk<'a> {
             self.type_is_safe(schema, name, depth + 1)?;
         }
         match self.scope.catalog.relation(schema, name) {
-            Some(relation) if relation.kind == Kind::Composite || depth > 0 => {
-                relation.columns.iter().try_for_each(|column| {
-                    self.type_is_safe(&column.type_name.0, &column.type_name.1, depth + 1)
-                })
-            }
+            Some(relation) => relation.columns.iter().try_for_each(|column| {
+                self.type_is_safe(&column.type_name.0, &column.type_name.1, depth + 1)
+            }),
             _ => Ok(()),
         }
     }

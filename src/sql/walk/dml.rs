@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
         let Some(name) = update.relation.as_mut() else { return Err(unsupported("UPDATE without a table")) };
         let relation = self.changed(name)?;
         let name = name.clone();
-        self.from_items(&mut update.from_clause)?;
+        self.sources(&mut update.from_clause)?;
         self.aim(relation, &name, update.from_clause.is_empty(), true);
         self.assignments(relation, &mut update.target_list)?;
         self.condition(&mut update.where_clause)?;
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
         let Some(name) = delete.relation.as_mut() else { return Err(unsupported("DELETE without a table")) };
         let relation = self.changed(name)?;
         let name = name.clone();
-        self.from_items(&mut delete.using_clause)?;
+        self.sources(&mut delete.using_clause)?;
         self.aim(relation, &name, delete.using_clause.is_empty(), true);
         self.condition(&mut delete.where_clause)?;
         self.returning(relation, &mut delete.returning_clause)
@@ -142,7 +142,7 @@ impl<'a> Walk<'a> {
             ));
         }
         if let Some(source) = merge.source_relation.as_deref_mut() {
-            self.from_item(source)?;
+            self.source(source)?;
         }
         self.opt(&mut merge.join_condition)?;
         for clause in &mut merge.merge_when_clauses {
@@ -162,8 +162,8 @@ impl<'a> Walk<'a> {
         self.returning(relation, &mut merge.returning_clause)
     }
 
-    fn from_items(&mut self, items: &mut [Node]) -> Outcome {
-        items.iter_mut().try_for_each(|item| self.from_item(item))
+    fn sources(&mut self, items: &mut [Node]) -> Outcome {
+        items.iter_mut().try_for_each(|item| self.source(item))
     }
 
     fn condition(&mut self, condition: &mut Option<Box<Node>>) -> Outcome {
@@ -178,6 +178,7 @@ impl<'a> Walk<'a> {
 
     /// `SET column = value, …`
     fn assignments(&mut self, relation: &Relation, assignments: &mut [Node]) -> Outcome {
+        let mut source = None;
         for assignment in assignments {
             let Some(NodeEnum::ResTarget(assignment)) = assignment.node.as_mut() else {
                 return Err(unsupported("this kind of assignment"));
@@ -189,7 +190,14 @@ impl<'a> Walk<'a> {
                 self.protected_value(relation, &assignment.name, value.filter(|_| whole))?;
             }
             match assignment.val.as_deref_mut().and_then(|value| value.node.as_mut()) {
-                Some(NodeEnum::MultiAssignRef(multiple)) => self.opt(&mut multiple.source)?,
+                // every column of `(a, b) = …` has a copy of the one source, written with the first
+                Some(NodeEnum::MultiAssignRef(multiple)) if multiple.colno > 1 => {
+                    multiple.source.clone_from(&source)
+                }
+                Some(NodeEnum::MultiAssignRef(multiple)) => {
+                    self.opt(&mut multiple.source)?;
+                    source.clone_from(&multiple.source);
+                }
                 _ => self.opt(&mut assignment.val)?,
             }
         }

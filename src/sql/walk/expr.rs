@@ -1,6 +1,8 @@
 //! Expressions.
 
-use pg_query::protobuf::{AExpr, AExprKind, FuncCall, SubLink, SubLinkType, WindowDef, XmlExpr, XmlExprOp};
+use pg_query::protobuf::{
+    AConst, AExpr, AExprKind, FuncCall, SubLink, SubLinkType, WindowDef, XmlExpr, XmlExprOp, a_const,
+};
 use pg_query::{Node, NodeEnum};
 
 use super::{Outcome, Walk, refuse, unsupported};
@@ -23,7 +25,8 @@ impl<'a> Walk<'a> {
     pub(super) fn expr(&mut self, node: &mut Node) -> Outcome {
         let Some(inner) = node.node.as_mut() else { return Ok(()) };
         match inner {
-            NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::SetToDefault(_) => Ok(()),
+            NodeEnum::AConst(constant) => self.constant(constant),
+            NodeEnum::ParamRef(_) | NodeEnum::SetToDefault(_) => Ok(()),
             NodeEnum::SqlvalueFunction(_) | NodeEnum::String(_) | NodeEnum::Integer(_) => Ok(()),
             NodeEnum::ColumnRef(_) => self.column(node),
             NodeEnum::FuncCall(call) => {
@@ -88,6 +91,18 @@ impl<'a> Walk<'a> {
             }
             NodeEnum::MergeSupportFunc(_) => self.since(17, "merge_action()"),
             other => self.json(other),
+        }
+    }
+
+    /// Servers before 16 read `0x1F` and `1_000` as a number and a name.
+    fn constant(&self, constant: &AConst) -> Outcome {
+        match &constant.val {
+            Some(a_const::Val::Fval(number))
+                if number.fval.chars().any(|c| !matches!(c, '0'..='9' | '.' | 'e' | 'E' | '+' | '-')) =>
+            {
+                self.since(16, "a number with underscores, or not in decimal,")
+            }
+            _ => Ok(()),
         }
     }
 

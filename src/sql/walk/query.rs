@@ -42,7 +42,7 @@ impl Walk<'_> {
         let touched_before = std::mem::replace(&mut self.touched, false);
         // FROM first: it decides which names stand for subqueries
         for item in &mut select.from_clause {
-            self.from_item(item)?;
+            self.source(item)?;
         }
         if !select.locking_clause.is_empty() {
             self.locking(select)?;
@@ -124,7 +124,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    pub(super) fn from_item(&mut self, node: &mut Node) -> Outcome {
+    pub(super) fn source(&mut self, node: &mut Node) -> Outcome {
         let Some(inner) = node.node.as_mut() else { return Ok(()) };
         match inner {
             NodeEnum::RangeVar(relation) => {
@@ -145,7 +145,7 @@ impl Walk<'_> {
 
     fn join(&mut self, join: &mut JoinExpr) -> Outcome {
         for side in [&mut join.larg, &mut join.rarg].into_iter().flatten() {
-            self.from_item(side)?;
+            self.source(side)?;
         }
         if join.is_natural || !join.using_clause.is_empty() {
             self.implicit_operator("=")?;
@@ -233,7 +233,7 @@ impl Walk<'_> {
 
     fn sample(&mut self, range: &mut RangeTableSample) -> Outcome {
         let Some(relation) = range.relation.as_deref_mut() else { return Ok(()) };
-        self.from_item(relation)?;
+        self.source(relation)?;
         if !matches!(relation.node, Some(NodeEnum::RangeVar(_))) {
             return Err(refuse(
                 "mask.sample",

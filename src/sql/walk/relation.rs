@@ -9,6 +9,7 @@ use crate::sql::catalog::{CalledBy, Kind, Relation};
 use crate::sql::functions;
 use crate::sql::names::Names;
 use crate::sql::parse::{ParseLimits, fits_small_stack, on_big_stack};
+use crate::sql::protect::Template;
 use crate::sql::tree;
 
 impl<'a> Walk<'a> {
@@ -27,24 +28,19 @@ impl<'a> Walk<'a> {
         }
         self.reads_safely(relation)?;
         if !self.scope.protection.of(relation.oid).is_empty() {
+            // a view may show protected columns by rule and by definition, and both masks apply
+            let followed = match relation.kind {
+                Kind::Table => None,
+                Kind::View | Kind::MaterializedView => self.read_view(relation, name)?,
+                _ => return Err(foreign(relation)),
+            };
             self.touched = true;
-            if relation.kind == Kind::View {
-                return Err(refuse(
-                    "mask.view",
-                    &format!("the view {}, which is masked itself,", relation.full_name()),
-                    "mask the columns of its tables instead; views are followed to them",
-                ));
-            }
-            return Ok(Some(self.masked(relation, name)));
+            return Ok(Some(self.masked(relation, name, followed)));
         }
         match relation.kind {
             Kind::Table | Kind::Sequence => Ok(None),
             Kind::View | Kind::MaterializedView => self.read_view(relation, name),
-            Kind::Foreign => Err(refuse(
-                "mask.relation",
-                &format!("the foreign table {}", relation.full_name()),
-                "it could lead back to a protected table",
-            )),
+            Kind::Foreign => Err(foreign(relation)),
             Kind::Composite | Kind::Other => Err(unsupported("a relation of this kind")),
         }
     }
@@ -101,22 +97,36 @@ impl<'a> Walk<'a> {
     }
 
     /// `SELECT every column, masked where it must be, FROM the relation`, under the relation's alias.
-    fn masked(&mut self, relation: &Relation, name: &RangeVar) -> NodeEnum {
-        let protection = self.scope.protection;
-        self.deepened |= protection.of(relation.oid).iter().any(|column| column.reads_value);
-        let targets = relation
-            .columns
-            .iter()
-            .map(|column| {
-                let reference = [SOURCE, column.name.as_str()];
-                let value = protection
-                    .expression(relation.oid, column.number, &reference)
-                    .unwrap_or_else(|| tree::column(&reference));
-                tree::target(&column.name, value)
-            })
-            .collect();
+    fn masked(&mut self, relation: &Relation, name: &RangeVar, followed: Option<NodeEnum>) -> NodeEnum {
+        let mut targets = Vec::with_capacity(relation.columns.len());
+        for column in &relation.columns {
+            let mask = self.mask(relation.oid, column.number, SOURCE, &column.name);
+            let value = mask.unwrap_or_else(|| tree::column(&[SOURCE, &column.name]));
+            targets.push(tree::target(&column.name, value));
+        }
         self.replaced.insert((relation.schema.clone(), relation.name.clone()));
-        subquery(targets, name)
+        subquery(targets, name, followed)
+    }
+
+    /// What stands for a protected column; `None` when it is not protected. A mask that reads the column stands
+    /// there as a name for now.
+    pub(super) fn mask(
+        &mut self,
+        relation: u32,
+        number: i16,
+        qualifier: &str,
+        column: &str,
+    ) -> Option<NodeEnum> {
+        match self.scope.protection.template(relation, number)? {
+            Template::Constant(expression) => Some(expression.clone()),
+            Template::Computed(text) => {
+                let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+                let place = format!("{PLACE}{}_", self.masks.len());
+                let reference = format!("{}.{}", quoted(qualifier), quoted(column));
+                self.masks.push(format!("({})", text.replace("$1", &reference)));
+                Some(tree::column(&[&place]))
+            }
+        }
     }
 
     /// A catalog of the server, without the columns that say something about tables' contents.
@@ -145,7 +155,7 @@ impl<'a> Walk<'a> {
             })
             .collect();
         self.replaced.insert((relation.schema.clone(), relation.name.clone()));
-        Ok(Some(subquery(targets, name)))
+        Ok(Some(subquery(targets, name, None)))
     }
 
     /// A view is followed through its definition; where that meets nothing protected, the view is read
@@ -162,6 +172,7 @@ impl<'a> Walk<'a> {
         inner.names = Names::catalog_only(self.scope.catalog);
         inner.views.clone_from(&self.views);
         inner.views.push(relation.oid);
+        inner.masks.clone_from(&self.masks);
         let follow = || {
             let definition = inner.definition_of(text)?;
             Ok((inner, definition))
@@ -183,7 +194,6 @@ impl<'a> Walk<'a> {
         self.facts.relations_read.append(&mut inner.facts.relations_read);
         self.facts.functions.append(&mut inner.facts.functions);
         self.writes |= inner.writes;
-        self.deepened |= inner.deepened;
         if !inner.touched {
             return Ok(None);
         }
@@ -197,6 +207,7 @@ impl<'a> Walk<'a> {
         }
         self.touched = true;
         self.deepened = true;
+        self.masks = inner.masks;
         self.replaced.insert((relation.schema.clone(), relation.name.clone()));
         Ok(Some(NodeEnum::RangeSubselect(Box::new(RangeSubselect {
             lateral: false,
@@ -221,15 +232,26 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn subquery(targets: Vec<pg_query::Node>, name: &RangeVar) -> NodeEnum {
-    let source = RangeVar {
-        alias: Some(Alias { aliasname: SOURCE.into(), colnames: Vec::new() }),
-        location: -1,
-        ..name.clone()
+fn foreign(relation: &Relation) -> Refusal {
+    refuse(
+        "mask.relation",
+        &format!("the foreign table {}", relation.full_name()),
+        "it could lead back to a protected table",
+    )
+}
+
+/// A query with these targets over the relation, or over what is read in its place.
+fn subquery(targets: Vec<pg_query::Node>, name: &RangeVar, followed: Option<NodeEnum>) -> NodeEnum {
+    let alias = Some(Alias { aliasname: SOURCE.into(), colnames: Vec::new() });
+    let source = match followed {
+        Some(NodeEnum::RangeSubselect(range)) => {
+            NodeEnum::RangeSubselect(Box::new(RangeSubselect { alias, ..*range }))
+        }
+        _ => NodeEnum::RangeVar(RangeVar { alias, location: -1, ..name.clone() }),
     };
     NodeEnum::RangeSubselect(Box::new(RangeSubselect {
         lateral: false,
-        subquery: tree::boxed(tree::select(targets, vec![tree::node(NodeEnum::RangeVar(source))])),
+        subquery: tree::boxed(tree::select(targets, vec![tree::node(source)])),
         alias: Some(alias_of(name)),
     }))
 }
@@ -240,6 +262,9 @@ fn alias_of(name: &RangeVar) -> Alias {
 
 /// The alias of a relation inside the subquery that stands in its place.
 const SOURCE: &str = "hoopctl_source";
+
+/// The beginning of a name that stands for a mask.
+pub(crate) const PLACE: &str = "hoopctl_mask_";
 
 /// OIDs below come with the server.
 const FIRST_OF_USERS: u32 = 16384;

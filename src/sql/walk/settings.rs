@@ -1,7 +1,7 @@
 //! SET, RESET, and `set_config` as a statement of its own.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{SelectStmt, VariableSetKind, VariableSetStmt, a_const};
+use pg_query::protobuf::{FuncCall, SelectStmt, VariableSetKind, VariableSetStmt, a_const};
 
 use super::{Outcome, Walk, refuse, unsupported};
 use crate::sql::assess::Effect;
@@ -61,45 +61,75 @@ impl Walk<'_> {
         if fits { Ok(()) } else { Err(forbidden(&format!("this value of {name}"))) }
     }
 
-    /// `SELECT set_config(name, value, local)` with literals, and nothing else.
+    /// `SELECT set_config(name, value, local)` with literals, beside nothing but `current_setting(name)`. The
+    /// value may be a parameter where any value will do, which is how asyncpg puts `jit` back.
     ///
     /// Returns whether the statement was one.
     pub(super) fn set_config(&mut self, select: &mut SelectStmt) -> Outcome<bool> {
-        let [target] = select.target_list.as_mut_slice() else { return Ok(false) };
-        let Some(NodeEnum::ResTarget(target)) = target.node.as_mut() else { return Ok(false) };
-        let Some(NodeEnum::FuncCall(call)) = target.val.as_deref_mut().and_then(|value| value.node.as_mut())
-        else {
-            return Ok(false);
-        };
-        let name = tree::strings(&call.funcname);
-        if !matches!(name.as_deref(), Some(["set_config"] | ["pg_catalog", "set_config"])) {
-            return Ok(false);
-        }
-        let foreign = self.scope.catalog.functions("set_config").any(|function| !function.builtin);
-        let [setting, value, local] = call.args.as_slice() else { return Ok(false) };
-        let (Some(setting), Some(text), Some(local)) =
-            (self::value(setting), self::value(value), self::value(local))
-        else {
-            return Ok(false);
-        };
-        call.funcname = vec![tree::string("pg_catalog"), tree::string("set_config")];
-        let mut alone =
-            SelectStmt { target_list: std::mem::take(&mut select.target_list), ..SelectStmt::default() };
+        let targets = std::mem::take(&mut select.target_list);
+        // nothing but the target list may be there
         let rest = SelectStmt { limit_option: 0, op: 0, ..select.clone() };
-        let is_alone = rest == SelectStmt::default() && !foreign;
-        select.target_list = std::mem::take(&mut alone.target_list);
-        if !is_alone {
+        select.target_list = targets;
+        if rest != SelectStmt::default() {
             return Ok(false);
         }
-        let setting = setting.to_ascii_lowercase();
-        let values = if setting == "search_path" { split(&text) } else { Some(vec![text]) };
-        let Some(values) = values else { return Err(unsupported("this value of search_path")) };
-        self.assign(&setting, Some(&values), matches!(local.as_str(), "true" | "t" | "on" | "1"))?;
+        let mut assigned = None;
+        for target in &mut select.target_list {
+            let Some(call) = called(target) else { return Ok(false) };
+            let Some(name @ ("set_config" | "current_setting")) = own_name(call) else { return Ok(false) };
+            if self.scope.catalog.functions(name).any(|function| !function.builtin) {
+                return Ok(false);
+            }
+            if name == "set_config" {
+                let [setting, text, local] = call.args.as_slice() else { return Ok(false) };
+                let (Some(setting), Some(local)) = (value(setting), value(local)) else { return Ok(false) };
+                let text = match (value(text), &text.node) {
+                    (None, Some(NodeEnum::ParamRef(_))) => None,
+                    (None, _) => return Ok(false),
+                    (known, _) => known,
+                };
+                if assigned.replace((setting.to_ascii_lowercase(), text, local)).is_some() {
+                    return Ok(false);
+                }
+            } else if !call.args.iter().all(|argument| value(argument).is_some()) {
+                return Ok(false);
+            }
+        }
+        let Some((setting, text, local)) = assigned else { return Ok(false) };
+        for call in select.target_list.iter_mut().filter_map(called) {
+            if let Some(name) = own_name(call) {
+                call.funcname = vec![tree::string("pg_catalog"), tree::string(name)];
+            }
+        }
+        let values = match text {
+            Some(text) if setting == "search_path" => match split(&text) {
+                Some(path) => Some(path),
+                None => return Err(unsupported("this value of search_path")),
+            },
+            text => text.map(|text| vec![text]),
+        };
+        self.assign(&setting, values.as_deref(), matches!(local.as_str(), "true" | "t" | "on" | "1"))?;
         self.facts.setting = Some(setting);
         self.facts.kind = crate::domain::facts::StatementKind::Session;
         self.writes = true;
         Ok(true)
     }
+}
+
+/// The function call that a result column is.
+fn called(target: &mut pg_query::Node) -> Option<&mut FuncCall> {
+    let Some(NodeEnum::ResTarget(target)) = target.node.as_mut() else { return None };
+    match target.val.as_deref_mut()?.node.as_mut()? {
+        NodeEnum::FuncCall(call) => Some(call),
+        _ => None,
+    }
+}
+
+/// The name of a function that is called as one of PostgreSQL's own.
+fn own_name(call: &FuncCall) -> Option<&'static str> {
+    let name = tree::strings(&call.funcname)?;
+    let ([name] | ["pg_catalog", name]) = name.as_slice() else { return None };
+    ["set_config", "current_setting"].into_iter().find(|known| known == name)
 }
 
 fn may_set(name: &str) -> Outcome {

@@ -62,6 +62,23 @@ async fn masks_look_as_promised() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn facts_and_records_of_masked_statements() {
+    let major = extremes().into_iter().next_back().expect("a server");
+    let twins = Twins::start(major).await;
+    let assessed = twins.allow("SELECT lower(k) FROM trace_keys WHERE k = 'guess' -- why");
+    assert!(assessed.facts.touches_masked && assessed.facts.read_only && assessed.redacted_parameters);
+    assert_eq!(assessed.record_text.trim_end(), "SELECT lower(k) FROM trace_keys WHERE k = …");
+    let read: Vec<_> = assessed.facts.relations_read.iter().map(String::as_str).collect();
+    assert_eq!(read, ["public.reasoning_traces", "public.trace_keys"]);
+    let assessed = twins.allow("UPDATE tokens SET secret = $1, name = $2 WHERE name = $3");
+    assert_eq!(assessed.protected_parameters.into_iter().collect::<Vec<_>>(), [1]);
+    assert!(!assessed.facts.read_only && assessed.facts.relations_written.contains("public.tokens"));
+    let assessed = twins.allow("SELECT * FROM projects WHERE name = 'apollo'");
+    assert!(!assessed.facts.touches_masked && assessed.record_text.contains("'apollo'"));
+    assert!(!twins.allow("SELECT nextval('notes_id_seq')").facts.read_only);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_later_search_path_rebinds_nothing() {
     for major in extremes() {
         let twins = Twins::start(major).await;
@@ -137,6 +154,8 @@ const STATEMENTS: &[&str] = &[
     "SELECT k, id FROM trace_keys ORDER BY id",
     "SELECT uk FROM over_keys ORDER BY id",
     "SELECT over_keys.uk, public.trace_keys.k FROM over_keys JOIN public.trace_keys USING (id)",
+    "SELECT * FROM named_keys ORDER BY id",
+    "SELECT named_plain.api_key, n.* FROM named_plain, public.named_plain n ORDER BY n.name",
     "SELECT * FROM budgets ORDER BY name",
     "SELECT trusted_upper(api_key), 'calm'::mood, 'abc'::short, public.trusted_upper('x') FROM reasoning_traces",
     "SELECT api_key::public.short FROM reasoning_traces WHERE id = 1",
@@ -162,6 +181,8 @@ const STATEMENTS: &[&str] = &[
     "UPDATE reasoning_traces SET api_key = 'rotated-' WHERE id = 2",
     "UPDATE reasoning_traces t SET agent = p.owner FROM projects p WHERE p.name = t.project AND t.api_key IS NOT NULL RETURNING t.id, p.owner, t.api_key",
     "UPDATE reasoning_traces SET (agent, prompt) = (SELECT owner, name FROM projects WHERE name = project) WHERE id < 4",
+    "UPDATE notes SET (body, trace) = (SELECT card, id FROM reasoning_traces WHERE id = trace)",
+    "UPDATE reasoning_traces SET agent = card, prompt = steps ->> 'steps' WHERE card LIKE '%1002' RETURNING card, steps",
     "UPDATE notes SET body = (SELECT api_key FROM reasoning_traces r WHERE r.id = notes.trace) RETURNING *",
     "DELETE FROM reasoning_traces WHERE api_key = 'sk-live-4' RETURNING id",
     "DELETE FROM reasoning_traces t USING notes n WHERE n.trace = t.id AND t.customer_id > 1002 RETURNING t.*, n.body",

@@ -112,4 +112,6 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("mask.definition", "DROP TABLE other.plain"),
     ("mask.definition", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
     ("mask.unsupported", "PREPARE TRANSACTION 'x'"),
+    ("mask.unsupported", "SELECT card AS hoopctl_mask_0_ FROM reasoning_traces"),
+    ("mask.unsupported", "SELECT 'hoopctl_mask_0_'"),
 ];

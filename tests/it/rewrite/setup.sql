@@ -13,6 +13,8 @@ CREATE TABLE events_2025 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO (
 CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 CREATE VIEW trace_keys AS SELECT id, project, api_key AS k FROM reasoning_traces;
 CREATE VIEW over_keys AS SELECT upper(k) AS uk, id FROM trace_keys WHERE project <> 'none';
+CREATE VIEW named_keys AS SELECT id, api_key, md5(api_key) AS digest FROM reasoning_traces;
+CREATE VIEW named_plain AS SELECT name, owner AS api_key FROM projects;
 CREATE VIEW budgets AS SELECT name, budget FROM projects;
 CREATE MATERIALIZED VIEW key_copy AS SELECT id, api_key FROM reasoning_traces WITH NO DATA;
 CREATE FUNCTION leak() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT string_agg(api_key, '','') FROM public.reasoning_traces';
@@ -50,5 +52,5 @@ GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON projects, notes, other.plain T
 GRANT SELECT (id, x) ON other.reasoning_traces TO reader;
 GRANT SELECT (name), INSERT, UPDATE, DELETE ON tokens TO reader;
 GRANT SELECT (id, day), INSERT ON events, events_2025, events_2026 TO reader;
-GRANT SELECT ON trace_keys, over_keys, budgets TO reader;
+GRANT SELECT ON trace_keys, over_keys, named_keys, named_plain, budgets TO reader;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO reader;

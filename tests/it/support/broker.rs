@@ -33,13 +33,18 @@ impl Broker {
 
     /// The same, with files beside the configuration: name and content, readable by the owner only.
     pub(crate) fn start_with(rest: &str, files: &[(&str, &str)]) -> Self {
+        Self::start_behind(None, rest, files)
+    }
+
+    /// The same, known to clients by another URL: a balancer's.
+    pub(crate) fn start_behind(public_url: Option<&str>, rest: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::Builder::new().prefix("hoopctl-broker-").tempdir().expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("private");
         for (name, content) in files {
             write_private(&folder.path().join(name), content);
         }
         let port = free_port();
-        let url = format!("https://127.0.0.1:{port}");
+        let url = public_url.map_or_else(|| format!("https://127.0.0.1:{port}"), str::to_owned);
         let at = folder.path().display();
         let config = folder.path().join("broker.toml");
         let head = format!(

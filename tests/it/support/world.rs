@@ -27,6 +27,8 @@ pub(crate) struct Twist<'a> {
     pub(crate) below: &'a str,
     /// Presets; `allow-statements` when empty.
     pub(crate) presets: &'a [&'a str],
+    /// What clients are told, when it is not the broker's own port.
+    pub(crate) public_url: Option<&'a str>,
 }
 
 /// A secret that must never reach a client.
@@ -97,7 +99,7 @@ on = "public.*"
             twist.below,
         );
         let files = [("admin-password", cluster.password.as_str()), ("policy.cedar", POLICY)];
-        let broker = Broker::start_with(&config, &files);
+        let broker = Broker::start_behind(twist.public_url, &config, &files);
         Self { cluster, provider, broker }
     }
 

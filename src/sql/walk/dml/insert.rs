@@ -69,10 +69,9 @@ impl<'a> Walk<'a> {
                 let Some(NodeEnum::List(row)) = row.node.as_ref() else {
                     return Err(unsupported("this kind of row"));
                 };
-                match row.items.get(place) {
-                    Some(value) => self.protected_value(relation, column, Some(value).filter(|_| *whole))?,
-                    // a short row of an INSERT without a column list leaves the rest to defaults
-                    None => {}
+                // a short row of an INSERT without a column list leaves the rest to defaults
+                if let Some(value) = row.items.get(place) {
+                    self.protected_value(relation, column, Some(value).filter(|_| *whole))?;
                 }
             }
         }

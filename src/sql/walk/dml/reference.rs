@@ -8,7 +8,7 @@ use crate::sql::walk::{Outcome, Walk, refuse};
 impl Walk<'_> {
     /// Replaces a reference to a protected column of the target by its mask, refuses what might be one.
     /// Without a protected target there is nothing to do: whatever else is in sight is already masked.
-    pub(in crate::sql::walk) fn target_column(&self, node: &mut Node) -> Outcome {
+    pub(in crate::sql::walk) fn target_column(&mut self, node: &mut Node) -> Outcome {
         let Some(target) = &self.target else { return Ok(()) };
         let Some(NodeEnum::ColumnRef(reference)) = node.node.as_ref() else { return Ok(()) };
         let star =
@@ -60,8 +60,9 @@ impl Walk<'_> {
                 "leave the column out",
             ));
         }
-        let name = [target.name.as_str(), column.name.as_str()];
-        node.node = self.scope.protection.expression(target.relation.oid, column.number, &name);
+        let (relation, number) = (target.relation.oid, column.number);
+        let (name, column) = (target.name.clone(), column.name.clone());
+        node.node = self.mask(relation, number, &name, &column);
         Ok(())
     }
 }

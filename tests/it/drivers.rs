@@ -1,0 +1,213 @@
+//! Other people's drivers and tools, through the gateway: each script in `drivers/` does what programs
+//! do, and repeats all that it receives.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use hoopctl::domain::mask::{ColumnPattern, Mask, MaskRule};
+use hoopctl::domain::name::RuleName;
+use tokio::process::Command;
+
+use crate::support::gateway::{Gateway, SECRET, Setup};
+use crate::support::postgres::{Cluster, majors};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psycopg_works() {
+    run("with_psycopg.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asyncpg_works() {
+    run("with_asyncpg.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_postgres_works() {
+    run("with_pg.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_js_works() {
+    run("with_postgres_js.mjs").await;
+}
+
+/// Runs a script on a target without masks, and on one where `people.ssn` is masked.
+async fn run(script: &str) {
+    let cluster = Cluster::start(*majors().last().expect("a major"));
+    cluster.admin().await.batch_execute(TABLES).await.expect("the tables");
+    let mut problems = String::new();
+    for kind in ["plain", "masked"] {
+        let masks = if kind == "masked" { vec![mask()] } else { Vec::new() };
+        let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
+        let output = bounded(&mut command(script, kind), &gateway).await;
+        let text = both(&output);
+        if !output.status.success() {
+            let told = text.lines().filter(|line| !line.starts_with("received") && !line.starts_with("ok "));
+            problems += &format!("{script} {kind}\n{}\n", told.collect::<Vec<_>>().join("\n"));
+        }
+        if kind == "masked" {
+            assert!(!text.contains("top-secret"), "{script} was told the secret: {text}");
+            let shown = gateway.book.shown();
+            assert!(!shown.windows(10).any(|window| window == b"top-secret"), "{script}: it was on the wire");
+        }
+    }
+    assert!(problems.is_empty(), "{problems}");
+}
+
+fn command(script: &str, kind: &str) -> Command {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/drivers").join(script);
+    let place = drivers();
+    let python = script.extension().is_some_and(|extension| extension == "py");
+    let program = if python { place.join("python/bin/python") } else { PathBuf::from("node") };
+    let mut command = Command::new(program);
+    command.arg(script).arg(kind).env("NODE_FOLDER", place).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Runs a program against a gateway; it fails when it takes too long.
+async fn bounded(command: &mut Command, gateway: &Gateway) -> Output {
+    let output = command
+        .env("PGHOST", gateway.folder())
+        .env("PGPORT", "5432")
+        .env("PGUSER", "alice")
+        .env("PGPASSWORD", SECRET)
+        .env("PGDATABASE", "postgres")
+        .kill_on_drop(true)
+        .output();
+    tokio::time::timeout(Duration::from_secs(240), output).await.expect("in time").expect("it runs")
+}
+
+fn both(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn mask() -> MaskRule {
+    MaskRule {
+        name: RuleName::new("mask.test").expect("a name"),
+        column: ColumnPattern::new("public.people.ssn").expect("a pattern"),
+        path: None,
+        mask: Mask::Full,
+        lifted_for: std::collections::BTreeSet::new(),
+    }
+}
+
+/// Where `tests/setup/drivers.sh` put the drivers.
+fn drivers() -> PathBuf {
+    let caches = [
+        std::env::var_os("HOOPCTL_TEST_CACHE").map(PathBuf::from),
+        Some(PathBuf::from("/var/cache/hoopctl-tests")),
+        std::env::var_os("XDG_CACHE_HOME").map(|cache| Path::new(&cache).join("hoopctl-tests")),
+        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/hoopctl-tests")),
+    ];
+    let found = caches.into_iter().flatten().map(|cache| cache.join("drivers")).find(|at| at.exists());
+    found.expect("no drivers here; run: tests/setup/drivers.sh")
+}
+
+const TABLES: &str = "
+    CREATE TABLE people (id int PRIMARY KEY, name text, ssn text);
+    INSERT INTO people VALUES (1, 'ada', 'top-secret'), (2, 'bob', 'top-secret-2');
+    CREATE TABLE things (id uuid NOT NULL, number int, doc jsonb, tags text[], at timestamptz, amount numeric, raw bytea);
+    CREATE TYPE mood AS ENUM ('sad', 'happy');
+    CREATE TYPE pair AS (a int, b text);
+    CREATE DOMAIN positive AS int CHECK (VALUE > 0);";
+
+/// Debian's client programs, and its server of the same version.
+const DEBIAN: u32 = 15;
+
+fn program(name: &str) -> Command {
+    let path = Path::new("/usr/lib/postgresql").join(DEBIAN.to_string()).join("bin").join(name);
+    assert!(path.exists(), "{} is missing; run: tests/setup/postgres.sh {DEBIAN}", path.display());
+    Command::new(path)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pgbench_works_in_every_protocol() {
+    let cluster = Cluster::start(DEBIAN);
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let bench = async |arguments: &str| {
+        let output = bounded(program("pgbench").args(arguments.split(' ')), &gateway).await;
+        let text = both(&output);
+        assert!(output.status.success(), "pgbench {arguments}: {text}");
+        text
+    };
+    bench("-i -s 1 -q").await;
+    for protocol in ["simple", "extended", "prepared"] {
+        for script in ["tpcb-like", "simple-update", "select-only"] {
+            let told = bench(&format!("-n -b {script} -M {protocol} -c 4 -j 2 -t 20")).await;
+            assert!(told.contains("transactions actually processed: 80/80"), "{told}");
+            assert!(told.contains("failed transactions: 0"), "{told}");
+        }
+    }
+    let admin = cluster.admin().await;
+    let row = admin.query_one("SELECT count(*) FROM pgbench_history", &[]).await.expect("counts");
+    // two of the three write history
+    assert_eq!(row.get::<_, i64>(0), 3 * 2 * 80);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pg_dump_reads_the_same_as_without_us() {
+    let cluster = Cluster::start(DEBIAN);
+    let admin = cluster.admin().await;
+    admin.batch_execute(TABLES).await.expect("the tables");
+    admin.batch_execute(SCHEMA).await.expect("more to dump");
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    for arguments in [&["--format=plain"][..], &["--format=plain", "--inserts", "--serializable-deferrable"]] {
+        let through = bounded(program("pg_dump").args(arguments), &gateway).await;
+        assert!(through.status.success(), "{}", both(&through));
+        let url = cluster.url("postgres", &cluster.password, "postgres");
+        let direct = program("pg_dump").args(arguments).arg(url).output().await.expect("pg_dump runs");
+        assert!(direct.status.success(), "{}", both(&direct));
+        // newer releases fence a dump with a random word
+        let lines = |output: &Output| -> Vec<String> {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            text.lines().filter(|line| !line.contains("restrict ")).map(str::to_owned).collect()
+        };
+        assert!(lines(&direct).len() > 100);
+        assert_eq!(lines(&through), lines(&direct));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_copies_and_watches() {
+    for masks in [Vec::new(), vec![mask()]] {
+        let ssn = if masks.is_empty() { "top-secret" } else { "[masked]" };
+        let cluster = Cluster::start(*majors().last().expect("a major"));
+        cluster.admin().await.batch_execute(TABLES).await.expect("the tables");
+        let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
+        let file = gateway.folder().join("people.csv");
+        let copy = format!("\\copy (SELECT id, ssn FROM people ORDER BY id LIMIT 1) TO '{}' CSV", file.display());
+        let (_, err, ok) = gateway.run(&["-c", &copy]).await;
+        assert!(ok, "{err}");
+        assert_eq!(std::fs::read_to_string(&file).expect("the copy"), format!("1,{ssn}\n"));
+        std::fs::write(&file, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,7\n").expect("a file");
+        let copy = format!("\\copy things (id, number) FROM '{}' CSV", file.display());
+        let (out, err, ok) = gateway.run(&["-At", "-c", &copy, "-c", "SELECT number FROM things"]).await;
+        assert!(ok, "{err}");
+        assert_eq!(out, "COPY 1\n7\n");
+        // this psql cannot count how often it watches, so the third look fails
+        let watch = "SELECT ssn, 1 / (3 - nextval('looks')) FROM people WHERE id = 1 \\watch 0.1\n";
+        let script = gateway.folder().join("watch.sql");
+        std::fs::write(&script, watch).expect("a script");
+        cluster.admin().await.batch_execute("CREATE SEQUENCE looks").await.expect("a sequence");
+        let (out, err, ok) = gateway.run(&["-At", "-f", &script.display().to_string()]).await;
+        assert!(!ok && (err.contains("22012") || err.contains("division by zero")), "{err}");
+        assert_eq!(out.matches(ssn).count(), 2, "{out}");
+    }
+}
+
+const SCHEMA: &str = "
+    CREATE SCHEMA other; COMMENT ON SCHEMA other IS 'a schema';
+    CREATE TABLE other.parts (id bigserial PRIMARY KEY, at date NOT NULL, note text DEFAULT 'x' || 'y') ;
+    CREATE TABLE other.log (id int, at date) PARTITION BY RANGE (at);
+    CREATE TABLE other.log_1 PARTITION OF other.log FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+    INSERT INTO other.log SELECT n, '2024-05-01' FROM generate_series(1, 5000) n;
+    INSERT INTO other.parts (at) SELECT '2024-05-01' FROM generate_series(1, 10);
+    CREATE INDEX ON other.parts (lower(note)) WHERE id > 3;
+    CREATE VIEW other.seen AS SELECT id, ssn FROM people;
+    CREATE FUNCTION other.twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2';
+    CREATE FUNCTION other.told() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$;
+    CREATE TRIGGER told BEFORE INSERT ON other.parts FOR EACH ROW EXECUTE FUNCTION other.told();
+    ALTER TABLE people ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY mine ON people USING (name = current_user);
+    SELECT lo_from_bytea(0, '\\x00ff');";

@@ -1,0 +1,25 @@
+#!/bin/bash
+# Puts the PostgreSQL drivers of Python (psycopg, asyncpg) and of Node (pg, postgres) under
+# CACHE/drivers, for the tests. Nothing is started; a second run ends at once.
+set -euo pipefail
+# shellcheck source=tests/setup/common.sh
+. "$(dirname "$0")/common.sh"
+
+PYTHON=("psycopg[binary]==3.3.9" "asyncpg==0.32.0")
+NODE=("pg@8.23.1" "postgres@3.4.9")
+place=$CACHE/drivers
+
+need node nodejs
+wanted="${PYTHON[*]} ${NODE[*]}"
+if [ "$(cat "$place/version" 2>/dev/null || true)" != "$wanted" ]; then
+    need npm npm
+    python3 -m ensurepip --version >/dev/null 2>&1 || packages python3-venv
+    rm -rf "$place"
+    mkdir -p "$place"
+    python3 -m venv "$place/python"
+    "$place/python/bin/pip" install --quiet --disable-pip-version-check "${PYTHON[@]}" >&2
+    echo '{"private":true,"type":"module"}' >"$place/package.json"
+    (cd "$place" && npm install --silent --no-audit --no-fund --ignore-scripts "${NODE[@]}" >&2)
+    echo "$wanted" >"$place/version"
+fi
+echo "$place"
