@@ -16,6 +16,7 @@ mod docs;
 mod drivers;
 mod endings;
 mod floors;
+mod fuzz;
 mod gateway;
 mod generated;
 mod leases;
