@@ -20,6 +20,7 @@ mod endings;
 mod faults;
 mod floors;
 mod flow;
+mod fuzz;
 mod gateway;
 mod generated;
 mod leases;
