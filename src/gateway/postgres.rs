@@ -30,7 +30,7 @@ use self::lens::{Lens, Settings};
 use self::observer::Observer;
 use self::relay::Relay;
 use self::tape::Tape;
-use super::authority::{Admission, Authority, Lease, SessionContext};
+use super::authority::{Admission, Authority, Lease, LeaseError, SessionContext};
 use super::clock::Clock;
 use super::dial::{self, Upstream};
 use super::gate::Gate;
@@ -155,7 +155,12 @@ async fn prepare(
 ) -> Result<Prepared, ErrorFields> {
     let lease = deps.authority.lease(context).await.map_err(|error| {
         tracing::warn!(session = %context.id, %error, "no lease");
-        fatal("08004", error.to_string())
+        let code = match error {
+            // as when the connection itself cannot be made
+            LeaseError::Upstream(_) => "08001",
+            LeaseError::Secret(_) | LeaseError::OverPrivileged(_) | LeaseError::Journal(_) => "08004",
+        };
+        fatal(code, format!("target {}: {error}", context.target.name))
     })?;
     let plan = MaskPlan::new(&target.masks, &context.principal.groups);
     let passed = front::passed_on(parameters, target, plan.is_empty());

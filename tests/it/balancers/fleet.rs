@@ -123,7 +123,9 @@ impl Server {
             .stdout(log.try_clone().expect("its log"))
             .stderr(log)
             .spawn()
-            .unwrap_or_else(|error| panic!("{} does not run ({error}); run: tests/setup/balancers.sh", kind.name));
+            .unwrap_or_else(|error| {
+                panic!("{} does not run ({error}); run: tests/setup/balancers.sh", kind.name)
+            });
         let mut server = Self { child, folder };
         server.wait(port);
         server

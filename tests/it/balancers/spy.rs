@@ -85,7 +85,8 @@ impl Hop {
         let client = self.own.accept(socket).await.ok()?;
         let from = TcpSocket::new_v4().expect("a socket");
         from.bind(format!("{SOURCE}:0").parse().expect("an address")).expect("an address of this machine");
-        let broker = from.connect(format!("127.0.0.1:{}", self.port).parse().expect("an address")).await.ok()?;
+        let broker =
+            from.connect(format!("127.0.0.1:{}", self.port).parse().expect("an address")).await.ok()?;
         let name = ServerName::try_from("localhost").expect("a name");
         let broker = self.broker.connect(name, broker).await.ok()?;
         let (mut from_client, mut to_client) = tokio::io::split(client);
