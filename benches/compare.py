@@ -12,6 +12,8 @@ one column of the large table.
 Needs: a release build, stunnel4, pgbouncer, node with oidc-provider (tests/setup/oidc-provider.sh).
 """
 import argparse
+import base64
+import hashlib
 import json
 import os
 import pwd
@@ -22,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -144,17 +147,13 @@ class Stack:
         wait_port(BOUNCER)
 
     def hoopctl(self):
-        provider = ROOT / "tests/setup/oidc-provider.sh"
-        self.spawn(["bash", provider, "serve", str(PROVIDER)], name="provider")
+        setup = subprocess.run(["bash", ROOT / "tests/setup/oidc-provider.sh"], check=True, capture_output=True, text=True)
+        place = setup.stdout.split()[-1]
+        self.spawn(["node", f"{place}/server.mjs"], name="provider", env=dict(os.environ, PORT=str(PROVIDER)),
+                   stdin=subprocess.PIPE)
         wait_port(PROVIDER)
-        form = urllib.parse.urlencode({"grant_type": "client_credentials", "resource": "urn:hoopctl:broker",
-                                       "scope": "broker:use"}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{PROVIDER}/token", form)
-        import base64
-        request.add_header("Authorization", "Basic " + base64.b64encode(b"machine:machine-secret").decode())
-        token = retry(lambda: json.load(urllib.request.urlopen(request)))["access_token"]
-        (self.work / "token").write_text(token)
-        (self.work / "token").chmod(0o600)
+        retry(self.fetch_token)
+        threading.Thread(target=self.keep_token, daemon=True).start()
         (self.work / "secret").write_text(PASSWORD)
         (self.work / "secret").chmod(0o600)
         (self.work / "policy.cedar").write_text(
@@ -170,7 +169,7 @@ name = "ci"
 issuer = "http://127.0.0.1:{PROVIDER}"
 audience = "urn:hoopctl:broker"
 [[workload.rule]]
-claims = {{ client_id = "machine" }}
+claims = {{ client_id = "robot" }}
 groups = ["bench"]
 session_max = "8h"
 [policy]
@@ -200,7 +199,7 @@ mask = "full"
         wait_port(BROKER)
         env = dict(clean_environment(), HOOPCTL_HOME=str(self.work / "home"), HOOPCTL_CREDENTIAL_STORE="file",
                    HOOPCTL_BROKER=f"https://127.0.0.1:{BROKER}", HOOPCTL_WORKLOAD=f"token-file:{self.work / 'token'}",
-                   HOOPCTL_BROKER_CA=str(self.work / "broker/pki/ca.pem"))
+                   HOOPCTL_BROKER_PIN=pin(self.work / "broker/pki/ca.pem"))
         self.hoop_env = env
         out = open(self.work / "listen.out", "w+")
         self.spawn([self.args.bin, "--output", "json", "connect", "db", "--listen", f"127.0.0.1:{LOOP}"],
@@ -211,20 +210,36 @@ mask = "full"
         return {"PGPORT": str(LOOP), "PGUSER": urllib.parse.unquote(url.username),
                 "PGPASSWORD": urllib.parse.unquote(url.password)}
 
+    def fetch_token(self):
+        form = urllib.parse.urlencode({"grant_type": "client_credentials", "scope": "broker"}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{PROVIDER}/token", form)
+        request.add_header("Authorization", "Basic " + base64.b64encode(b"robot:robot-secret").decode())
+        token = json.load(urllib.request.urlopen(request))["access_token"]
+        path = self.work / "token"
+        path.with_suffix(".new").write_text(token)
+        path.with_suffix(".new").chmod(0o600)
+        path.with_suffix(".new").rename(path)
+
+    def keep_token(self):
+        """A token lives five minutes, as a CI system's would; the runs take longer."""
+        while True:
+            time.sleep(120)
+            self.fetch_token()
+
     def run_as(self, command):
         subprocess.run([*map(str, as_user(self.user)), *map(str, command)], check=True, stdout=subprocess.DEVNULL,
                        cwd="/")
 
-    def spawn(self, command, user=None, name="", env=None, stop=signal.SIGTERM, stdout=None):
+    def spawn(self, command, user=None, name="", env=None, stop=signal.SIGTERM, stdout=None, stdin=subprocess.DEVNULL):
         log = open(self.work / f"{name}-{len(self.children)}.log", "w")
         child = subprocess.Popen([*map(str, as_user(user)), *map(str, command)], env=env, cwd="/",
-                                 stdout=stdout or log, stderr=log, stdin=subprocess.DEVNULL)
+                                 stdout=stdout or log, stderr=log, stdin=stdin)
         self.children.append((child, stop, name, log.name))
         return child
 
     def stop(self):
         for child, how, name, log in reversed(self.children):
-            if child.poll() not in (None, 0):
+            if child.poll() not in (None, 0) and name != "connect":
                 print(f"{name} ended with {child.returncode}:\n{Path(log).read_text()[-2000:]}", file=sys.stderr)
             child.send_signal(how)
             try:
@@ -304,6 +319,13 @@ def report(results, stack, args):
         print(f"broker's peak memory: {int(peak.split()[1]) / 1024:.0f} MiB")
     if args.json:
         Path(args.json).write_text(json.dumps(results, indent=1))
+
+
+def pin(ca):
+    """What HOOPCTL_BROKER_PIN takes: the SHA-256 of the CA's public key."""
+    key = subprocess.run(["openssl", "x509", "-in", ca, "-pubkey", "-noout"], check=True, capture_output=True).stdout
+    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, check=True, capture_output=True)
+    return "sha256:" + hashlib.sha256(der.stdout).hexdigest()
 
 
 def newest_postgres():

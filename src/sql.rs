@@ -19,5 +19,7 @@ mod walk;
 pub use assess::{Assessed, Effect, Refusal, Scope, assess, record_text, safe_text};
 pub use catalog::{Builtins, Catalog, CatalogError, Rows};
 pub use facts::facts;
-pub use parse::{ParseError, ParseLimits, STACK, Statement, fits_small_stack, parse};
+pub use parse::{
+    ParseError, ParseLimits, STACK, Statement, fits_small_stack, parse, parse_escaping, same_statements,
+};
 pub use protect::{ProtectedColumn, Protection, ProtectionError};

@@ -139,7 +139,8 @@ impl Broker {
         let ended = self.running.drain(patience).await;
         let trail = self.trail;
         let closed = tokio::task::spawn_blocking(move || trail.close()).await;
-        ended.and(closed.map_err(|error| JournalError::Unwritable(error.to_string())))
+        // the trail is closed whatever became of the end, which is told first
+        ended.and_then(|()| closed.map_err(|error| JournalError::Unwritable(error.to_string())))
     }
 }
 

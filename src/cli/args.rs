@@ -238,7 +238,7 @@ pub struct Verify {
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
     /// Check the chunks of all recordings too; with --dir, in this folder
-    #[arg(long, value_name = "FOLDER", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, value_name = "FOLDER", num_args = 0..=1, default_missing_value = BESIDE)]
     pub recordings: Option<PathBuf>,
 }
 
@@ -358,6 +358,9 @@ pub struct Demo {
     #[arg(long)]
     pub port: Option<u16>,
 }
+
+/// What `--recordings` without a folder stands for: from the broker, or beside the ledger.
+pub const BESIDE: &str = "-";
 
 const EXIT_CODES: &str = "Exit codes:
   connect and exec return the child's. Our own failures:

@@ -26,11 +26,11 @@ use self::catalogs::Catalogs;
 use self::examiner::Examiner;
 use self::farewell::Farewell;
 use self::front::{Front, Introduced};
-use self::lens::Lens;
+use self::lens::{Lens, Settings};
 use self::observer::Observer;
 use self::relay::Relay;
 use self::tape::Tape;
-use super::authority::{Admission, Authority, Lease, SessionContext};
+use super::authority::{Admission, Authority, Lease, LeaseError, SessionContext};
 use super::clock::Clock;
 use super::dial::{self, Upstream};
 use super::gate::Gate;
@@ -128,7 +128,8 @@ where
         deps.cancels.list(&ours, cancellable)
     });
     let client = front.ready(&logged_in, &ours);
-    let examiner = Examiner::new(gate, lens, deps.parser.clone());
+    let settings = Settings::new(&logged_in.settings);
+    let examiner = Examiner::new(gate, lens, settings, deps.parser.clone());
     let talk = Conversation::new(options);
     let mut relay = Relay::new(client, upstream, talk, examiner, Observer::default(), tape, closing);
     let end = relay.run().await;
@@ -154,7 +155,12 @@ async fn prepare(
 ) -> Result<Prepared, ErrorFields> {
     let lease = deps.authority.lease(context).await.map_err(|error| {
         tracing::warn!(session = %context.id, %error, "no lease");
-        fatal("08004", error.to_string())
+        let code = match error {
+            // as when the connection itself cannot be made
+            LeaseError::Upstream(_) => "08001",
+            LeaseError::Secret(_) | LeaseError::OverPrivileged(_) | LeaseError::Journal(_) => "08004",
+        };
+        fatal(code, format!("target {}: {error}", context.target.name))
     })?;
     let plan = MaskPlan::new(&target.masks, &context.principal.groups);
     let passed = front::passed_on(parameters, target, plan.is_empty());

@@ -14,7 +14,7 @@ use pg_query::protobuf::Token;
 
 use super::catalog::Catalog;
 use super::facts;
-use super::parse::{Statement, on_big_stack};
+use super::parse::{Statement, on_big_stack, tokens};
 use super::protect::Protection;
 use super::tree;
 use super::walk::{PLACE, Walk, is_secret_bearing, refuse};
@@ -213,7 +213,7 @@ pub fn safe_text(statement: &Statement) -> String {
 /// cannot be read at all.
 #[must_use]
 pub fn record_text(text: &str) -> String {
-    let Ok(tokens) = pg_query::scan_tokens(text) else { return HIDDEN.into() };
+    let Ok(tokens) = tokens(text) else { return HIDDEN.into() };
     let mut record = String::with_capacity(text.len());
     let mut at = 0;
     for token in &tokens {

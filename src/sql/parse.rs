@@ -11,6 +11,7 @@
 #[cfg(test)]
 mod tests;
 
+use pg_query::ParserOptions;
 use pg_query::protobuf::{self, KeywordKind, Token};
 use thiserror::Error;
 
@@ -109,6 +110,28 @@ pub fn parse(text: &str, limits: &ParseLimits) -> Result<Vec<Statement>, ParseEr
     Ok(stmts.into_iter().map(|raw| Statement { text: slice(text, &raw), raw }).collect())
 }
 
+/// Parses a text as a server with `standard_conforming_strings = off` does: a backslash escapes in every
+/// string. `None` when it cannot be parsed like that, or is longer than [`ParseLimits::inline`]. How deep it
+/// nests cannot be told from its tokens, so it must be parsed on a thread with [`STACK`] bytes of stack.
+#[must_use]
+pub fn parse_escaping(text: &str, limits: &ParseLimits) -> Option<Vec<Statement>> {
+    if text.len() > limits.inline || text.contains('\0') {
+        return None;
+    }
+    let options = ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS;
+    let stmts = pg_query::parse(text, options).ok()?.protobuf.stmts;
+    (stmts.len() <= limits.statements)
+        .then(|| stmts.into_iter().map(|raw| Statement { text: slice(text, &raw), raw }).collect())
+}
+
+/// Whether two readings of one text are the same.
+#[must_use]
+pub fn same_statements(one: &[Statement], other: &[Statement]) -> bool {
+    let pairs = one.iter().zip(other);
+    one.len() == other.len()
+        && pairs.into_iter().all(|(one, other)| super::tree::same(&one.node(), &other.node()))
+}
+
 /// Whether a text may be parsed and assessed on a thread with 2 MiB of stack.
 #[must_use]
 pub fn fits_small_stack(text: &str, limits: &ParseLimits) -> bool {
@@ -121,6 +144,17 @@ pub(crate) fn on_big_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok()?;
         thread.join().ok()
     })
+}
+
+/// The tokens of a text, comments among them.
+pub(super) fn tokens(text: &str) -> Result<Vec<protobuf::ScanToken>, pg_query::Error> {
+    // INVARIANT: a text without a token must not get to the scanner: pg_query 18.1 makes a slice of the null
+    // pointer that comes back, which is undefined behaviour. Whitespace alone, as PostgreSQL's scanner knows
+    // it, has no token; everything else has one or is an error.
+    if text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)) {
+        return Ok(Vec::new());
+    }
+    pg_query::scan_tokens(text)
 }
 
 fn message(error: &pg_query::Error) -> String {
@@ -144,7 +178,7 @@ fn slice(text: &str, raw: &protobuf::RawStmt) -> String {
 /// open level the operators and keywords that may nest into each other without brackets. A comma ends
 /// such a chain, but not one of joins and set operations.
 fn depth(text: &str) -> Result<usize, ParseError> {
-    let tokens = pg_query::scan_tokens(text).map_err(|error| ParseError::Syntax(message(&error)))?;
+    let tokens = tokens(text).map_err(|error| ParseError::Syntax(message(&error)))?;
     let mut levels: Vec<Level> = vec![Level::default()];
     let (mut sum, mut deepest) = (1_usize, 1_usize);
     for token in &tokens {

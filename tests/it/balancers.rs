@@ -14,7 +14,7 @@ use crate::support::world::{Twist, World, psql};
 /// A world whose broker is known by the balancer's URL, and the balancer's port.
 async fn behind(trusted: bool) -> (World, u16) {
     let port = free_port();
-    let url = format!("https://127.0.0.1:{port}");
+    let url = format!("https://localhost:{port}");
     let trust = format!("trusted_proxies = [\"{SOURCE}\"]");
     let broker = if trusted { trust.as_str() } else { "" };
     (World::start(Twist { broker, public_url: Some(&url), ..Twist::default() }).await, port)

@@ -124,3 +124,10 @@ async fn nothing_but_completions_goes_to_stdout() {
     assert!(ran.stdout.contains("_hoopctl()"));
     assert_eq!(ran.stderr, "");
 }
+
+#[tokio::test]
+async fn recordings_may_be_asked_for_without_a_folder() {
+    let env = Env::new(NOBODY);
+    let ran = env.run(&["audit", "verify", "--recordings", "--output", "json"]).await.ends(79);
+    assert!(ran.stderr.contains("not logged in"), "{}", ran.stderr);
+}

@@ -152,7 +152,8 @@ async fn pg_dump_reads_the_same_as_without_us() {
     admin.batch_execute(TABLES).await.expect("the tables");
     admin.batch_execute(SCHEMA).await.expect("more to dump");
     let gateway = Gateway::start(&cluster, Setup::open(&cluster));
-    for arguments in [&["--format=plain"][..], &["--format=plain", "--inserts", "--serializable-deferrable"]] {
+    for arguments in [&["--format=plain"][..], &["--format=plain", "--inserts", "--serializable-deferrable"]]
+    {
         let through = bounded(program("pg_dump").args(arguments), &gateway).await;
         assert!(through.status.success(), "{}", both(&through));
         let url = cluster.url("postgres", &cluster.password, "postgres");
@@ -176,7 +177,8 @@ async fn psql_copies_and_watches() {
         cluster.admin().await.batch_execute(TABLES).await.expect("the tables");
         let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
         let file = gateway.folder().join("people.csv");
-        let copy = format!("\\copy (SELECT id, ssn FROM people ORDER BY id LIMIT 1) TO '{}' CSV", file.display());
+        let copy =
+            format!("\\copy (SELECT id, ssn FROM people ORDER BY id LIMIT 1) TO '{}' CSV", file.display());
         let (_, err, ok) = gateway.run(&["-c", &copy]).await;
         assert!(ok, "{err}");
         assert_eq!(std::fs::read_to_string(&file).expect("the copy"), format!("1,{ssn}\n"));

@@ -23,6 +23,11 @@ const STRANGERS: &[(&str, &str)] = &[("client", "broker")];
 const CLOCKS: &[&str] = &["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"];
 const TIMELESS: &[&str] = &["domain", "wire", "sql", "mask", "ledger", "recording"];
 
+/// Only the top floor reads the environment, prints and exits.
+const TOP: &str = "cli";
+const TOP_ONLY: &[&str] =
+    &["env::var", "env::home_dir", "env::args", "process::exit", "println!", "eprint", "dbg!"];
+
 #[test]
 fn every_module_names_lower_floors_only() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -45,6 +50,11 @@ fn planted_faults_are_found() {
     assert!(fault("sql.rs", "fn f() { crate::mask::plan() }").contains("same floor"));
     assert!(fault("domain/name.rs", "let now = SystemTime::now();").contains("time is an argument"));
     assert!(fault("client/login.rs", "use crate::broker::store;").contains("do not know"));
+    assert!(
+        fault("client/home.rs", "\n\nlet home = std::env::var(\"HOME\");").starts_with("client/home.rs:3: ")
+    );
+    assert!(fault("broker/app.rs", "println!(\"up\");").contains("below the floor"));
+    assert_eq!(fault("cli/context.rs", "std::env::var(name)"), "");
     assert!(fault("cli/ui.rs", "use super::super::args;").contains("super::super"));
     assert!(fault("gateway/gate.rs", "use crate::{domain::name, broker};").contains("broker"));
     assert_eq!(fault("broker/app.rs", "use crate::gateway::authority::Authority; // crate::cli"), "");
@@ -63,6 +73,9 @@ fn faults_of(path: &Path, text: &str) -> Vec<String> {
         for clock in CLOCKS.iter().filter(|clock| TIMELESS.contains(&own.as_str()) && code.contains(**clock))
         {
             fault(format!("`{clock}` in `{own}`, where time is an argument"));
+        }
+        for word in TOP_ONLY.iter().filter(|word| own != TOP && code.contains(**word)) {
+            fault(format!("`{word}` in `{own}`, below the floor that may"));
         }
         for named in named_modules(code).filter(|named| *named != own) {
             let Some(other) = floor_of(&named) else { continue };

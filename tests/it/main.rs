@@ -11,6 +11,7 @@
 mod audit;
 mod balancers;
 mod cli;
+mod bypass;
 mod connect;
 mod demo;
 mod docs;
@@ -19,6 +20,7 @@ mod endings;
 mod faults;
 mod floors;
 mod flow;
+mod fuzz;
 mod gateway;
 mod generated;
 mod leases;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::broker::ledger::DirectoryFiles;
-use crate::cli::args::{AuditCommand, Global, Verify};
+use crate::cli::args::{AuditCommand, BESIDE, Global, Verify};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
@@ -51,7 +51,7 @@ fn offline(args: &Verify) -> Result<(Verified, KeyFrom), Failure> {
     let log = DirectoryFiles::new(&dir);
     let recordings = match &args.recordings {
         // where a broker keeps them: beside the ledger
-        Some(folder) if folder.as_os_str().is_empty() => Some(dir.join("../recordings")),
+        Some(folder) if folder.as_os_str() == BESIDE => Some(dir.join("../recordings")),
         other => other.clone(),
     };
     if let Some(folder) = recordings.as_ref().filter(|folder| !folder.is_dir()) {

@@ -6,7 +6,12 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use crate::wire::postgres::error::{ErrorFields, Severity};
+use crate::wire::postgres::frame::FrameLimits;
+use crate::wire::postgres::startup::{ExpectStartup, StartupStep};
 
 /// A no.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,20 +37,10 @@ impl Refusal {
         drop(tokio::time::timeout(PATIENCE, answer).await);
     }
 
-    /// `ErrorResponse` (PostgreSQL protocol 3.0, "Message Formats").
-    fn encode(&self) -> Vec<u8> {
+    fn encode(&self) -> BytesMut {
         let message: String = self.message.chars().filter(|c| *c != '\0').take(2000).collect();
-        let mut fields = Vec::new();
-        for (kind, text) in [(b'S', "FATAL"), (b'V', "FATAL"), (b'C', self.code), (b'M', &message)] {
-            fields.push(kind);
-            fields.extend_from_slice(text.as_bytes());
-            fields.push(0);
-        }
-        fields.push(0);
-        let length = u32::try_from(fields.len() + 4).unwrap_or(u32::MAX);
-        let mut frame = vec![b'E'];
-        frame.extend_from_slice(&length.to_be_bytes());
-        frame.extend_from_slice(&fields);
+        let mut frame = BytesMut::new();
+        ErrorFields::new(Severity::Fatal, self.code, message).encode_error(&mut frame);
         frame
     }
 }
@@ -53,24 +48,22 @@ impl Refusal {
 /// Waits for a start-up message, declining encryption on the way. False for a cancel request, which
 /// is never answered.
 async fn await_startup<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S) -> std::io::Result<bool> {
+    let mut input = BytesMut::new();
+    let mut state = ExpectStartup::new(FrameLimits::default());
     loop {
-        let length = socket.read_u32().await?;
-        let code = socket.read_u32().await?;
-        match code {
-            SSL_REQUEST | GSS_REQUEST if length == 8 => socket.write_all(b"N").await?,
-            CANCEL_REQUEST => return Ok(false),
-            _ if (8..=MAX_STARTUP).contains(&length) => {
-                let rest = u64::from(length) - 8;
-                tokio::io::copy(&mut socket.take(rest), &mut tokio::io::sink()).await?;
-                return Ok(true);
-            }
-            _ => return Err(std::io::ErrorKind::InvalidData.into()),
+        if socket.read_buf(&mut input).await? == 0 {
+            return Ok(false);
+        }
+        let mut output = BytesMut::new();
+        let step = state.handle(&mut input, &mut output);
+        socket.write_all(&output).await?;
+        match step {
+            Ok(StartupStep::More(more)) => state = more,
+            Ok(StartupStep::Started(_)) => return Ok(true),
+            Ok(StartupStep::Cancel(_)) => return Ok(false),
+            Err(fault) => return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, fault)),
         }
     }
 }
 
-const CANCEL_REQUEST: u32 = 80_877_102;
-const GSS_REQUEST: u32 = 80_877_104;
-const MAX_STARTUP: u32 = 10_000;
 const PATIENCE: Duration = Duration::from_secs(5);
-const SSL_REQUEST: u32 = 80_877_103;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::inspected::{Era, Inspected, Part, Prepared};
-use super::lens::{Lens, needs_deep_stack};
+use super::lens::{Lens, Reading, Settings, needs_deep_stack};
 use super::values;
 use crate::domain::event::{VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
@@ -47,6 +47,7 @@ pub(super) enum Resume {
 pub(super) struct Examiner {
     gate: Gate,
     lens: Arc<Lens>,
+    settings: Settings,
     parser: Parser,
     cache: Cache<Inspected>,
     era: Era,
@@ -78,15 +79,18 @@ struct Running {
 const NAMES: usize = 10_000;
 /// How many texts a connection remembers, at least.
 const TEXTS: usize = 512;
+/// More questions than the conversation lets wait for an answer.
+const RUNNING: usize = 16_384;
 /// This many attempts on policy or protected objects close the session.
 const TAMPERINGS: u32 = 3;
 
 impl Examiner {
     /// An examiner for one connection.
-    pub(super) fn new(gate: Gate, lens: Lens, parser: Parser) -> Self {
+    pub(super) fn new(gate: Gate, lens: Lens, settings: Settings, parser: Parser) -> Self {
         Self {
             gate,
             lens: Arc::new(lens),
+            settings,
             parser,
             cache: Cache::new(TEXTS),
             era: Era::default(),
@@ -107,6 +111,11 @@ impl Examiner {
     /// The lens, to be changed when the catalog or the search path changes.
     pub(super) fn lens_mut(&mut self) -> &mut Lens {
         Arc::make_mut(&mut self.lens)
+    }
+
+    /// The database has reported a setting.
+    pub(super) fn reported(&mut self, name: &str, value: &str) {
+        self.settings.take(name, value);
     }
 
     /// How texts are read.
@@ -148,17 +157,20 @@ impl Examiner {
             Ask::Call { .. } => return self.call(&question),
         };
         let Some(text) = text.as_str() else { return self.not_utf8(&question) };
-        if let Some(inspected) = self.cache.find(text) {
+        let reading = self.settings.reading(text, question.settled);
+        if reading == Reading::Standard
+            && let Some(inspected) = self.cache.find(text)
+        {
             return self.judge(&question, &inspected);
         }
-        if !needs_deep_stack(text) {
-            let inspected = Arc::new(self.lens.inspect(text));
+        if !needs_deep_stack(text, reading) {
+            let inspected = Arc::new(self.lens.inspect(text, reading));
             self.keep(text, &inspected);
             return self.judge(&question, &inspected);
         }
         let (parser, lens, text) = (self.parser.clone(), Arc::clone(&self.lens), text.to_owned());
         Ok(Step::Wait(Box::pin(async move {
-            let read = parser.run(move || lens.inspect(&text)).await;
+            let read = parser.run(move || lens.inspect(&text, reading)).await;
             Ok(Resume::Read(question, read.map(Arc::new)))
         })))
     }
@@ -204,6 +216,10 @@ impl Examiner {
         }
         self.remember(question, text, inspected, is_parse);
         self.running.insert(question.id, Running { next, last: self.gate.statements() });
+        // what is prepared and never executed never ends; what is older than this was answered long ago
+        while self.running.len() > RUNNING {
+            self.running.pop_first();
+        }
         let answer = match &inspected.sent {
             Some(sent) => Answer::Replace { text: sent.clone(), expect: inspected.expect },
             None => Answer::Forward(inspected.expect),
@@ -235,8 +251,7 @@ impl Examiner {
             };
             return self.deny(Some(part), &Text(bytes::Bytes::new()), &denial);
         }
-        let mut exact: Vec<&[u8]> = vec![prepared.text.as_bytes()];
-        exact.extend(values.iter().map(|value| value.as_deref().unwrap_or_default()));
+        let exact = values::exact(prepared.text.as_bytes(), values, formats);
         let shown = values::shown(values, formats, part.secret_values || part.facts.touches_masked);
         let entered = match self.rule(part, &exact, &shown)? {
             Ok(entered) => entered,
@@ -291,8 +306,7 @@ impl Examiner {
             };
             return self.deny(Some(&part), &Text(text.into()), &denial);
         }
-        let mut exact: Vec<&[u8]> = vec![text.as_bytes()];
-        exact.extend(arguments.iter().map(|value| value.as_deref().unwrap_or_default()));
+        let exact = values::exact(text.as_bytes(), arguments, formats);
         let shown = values::shown(arguments, formats, false);
         match self.rule(&part, &exact, &shown)? {
             Ok(entered) => {

@@ -24,6 +24,60 @@ pub(super) enum Lens {
     Plain,
 }
 
+/// How the server reads the bytes of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// A backslash escapes in every string: `standard_conforming_strings` is off.
+    Escaping,
+    /// As we do.
+    Standard,
+    /// In an encoding in which a byte above ASCII can take the next one along, or nobody knows in which.
+    Unknown,
+    /// Backslashes may escape or not.
+    Unsure,
+}
+
+/// The settings that decide how the server reads a text, as it last reported them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    escaping: bool,
+    greedy: bool,
+}
+
+impl Settings {
+    /// Those that the server reported when the connection began.
+    pub(super) fn new(reported: &[(String, String)]) -> Self {
+        let mut settings = Self { escaping: false, greedy: false };
+        reported.iter().for_each(|(name, value)| settings.take(name, value));
+        settings
+    }
+
+    /// A setting has this value from now on.
+    pub(super) fn take(&mut self, name: &str, value: &str) {
+        match name {
+            "standard_conforming_strings" => self.escaping = value != "on",
+            "client_encoding" => self.greedy = GREEDY.contains(&value),
+            _ => {}
+        }
+    }
+
+    /// How a text is read. `settled` when no settings are on their way that were not reported.
+    pub(super) fn reading(self, text: &str, settled: bool) -> Reading {
+        if (self.greedy || !settled) && !text.is_ascii() {
+            return Reading::Unknown;
+        }
+        match (text.contains('\\'), settled, self.escaping) {
+            (false, ..) | (true, true, false) => Reading::Standard,
+            (true, true, true) => Reading::Escaping,
+            (true, false, _) => Reading::Unsure,
+        }
+    }
+}
+
+/// Encodings of PostgreSQL's clients in which a character can end with an ASCII byte, a backslash or a
+/// letter for example. A server's own encoding is never one of them.
+const GREEDY: &[&str] = &["BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC"];
+
 /// What reading through masks needs to know.
 #[derive(Debug, Clone)]
 pub(super) struct Masked {
@@ -53,21 +107,50 @@ impl Lens {
     }
 
     /// Reads a text. Deep texts need a deep stack: see [`needs_deep_stack`].
-    pub(super) fn inspect(&self, text: &str) -> Inspected {
+    pub(super) fn inspect(&self, text: &str, reading: Reading) -> Inspected {
+        if reading != Reading::Standard {
+            return self.inspect_otherwise(text, reading);
+        }
         let statements = match crate::sql::parse(text, &LIMITS) {
             Ok(statements) => statements,
             Err(ParseError::Syntax(_)) if !self.is_masked() => return unparsed(text),
             Err(error) => return unreadable(&error),
         };
+        self.inspect_statements(&statements)
+    }
+
+    /// Reads a text that the server does not, or may not, read as the standard has it.
+    fn inspect_otherwise(&self, text: &str, reading: Reading) -> Inspected {
+        if self.is_masked() {
+            // they are pinned there, so this is the work of somebody's trusted function
+            let reason = "the connection's encoding or standard_conforming_strings was changed";
+            return Inspected::refused("unjudged", reason.into());
+        }
+        let escaping = match reading {
+            Reading::Standard | Reading::Unknown => None,
+            Reading::Escaping | Reading::Unsure => crate::sql::parse_escaping(text, &LIMITS),
+        };
+        let sure = |statements: &Vec<Statement>| {
+            reading == Reading::Escaping
+                || crate::sql::parse(text, &LIMITS)
+                    .is_ok_and(|standard| crate::sql::same_statements(&standard, statements))
+        };
+        match escaping.filter(sure) {
+            Some(statements) => self.inspect_statements(&statements),
+            None => unparsed(text),
+        }
+    }
+
+    fn inspect_statements(&self, statements: &[Statement]) -> Inspected {
         if statements.is_empty() {
-            return passing(
-                vec![Part::new(Facts::new("empty", StatementKind::Transaction), "")],
-                Expect::default(),
-            );
+            let parts = vec![Part::new(Facts::new("empty", StatementKind::Transaction), "")];
+            // a comment is not sent where nothing is sent that was not judged
+            let sent = self.is_masked().then(String::new);
+            return Inspected { parts, sent, expect: Expect::default(), refusal: None };
         }
         match self {
-            Self::Masked(masked) => masked.inspect(&statements),
-            Self::Plain => plain(&statements),
+            Self::Masked(masked) => masked.inspect(statements),
+            Self::Plain => plain(statements),
         }
     }
 }
@@ -85,6 +168,7 @@ impl Masked {
             };
             // a later statement of the same string is read as this one will have left the path
             path.foresee(&assessed.effect);
+            expect.renames |= renames(&assessed.facts);
             if let Effect::Copy(direction) = assessed.effect {
                 expect.copy_in |= direction == CopyDirection::In;
                 expect.copy_out |= direction == CopyDirection::Out;
@@ -125,8 +209,8 @@ impl Masked {
 }
 
 /// Whether a text must be read on a thread with a deep stack.
-pub(super) fn needs_deep_stack(text: &str) -> bool {
-    !crate::sql::fits_small_stack(text, &LIMITS)
+pub(super) fn needs_deep_stack(text: &str, reading: Reading) -> bool {
+    reading != Reading::Standard || !crate::sql::fits_small_stack(text, &LIMITS)
 }
 
 const LIMITS: ParseLimits = ParseLimits { bytes: 16 << 20, statements: 10_000, depth: 1000, inline: 4096 };
@@ -136,6 +220,7 @@ fn plain(statements: &[Statement]) -> Inspected {
     let mut parts = Vec::with_capacity(statements.len());
     for statement in statements {
         let facts = crate::sql::facts(statement);
+        expect.renames |= renames(&facts);
         match facts.copy {
             Some(CopyDirection::In) => expect.copy_in = true,
             Some(CopyDirection::Out) => expect.copy_out = true,
@@ -149,8 +234,17 @@ fn plain(statements: &[Statement]) -> Inspected {
     passing(parts, expect)
 }
 
+/// Whether names of statements or portals stand for others afterwards.
+fn renames(facts: &Facts) -> bool {
+    let verbs = ["prepare", "deallocate", "discard", "declare cursor", "close"];
+    verbs.contains(&facts.verb.as_str())
+}
+
 /// On a target without masks PostgreSQL itself has the last word on what is SQL.
 fn unparsed(text: &str) -> Inspected {
+    // what cannot be read could hold a password
+    let hidden = text.to_ascii_lowercase().contains("password").then(|| crate::sql::record_text(text));
+    let text = hidden.as_deref().unwrap_or(text);
     passing(vec![Part::new(Facts::unparsed(), text)], Expect::ANYTHING)
 }
 

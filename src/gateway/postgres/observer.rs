@@ -69,7 +69,8 @@ impl Observer {
             }
             Observation::Skipped(question) => drop(examiner.ended(question, true)),
             Observation::Suspended { question } => self.end(question, None, None, examiner, tape),
-            Observation::Copy { .. } | Observation::Parameter { .. } => {}
+            Observation::Parameter { name, value } => examiner.reported(&name, &value),
+            Observation::Copy { .. } => {}
         }
         Ok(())
     }

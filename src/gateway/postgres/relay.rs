@@ -178,7 +178,7 @@ where
         }
         let before = self.client.queued();
         match self.client.poll_write(cx) {
-            Poll::Ready(Err(_)) => return Err(End::ClientLeft),
+            Poll::Ready(Err(_)) => Err(End::ClientLeft),
             Poll::Ready(Ok(())) | Poll::Pending => Ok(moved | (before != self.client.queued())),
         }
     }

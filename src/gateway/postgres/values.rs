@@ -24,6 +24,20 @@ pub(super) fn shown(values: &[Option<Bytes>], formats: &[i16], secret: bool) -> 
     values.iter().enumerate().map(show).collect()
 }
 
+/// What the keyed digest covers: the text, and of each value whether it is NULL (`n`), text (`t`) or
+/// binary (`b`), and its bytes.
+pub(super) fn exact<'a>(text: &'a [u8], values: &'a [Option<Bytes>], formats: &[i16]) -> Vec<&'a [u8]> {
+    let mut exact = vec![text];
+    for (number, value) in values.iter().enumerate() {
+        match (value, format(formats, number)) {
+            (None, _) => exact.push(b"n"),
+            (Some(value), 0) => exact.extend([b"t".as_slice(), value]),
+            (Some(value), _) => exact.extend([b"b".as_slice(), value]),
+        }
+    }
+    exact
+}
+
 /// Whether a value that is assigned to a protected column could be what a mask gives out. A binary
 /// text value has the same bytes as a text one.
 pub(super) fn assign_mask(

@@ -60,6 +60,10 @@ pub struct Conversation {
     skipping: bool,
     /// A Sync that came during COPY in, before any data: see `client`.
     deferred_sync: bool,
+    /// The database has said that it is ready, and was sent nothing since.
+    settled: bool,
+    /// The client's next text is held until the database is ready: see `client`.
+    unsettled: bool,
     question: Option<Open>,
     last_question: u64,
     observations: VecDeque<Observation>,
@@ -84,6 +88,8 @@ impl Conversation {
             copy: Copy::None,
             skipping: false,
             deferred_sync: false,
+            settled: true,
+            unsettled: false,
             question: None,
             last_question: 0,
             observations: VecDeque::new(),
@@ -228,6 +234,9 @@ pub struct Question {
     pub id: QuestionId,
     /// What the client wants.
     pub ask: Ask,
+    /// Whether the database reads this with the settings that it has reported: it was ready, and was sent
+    /// nothing since that could change them.
+    pub settled: bool,
 }
 
 /// What the client wants.
@@ -333,11 +342,14 @@ pub struct Expect {
     pub copy_in: bool,
     /// COPY to the client.
     pub copy_out: bool,
+    /// Afterwards names of statements and portals may stand for others. The client's next messages are
+    /// held until it is answered.
+    pub renames: bool,
 }
 
 impl Expect {
     /// For text that could not be judged.
-    pub const ANYTHING: Self = Self { copy_in: true, copy_out: true };
+    pub const ANYTHING: Self = Self { copy_in: true, copy_out: true, renames: true };
 }
 
 /// What was seen.

@@ -7,7 +7,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use sha2::{Digest as _, Sha256};
 
-/// A self-made certificate for 127.0.0.1.
+/// A self-made certificate for localhost.
 pub(super) struct Certificate {
     certificate: rcgen::Certificate,
     key: KeyPair,
@@ -16,7 +16,7 @@ pub(super) struct Certificate {
 impl Certificate {
     pub(super) fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
         let certificate = params.self_signed(&key).expect("a certificate");
         Self { certificate, key }
     }

@@ -42,7 +42,7 @@ frontend in
     default_backend brokers
 backend brokers
     source {source}
-    server one 127.0.0.1:{broker} ssl verify required ca-file {ca} sni str(127.0.0.1) verifyhost 127.0.0.1
+    server one 127.0.0.1:{broker} ssl verify required ca-file {ca} sni str(localhost) verifyhost localhost
 ",
 };
 
@@ -81,6 +81,8 @@ http {
             proxy_ssl_protocols TLSv1.3;
             proxy_ssl_trusted_certificate {ca};
             proxy_ssl_verify on;
+            proxy_ssl_name localhost;
+            proxy_ssl_server_name on;
             proxy_read_timeout 1h;
             proxy_send_timeout 1h;
         }
@@ -121,7 +123,9 @@ impl Server {
             .stdout(log.try_clone().expect("its log"))
             .stderr(log)
             .spawn()
-            .unwrap_or_else(|error| panic!("{} does not run ({error}); run: tests/setup/balancers.sh", kind.name));
+            .unwrap_or_else(|error| {
+                panic!("{} does not run ({error}); run: tests/setup/balancers.sh", kind.name)
+            });
         let mut server = Self { child, folder };
         server.wait(port);
         server

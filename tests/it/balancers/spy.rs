@@ -85,8 +85,9 @@ impl Hop {
         let client = self.own.accept(socket).await.ok()?;
         let from = TcpSocket::new_v4().expect("a socket");
         from.bind(format!("{SOURCE}:0").parse().expect("an address")).expect("an address of this machine");
-        let broker = from.connect(format!("127.0.0.1:{}", self.port).parse().expect("an address")).await.ok()?;
-        let name = ServerName::try_from("127.0.0.1").expect("a name");
+        let broker =
+            from.connect(format!("127.0.0.1:{}", self.port).parse().expect("an address")).await.ok()?;
+        let name = ServerName::try_from("localhost").expect("a name");
         let broker = self.broker.connect(name, broker).await.ok()?;
         let (mut from_client, mut to_client) = tokio::io::split(client);
         let (mut from_broker, mut to_broker) = tokio::io::split(broker);
@@ -97,8 +98,8 @@ impl Hop {
         if !tunnel {
             to_broker.write_all(head.as_bytes()).await.ok()?;
             tokio::join!(
-                self.copy(&mut from_client, &mut to_broker, None),
-                self.copy(&mut from_broker, &mut to_client, None)
+                self.copy(&mut from_client, &mut to_broker, false),
+                self.copy(&mut from_broker, &mut to_client, false)
             );
             return Some(());
         }
@@ -120,10 +121,9 @@ impl Hop {
             inside.read_to_end(&mut said).await.ok()?;
             return Some(());
         }
-        let flip = |when| (trick == when).then_some(FLIPPED);
         tokio::join!(
-            self.copy(&mut from_client, &mut to_broker, flip(Trick::FlipToGateway)),
-            self.copy(&mut from_broker, &mut to_client, flip(Trick::FlipToClient)),
+            self.copy(&mut from_client, &mut to_broker, trick == Trick::FlipToGateway),
+            self.copy(&mut from_broker, &mut to_client, trick == Trick::FlipToClient),
         );
         Some(())
     }
@@ -138,21 +138,21 @@ impl Hop {
         String::from_utf8(head).ok()
     }
 
-    /// Copies until the end, and changes the byte at `flip`.
+    /// Copies until the end; changes a bit of what comes after the handshake when told to.
     async fn copy(
         &self,
         from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
-        flip: Option<usize>,
+        flip: bool,
     ) {
-        let (mut buffer, mut at) = (vec![0; 16 * 1024], 0);
+        let (mut buffer, mut reads) = (vec![0; 16 * 1024], 0);
         while let Ok(count @ 1..) = from.read(&mut buffer).await {
             let bytes = &mut buffer[..count];
             self.seen.lock().expect("not poisoned").extend_from_slice(bytes);
-            if let Some(byte) = flip.and_then(|flip| bytes.get_mut(flip.wrapping_sub(at))) {
-                *byte ^= 1;
+            reads += 1;
+            if flip && reads == 3 {
+                bytes[count - 1] ^= 1;
             }
-            at += count;
             if to.write_all(bytes).await.is_err() || to.flush().await.is_err() {
                 break;
             }
@@ -160,9 +160,6 @@ impl Hop {
         let _closed = to.shutdown().await;
     }
 }
-
-/// A byte after the handshake's first messages, in what is encrypted already.
-const FLIPPED: usize = 700;
 
 fn towards(world: &World) -> Arc<rustls::ClientConfig> {
     let ca = rustls::pki_types::CertificateDer::from_pem_file(world.broker.data().join("pki/ca.pem"));

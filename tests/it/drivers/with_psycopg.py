@@ -25,6 +25,12 @@ def simple_query():
     equal(cursor.fetchone(), (2,))
 
 
+def empty_query():
+    for text in ("", " ", ";", "-- nothing"):
+        equal(connection.execute(text).statusmessage or "", "")
+    equal(connection.execute("", prepare=True).statusmessage or "", "")
+
+
 def parametrised_query():
     equal(connection.execute("SELECT ssn FROM people WHERE id = %s", [1]).fetchone(), (SSN,))
     equal(connection.execute("SELECT id FROM people WHERE ssn = %s", ["top-secret"]).fetchall(), [] if MASKED else [(1,)])
@@ -253,6 +259,7 @@ def errors_say_nothing():
 
 steps = [
     simple_query,
+    empty_query,
     parametrised_query,
     prepared_after_some_executions,
     statements_are_forgotten,

@@ -199,6 +199,7 @@ const STATEMENTS: &[&str] = &[
     "SET search_path TO other, public",
     "SELECT set_config('search_path', 'other, \"Mixed\"', false)",
     "SELECT pg_catalog.set_config('search_path', '', false)",
+    "SELECT current_setting('jit') AS cur, set_config('jit', 'off', false) AS new",
     "SET TIME ZONE 'UTC'",
     "SHOW search_path",
     "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY",

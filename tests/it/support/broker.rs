@@ -66,6 +66,11 @@ impl Broker {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// How much memory it has in use, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        memory_of(self.child.as_ref().expect("it runs").id())
+    }
+
     /// Starts it again after [`Self::stop`] or [`Self::kill`].
     pub(crate) fn resume(&mut self) {
         let path = self.folder.path().join("log");
@@ -126,6 +131,14 @@ impl Drop for Broker {
             let _gone = child.wait();
         }
     }
+}
+
+/// The resident memory of a process, in bytes.
+pub(crate) fn memory_of(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kib << 10
 }
 
 fn write_private(path: &Path, content: &str) {

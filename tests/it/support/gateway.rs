@@ -148,6 +148,11 @@ impl Gateway {
 
     /// A connection of tokio-postgres.
     pub(crate) async fn connect(&self) -> tokio_postgres::Client {
+        self.try_connect().await.expect("the gateway lets the client in")
+    }
+
+    /// The same where it may fail.
+    pub(crate) async fn try_connect(&self) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
         let (client, connection) = tokio_postgres::Config::new()
             .host_path(self.socket.path())
             .port(5432)
@@ -155,10 +160,9 @@ impl Gateway {
             .password(SECRET)
             .dbname("postgres")
             .connect(tokio_postgres::NoTls)
-            .await
-            .expect("the gateway lets the client in");
+            .await?;
         tokio::spawn(connection);
-        client
+        Ok(client)
     }
 
     /// The folder of the socket.

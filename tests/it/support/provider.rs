@@ -56,6 +56,13 @@ impl Provider {
         self.command(&format!("groups {person} {}", groups.join(",")));
     }
 
+    /// Ends it.
+    pub(crate) fn stop(&mut self) {
+        self.commands = None;
+        let _killed = self.child.kill();
+        let _gone = self.child.wait();
+    }
+
     /// Removes somebody.
     pub(crate) fn remove(&mut self, person: &str) {
         self.command(&format!("remove {person}"));
@@ -73,9 +80,7 @@ impl Provider {
 
 impl Drop for Provider {
     fn drop(&mut self) {
-        self.commands = None;
-        let _killed = self.child.kill();
-        let _gone = self.child.wait();
+        self.stop();
     }
 }
 

@@ -46,7 +46,9 @@ impl Conversation {
         match self.copy {
             Copy::In | Copy::Both => false,
             Copy::InDone | Copy::None | Copy::Out => {
-                self.pending.may_copy_in() || self.pending.len() >= MAX_PENDING
+                self.unsettled
+                    || self.pending.decides_what_follows()
+                    || self.pending.len() >= MAX_PENDING
             }
         }
     }
@@ -139,6 +141,13 @@ impl Conversation {
             self.client_piece = Piece::Drop(head.total);
             return Ok(true);
         }
+        // the meaning of such a text depends on settings, which what is on its way may change; the
+        // database reports them when it is ready
+        let whole = input.get(5..head.total).filter(|_| matches!(head.tag, b'P' | b'Q'));
+        if !self.settled && self.pending.will_be_ready() && whole.is_some_and(depends_on_settings) {
+            self.unsettled = true;
+            return Ok(false);
+        }
         let Some(frame) = frame::take(input, self.options.limits.client)? else {
             return Ok(false);
         };
@@ -219,7 +228,8 @@ impl Conversation {
         }
         self.last_question += 1;
         let id = QuestionId(self.last_question);
-        self.question = Some(Open { id, question: Some(Question { id, ask }), kind, frame });
+        let question = Some(Question { id, ask, settled: self.settled });
+        self.question = Some(Open { id, question, kind, frame });
         Ok(())
     }
 
@@ -262,7 +272,7 @@ impl Conversation {
             OpKind::Parse { .. } | OpKind::Bind { .. } | OpKind::Call => {
                 self.send(Op { expect: Expect::default(), ..op }, bytes);
             }
-            OpKind::Execute if expect.copy_in => {
+            OpKind::Execute if expect.copy_in || expect.renames => {
                 self.send(op, bytes);
                 // what the client sends next is held until this is answered, so it must be answered
                 // without waiting for the Sync that is held
@@ -308,6 +318,7 @@ impl Conversation {
         self.upstream.extend_from_slice(bytes);
         self.names.sent(&op);
         self.pending.push(op);
+        self.settled = false;
     }
 
     /// Takes note that a message will not run because an earlier one failed.
@@ -322,6 +333,12 @@ impl Conversation {
         self.upstream.extend_from_slice(&frame.bytes);
         self.terminated = true;
     }
+}
+
+/// Whether the same bytes can be read as other SQL: a backslash escapes or not, and in some encodings a
+/// byte that is no ASCII takes the one behind it along.
+fn depends_on_settings(text: &[u8]) -> bool {
+    text.iter().any(|byte| *byte == b'\\' || !byte.is_ascii())
 }
 
 fn parse(frame: &Frame) -> Result<ClientMessage<'_>, ClientFault> {

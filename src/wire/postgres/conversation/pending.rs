@@ -37,10 +37,15 @@ impl Pending {
         self.0.iter()
     }
 
-    /// Whether the message that was sent last may yet be answered by COPY in. Then the next client
-    /// messages mean different things depending on that answer, so they are held.
-    pub(super) fn may_copy_in(&self) -> bool {
-        self.0.back().is_some_and(|op| op.expect.copy_in && !op.failed)
+    /// Whether the message that was sent last may yet be answered by COPY in, or change what names stand
+    /// for. Then the next client messages mean different things depending on that answer, so they are held.
+    pub(super) fn decides_what_follows(&self) -> bool {
+        self.0.back().is_some_and(|op| (op.expect.copy_in || op.expect.renames) && !op.failed)
+    }
+
+    /// Whether the database will say that it is ready without hearing more from the client.
+    pub(super) fn will_be_ready(&self) -> bool {
+        self.0.back().is_some_and(|op| matches!(op.kind, OpKind::Query | OpKind::Call | OpKind::Sync))
     }
 
     /// Takes off what the database skips after an error, and says whether it goes on skipping: it

@@ -264,6 +264,8 @@ impl Conversation {
         }
         self.copy = Copy::None;
         self.finish();
+        self.settled = self.pending.len() == 0;
+        self.unsettled = false;
         if status == TransactionStatus::Idle {
             let gone = self.names.transaction_over();
             self.observations.extend(gone.into_iter().map(Observation::Gone));

@@ -141,7 +141,7 @@ fn a_copy_that_was_not_judged_ends_the_session() {
     }
     // neither does a judged COPY out allow a COPY in
     let mut pair = Pair::new(ConversationOptions::default());
-    pair.expect = Expect { copy_in: false, copy_out: true };
+    pair.expect = Expect { copy_out: true, ..Expect::default() };
     pair.client(&[query("copy t to stdout")]);
     assert_eq!(pair.fault(&ServerMessage::CopyInResponse(format())), UpstreamFault::Copy { direction: "in" });
 }

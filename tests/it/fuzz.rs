@@ -1,0 +1,189 @@
+//! Hostile bytes for every parser: small valid examples, damaged in the same ways each time.
+
+mod bodies;
+
+use bytes::BytesMut;
+use hoopctl::domain::event::{Event, VerdictWord, What};
+use hoopctl::domain::facts::{Facts, StatementKind};
+use hoopctl::domain::name::{Digest, RuleName};
+use hoopctl::ledger::checkpoint::Checkpoint;
+use hoopctl::ledger::tile;
+use hoopctl::ledger::tree::Hash;
+use hoopctl::recording::chunk::{ChunkWriter, Place};
+use hoopctl::recording::item::ItemKind;
+use hoopctl::wire::dpop;
+use hoopctl::wire::postgres::fuzz::{client_samples, server_samples};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+#[test]
+fn postgres_returns() {
+    let mut seeds: Vec<Vec<u8>> = vec![b"\0\0\0\x21\0\x03\0\0user\0alice\0database\0db\0\0".to_vec()];
+    let mut all = BytesMut::new();
+    for sample in client_samples() {
+        let mut one = BytesMut::new();
+        sample.encode(&mut one);
+        all.extend_from_slice(&one);
+        seeds.push(one.to_vec());
+    }
+    for sample in server_samples() {
+        let mut one = BytesMut::new();
+        sample.encode(&mut one);
+        all.extend_from_slice(&one);
+        seeds.push(one.to_vec());
+    }
+    seeds.push(all.to_vec());
+    damage(&seeds, 30_000, bodies::postgres);
+}
+
+#[test]
+fn dpop_returns() {
+    let key = dpop::DeviceKey::from_bytes(&[7; 32]);
+    let url = url::Url::parse("https://broker.example/v1/sessions").expect("a URL");
+    let now = jiff::Timestamp::from_second(1_700_000_000).expect("a time");
+    let proof = dpop::prove(&key, "POST", &url, Some("token"), "id", now).expect("a proof");
+    damage(&[proof.into_bytes()], 10_000, bodies::dpop);
+}
+
+#[test]
+fn config_returns() {
+    let template = hoopctl::broker::config::Config::template();
+    let seeds =
+        [template, include_str!("../../examples/broker.toml"), include_str!("../../examples/laptop.toml")];
+    damage(&seeds.map(|seed| seed.as_bytes().to_vec()), 60, bodies::config);
+}
+
+#[test]
+fn chunk_returns() {
+    let mut writer = ChunkWriter::default();
+    for (number, kind) in [ItemKind::Statement, ItemKind::Answer, ItemKind::Outcome].into_iter().enumerate() {
+        let at = jiff::Timestamp::from_second(1_700_000_000 + i64::try_from(number).expect("small"));
+        assert!(writer.push(at.expect("a time"), kind, b"{\"number\":1}", usize::MAX).is_none());
+    }
+    let place = Place { session: bodies::session(), connection: 1, chunk: 0 };
+    damage(&[writer.seal(&place).expect("memory")], 60_000, bodies::chunk);
+}
+
+#[test]
+fn ledger_returns() {
+    let what = What::StatementJudged {
+        session: bodies::session(),
+        connection: 1,
+        statement: 2,
+        verdict: VerdictWord::Allow,
+        rule: RuleName::new("read").expect("a name"),
+        verb: "select".into(),
+        text: "SELECT 'é', 1".into(),
+        digest: Digest::from_bytes(&[1; 32]),
+        sent: None,
+        facts: Some(Box::new(Facts::new("select", StatementKind::Read))),
+    };
+    let at = jiff::Timestamp::from_second(1_700_000_000).expect("a time");
+    let event = Event { at, actor: None, policy: Digest::from_bytes(&[2; 32]), what };
+    let mut entry = Vec::new();
+    hoopctl::ledger::entry::encode(&event, &mut entry).expect("an entry");
+    let mut bundle = Vec::new();
+    tile::append_entry(&mut bundle, &entry).expect("short");
+    let paths = ["tile/entries/x001/234.p/7", "tile/0/000", "tile/3/x123/x456/789"];
+    let mut seeds = vec![entry, bundle];
+    seeds.extend(paths.map(|path| path.as_bytes().to_vec()));
+    damage(&seeds, 60_000, bodies::ledger);
+}
+
+#[test]
+fn note_returns() {
+    let signer = bodies::signer();
+    let checkpoint = Checkpoint { size: 7, root: Hash::new([9; 32]) };
+    let seeds = [
+        checkpoint.sign(&signer),
+        signer.to_secret_text(),
+        signer.verifier().to_string(),
+        signer.sign("a\n"),
+    ];
+    damage(&seeds.map(String::into_bytes), 25_000, bodies::note);
+}
+
+#[test]
+fn sql_returns() {
+    // of these pg_query's scanner makes no token, which it took badly
+    for empty in ["", " ", "\r\n\t\u{b}\u{c}"] {
+        bodies::sql(empty.as_bytes());
+    }
+    let seeds = STATEMENTS.map(|text| text.as_bytes().to_vec());
+    damage(&seeds, 40_000, bodies::sql);
+}
+
+/// Gives the body each seed, then `rounds` damaged ones. The damage is the same in each run.
+fn damage(seeds: &[Vec<u8>], rounds: usize, body: fn(&[u8])) {
+    let mut random = StdRng::seed_from_u64(0x68_6f_6f_70);
+    for seed in seeds {
+        body(seed);
+    }
+    for _ in 0..rounds {
+        let mut bytes = seeds[random.random_range(0..seeds.len())].clone();
+        for _ in 0..random.random_range(1..=6) {
+            let other = &seeds[random.random_range(0..seeds.len())];
+            change(&mut bytes, other, &mut random);
+        }
+        bytes.truncate(4096);
+        body(&bytes);
+    }
+}
+
+fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut StdRng) {
+    let at = random.random_range(0..=bytes.len());
+    let end = (at + random.random_range(0..24)).min(bytes.len());
+    match random.random_range(0..10) {
+        0 if at < bytes.len() => bytes[at] ^= 1 << random.random_range(0..8),
+        1 if at < bytes.len() => bytes[at] = random.random(),
+        2 => bytes.insert(at, random.random_range(0x20..0x7f)),
+        3 => drop(bytes.drain(at..end)),
+        4 => {
+            let piece = bytes[at..end].to_vec();
+            let to = random.random_range(0..=bytes.len());
+            bytes.splice(to..to, piece);
+        }
+        5 => {
+            let from = random.random_range(0..=other.len());
+            let to = (from + random.random_range(0..40)).min(other.len());
+            bytes.splice(at..end, other[from..to].iter().copied());
+        }
+        6 => {
+            // lengths and counts at their limits
+            let edge = [0_u32, 1, 4, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0x8000_0000, u32::MAX];
+            let edge = edge[random.random_range(0..edge.len())].to_be_bytes();
+            let width = random.random_range(1..=4);
+            let end = (at + width).min(bytes.len());
+            bytes.splice(at..end, edge[4 - width..].iter().copied());
+        }
+        7 => bytes.truncate(at),
+        _ => {
+            // one word for another keeps a text nearly valid
+            let words: Vec<&[u8]> = other.split(|byte| *byte == b' ').collect();
+            let word = words[random.random_range(0..words.len())];
+            let is_space = |byte: &u8| *byte == b' ';
+            let begin = bytes[..at].iter().rposition(is_space).map_or(0, |space| space + 1);
+            let end = bytes[at..].iter().position(is_space).map_or(bytes.len(), |space| at + space);
+            bytes.splice(begin..end, word.iter().copied());
+        }
+    }
+}
+
+const STATEMENTS: [&str; 16] = [
+    "SELECT a, count(*) FILTER (WHERE b > 1) OVER (PARTITION BY c) FROM s.t AS x WHERE d IN (1, 2) LIMIT 3",
+    "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT * FROM r, LATERAL f(n) ORDER BY 1",
+    "INSERT INTO t (a, b) VALUES ($1, DEFAULT) ON CONFLICT (a) DO UPDATE SET b = excluded.b RETURNING *",
+    "UPDATE t SET (a, b) = (SELECT 1, 2), c['x'] = '1' FROM u WHERE t.id = u.id",
+    "DELETE FROM t USING u WHERE t.a = u.a RETURNING old.a",
+    "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED AND u.b THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (1)",
+    "COPY (SELECT 1) TO STDOUT (FORMAT csv, HEADER); COPY t (a) FROM STDIN",
+    "CREATE TABLE t (a int PRIMARY KEY GENERATED ALWAYS AS IDENTITY, b text COLLATE \"C\" CHECK (b <> ''))",
+    "CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS $$ SELECT a $$; DO $x$ BEGIN END $x$",
+    "ALTER ROLE alice PASSWORD 'secret' VALID UNTIL '2030-01-01'; GRANT SELECT (a) ON t TO PUBLIC",
+    "EXPLAIN (ANALYZE, COSTS off) SELECT json_table.* FROM json_table('[]', '$[*]' COLUMNS (a int PATH '$.a'))",
+    "PREPARE p (int) AS SELECT $1; EXECUTE p (1); DEALLOCATE p; DECLARE c CURSOR FOR SELECT 1; FETCH 3 FROM c",
+    "SET LOCAL search_path = a, \"B\"; SHOW ALL; SELECT set_config('jit', $1, false); RESET ALL",
+    "BEGIN ISOLATION LEVEL SERIALIZABLE; SAVEPOINT a; ROLLBACK TO a; COMMIT AND CHAIN",
+    "SELECT E'\\x41', U&'\\0041', $tag$ ' $tag$, B'01', x::numeric(3, 1), ARRAY[[1]], (r).f, CASE WHEN a THEN 1 END -- c",
+    "VACUUM (FULL) t; REINDEX TABLE t; LISTEN n; NOTIFY n, 'x'; CALL f(1); TRUNCATE t CASCADE; LOCK t",
+];

@@ -1,0 +1,122 @@
+//! What is fuzzed: each body takes any bytes and must return. Shared by the fuzzer in `tests/fuzz` and
+//! the ordinary tests in `tests/it/fuzz.rs`.
+
+use std::path::Path;
+
+use hoopctl::domain::name::SessionId;
+use hoopctl::ledger::checkpoint::Checkpoint;
+use hoopctl::ledger::note::{Signer, VerifierKey};
+use hoopctl::ledger::{entry, tile};
+use hoopctl::recording::chunk::{Chunk, ChunkWriter};
+use hoopctl::recording::replay::{Cursor, Speed};
+use hoopctl::sql::ParseLimits;
+use hoopctl::wire::dpop;
+
+/// The codecs and machines of PostgreSQL's protocol.
+pub(crate) fn postgres(data: &[u8]) {
+    hoopctl::wire::postgres::fuzz::all(data);
+}
+
+/// Proofs of possession.
+pub(crate) fn dpop(data: &[u8]) {
+    let Ok(proof) = std::str::from_utf8(data) else { return };
+    let url = url::Url::parse("https://broker.example/v1/sessions").expect("a URL");
+    let now = jiff::Timestamp::from_second(1_700_000_000).expect("a time");
+    let expected = dpop::Expected { method: "POST", url: &url, access_token: Some("token"), now };
+    if let Ok(proof) = dpop::check(proof, &expected) {
+        assert!((proof.issued.as_second() - now.as_second()).abs() <= 600, "accepted long after");
+    }
+}
+
+/// The broker's configuration.
+pub(crate) fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let nowhere = Path::new("/nonexistent");
+    if let Err(error) = hoopctl::broker::config::Config::parse(text, nowhere) {
+        assert!(!error.to_string().is_empty(), "a refusal says why");
+    }
+}
+
+/// Chunks of recordings, alone and replayed.
+pub(crate) fn chunk(data: &[u8]) {
+    let Ok(chunk) = Chunk::open(data) else { return };
+    // what was read is what would be written
+    let mut writer = ChunkWriter::default();
+    let mut whole = true;
+    for piece in chunk.pieces() {
+        let at = jiff::Timestamp::from_microsecond(piece.at);
+        whole &= !piece.more;
+        match at {
+            Ok(at) if whole => assert!(writer.push(at, piece.kind, piece.bytes, usize::MAX).is_none()),
+            _ => whole = false,
+        }
+    }
+    if whole {
+        let sealed = writer.seal(&chunk.place).expect("memory");
+        let again = Chunk::open(&sealed).expect("what was written can be read");
+        assert!(again.pieces().eq(chunk.pieces()), "written again, it reads differently");
+    }
+    let speed = Speed::new(1.0).expect("a speed");
+    let mut cursor = Cursor::new(chunk.place.session.clone(), chunk.place.connection, speed);
+    while cursor.feed(data).is_ok() {
+        while cursor.next_item().is_some() {}
+    }
+    drop(cursor.finish());
+}
+
+/// Entries of the ledger, and the bundles and tiles that hold them.
+pub(crate) fn ledger(data: &[u8]) {
+    if let Ok(event) = entry::decode(data) {
+        let mut again = Vec::new();
+        entry::encode(&event, &mut again).expect("what was read can be written");
+        assert_eq!(again, data, "an entry can be written in one way only");
+    }
+    let mut bundle = data;
+    while let Some((_, rest)) = tile::split_entry(bundle) {
+        bundle = rest;
+    }
+    drop(tile::hashes(data));
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some(tile) = tile::Tile::parse(text) {
+        assert_eq!(tile.to_string(), text, "a tile has one path only");
+    }
+}
+
+/// Signed notes, keys and checkpoints.
+pub(crate) fn note(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let ours = signer();
+    if let Ok(opened) = ours.verifier().open(text) {
+        assert!(text.starts_with(opened), "a note's text is its beginning");
+    }
+    drop(Checkpoint::open(text, ours.verifier()));
+    drop(Signer::parse(text));
+    if let Ok(key) = VerifierKey::parse(text) {
+        assert_eq!(key.to_string(), text, "a key is written in one way only");
+    }
+}
+
+/// SQL: statements, facts and what records show. Texts stay short and flat enough for any stack.
+pub(crate) fn sql(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let limits = ParseLimits::default();
+    drop(hoopctl::sql::record_text(text));
+    if !hoopctl::sql::fits_small_stack(text, &limits) {
+        return;
+    }
+    for statement in hoopctl::sql::parse(text, &limits).unwrap_or_default() {
+        let facts = hoopctl::sql::facts(&statement);
+        assert!(!facts.verb.is_empty(), "every statement has a verb");
+        drop(hoopctl::sql::safe_text(&statement));
+    }
+}
+
+/// The key that signs the notes which mutations start from.
+pub(crate) fn signer() -> Signer {
+    Signer::new("ledger.example", &[7; 32]).expect("a name")
+}
+
+/// The session whose recording mutations start from.
+pub(crate) fn session() -> SessionId {
+    SessionId::from_random([7; 16])
+}
