@@ -135,7 +135,7 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     // views nest deeper than the text that the caller weighed
     let sent = if walk.deepened { on_big_stack(|| write(&intended)) } else { Some(write(&intended)) };
     let sent = sent.unwrap_or_else(|| Err(unwritable("there is no thread for it")))?;
-    let sent = put_masks(sent, &walk.masks)?;
+    let sent = put_masks(&sent, &walk.masks)?;
     let mut found = walk.facts;
     found.touches_masked = walk.touched;
     if !facts::is_planned_only(node) {
@@ -177,7 +177,7 @@ fn write(intended: &NodeEnum) -> Result<String, Refusal> {
 
 /// Puts each mask in the place of its name. A mask in parentheses stands wherever a column can, so the
 /// statement means what was judged; each name must be there once, and nowhere else.
-fn put_masks(sent: String, masks: &[String]) -> Result<String, Refusal> {
+fn put_masks(sent: &str, masks: &[String]) -> Result<String, Refusal> {
     let mut pieces = sent.split(PLACE);
     let mut whole = String::from(pieces.next().unwrap_or_default());
     let mut used = BTreeSet::new();

@@ -29,7 +29,7 @@ pub(crate) enum Template {
     /// protection is worked out, and takes part in statements as a name until they are text again.
     Computed(String),
     /// An expression that does not read the column.
-    Constant(NodeEnum),
+    Constant(Box<NodeEnum>),
 }
 
 /// One protected column.
@@ -102,7 +102,7 @@ impl Protection {
             // such expressions nest deeply
             on_big_stack(|| template(column, &masked.expression).and_then(|made| render(&made)))
         } else {
-            Some(template(column, &masked.expression).map(Template::Constant))
+            Some(template(column, &masked.expression).map(|made| Template::Constant(Box::new(made))))
         };
         let made = made.unwrap_or_else(|| Err("there is no thread to read it on".into()));
         let template = made.map_err(|message| ProtectionError::Expression {

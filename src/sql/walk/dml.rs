@@ -192,7 +192,7 @@ impl<'a> Walk<'a> {
             match assignment.val.as_deref_mut().and_then(|value| value.node.as_mut()) {
                 // every column of `(a, b) = …` has a copy of the one source, written with the first
                 Some(NodeEnum::MultiAssignRef(multiple)) if multiple.colno > 1 => {
-                    multiple.source.clone_from(&source)
+                    multiple.source.clone_from(&source);
                 }
                 Some(NodeEnum::MultiAssignRef(multiple)) => {
                     self.opt(&mut multiple.source)?;

@@ -118,7 +118,7 @@ impl<'a> Walk<'a> {
         column: &str,
     ) -> Option<NodeEnum> {
         match self.scope.protection.template(relation, number)? {
-            Template::Constant(expression) => Some(expression.clone()),
+            Template::Constant(expression) => Some((**expression).clone()),
             Template::Computed(text) => {
                 let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
                 let place = format!("{PLACE}{}_", self.masks.len());
