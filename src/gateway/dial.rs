@@ -56,7 +56,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Connects and logs in.
 ///
 /// INVARIANT: nobody dials without a permit, and a permit opens one connection.
-#[expect(clippy::needless_pass_by_value, reason = "a permit is used up")]
 pub(super) async fn dial(
     permit: Permit,
     name: &TargetName,

@@ -23,8 +23,7 @@ fn newest() -> Cluster {
 /// Reads as one SELECT where a backslash is a character, and as a SELECT and a DELETE where it escapes.
 const ESCAPING: &str = r"SELECT 'a\''; DELETE FROM precious; --'";
 /// The same in one statement.
-const ESCAPING_WITH: &str =
-    r"WITH x AS (SELECT 'a\''), y AS (DELETE FROM precious RETURNING 1) SELECT 1 --'
+const ESCAPING_WITH: &str = r"WITH x AS (SELECT 'a\''), y AS (DELETE FROM precious RETURNING 1) SELECT 1 --'
       ) SELECT 1";
 
 async fn precious(cluster: &Cluster) -> i64 {
@@ -56,7 +55,8 @@ async fn a_text_is_judged_with_the_servers_own_idea_of_backslashes() {
 
         // and before the server has even said so
         let mut raw = Raw::connect(&gateway).await;
-        raw.send(&[parse("", turn), bind(""), EXECUTE, parse("", ESCAPING_WITH), bind(""), EXECUTE, SYNC]).await;
+        raw.send(&[parse("", turn), bind(""), EXECUTE, parse("", ESCAPING_WITH), bind(""), EXECUTE, SYNC])
+            .await;
         let answers = raw.until_ready().await;
         assert!(told(&answers, b'E', "reads-only"), "{major}: {answers:?}");
 

@@ -267,7 +267,8 @@ async fn a_clock_that_is_off_is_named() {
     let world = World::start(Twist::default()).await;
     let alice = world.login("alice").await;
     for off in [-90_i64, 30] {
-        let clock = Clock::from_fn(move || jiff::Timestamp::now() + jiff::SignedDuration::from_secs(off));
+        let system = Clock::system();
+        let clock = Clock::from_fn(move || system.now() + jiff::SignedDuration::from_secs(off));
         let context = ClientContext {
             home: Arc::new(Home::open(alice.state()).expect("the home")),
             host_name: "test".into(),

@@ -203,13 +203,15 @@ async fn masks_hold_in_both_protocols_on_every_major() {
         admin.batch_execute(tables).await.expect("the table");
         let masks = vec![masked("public.people.ssn", hoopctl::domain::mask::Mask::Full)];
         let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
-        let (out, err, ok) = gateway.run(&["-Atc", "SELECT id, ssn, upper(ssn) FROM people ORDER BY id"]).await;
+        let (out, err, ok) =
+            gateway.run(&["-Atc", "SELECT id, ssn, upper(ssn) FROM people ORDER BY id"]).await;
         assert!(ok, "{major}: {err}");
         assert_eq!(out, "1|[masked]|[MASKED]\n2|[masked]|[MASKED]\n", "{major}");
         let client = gateway.connect().await;
         let rows = client.query("SELECT ssn FROM people WHERE id = $1", &[&1]).await.expect("prepared");
         assert_eq!(rows[0].get::<_, String>(0), "[masked]");
-        let none = client.query("SELECT id FROM people WHERE ssn = $1", &[&"top-secret"]).await.expect("prepared");
+        let none =
+            client.query("SELECT id FROM people WHERE ssn = $1", &[&"top-secret"]).await.expect("prepared");
         assert!(none.is_empty(), "a predicate meets the mask, not the value");
         let shown = gateway.book.shown();
         assert!(!shown.windows(10).any(|window| window == b"top-secret"));

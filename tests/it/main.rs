@@ -10,8 +10,8 @@
 
 mod audit;
 mod balancers;
-mod cli;
 mod bypass;
+mod cli;
 mod connect;
 mod demo;
 mod docs;

@@ -32,8 +32,24 @@ fn is_figure(target: &Node) -> bool {
 }
 
 const FIGURES: &[&str] = &[
-    "avg", "bit_and", "bit_or", "bool_and", "bool_or", "corr", "count", "every", "max", "min", "regr_count",
-    "stddev", "stddev_pop", "stddev_samp", "sum", "var_pop", "var_samp", "variance",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "every",
+    "max",
+    "min",
+    "regr_count",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "sum",
+    "var_pop",
+    "var_samp",
+    "variance",
 ];
 
 #[cfg(test)]
@@ -44,7 +60,8 @@ mod tests {
 
     #[test]
     fn figures_are_told_from_collections() {
-        let summary = |text: &str| facts(parse(text, &ParseLimits::default()).unwrap().first().unwrap()).summary;
+        let summary =
+            |text: &str| facts(parse(text, &ParseLimits::default()).unwrap().first().unwrap()).summary;
         assert!(summary("SELECT count(*), pg_catalog.max(a) FROM t"));
         for not in [
             "SELECT array_agg(a) FROM t",

@@ -11,7 +11,7 @@ async fn refusals_name_their_rule() {
         match twins.assess(statement, DEFAULT_PATH) {
             Ok(assessed) => faults.push(format!("allowed: {statement}\n  {}", assessed.sent)),
             Err(refusal) if refusal.rule.as_str() != *rule => {
-                faults.push(format!("{statement}\n  {refusal:?}"))
+                faults.push(format!("{statement}\n  {refusal:?}"));
             }
             Err(refusal) => assert!(!refusal.construct.is_empty() && !refusal.hint.is_empty(), "{refusal:?}"),
         }

@@ -272,11 +272,14 @@ impl Authority for Boss {
     }
 }
 
+/// What was recorded, shared with the recorder.
+type Items = Arc<Mutex<Vec<(ItemKind, Vec<u8>)>>>;
+
 /// A journal in memory that can be told to fail.
 #[derive(Default)]
 pub(crate) struct Book {
     pub(crate) events: Mutex<Vec<Event>>,
-    pub(crate) items: Arc<Mutex<Vec<(ItemKind, Vec<u8>)>>>,
+    pub(crate) items: Items,
     pub(crate) broken: std::sync::atomic::AtomicBool,
 }
 
@@ -331,7 +334,7 @@ impl Journal for Book {
     }
 }
 
-struct Tape(Arc<Mutex<Vec<(ItemKind, Vec<u8>)>>>);
+struct Tape(Items);
 
 impl Recorder for Tape {
     fn record(&mut self, kind: ItemKind, bytes: &[u8]) -> Result<(), JournalError> {
