@@ -35,6 +35,8 @@ pub(super) struct Deed<'a> {
     pub(super) exact: &'a [&'a [u8]],
     /// What policy said of it before, and where to note what it says now.
     pub(super) opinion: &'a OnceLock<Opinion>,
+    /// Set once its facts are in the ledger.
+    pub(super) facts_entered: &'a OnceLock<()>,
 }
 
 /// What policy said of a deed. It may be kept until policy changes.
@@ -143,7 +145,8 @@ impl Gate {
     /// INVARIANT: no verdict, no bytes. This is the only place that says `Forward`, and it does so
     /// after `enter` has returned.
     pub(super) fn rule(&mut self, deed: &Deed<'_>) -> Result<Ruling, JournalError> {
-        let novel = deed.opinion.get().is_none();
+        // the opinion is no sign of novelty: a string of statements is judged before any of it is entered
+        let novel = deed.facts_entered.set(()).is_ok();
         let opinion = deed.opinion.get_or_init(|| self.opinion(deed.facts));
         let (verdict, rule) = match opinion {
             Opinion::Allow(rule) => (VerdictWord::Allow, rule),

@@ -46,9 +46,7 @@ impl Conversation {
         match self.copy {
             Copy::In | Copy::Both => false,
             Copy::InDone | Copy::None | Copy::Out => {
-                self.unsettled
-                    || self.pending.decides_what_follows()
-                    || self.pending.len() >= MAX_PENDING
+                self.unsettled || self.pending.decides_what_follows() || self.pending.len() >= MAX_PENDING
             }
         }
     }
