@@ -5,6 +5,8 @@
 //! (its facts) and how it is shown (its text, already redacted) come in as a [`Deed`]. Failure
 //! mode: whatever cannot be judged is refused, and whatever cannot be entered stops the session.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
@@ -35,6 +37,8 @@ pub(super) struct Deed<'a> {
     pub(super) exact: &'a [&'a [u8]],
     /// What policy said of it before, and where to note what it says now.
     pub(super) opinion: &'a OnceLock<Opinion>,
+    /// Set once its facts are in the ledger.
+    pub(super) facts_entered: &'a OnceLock<()>,
 }
 
 /// What policy said of a deed. It may be kept until policy changes.
@@ -79,6 +83,8 @@ pub(super) struct Gate {
     journal: Arc<dyn Journal>,
     clock: Clock,
     policy: SessionPolicy,
+    /// Of the policy in force.
+    opinions: RefCell<HashMap<Facts, Opinion>>,
     connection: u32,
     statements: u64,
     digest: Hmac<Sha256>,
@@ -98,7 +104,18 @@ impl Gate {
             .map_err(|_| JournalError::Unwritable("the digest key is unusable".into()))?;
         let strict = authority.strict();
         let policy = authority.session_policy(&context);
-        Ok(Self { context, authority, journal, clock, policy, connection, statements: 0, digest, strict })
+        Ok(Self {
+            context,
+            authority,
+            journal,
+            clock,
+            policy,
+            opinions: RefCell::default(),
+            connection,
+            statements: 0,
+            digest,
+            strict,
+        })
     }
 
     /// Takes up the policy in force; whether it is another than before, so that opinions are void.
@@ -106,6 +123,7 @@ impl Gate {
         let changed = self.authority.policy() != *self.policy.digest();
         if changed {
             self.policy = self.authority.session_policy(&self.context);
+            self.opinions.get_mut().clear();
         }
         changed
     }
@@ -130,12 +148,22 @@ impl Gate {
         self.statements
     }
 
-    /// What policy says of facts, without entering anything yet.
+    /// What policy says of facts, without entering anything yet. Statements that differ only in their
+    /// literals have the same facts, so policy is asked once for all of them.
     pub(super) fn opinion(&self, facts: &Facts) -> Opinion {
-        match self.policy.judge(&Action::Statement(facts)) {
+        let mut opinions = self.opinions.borrow_mut();
+        if let Some(known) = opinions.get(facts) {
+            return known.clone();
+        }
+        let opinion = match self.policy.judge(&Action::Statement(facts)) {
             Verdict::Allow(permit) => Opinion::Allow(permit.rule().clone()),
             Verdict::Deny(denial) => Opinion::Deny(denial),
+        };
+        if opinions.len() >= OPINIONS {
+            opinions.clear();
         }
+        opinions.insert(facts.clone(), opinion.clone());
+        opinion
     }
 
     /// Judges a deed and enters the verdict.
@@ -143,7 +171,8 @@ impl Gate {
     /// INVARIANT: no verdict, no bytes. This is the only place that says `Forward`, and it does so
     /// after `enter` has returned.
     pub(super) fn rule(&mut self, deed: &Deed<'_>) -> Result<Ruling, JournalError> {
-        let novel = deed.opinion.get().is_none();
+        // the opinion is no sign of novelty: a string of statements is judged before any of it is entered
+        let novel = deed.facts_entered.set(()).is_ok();
         let opinion = deed.opinion.get_or_init(|| self.opinion(deed.facts));
         let (verdict, rule) = match opinion {
             Opinion::Allow(rule) => (VerdictWord::Allow, rule),
@@ -200,6 +229,9 @@ impl Gate {
 fn needs_no_disk(facts: &Facts) -> bool {
     facts.read_only || matches!(facts.kind, StatementKind::Transaction | StatementKind::Session)
 }
+
+/// How many kinds of statements a connection's opinions are kept for.
+const OPINIONS: usize = 256;
 
 /// An entry holds at most this much of a text; the recording holds all of it.
 const ENTRY_TEXT: usize = 4096;

@@ -124,6 +124,15 @@ pub fn parse_escaping(text: &str, limits: &ParseLimits) -> Option<Vec<Statement>
         .then(|| stmts.into_iter().map(|raw| Statement { text: slice(text, &raw), raw }).collect())
 }
 
+/// The name that this gives a prepared statement, when it is a PREPARE.
+#[must_use]
+pub fn prepares(statement: &Statement) -> Option<String> {
+    match statement.node()? {
+        pg_query::NodeEnum::PrepareStmt(prepare) => Some(prepare.name.clone()),
+        _ => None,
+    }
+}
+
 /// Whether two readings of one text are the same.
 #[must_use]
 pub fn same_statements(one: &[Statement], other: &[Statement]) -> bool {
@@ -219,6 +228,13 @@ fn depth(text: &str) -> Result<usize, ParseError> {
             | Token::Bconst
             | Token::Xconst
             | Token::Param => {}
+            // the one keyword that nests (`x AT LOCAL AT LOCAL`) and is not reserved
+            Token::At => {
+                if let Some(level) = levels.last_mut() {
+                    level.chain += 1;
+                    sum += 1;
+                }
+            }
             _ if token.keyword_kind != KeywordKind::NoKeyword as i32 && !reserved => {}
             _ => {
                 if let Some(level) = levels.last_mut() {

@@ -5,7 +5,7 @@
 //! its values and judged again when policy or catalog changed. Boundary: it moves no bytes. Failure
 //! mode: a refusal for the client, or a journal error that ends the connection.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -55,12 +55,21 @@ pub(super) struct Examiner {
     prepared: HashMap<QuestionId, Prepared>,
     /// By the name that SQL's EXECUTE knows them by.
     named: HashMap<String, Prepared>,
+    /// What is about to get a name, once the database says so.
+    naming: VecDeque<Naming>,
     /// By the Bind that made them.
     portals: HashMap<QuestionId, Portal>,
     /// The statements that each question stands for, until it is answered.
     running: BTreeMap<QuestionId, Running>,
     judged: Vec<item::Statement>,
     tampered: u32,
+}
+
+/// A name that a statement gets if it succeeds.
+struct Naming {
+    question: QuestionId,
+    name: String,
+    prepared: Prepared,
 }
 
 /// What a Bind made.
@@ -96,6 +105,7 @@ impl Examiner {
             era: Era::default(),
             prepared: HashMap::new(),
             named: HashMap::new(),
+            naming: VecDeque::new(),
             portals: HashMap::new(),
             running: BTreeMap::new(),
             judged: Vec::new(),
@@ -145,6 +155,29 @@ impl Examiner {
     pub(super) fn gone(&mut self, question: QuestionId) {
         self.prepared.remove(&question);
         self.portals.remove(&question);
+        self.failed(question);
+    }
+
+    /// A statement of this question has succeeded; SQL's PREPARE gives a name.
+    pub(super) fn completed(&mut self, question: QuestionId, tag: &str) {
+        if tag == "PREPARE" {
+            self.parsed(question);
+        }
+    }
+
+    /// The oldest name that this question is about to give is given.
+    pub(super) fn parsed(&mut self, question: QuestionId) {
+        let at = self.naming.iter().position(|naming| naming.question == question);
+        let Some(Naming { name, prepared, .. }) = at.and_then(|at| self.naming.remove(at)) else { return };
+        if self.named.len() >= NAMES {
+            self.named.clear();
+        }
+        self.named.insert(name, prepared);
+    }
+
+    /// This question gives no names any more.
+    pub(super) fn failed(&mut self, question: QuestionId) {
+        self.naming.retain(|naming| naming.question != question);
     }
 
     /// Takes a question.
@@ -274,6 +307,8 @@ impl Examiner {
             return self.execute_anew(question, &prepared);
         }
         let (number, expect) = (portal.number, portal.prepared.inspected.expect);
+        let prepared = portal.prepared.clone();
+        self.foresee_names(question.id, &prepared);
         self.running.insert(question.id, Running { next: number, last: number });
         Ok(Step::Answer(Answer::Forward(expect)))
     }
@@ -341,6 +376,7 @@ impl Examiner {
             sent: part.sent.as_deref(),
             exact,
             opinion: &part.opinion,
+            facts_entered: &part.facts_entered,
         };
         let ruling = self.gate.rule(&deed)?;
         let (number, verdict, rule) = match &ruling {
@@ -398,25 +434,30 @@ impl Examiner {
     fn remember(&mut self, question: &Question, text: &Text, inspected: &Arc<Inspected>, is_parse: bool) {
         let prepared =
             Prepared { text: text.to_lossy().into(), inspected: Arc::clone(inspected), era: self.era };
-        if self.named.len() >= NAMES {
-            self.named.clear();
+        for part in &inspected.parts {
+            self.follow_path(&part.effect);
+        }
+        if !is_parse {
+            return self.foresee_names(question.id, &prepared);
         }
         if let Ask::Parse { statement, .. } = &question.ask
             && let Some(name) = statement.as_str()
             && !name.is_empty()
         {
-            self.named.insert(name.to_owned(), prepared.clone());
+            let (name, prepared) = (name.to_owned(), prepared.clone());
+            self.naming.push_back(Naming { question: question.id, name, prepared });
         }
-        for part in &inspected.parts {
-            match &part.effect {
-                Effect::Prepare { name } => {
-                    self.named.insert(name.clone(), prepared.clone());
-                }
-                effect => self.follow_path(effect),
+        self.prepared.insert(question.id, prepared);
+    }
+
+    /// Names hold once the database says so: a PREPARE that fails leaves the name to what had it.
+    fn foresee_names(&mut self, question: QuestionId, text: &Prepared) {
+        for part in &text.inspected.parts {
+            if let Effect::Prepare { name } = &part.effect {
+                let inspected = Arc::new(text.inspected.only(part));
+                let prepared = Prepared { inspected, ..text.clone() };
+                self.naming.push_back(Naming { question, name: name.clone(), prepared });
             }
-        }
-        if is_parse {
-            self.prepared.insert(question.id, prepared);
         }
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Part {
     pub(super) guarded_values: BTreeSet<i32>,
     /// What policy said of it, once it was asked. Dropped with the whole when policy changes.
     pub(super) opinion: OnceLock<Opinion>,
+    /// Set once its facts are in the ledger.
+    pub(super) facts_entered: OnceLock<()>,
 }
 
 /// A prepared statement: what its text was found to be, and under which circumstances.
@@ -72,6 +74,12 @@ impl Inspected {
         Self { parts, sent: None, expect: Expect::default(), refusal: Some(denial) }
     }
 
+    /// One of its statements alone, to be judged again.
+    pub(super) fn only(&self, part: &Part) -> Self {
+        let parts = vec![part.without_opinion()];
+        Self { parts, sent: None, expect: Expect::default(), refusal: self.refusal.clone() }
+    }
+
     /// The same, to be judged again.
     pub(super) fn without_opinions(&self) -> Self {
         Self {
@@ -94,6 +102,7 @@ impl Part {
             secret_values: false,
             guarded_values: BTreeSet::new(),
             opinion: OnceLock::new(),
+            facts_entered: OnceLock::new(),
         }
     }
 
@@ -111,6 +120,7 @@ impl Part {
             secret_values: self.secret_values,
             guarded_values: self.guarded_values.clone(),
             opinion: OnceLock::new(),
+            facts_entered: OnceLock::new(),
         }
     }
 }

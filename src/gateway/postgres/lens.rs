@@ -190,6 +190,7 @@ impl Masked {
                 secret_values: assessed.redacted_parameters,
                 guarded_values: assessed.protected_parameters,
                 opinion: OnceLock::new(),
+                facts_entered: OnceLock::new(),
             });
         }
         Inspected { parts, sent: Some(sent), expect, refusal: None }
@@ -229,7 +230,9 @@ fn plain(statements: &[Statement]) -> Inspected {
         if facts.kind == StatementKind::Unknown || facts.kind == StatementKind::Code {
             expect = Expect::ANYTHING;
         }
-        parts.push(Part::new(facts, &crate::sql::safe_text(statement)));
+        let part = Part::new(facts, &crate::sql::safe_text(statement));
+        let effect = crate::sql::prepares(statement).map_or(Effect::None, |name| Effect::Prepare { name });
+        parts.push(Part { effect, ..part });
     }
     passing(parts, expect)
 }

@@ -43,8 +43,10 @@ impl Observer {
                 if let Lens::Masked(masked) = examiner.lens_mut() {
                     masked.path.completed(&tag);
                 }
+                examiner.completed(question, &tag);
                 self.end(question, Some(tag), None, examiner, tape);
             }
+            Observation::Parsed(question) => examiner.parsed(question),
             Observation::Described { columns, .. } => check_origins(&columns, examiner.lens())?,
             Observation::Failed { question, sqlstate, upstream, refused } => {
                 if let Lens::Masked(masked) = examiner.lens_mut() {
@@ -54,6 +56,7 @@ impl Observer {
                 let error =
                     if masked && !refused { sqlstate } else { format!("{sqlstate}: {}", upstream.message) };
                 if let Some(question) = question {
+                    examiner.failed(question);
                     self.end(question, None, Some(error), examiner, tape);
                 }
             }
@@ -67,7 +70,10 @@ impl Observer {
                 self.rows += count;
                 self.current += count;
             }
-            Observation::Skipped(question) => drop(examiner.ended(question, true)),
+            Observation::Skipped(question) => {
+                examiner.failed(question);
+                let _skipped = examiner.ended(question, true);
+            }
             Observation::Suspended { question } => self.end(question, None, None, examiner, tape),
             Observation::Parameter { name, value } => examiner.reported(&name, &value),
             Observation::Copy { .. } => {}

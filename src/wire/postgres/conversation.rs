@@ -401,6 +401,8 @@ pub enum Observation {
         /// Its value.
         value: String,
     },
+    /// This Parse has succeeded: its name stands for its statement.
+    Parsed(QuestionId),
     /// The database waits for the next query.
     Ready(TransactionStatus),
     /// Rows went to the client's output; several runs of one statement are reported one by one.

@@ -313,7 +313,7 @@ fn every_statement_is_described_unseen() {
     let shown = pair.upstream(&[ServerMessage::ParseComplete, parameters.clone(), columns(), IDLE]);
     assert_eq!(shown, ["1", "Z Idle"]);
     assert!(matches!(
-        &pair.observed()[0],
+        &pair.observed()[1],
         Observation::Described { question: Some(QuestionId(1)), parameters, columns }
             if *parameters == [23] && columns.len() == 1
     ));

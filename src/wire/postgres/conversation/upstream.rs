@@ -146,8 +146,11 @@ impl Conversation {
         }
         let question = op.question;
         match (&mut op.kind, message) {
-            (OpKind::Parse { .. }, ServerMessage::ParseComplete)
-            | (OpKind::Bind { .. }, ServerMessage::BindComplete)
+            (OpKind::Parse { .. }, ServerMessage::ParseComplete) => {
+                self.observations.extend(question.map(Observation::Parsed));
+                self.finish();
+            }
+            (OpKind::Bind { .. }, ServerMessage::BindComplete)
             | (OpKind::ClosePortal { .. } | OpKind::CloseStatement { .. }, ServerMessage::CloseComplete) => {
                 self.finish();
             }
