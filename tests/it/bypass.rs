@@ -193,6 +193,71 @@ async fn facts_are_entered_with_a_statements_first_verdict() {
     assert_eq!(facts.iter().map(|facts| facts.verb.as_str()).collect::<Vec<_>>(), ["select"]);
 }
 
+/// Without masks or rules, nothing that PostgreSQL accepts is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_target_is_as_open_as_postgresql() {
+    for major in majors() {
+        let cluster = Cluster::start(major);
+        let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+        let file = gateway.folder().join("object");
+        std::fs::write(&file, vec![b'x'; 300_000]).expect("a file");
+        let (import, export) = (
+            format!("\\lo_import '{}'", file.display()),
+            format!("\\lo_export :LASTOID '{}.out'", file.display()),
+        );
+        let arguments = [
+            "-At",
+            "-c",
+            "DO $$ BEGIN RAISE NOTICE 'hello'; END $$",
+            "-c",
+            "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT $1'; SELECT f(1)",
+            "-c",
+            "CREATE PROCEDURE p() LANGUAGE sql AS 'SELECT 1'",
+            "-c",
+            "CALL p()",
+            "-c",
+            "PREPARE one(int) AS SELECT $1; EXECUTE one(1); EXECUTE one(2); DEALLOCATE one",
+            "-c",
+            "BEGIN; DECLARE c CURSOR FOR SELECT 7; FETCH c; CLOSE c; COMMIT",
+            "-c",
+            r"SET standard_conforming_strings = off; SELECT 'a\\b'",
+            "-c",
+            "RESET ALL",
+            "-c",
+            "SELECT U&'\\0061', E'\\x61', 'ä€'",
+            "-c",
+            "SET client_encoding = 'LATIN1'; SET client_encoding = 'UTF8'; SELECT 'ä'",
+            "-c",
+            "LISTEN x; NOTIFY x, 'y'; UNLISTEN *",
+            "-c",
+            "DISCARD ALL",
+            "-c",
+            "VACUUM pg_class",
+            "-c",
+            "CREATE TABLE numbers(n int)",
+            "-c",
+            import.as_str(),
+            "-c",
+            export.as_str(),
+        ];
+        let (_, err, ok) = gateway.run(&arguments).await;
+        assert!(ok, "{major}: {err}");
+
+        let mut raw = Raw::connect(&gateway).await;
+        let query =
+            b"SELECT 1; COPY numbers FROM STDIN; COPY numbers TO STDOUT; SELECT count(*) FROM numbers";
+        let (data, done) = (ClientMessage::CopyData(b"1\n2\n"), ClientMessage::CopyDone);
+        raw.send(&[ClientMessage::Query(query), data, done, ClientMessage::Query(b"SELECT 'after'")]).await;
+        let answers = raw.until_ready().await;
+        assert!(told(&answers, b'd', "2") && told(&answers, b'D', "2"), "{major}: {answers:?}");
+        assert!(told(&raw.until_ready().await, b'D', "after"));
+        let copy =
+            [parse("", "COPY numbers FROM STDIN"), bind(""), EXECUTE, SYNC, ClientMessage::CopyDone, SYNC];
+        raw.send(&copy).await;
+        assert!(told(&raw.until_ready().await, b'C', "COPY 0"));
+    }
+}
+
 /// NULL and an empty value, and a text and a binary one, are different things to have sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_digest_tells_null_from_nothing() {
@@ -247,7 +312,8 @@ impl Raw {
     async fn send(&mut self, messages: &[ClientMessage<'_>]) {
         let mut bytes = BytesMut::new();
         messages.iter().for_each(|message| message.encode(&mut bytes));
-        self.stream.write_all(&bytes).await.expect("writes");
+        // whether the other side is still there is found out when reading
+        let _gone = self.stream.write_all(&bytes).await;
     }
 
     /// The answers up to ReadyForQuery, or the end.
@@ -262,7 +328,7 @@ impl Raw {
                         return;
                     }
                 }
-                if self.stream.read_buf(&mut self.input).await.expect("reads") == 0 {
+                if self.stream.read_buf(&mut self.input).await.unwrap_or(0) == 0 {
                     return;
                 }
             }
