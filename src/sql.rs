@@ -1,7 +1,7 @@
 //! Floor 1: what a statement does, and its rewriting under masks.
 //!
-//! Job: text → [`Statement`]s ([`parse`]) → [`Facts`](crate::domain::facts::Facts) on targets without
-//! masks ([`facts`]) or [`Assessed`], the text that may be sent, on targets with masks ([`assess`]).
+//! Job: text → [`Statement`]s ([`parse()`]) → [`Facts`](crate::domain::facts::Facts) on targets without
+//! masks ([`facts()`]) or [`Assessed`], the text that may be sent, on targets with masks ([`assess()`]).
 //! Boundary: pure; what the database's names mean comes in as rows ([`Catalog`]), what is protected
 //! as [`Protection`]. Failure mode: a construct that is not known to be sound is a [`Refusal`] that
 //! names it; nothing is passed through because it was not understood.

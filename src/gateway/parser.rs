@@ -1,6 +1,6 @@
 //! Threads with a big stack, for texts that the parser could recurse deeply into.
 //!
-//! Job: run short pieces of work on a stack of [`STACK`] bytes. libpg_query and the walk over its
+//! Job: run short pieces of work on a stack of `STACK` bytes. libpg_query and the walk over its
 //! tree recurse with the nesting of the text; a tokio worker's stack is too small for hostile
 //! nesting. Boundary: two threads, a bounded queue; the caller waits, nobody else does. Failure
 //! mode: a piece of work that panics is reported as [`Overwhelmed`], and its thread goes on.

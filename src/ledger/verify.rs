@@ -2,7 +2,7 @@
 //!
 //! Job: from nothing but the log's files, its public key and, if somebody kept one, an older
 //! checkpoint: the signature, every entry's bytes and place in the tree, the root, consistency with
-//! the older checkpoint, and what the entries say about each other ([`story`]). Boundary: files come
+//! the older checkpoint, and what the entries say about each other (`story`). Boundary: files come
 //! in through [`Files`]; it holds one bundle at a time and one record for each session that is open.
 //! Failure mode: the first thing that is wrong, as a [`Broken`] with the entry's index where there
 //! is one; a file that cannot be read is an error of its own, never a verdict.

@@ -1,7 +1,7 @@
 //! Building and comparing parse trees.
 //!
 //! Job: small constructors, and [`same`], which compares two trees but for where their
-//! tokens stood in the text, and [`visit`], which sees every part of a tree. Boundary: no meaning. Failure mode: whatever cannot be serialised is different.
+//! tokens stood in the text, and [`visit()`], which sees every part of a tree. Boundary: no meaning. Failure mode: whatever cannot be serialised is different.
 
 mod digest;
 mod visit;
