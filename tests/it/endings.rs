@@ -2,39 +2,15 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::env::Env;
-use crate::support::world::{Twist, World, psql};
-
-/// Starts a psql that sleeps, and waits until its session's role is there.
-async fn sleeping(world: &World, env: &Env) -> tokio::process::Child {
-    let mut command = env.command(&["connect", "db", "--", "-Xc", "select pg_sleep(120)"]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
-    let admin = world.cluster.admin().await;
-    for _ in 0..200 {
-        let query =
-            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND usename LIKE 'hoop\\_%'";
-        if admin.query_one(query, &[]).await.expect("activity").get::<_, i64>(0) > 0 {
-            return child;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("psql never slept:\n{}", world.broker.log());
-}
-
-async fn said(child: tokio::process::Child, within: Duration) -> String {
-    let output =
-        tokio::time::timeout(within, child.wait_with_output()).await.expect("in time").expect("it ends");
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use crate::support::world::{Twist, World, last_words, psql};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_session_stops_within_a_second_and_says_why() {
     let world = World::start(Twist::default()).await;
     let alice = world.login("alice").await;
-    let child = sleeping(&world, &alice).await;
+    let child = world.sleeping(&alice).await;
     let list = alice.run(&["--output", "json", "session", "list"]).await.ends(0);
     let line =
         list.stdout.lines().find(|line| line.contains("\"active\"")).expect("an active session").to_owned();
@@ -42,7 +18,7 @@ async fn a_killed_session_stops_within_a_second_and_says_why() {
     let id = session["id"].as_str().expect("an id").to_owned();
     let began = Instant::now();
     alice.run(&["session", "kill", &id]).await.ends(0);
-    let error = said(child, Duration::from_secs(5)).await;
+    let error = last_words(child, Duration::from_secs(5)).await;
     assert!(error.contains("it was killed by an operator"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     world.until_no_roles().await;
@@ -53,8 +29,8 @@ async fn a_killed_session_stops_within_a_second_and_says_why() {
 async fn a_session_ends_at_its_expiry() {
     let world = World::start(Twist { broker: "session_max = \"4s\"", ..Twist::default() }).await;
     let alice = world.login("alice").await;
-    let child = sleeping(&world, &alice).await;
-    let error = said(child, Duration::from_secs(8)).await;
+    let child = world.sleeping(&alice).await;
+    let error = last_words(child, Duration::from_secs(8)).await;
     assert!(error.contains("it reached its expiry"), "{error}");
     world.until_no_roles().await;
 }
@@ -64,9 +40,9 @@ async fn a_session_ends_at_its_expiry() {
 async fn kill_9_of_the_broker_leaves_no_role_after_the_restart() {
     let mut world = World::start(Twist::default()).await;
     let alice = world.login("alice").await;
-    let child = sleeping(&world, &alice).await;
+    let child = world.sleeping(&alice).await;
     world.broker.kill();
-    said(child, Duration::from_secs(20)).await;
+    last_words(child, Duration::from_secs(20)).await;
     assert!(!world.roles().await.is_empty(), "the role is what a crash leaves");
     world.broker.resume();
     world.until_no_roles().await;
@@ -81,9 +57,9 @@ async fn kill_9_of_the_broker_leaves_no_role_after_the_restart() {
 async fn a_database_that_dies_in_mid_query_is_named() {
     let mut world = World::start(Twist::default()).await;
     let alice = world.login("alice").await;
-    let child = sleeping(&world, &alice).await;
+    let child = world.sleeping(&alice).await;
     world.cluster.crash();
-    let error = said(child, Duration::from_secs(10)).await;
+    let error = last_words(child, Duration::from_secs(10)).await;
     assert!(error.contains("target db: the database went away") || error.contains("terminating"), "{error}");
     let later = psql(&alice, "select 1").await;
     assert_ne!(later.code, 0);
@@ -130,7 +106,7 @@ async fn sigterm_drains_and_leaves_no_role() {
 async fn a_reload_changes_policy_without_dropping_a_session() {
     let world = World::start(Twist::default()).await;
     let alice = world.login("alice").await;
-    let child = sleeping(&world, &alice).await;
+    let child = world.sleeping(&alice).await;
     let policy = world.broker.config.with_file_name("policy.cedar");
     let text = std::fs::read_to_string(&policy).expect("the policy");
     let forbid = "\n@id(\"late\") forbid (principal, action == Hoop::Action::\"statement\", resource) \

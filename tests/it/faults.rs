@@ -1,7 +1,6 @@
 //! Bad input and missing parts: each gives a clear error with the right exit code.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +22,7 @@ use tokio_rustls::client::TlsStream;
 use crate::support::env::Env;
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::postgres::{Cluster, majors};
-use crate::support::world::{Twist, World, psql};
+use crate::support::world::{Twist, World, last_words, psql};
 
 /// Makes the client exchange anew at its next call, as it does every few minutes.
 fn forget_access(env: &Env) {
@@ -61,27 +60,6 @@ async fn answer(mut stream: TlsStream<TcpStream>, request: &[u8]) -> String {
     let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
     let _closed = read.expect("an answer in time");
     String::from_utf8_lossy(&answer).into_owned()
-}
-
-/// Starts a psql that sleeps, and waits until the database runs it.
-async fn sleeping(world: &World, env: &Env) -> tokio::process::Child {
-    let mut command = env.command(&["connect", "db", "--", "-Xc", "select pg_sleep(120)"]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
-    let admin = world.cluster.admin().await;
-    for _ in 0..200 {
-        let query =
-            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND usename LIKE 'hoop\\_%'";
-        if admin.query_one(query, &[]).await.expect("activity").get::<_, i64>(0) > 0 {
-            return child;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("psql never slept:\n{}", world.broker.log());
-}
-
-async fn last_words(child: tokio::process::Child) -> String {
-    let output = tokio::time::timeout(Duration::from_secs(5), child.wait_with_output()).await;
-    String::from_utf8_lossy(&output.expect("in time").expect("it ends").stderr).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,12 +191,12 @@ async fn a_provider_that_is_down_is_69_once_it_is_needed() {
 async fn a_group_that_is_taken_away_ends_access_at_the_refresh() {
     let mut world = World::start(Twist::default()).await;
     let alice = world.login("alice").await;
-    let child = sleeping(&world, &alice).await;
+    let child = world.sleeping(&alice).await;
     world.provider.set_groups("alice", &["dev"]);
     forget_access(&alice);
     let list = alice.run(&["list"]).await.ends(0);
     assert!(!list.stdout.contains("db"), "{}", list.stdout);
-    let error = last_words(child).await;
+    let error = last_words(child, Duration::from_secs(5)).await;
     assert!(error.contains("policy no longer allows it"), "{error}");
     alice.run(&["connect", "db"]).await.ends(77);
     world.until_no_roles().await;
@@ -232,13 +210,13 @@ async fn a_group_that_is_taken_away_ends_access_at_the_refresh() {
 async fn a_revoked_device_loses_its_sessions_at_once() {
     let world = World::start(Twist::default()).await;
     let alice = world.login("alice").await;
-    let child = sleeping(&world, &alice).await;
+    let child = world.sleeping(&alice).await;
     let list = alice.run(&["--output", "json", "device", "list"]).await.ends(0);
     let device: serde_json::Value =
         serde_json::from_str(list.stdout.lines().next().expect("one")).expect("JSON");
     let began = Instant::now();
     alice.run(&["device", "revoke", device["id"].as_str().expect("an id")]).await.ends(0);
-    let error = last_words(child).await;
+    let error = last_words(child, Duration::from_secs(5)).await;
     assert!(error.contains("the device was revoked"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     alice.run(&["list"]).await.ends(80);

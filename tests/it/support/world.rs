@@ -1,6 +1,8 @@
 //! Everything at once: a database, a provider, a broker between them, and people.
 
 use std::fmt::Write as _;
+use std::process::Stdio;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
@@ -137,10 +139,34 @@ on = "public.*"
             if self.roles().await.is_empty() {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("roles are left: {:?}\n{}", self.roles().await, self.broker.log());
     }
+}
+
+impl World {
+    /// Starts a psql that sleeps, and waits until the database runs it.
+    pub(crate) async fn sleeping(&self, env: &Env) -> tokio::process::Child {
+        let mut command = env.command(&["connect", "db", "--", "-Xc", "select pg_sleep(120)"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let admin = self.cluster.admin().await;
+        let query =
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND usename LIKE 'hoop\\_%'";
+        for _ in 0..200 {
+            if admin.query_one(query, &[]).await.expect("activity").get::<_, i64>(0) > 0 {
+                return child;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("psql never slept:\n{}", self.broker.log());
+    }
+}
+
+/// What a program said on standard error before it ended, which it must within this time.
+pub(crate) async fn last_words(child: tokio::process::Child, within: Duration) -> String {
+    let output = tokio::time::timeout(within, child.wait_with_output()).await;
+    String::from_utf8_lossy(&output.expect("in time").expect("it ends").stderr).into_owned()
 }
 
 /// `hoopctl connect db -- -XAtc SQL`.
