@@ -173,8 +173,8 @@ where
         };
         let proof = async {
             let mut output = BytesMut::new();
-            let user = loopback_user(context);
-            let mut choice = self.state.challenge(&user, &verifier, rand::random(), &mut output);
+            let mut choice =
+                self.state.challenge(&context.loopback_user, &verifier, rand::random(), &mut output);
             write(&mut self.io, &output).await?;
             let mut response = loop {
                 read_more(&mut self.io, &mut self.input).await?;
@@ -247,11 +247,6 @@ where
     pub(super) async fn refuse(mut self, error: &ErrorFields) {
         tell(&mut self.io, error).await;
     }
-}
-
-/// The user name that clients give at the loopback: it says whose session it is, for prompts.
-pub(super) fn loopback_user(context: &SessionContext) -> String {
-    context.loopback_user.clone()
 }
 
 /// The client is gone, or was told to go.

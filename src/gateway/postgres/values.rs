@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use crate::wire::postgres::transcript::hex;
+
 /// Values longer than this are cut in records; the digest covers all of them.
 const SHOWN: usize = 4096;
 
@@ -18,7 +20,7 @@ pub(super) fn shown(values: &[Option<Bytes>], formats: &[i16], secret: bool) -> 
         Some(match (format(formats, number), std::str::from_utf8(cut)) {
             (0, Ok(text)) => text.to_owned(),
             (0, Err(_)) => String::from_utf8_lossy(cut).into_owned(),
-            _ => hexadecimal(cut),
+            _ => hex(cut),
         })
     };
     values.iter().enumerate().map(show).collect()
@@ -59,13 +61,4 @@ fn format(formats: &[i16], number: usize) -> i16 {
         [all] => *all,
         each => each.get(number).copied().unwrap_or_default(),
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::from("\\x"), |mut text, byte| {
-        // writing to a String cannot fail
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -166,7 +166,8 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in PostgreSQL's hexadecimal form: `\\x0aff`.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(2 + bytes.len() * 2);
     out.push_str("\\x");
