@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -35,7 +35,6 @@ use crate::ledger::verify::Files as _;
 pub struct Broker {
     running: Running,
     trail: Arc<AuditTrail>,
-    targets: Targets,
     // dropped last: whoever comes next finds everything closed
     _lock: std::fs::File,
 }
@@ -86,7 +85,6 @@ impl Broker {
         let lock = lock(&data)?;
         let store = Arc::new(Store::open(&data.join("broker.sqlite"))?);
         let policy = PolicyInForce { authority: Arc::default(), initial: config.policy.digest().clone() };
-        make_private(&data.join("pki"))?;
         let ledger_dir = data.join("ledger");
         let origin = origin(&config);
         let ledger = LedgerWriter::open(&ledger_dir, &origin, &data.join("pki").join("ledger.key"))?;
@@ -94,7 +92,6 @@ impl Broker {
         let stamp = recordings::Stamp::new(move || of_recordings.digest(), move || for_time.now());
         let recordings = Recordings::open(&data.join("recordings"), Arc::clone(&ledger), stamp)?;
         let trail = AuditTrail::new(ledger, recordings);
-        let targets = Targets::new(&config);
 
         let gateway_fault = Arc::new(OnceLock::new());
         let parts = Parts {
@@ -103,7 +100,7 @@ impl Broker {
             journal: Arc::clone(&trail) as Arc<dyn Journal>,
             archive: Arc::new(Shelf { trail: Arc::clone(&trail), ledger: DirectoryFiles::new(&ledger_dir) }),
             fetch: Arc::new(HttpFetch::new()?),
-            leases: lease_maker(secrets, policy, targets.clone()),
+            leases: lease_maker(secrets, policy),
             tunnels: tunnel_maker(Arc::clone(&gateway_fault)),
             config,
         };
@@ -111,7 +108,7 @@ impl Broker {
         if let Some(error) = gateway_fault.get() {
             return Err(AssemblyError::Gateway(io::Error::other(error.clone())));
         }
-        Ok(Self { running, trail, targets, _lock: lock })
+        Ok(Self { running, trail, _lock: lock })
     }
 
     /// What serves.
@@ -125,10 +122,7 @@ impl Broker {
     /// # Errors
     /// When the new policy could not be entered; the old configuration stays then.
     pub async fn reload(&self, config: Config) -> Result<(), JournalError> {
-        let next = Targets::new(&config);
-        self.running.reload(config).await?;
-        self.targets.replace(&next);
-        Ok(())
+        self.running.reload(config).await
     }
 
     /// Refuses new sessions, lets the others end for so long, then stops everything.
@@ -184,58 +178,36 @@ impl PolicyInForce {
     }
 }
 
-/// The targets as the reaper needs them.
-#[derive(Clone)]
-struct Targets(Arc<RwLock<BTreeMap<TargetName, Arc<Target>>>>);
-
-impl Targets {
-    fn new(config: &Config) -> Self {
-        let all = config.targets.iter().map(|(name, target)| (name.clone(), Arc::new(target.clone())));
-        Self(Arc::new(RwLock::new(all.collect())))
-    }
-
-    fn all(&self) -> BTreeMap<TargetName, Arc<Target>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn replace(&self, next: &Self) {
-        let next = next.all();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = next;
-    }
-}
-
-fn lease_maker(secrets: Secrets, policy: PolicyInForce, targets: Targets) -> super::app::LeaseMaker {
+fn lease_maker(secrets: Secrets, policy: PolicyInForce) -> super::app::LeaseMaker {
     Box::new(move |wiring: &Wiring| {
         drop(policy.authority.set(Arc::clone(&wiring.authority)));
         let clock = wiring.clock.clone();
         let stamp = move || leases::Stamp { at: clock.now(), policy: policy.digest() };
         let (store, journal) = (Arc::clone(&wiring.store), Arc::clone(&wiring.journal));
-        Arc::new(Keeper { leases: Leases::new(store, journal, secrets, stamp), targets })
+        Arc::new(Keeper(Leases::new(store, journal, secrets, stamp)))
     })
 }
 
-struct Keeper {
-    leases: Leases,
-    targets: Targets,
-}
+/// Leases as the application knows them.
+struct Keeper(Leases);
 
 impl LeaseKeeper for Keeper {
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
-        Box::pin(self.leases.issue(context))
+        Box::pin(self.0.issue(context))
     }
 
     fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            if let Err(error) = self.leases.revoke(session).await {
+            if let Err(error) = self.0.revoke(session).await {
                 tracing::error!(%session, %error, "a lease could not be taken back; the reaper tries again");
             }
         })
     }
 
-    fn reap(&self) -> BoxFuture<'_, ()> {
+    fn reap<'a>(&'a self, targets: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let targets = self.targets.all();
-            self.leases.tend(&targets).await;
+            let shared = targets.iter().map(|(name, target)| (name.clone(), Arc::new(target.clone())));
+            self.0.tend(&shared.collect()).await;
         })
     }
 }

@@ -212,7 +212,7 @@ impl LeaseKeeper for Lender {
         Box::pin(async {})
     }
 
-    fn reap(&self) -> BoxFuture<'_, ()> {
+    fn reap<'a>(&'a self, _: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
 }

@@ -290,7 +290,7 @@ impl Core {
     /// Removes what leases left behind.
     pub(crate) async fn reap(&self) {
         if let Some(leases) = self.leases.get() {
-            leases.reap().await;
+            leases.reap(&self.config().targets).await;
         }
     }
 

@@ -1,12 +1,14 @@
 //! What the application is put together from, as far as other parts bring it.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::domain::device::Device;
-use crate::domain::name::{Digest, SessionId};
+use crate::domain::name::{Digest, SessionId, TargetName};
+use crate::domain::target::Target;
 use crate::gateway::authority::{Lease, LeaseError, SessionContext};
 use crate::gateway::journal::JournalError;
 
@@ -18,8 +20,9 @@ pub trait LeaseKeeper: Send + Sync + 'static {
     /// Takes the session's lease back; what cannot be removed now is kept for [`Self::reap`].
     fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()>;
 
-    /// Removes what is left of leases whose session is over. Called at the start and every minute.
-    fn reap(&self) -> BoxFuture<'_, ()>;
+    /// Removes what is left of leases whose session is over; `targets` are those in force. Called at
+    /// the start and every minute.
+    fn reap<'a>(&'a self, targets: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, ()>;
 }
 
 /// Reads what the journal has written.
