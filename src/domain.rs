@@ -5,6 +5,7 @@
 //! constructor returns an error; nothing here panics.
 
 pub mod action;
+pub mod approval;
 pub mod device;
 pub mod event;
 pub mod facts;

@@ -7,4 +7,6 @@
 pub mod buffer;
 pub mod control;
 pub mod dpop;
+pub mod jws;
 pub mod postgres;
+pub mod review;

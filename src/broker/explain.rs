@@ -19,6 +19,7 @@ pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
         description: target.description.clone(),
         masked: postgres.masks.iter().any(|rule| rule.binds(&who.groups)),
         record: target.record,
+        approval: None,
     }
 }
 

@@ -431,6 +431,7 @@ pub(crate) fn target() -> Target {
         name: TargetName::new("db").unwrap(),
         description: "a database".into(),
         labels: BTreeMap::new(),
+        owner: None,
         record: RecordLevel::Full,
         kind: TargetKind::Postgres(PostgresTarget {
             host: "localhost".into(),
@@ -443,6 +444,7 @@ pub(crate) fn target() -> Target {
                 password: SecretSource::Env("PASSWORD".into()),
             },
             grants: Vec::new(),
+            fields: BTreeMap::new(),
             masks: Vec::new(),
             objects: false,
             replication: false,

@@ -11,6 +11,10 @@ pub const BAD_DATA: u8 = 65;
 pub const UNREACHABLE: u8 = 69;
 /// A fault of ours.
 pub const INTERNAL: u8 = 70;
+/// Held for review, or a request is pending.
+pub const HELD: u8 = 75;
+/// Denied by a reviewer.
+pub const REVIEW_DENIED: u8 = 76;
 /// Denied by policy, or there is no such thing for you.
 pub const DENIED: u8 = 77;
 /// This machine or a configuration file is not set up for what was asked.

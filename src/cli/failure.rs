@@ -34,6 +34,8 @@ pub enum FailureKind {
     Configuration,
     /// Denied.
     Denied,
+    /// Held for review, or a request is pending.
+    Held,
     /// A fault of ours.
     Internal,
     /// A login is needed.
@@ -81,6 +83,7 @@ impl Failure {
             FailureKind::Configuration => exit::CONFIGURATION,
             FailureKind::Denied => exit::DENIED,
             FailureKind::Internal => exit::INTERNAL,
+            FailureKind::Held => exit::HELD,
             FailureKind::LoginNeeded => exit::LOGIN_NEEDED,
             FailureKind::Revoked => exit::REVOKED,
             FailureKind::Signal(signal) => exit::SIGNAL.saturating_add(signal),
@@ -128,7 +131,8 @@ impl From<Problem> for Failure {
             ProblemCode::Denied | ProblemCode::Unknown => FailureKind::Denied,
             ProblemCode::Internal => FailureKind::Internal,
             ProblemCode::LoginNeeded => FailureKind::LoginNeeded,
-            ProblemCode::Revoked => FailureKind::Revoked,
+            ProblemCode::ReviewNeeded => FailureKind::Held,
+            ProblemCode::Conflict | ProblemCode::Revoked => FailureKind::Revoked,
             ProblemCode::Unavailable => FailureKind::Unreachable,
         };
         let message = match problem.detail {

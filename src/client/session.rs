@@ -118,9 +118,12 @@ impl Opener for Tunnels {
 fn refusal(error: &TunnelError) -> Refusal {
     let code = match error {
         TunnelError::Link(LinkError::Problem(problem)) => match problem.code {
-            ProblemCode::Denied | ProblemCode::LoginNeeded | ProblemCode::Revoked | ProblemCode::Unknown => {
-                "28000"
-            }
+            ProblemCode::Conflict
+            | ProblemCode::Denied
+            | ProblemCode::LoginNeeded
+            | ProblemCode::ReviewNeeded
+            | ProblemCode::Revoked
+            | ProblemCode::Unknown => "28000",
             ProblemCode::BadRequest | ProblemCode::Internal | ProblemCode::Unavailable => "08006",
         },
         TunnelError::Login(_) => "28000",

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
-use super::name::{DeviceId, Digest, RuleName, SessionId, TargetName};
+use super::name::{DeviceId, Digest, GrantId, RequestId, RuleName, SessionId, TargetName};
 use super::principal::PrincipalId;
 use super::session::CloseReason;
 
@@ -96,6 +96,37 @@ pub enum What {
         /// The key's thumbprint.
         device: DeviceId,
     },
+    /// A grant came to be.
+    GrantIssued {
+        /// The grant.
+        grant: GrantId,
+        /// The request that was approved.
+        request: RequestId,
+        /// For whom.
+        principal: PrincipalId,
+        /// On which target.
+        target: TargetName,
+        /// From when on.
+        starts: Timestamp,
+        /// Until when.
+        ends: Timestamp,
+        /// For one session only.
+        once: bool,
+    },
+    /// A grant was taken back.
+    GrantRevoked {
+        /// The grant.
+        grant: GrantId,
+        /// Why.
+        reason: String,
+    },
+    /// A session was opened with a grant.
+    GrantUsed {
+        /// The grant.
+        grant: GrantId,
+        /// The session.
+        session: SessionId,
+    },
     /// A lease was minted.
     LeaseIssued {
         /// The session.
@@ -140,6 +171,65 @@ pub enum What {
         target: String,
         /// The rule that said no.
         rule: RuleName,
+    },
+    /// A request was answered by a rule, or by a standing decision that people made earlier.
+    RequestAnswered {
+        /// The request.
+        request: RequestId,
+        /// The rule.
+        rule: Option<RuleName>,
+        /// The request in whose review the standing decision was made.
+        standing: Option<RequestId>,
+    },
+    /// A request came to an end without being let through: `denied`, `withdrawn`, `expired`, `void`.
+    RequestEnded {
+        /// The request.
+        request: RequestId,
+        /// The end, in a word.
+        outcome: String,
+    },
+    /// A request was filed.
+    RequestFiled {
+        /// The request.
+        request: RequestId,
+        /// For which target.
+        target: TargetName,
+        /// The session, when it is for one action of it.
+        session: Option<SessionId>,
+        /// The subject's text, as reviewers sign the digest of it; without the facts and cut when it
+        /// is longer than an entry may be.
+        subject: String,
+        /// SHA-256 of the whole subject's text.
+        digest: Digest,
+        /// What it takes.
+        threshold: String,
+        /// Until when reviews are awaited.
+        expires: Timestamp,
+    },
+    /// An approved action was let through, for the one time.
+    RequestReleased {
+        /// The request.
+        request: RequestId,
+        /// The session.
+        session: SessionId,
+    },
+    /// A review was given. The actor is the reviewer.
+    ReviewGiven {
+        /// The request.
+        request: RequestId,
+        /// What was said: `approve` or `deny`.
+        decision: String,
+        /// The groups that the reviewer was in.
+        groups: Vec<String>,
+        /// The signed form (JWS, compact).
+        proof: String,
+    },
+    /// The gateway was shown an approval whose proofs do not hold.
+    ReviewRejected {
+        /// The request.
+        request: RequestId,
+        /// What is wrong with it.
+        fault: String,
     },
     /// A session closed.
     SessionClosed {

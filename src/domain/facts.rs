@@ -35,6 +35,16 @@ pub struct Facts {
     pub object: Option<String>,
     /// The parameter that SET, RESET or SHOW names, in lower case.
     pub setting: Option<String>,
+    /// Proven to read at most one row of user relations: equality on a whole unique key that holds no
+    /// NULL, or no user relation at all.
+    #[serde(default)]
+    pub at_most_one_row: bool,
+    /// The labels of the columns that are read, from the target's configuration.
+    #[serde(default)]
+    pub labels: BTreeSet<String>,
+    /// The planner's estimate of rows, where a rule asks for it.
+    #[serde(default)]
+    pub estimate: Option<u64>,
     /// Gives one row of figures, however many rows it reads: counts, sums, extremes, without GROUP BY.
     pub summary: bool,
     /// Whether the statement touches a relation that has masks for this principal.
@@ -64,6 +74,9 @@ impl Facts {
             copy: None,
             object: None,
             setting: None,
+            at_most_one_row: false,
+            labels: BTreeSet::new(),
+            estimate: None,
             summary: false,
             touches_masked: false,
         }

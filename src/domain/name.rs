@@ -115,6 +115,19 @@ name!(
 );
 
 name!(
+    /// A request for approval: `req_` and 26 characters of base 32. Random, so it is also the nonce of
+    /// what its reviewers sign.
+    RequestId, "request id", "req_ and 26 of a-z, 2-7",
+    |t| t.strip_prefix("req_").is_some_and(is_base32)
+);
+
+name!(
+    /// A grant: `gra_` and 26 characters of base 32.
+    GrantId, "grant id", "gra_ and 26 of a-z, 2-7",
+    |t| t.strip_prefix("gra_").is_some_and(is_base32)
+);
+
+name!(
     /// A device key: its RFC 7638 thumbprint, 43 characters of base64url.
     DeviceId, "device id", "43 characters of base64url (an RFC 7638 thumbprint)",
     |t| t.len() == 43 && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
@@ -130,14 +143,23 @@ impl SessionId {
     /// Makes an id out of 16 random bytes.
     #[must_use]
     pub fn from_random(bytes: [u8; 16]) -> Self {
-        const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-        let number = u128::from_be_bytes(bytes);
-        let mut text = String::from("ses_");
-        for place in (0..26).rev() {
-            let digit = usize::try_from((number >> (place * 5)) & 31).unwrap_or_default();
-            text.extend(ALPHABET.get(digit).map(|b| char::from(*b)));
-        }
-        Self(text)
+        Self(base32_id("ses_", bytes))
+    }
+}
+
+impl RequestId {
+    /// Makes an id out of 16 random bytes.
+    #[must_use]
+    pub fn from_random(bytes: [u8; 16]) -> Self {
+        Self(base32_id("req_", bytes))
+    }
+}
+
+impl GrantId {
+    /// Makes an id out of 16 random bytes.
+    #[must_use]
+    pub fn from_random(bytes: [u8; 16]) -> Self {
+        Self(base32_id("gra_", bytes))
     }
 }
 
@@ -179,6 +201,17 @@ impl Digest {
         }
         Self(text)
     }
+}
+
+fn base32_id(prefix: &str, bytes: [u8; 16]) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let number = u128::from_be_bytes(bytes);
+    let mut text = String::from(prefix);
+    for place in (0..26).rev() {
+        let digit = usize::try_from((number >> (place * 5)) & 31).unwrap_or_default();
+        text.extend(ALPHABET.get(digit).map(|b| char::from(*b)));
+    }
+    text
 }
 
 fn is_label(byte: u8) -> bool {

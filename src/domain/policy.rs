@@ -25,6 +25,7 @@ use self::compile::Rule;
 use self::entities::{Pair, Words};
 use self::session::{Answer, Slice};
 use super::action::Action;
+use super::approval::Threshold;
 use super::name::{Digest, RuleName};
 use super::principal::Principal;
 use super::target::Target;
@@ -34,6 +35,8 @@ use super::target::Target;
 pub enum Verdict {
     /// Go ahead; the permit is the proof.
     Allow(Permit),
+    /// Only after a review.
+    Hold(Hold),
     /// No.
     Deny(Denial),
 }
@@ -47,6 +50,21 @@ pub struct Denial {
     pub reason: String,
     /// What to do next.
     pub hint: Option<String>,
+}
+
+/// What it takes to let through what rules with `@review` hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The rules that demand a review, in source order; never empty.
+    pub rules: Vec<RuleName>,
+    /// Why, in the words of the first.
+    pub reason: String,
+    /// What all of them together demand; `owner` is not resolved.
+    pub threshold: Threshold,
+    /// For how long a standing decision may be made, in seconds: the shortest of theirs; 0 for not at all.
+    pub standing: u64,
+    /// Whether one of them demands that people answer.
+    pub people_only: bool,
 }
 
 /// A policy text and the name it is known by: a file's name or `preset:read-only`.
@@ -141,10 +159,22 @@ impl Policy {
         SessionPolicy::new(self, who, target)
     }
 
-    /// Judges one action of one principal on one target.
+    /// Judges one action of one principal on one target, as if no review had been given.
     #[must_use]
     pub fn judge(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Verdict {
-        session::verdict(&target.name, action, self.ask(who, target, action))
+        session::judge(&self.rules, &self.slices, self.pair(who, target).as_ref(), &target.name, action)
+    }
+
+    /// Judges an action whose review was given: `Allow` or `Deny`, never `Hold`.
+    #[must_use]
+    pub fn judge_reviewed(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Verdict {
+        session::judge_reviewed(
+            &self.rules,
+            &self.slices,
+            self.pair(who, target).as_ref(),
+            &target.name,
+            action,
+        )
     }
 
     /// The rules that decide an action, in source order; none when it is denied by default.
@@ -168,7 +198,8 @@ impl Policy {
     }
 
     fn ask(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Option<Answer<'_>> {
-        session::ask(&self.rules, &self.slices, self.pair(who, target).as_ref(), action)
+        let stage = session::Stage::Unreviewed;
+        session::ask(&self.rules, &self.slices, self.pair(who, target).as_ref(), action, stage)
     }
 
     fn pair(&self, who: &Principal, target: &Target) -> Option<Pair> {

@@ -18,6 +18,19 @@ pub struct Principal {
     pub display: String,
     /// The groups that the provider asserted at the last exchange, each qualified by the provider.
     pub groups: BTreeSet<GroupName>,
+    /// Who else is the same person, as far as the provider tells. It forbids (nobody reviews their own
+    /// request), and never allows anything.
+    #[serde(default)]
+    pub kin: Kin,
+}
+
+/// Who else is the same person.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Kin {
+    /// The e-mail address, in lower case.
+    pub email: Option<String>,
+    /// The person who owns this machine, by the configuration of its issuer.
+    pub owner: Option<PrincipalId>,
 }
 
 /// Provider and subject: `corp:alice`. The subject is the provider's own, unique and never reused.
@@ -27,6 +40,21 @@ pub struct PrincipalId {
     pub provider: ProviderName,
     /// The `sub` claim: at most 255 characters (OpenID Connect Core §2), no control characters.
     pub subject: Subject,
+}
+
+impl Principal {
+    /// Whether a review by `other` would be a review of one's own request.
+    #[must_use]
+    pub fn is_kin_of(&self, other: &Self) -> bool {
+        let owner = |who: &Self| who.kin.owner.clone();
+        let persons = |who: &Self| [Some(who.id.clone()), owner(who)];
+        let shares_person = persons(self)
+            .iter()
+            .flatten()
+            .any(|person| persons(other).iter().flatten().any(|theirs| theirs == person));
+        let shares_mail = self.kin.email.is_some() && self.kin.email == other.kin.email;
+        shares_person || shares_mail
+    }
 }
 
 impl fmt::Display for PrincipalId {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::mask::MaskRule;
-use super::name::TargetName;
+use super::name::{GroupName, TargetName};
 
 /// A named thing that can be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Target {
     pub description: String,
     /// Facts about the target that policies may use: `env = "production"`.
     pub labels: BTreeMap<String, String>,
+    /// The group that owns it: who reviews what rules leave to the `owner`.
+    pub owner: Option<GroupName>,
     /// What of its sessions is recorded.
     pub record: RecordLevel,
     /// The protocol and what belongs to it.
@@ -56,6 +58,9 @@ pub struct PostgresTarget {
     pub issuer: LeaseIssuer,
     /// The ceiling of what a session's role may do.
     pub grants: Vec<GrantTemplate>,
+    /// What kind of thing columns hold, for rules: `schema.table.column`, each a name or a pattern with
+    /// `*`, to labels (`high-risk`).
+    pub fields: BTreeMap<String, BTreeSet<String>>,
     /// What is masked. Empty: nothing is rewritten, nothing that PostgreSQL accepts is refused.
     pub masks: Vec<MaskRule>,
     /// Whether the operator allows the broker's own schema `hoopctl` in this database.

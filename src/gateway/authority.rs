@@ -8,10 +8,11 @@ use secrecy::SecretString;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::domain::approval::{Review, SubjectText};
 use crate::domain::device::Device;
 use crate::domain::event::Actor;
-use crate::domain::name::{Digest, SessionId};
-use crate::domain::policy::{Permit, SessionPolicy};
+use crate::domain::name::{Digest, RequestId, RuleName, SessionId};
+use crate::domain::policy::{Hold, Permit, SessionPolicy};
 use crate::domain::principal::Principal;
 use crate::domain::session::CloseReason;
 use crate::domain::target::Target;
@@ -35,6 +36,21 @@ pub trait Authority: Send + Sync + 'static {
     /// Mints the session's lease, or returns the one it has.
     fn lease<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>>;
 
+    /// Files a request for the review of an action that policy holds, and returns once it is stored
+    /// and entered. Another session is not held up by it.
+    ///
+    /// Where a standing decision covers the action or a rule answers for people, the returned
+    /// [`Filed::outcome`] is ready at once.
+    fn hold(&self, context: &Arc<SessionContext>, held: Held)
+    -> BoxFuture<'static, Result<Filed, HoldError>>;
+
+    /// Uses an approval up. It succeeds once for each request, and only while the request is
+    /// approved, unexpired, and its session live; its entry is on the disk when it returns.
+    ///
+    /// # Errors
+    /// [`HoldError`]; the action may not be released then.
+    fn release<'a>(&'a self, request: &'a RequestId) -> BoxFuture<'a, Result<(), HoldError>>;
+
     /// Closes the session for a reason found on the data path.
     fn close(&self, session: &SessionId, reason: CloseReason);
 
@@ -43,6 +59,69 @@ pub trait Authority: Send + Sync + 'static {
 
     /// Whether read-only statements, too, wait until their entry is on the disk.
     fn strict(&self) -> bool;
+}
+
+/// An action that policy holds.
+#[derive(Debug)]
+pub struct Held {
+    /// What reviewers will see and sign; its `request` is a fresh random id.
+    pub subject: SubjectText,
+    /// What policy demands.
+    pub hold: Hold,
+}
+
+/// A filed request.
+pub struct Filed {
+    /// What it takes, for people: `1 of corp/dba`.
+    pub needs: String,
+    /// Until when reviews are awaited.
+    pub expires: Timestamp,
+    /// What comes of it. Dropping it withdraws the request, unless it has come to an end.
+    pub outcome: BoxFuture<'static, Outcome>,
+}
+
+/// What came of a request for an action.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Approved by people: check each proof against the subject, then [`Authority::release`].
+    Approved(Vec<Review>),
+    /// Approved by a standing decision, made in a review of an earlier request: check the proofs
+    /// against that subject, and that its shape covers this one; then [`Authority::release`].
+    Standing {
+        /// The earlier request's subject.
+        subject: SubjectText,
+        /// The reviews that approved it, one of which made the standing decision.
+        reviews: Vec<Review>,
+    },
+    /// Approved by this rule, which permits the action `approve`.
+    Rule(RuleName),
+    /// A reviewer said no.
+    Denied {
+        /// What people call them.
+        by: String,
+        /// Why, in their words.
+        reason: Option<String>,
+    },
+    /// Nobody answered in time.
+    Expired,
+    /// It was withdrawn with `hoopctl request withdraw`.
+    Withdrawn,
+    /// Its session closed, or its device or policy was revoked.
+    Void,
+}
+
+/// Why a held action cannot be reviewed or released.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HoldError {
+    /// Nobody could ever review it, or too many are waiting already.
+    #[error("{0}")]
+    Refused(String),
+    /// It is not approved, or its approval was used.
+    #[error("the approval is not in force: it was used, revoked, or has expired")]
+    NotApproved,
+    /// It could not be stored or entered.
+    #[error("the request could not be entered: {0}")]
+    Journal(String),
 }
 
 /// A connection of a session, let in.
@@ -104,6 +183,8 @@ pub struct SessionContext {
     pub verifier: String,
     /// The key for statement digests of this session's target.
     pub digest_key: SecretString,
+    /// Why it was opened, in the requester's words, when it was asked for.
+    pub reason: Option<String>,
 }
 
 /// A credential of the resource, alive as long as its session.

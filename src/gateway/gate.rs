@@ -158,6 +158,11 @@ impl Gate {
         let opinion = match self.policy.judge(&Action::Statement(facts)) {
             Verdict::Allow(permit) => Opinion::Allow(permit.rule().clone()),
             Verdict::Deny(denial) => Opinion::Deny(denial),
+            Verdict::Hold(hold) => Opinion::Deny(Denial {
+                rule: hold.rules.first().cloned().unwrap_or_else(RuleName::default_deny),
+                reason: hold.reason,
+                hint: None,
+            }),
         };
         if opinions.len() >= OPINIONS {
             opinions.clear();

@@ -21,6 +21,8 @@
 //!
 //! Failure mode: an entry longer than [`MAX_ENTRY`] bytes is an error, never cut here.
 
+mod approval;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -166,6 +168,17 @@ fn class(what: &What) -> (u64, u64, &'static str) {
         // Entity Management: Create, Delete
         What::DeviceEnrolled { .. } => (3004, 1, "device-enrolled"),
         What::DeviceRevoked { .. } => (3004, 4, "device-revoked"),
+        // User Access Management: Assign Privileges, Revoke Privileges, Other
+        What::GrantIssued { .. } => (3005, 1, "grant-issued"),
+        What::GrantRevoked { .. } => (3005, 2, "grant-revoked"),
+        What::GrantUsed { .. } => (3005, 99, "grant-used"),
+        What::RequestAnswered { .. } => (3005, 99, "request-answered"),
+        What::RequestEnded { .. } => (3005, 99, "request-ended"),
+        What::RequestFiled { .. } => (3005, 99, "request-filed"),
+        What::RequestReleased { .. } => (3005, 99, "request-released"),
+        What::ReviewGiven { .. } => (3005, 99, "review-given"),
+        // Detection Finding: Create
+        What::ReviewRejected { .. } => (2004, 1, "review-rejected"),
         // Account Change: Create, Delete
         What::LeaseIssued { .. } => (3001, 1, "lease-issued"),
         What::LeaseRevoked { .. } => (3001, 6, "lease-revoked"),
@@ -230,6 +243,15 @@ fn write_what(json: &mut Writer<'_>, what: &What) {
         What::DeviceEnrolled { device } | What::DeviceRevoked { device } => {
             json.text("device", device.as_str());
         }
+        What::GrantIssued { .. }
+        | What::GrantRevoked { .. }
+        | What::GrantUsed { .. }
+        | What::RequestAnswered { .. }
+        | What::RequestEnded { .. }
+        | What::RequestFiled { .. }
+        | What::RequestReleased { .. }
+        | What::ReviewGiven { .. }
+        | What::ReviewRejected { .. } => approval::write(json, what),
         What::LeaseIssued { session, login, expires } => {
             json.text("expires", &expires.to_string());
             json.text("login", login);
@@ -306,17 +328,30 @@ fn write_facts(json: &mut Writer<'_>, facts: &Facts) {
         copy,
         object,
         setting,
+        at_most_one_row,
+        labels,
+        estimate,
         summary,
         touches_masked,
     } = facts;
     json.object("facts");
+    // facts that came later are written only when they say something, so that older entries stay canonical
+    if *at_most_one_row {
+        json.flag("at_most_one_row", true);
+    }
     json.texts("columns_read", columns_read.iter());
     if let Some(copy) = copy {
         json.text("copy", copy_word(*copy));
     }
+    if let Some(estimate) = estimate {
+        json.number("estimate", *estimate);
+    }
     json.texts("functions", functions.iter());
     json.flag("has_where", *has_where);
     json.text("kind", kind.as_str());
+    if !labels.is_empty() {
+        json.texts("labels", labels.iter());
+    }
     if let Some(limit) = limit {
         json.signed("limit", *limit);
     }

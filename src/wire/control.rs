@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::approval::{Grant, Request};
 use crate::domain::device::Device;
-use crate::domain::name::{DeviceId, Digest, GroupName, ProviderName, SessionId, TargetName};
+use crate::domain::name::{DeviceId, Digest, GrantId, GroupName, ProviderName, SessionId, TargetName};
 use crate::domain::principal::{PrincipalId, PrincipalKind};
 use crate::domain::session::Session;
 use crate::domain::target::RecordLevel;
@@ -33,6 +34,17 @@ pub const SESSIONS: &str = "/v1/sessions";
 pub const KILL: &str = "kill";
 /// `GET`: the caller's devices, a list of [`Device`]. Below it `/{id}`: `DELETE` revokes one.
 pub const DEVICES: &str = "/v1/devices";
+/// `GET` with the query [`SCOPE`]: a list of [`RequestView`], newest first. `POST` [`AskSession`]:
+/// [`RequestView`]. Below it `/{id}`: `GET` one, with the query [`WAIT`] after it has changed or the
+/// seconds are over; `DELETE` withdraws it; `/{id}/reviews`: `POST` [`GiveReview`]: [`RequestView`].
+pub const REQUESTS: &str = "/v1/requests";
+/// The query that chooses among requests: `mine` or `reviewable`.
+pub const SCOPE: &str = "scope";
+/// The query that makes a `GET` wait while a request is pending, in seconds, at most 30.
+pub const WAIT: &str = "wait";
+/// `GET`: a list of [`Grant`], the caller's own and those on targets where they may review. Below it
+/// `/{id}`: `DELETE` revokes one and closes its sessions.
+pub const GRANTS: &str = "/v1/grants";
 /// `GET`: the ledger as C2SP `tlog-tiles` below this path: `checkpoint`, `tile/…`. Also
 /// `key`: the verifier key of its checkpoints (C2SP `signed-note`).
 pub const LEDGER: &str = "/v1/ledger";
@@ -147,6 +159,10 @@ pub struct TargetSummary {
     pub masked: bool,
     /// What is recorded.
     pub record: RecordLevel,
+    /// What a session takes first, for people: `approval: 1 of corp/dba`. Absent when it takes nothing,
+    /// or the caller holds a grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
 }
 
 /// What `hoopctl explain TARGET` says.
@@ -224,6 +240,52 @@ pub struct OpenedSession {
     pub gateway_key: Digest,
 }
 
+/// Asks for approval of sessions on a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskSession {
+    /// The target, as the user spelled it.
+    pub target: String,
+    /// Why.
+    pub reason: String,
+    /// For how long, in seconds.
+    pub seconds: u64,
+    /// From when on; from the approval on when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts: Option<Timestamp>,
+    /// For one session only.
+    #[serde(default)]
+    pub once: bool,
+    /// The grant that should last longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extends: Option<GrantId>,
+    /// Two calls of one principal with the same key are one request; at most 128 printable characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// A request as the caller may see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestView {
+    /// The request.
+    pub request: Request,
+    /// The subject's text, byte for byte what reviewers sign the digest of.
+    pub subject: String,
+    /// What is still missing, for people: `1 more of corp/dba`; empty when nothing is.
+    pub missing: String,
+    /// Whether the caller may review it.
+    pub reviewable: bool,
+    /// The grant it became.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Grant>,
+}
+
+/// A review, signed by the device key of the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GiveReview {
+    /// The signed form: see [`crate::wire::review`].
+    pub proof: String,
+}
+
 /// What there is of a recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingIndex {
@@ -272,12 +334,16 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 pub enum ProblemCode {
     /// The request itself is wrong. Exit code 64.
     BadRequest,
+    /// It came too late: a request that is no longer pending, an approval that was used. Exit code 80.
+    Conflict,
     /// Policy said no. Exit code 77.
     Denied,
     /// The broker's own fault. Exit code 70.
     Internal,
     /// No valid login: token missing, expired or not bound to the key. Exit code 79.
     LoginNeeded,
+    /// Policy wants a review first: file a request. Exit code 75.
+    ReviewNeeded,
     /// The session, grant or device was revoked or has expired. Exit code 80.
     Revoked,
     /// Draining, or a part it needs is down. Exit code 69.

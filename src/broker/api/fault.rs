@@ -18,9 +18,11 @@ impl Fault {
     fn new(status: StatusCode, code: ProblemCode, title: impl Into<String>) -> Self {
         let name = match code {
             ProblemCode::BadRequest => "bad-request",
+            ProblemCode::Conflict => "conflict",
             ProblemCode::Denied => "denied",
             ProblemCode::Internal => "internal",
             ProblemCode::LoginNeeded => "login-needed",
+            ProblemCode::ReviewNeeded => "review-needed",
             ProblemCode::Revoked => "revoked",
             ProblemCode::Unavailable => "unavailable",
             ProblemCode::Unknown => "unknown",

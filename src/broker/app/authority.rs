@@ -1,14 +1,18 @@
 //! What the gateway asks, answered.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 
 use super::core::Core;
 use crate::domain::action::Action;
 use crate::domain::device::Device;
-use crate::domain::name::{Digest, SessionId};
+use crate::domain::name::{Digest, RequestId, SessionId};
 use crate::domain::policy::{SessionPolicy, Verdict};
 use crate::domain::session::CloseReason;
-use crate::gateway::authority::{Admission, Authority, Lease, LeaseError, Refusal, SessionContext};
+use crate::gateway::authority::{
+    Admission, Authority, Filed, Held, HoldError, Lease, LeaseError, Refusal, SessionContext,
+};
 
 impl Authority for Core {
     fn admit(&self, session: &SessionId, device: &Device) -> Result<Admission, Refusal> {
@@ -23,7 +27,7 @@ impl Authority for Core {
                 closing: entrance.stop,
                 slot: entrance.slot,
             }),
-            Verdict::Deny(_) => {
+            Verdict::Deny(_) | Verdict::Hold(_) => {
                 self.sessions.close(session, CloseReason::PolicyChanged);
                 Err(Refusal::Closed(CloseReason::PolicyChanged))
             }
@@ -39,6 +43,14 @@ impl Authority for Core {
             Some(leases) => leases.issue(context),
             None => Box::pin(async { Err(LeaseError::Upstream("the broker is still starting".into())) }),
         }
+    }
+
+    fn hold(&self, _: &Arc<SessionContext>, _: Held) -> BoxFuture<'static, Result<Filed, HoldError>> {
+        Box::pin(async { Err(HoldError::Refused("reviews are not supported yet".into())) })
+    }
+
+    fn release<'a>(&'a self, _: &'a RequestId) -> BoxFuture<'a, Result<(), HoldError>> {
+        Box::pin(async { Err(HoldError::NotApproved) })
     }
 
     fn close(&self, session: &SessionId, reason: CloseReason) {

@@ -98,6 +98,7 @@ impl Core {
         match config.policy.judge(who, target, &Action::Connect) {
             Verdict::Allow(_) => Ok(Arc::new(target.clone())),
             Verdict::Deny(denial) => Err(denial.rule),
+            Verdict::Hold(hold) => Err(hold.rules.into_iter().next().unwrap_or_else(RuleName::default_deny)),
         }
     }
 
@@ -148,6 +149,7 @@ impl Core {
             loopback_user: user(&caller.principal().display),
             verifier,
             digest_key: self.digest_key(&target.name),
+            reason: None,
         });
         let (expires, id) = (session.expires, session.id.clone());
         // stored first, so that a crash between the two leaves a row to clean up, not a ghost

@@ -19,7 +19,7 @@ use crate::broker::logins::Login;
 use crate::broker::store::logins::{Spending, spend};
 use crate::domain::event::{Actor, Durability, What};
 use crate::domain::name::{DeviceId, GroupName, ProviderName};
-use crate::domain::principal::{Principal, PrincipalId, PrincipalKind};
+use crate::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind};
 use crate::wire::control::{
     GRANT_TYPE_EXCHANGE, TOKEN_TYPE_ACCESS, TOKEN_TYPE_ID, TOKEN_TYPE_JWT, TokenRequest, TokenResponse,
 };
@@ -206,7 +206,7 @@ fn principal(
     groups: BTreeSet<GroupName>,
 ) -> Principal {
     let id = PrincipalId { provider: provider.clone(), subject: claims.subject.clone() };
-    Principal { id, kind, display: claims.display(), groups }
+    Principal { id, kind, display: claims.display(), groups, kin: Kin::default() }
 }
 
 /// A machine's token cannot show when a person signed in; its issuer and audience stand for it.

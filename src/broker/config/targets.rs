@@ -57,7 +57,14 @@ fn target(
         _ => Err("must be metadata, statements or full"),
     });
     let kind = TargetKind::Postgres(postgres(section, groups, base)?);
-    Some(Target { name: name?, description, labels, record: record.unwrap_or(RecordLevel::Full), kind })
+    Some(Target {
+        name: name?,
+        description,
+        labels,
+        owner: None,
+        record: record.unwrap_or(RecordLevel::Full),
+        kind,
+    })
 }
 
 fn postgres(section: &Section<'_, '_>, groups: &BTreeSet<GroupName>, base: &Path) -> Option<PostgresTarget> {
@@ -100,6 +107,7 @@ fn postgres(section: &Section<'_, '_>, groups: &BTreeSet<GroupName>, base: &Path
         tls,
         issuer: issuer?,
         grants,
+        fields: BTreeMap::new(),
         masks,
         objects,
         replication,

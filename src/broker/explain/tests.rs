@@ -6,7 +6,7 @@ use super::*;
 use crate::broker::testing::{PERMIT_ALL, config, target};
 use crate::domain::mask::{ColumnPattern, JsonPath};
 use crate::domain::name::{GroupName, ProviderName, RuleName};
-use crate::domain::principal::{PrincipalId, PrincipalKind, Subject};
+use crate::domain::principal::{Kin, PrincipalId, PrincipalKind, Subject};
 use crate::domain::target::{RoleIssuer, SecretSource};
 
 fn who(groups: &[&str]) -> Principal {
@@ -16,6 +16,7 @@ fn who(groups: &[&str]) -> Principal {
         kind: PrincipalKind::Human,
         display: "alice".into(),
         groups: groups.iter().map(|group| GroupName::new(*group).unwrap()).collect(),
+        kin: Kin::default(),
     }
 }
 

@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
     use crate::domain::name::ProviderName;
-    use crate::domain::principal::{PrincipalId, PrincipalKind, Subject};
+    use crate::domain::principal::{Kin, PrincipalId, PrincipalKind, Subject};
 
     fn principal(display: &str) -> Principal {
         Principal {
@@ -164,6 +164,7 @@ mod tests {
             kind: PrincipalKind::Human,
             display: display.to_owned(),
             groups: BTreeSet::new(),
+            kin: Kin::default(),
         }
     }
 

@@ -11,9 +11,9 @@ use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
 use crate::domain::action::Action;
-use crate::domain::name::{Digest, GroupName, NameError, ProviderName, TargetName};
+use crate::domain::name::{Digest, GroupName, NameError, ProviderName, RuleName, TargetName};
 use crate::domain::policy::{Policy, PolicySource, Verdict};
-use crate::domain::principal::{Principal, PrincipalId, PrincipalKind, Subject};
+use crate::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind, Subject};
 
 /// Checks policy or asks it questions.
 ///
@@ -75,6 +75,10 @@ fn explain(ui: Ui, args: &PolicyExplain) -> Result<u8, Failure> {
     let (word, rule, reason, hint) = match config.policy.judge(&who, target, &action) {
         Verdict::Allow(permit) => ("allow", permit.rule().clone(), String::new(), None),
         Verdict::Deny(denial) => ("deny", denial.rule, denial.reason, denial.hint),
+        Verdict::Hold(hold) => {
+            let rule = hold.rules.into_iter().next().unwrap_or_else(RuleName::default_deny);
+            ("hold", rule, hold.reason, Some(format!("it takes {}", hold.threshold)))
+        }
     };
     if ui.json {
         ui.object(&json!({
@@ -108,5 +112,11 @@ fn principal(args: &PolicyExplain, config: &Config) -> Result<Principal, Failure
         .collect::<Result<_, _>>()?;
     let is_workload = config.workloads.iter().any(|workload| workload.name == provider);
     let kind = if is_workload { PrincipalKind::Machine } else { PrincipalKind::Human };
-    Ok(Principal { display: subject.to_string(), id: PrincipalId { provider, subject }, kind, groups })
+    Ok(Principal {
+        display: subject.to_string(),
+        id: PrincipalId { provider, subject },
+        kind,
+        groups,
+        kin: Kin::default(),
+    })
 }

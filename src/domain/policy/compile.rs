@@ -16,6 +16,7 @@ use miette::Diagnostic;
 use super::entities::{Role, Words};
 use super::{PolicyFault, PolicySource, Reference};
 use crate::domain::action::Action;
+use crate::domain::approval::Threshold;
 use crate::domain::name::RuleName;
 
 /// One policy of a text.
@@ -27,8 +28,20 @@ pub(super) struct Rule {
     pub(super) reason: String,
     /// Its `@hint`.
     pub(super) hint: Option<String>,
+    /// Its `@review`: what it takes to lift a forbid, or to make a permit count.
+    pub(super) review: Option<Review>,
     /// Cedar's form. Its id is the rule's place in source order, in decimal.
     pub(super) policy: cedar_policy::Policy,
+}
+
+/// The annotations `@review`, `@standing` and `@review_by`.
+#[derive(Debug, Clone)]
+pub(super) struct Review {
+    pub(super) threshold: Threshold,
+    /// The longest standing decision, in seconds; 0 when none may be made.
+    pub(super) standing: u64,
+    /// Whether only people may answer.
+    pub(super) people_only: bool,
 }
 
 impl Rule {
@@ -107,8 +120,9 @@ impl<'a> Compiler<'a> {
                 .annotation("reason")
                 .map_or_else(|| format!("the rule {name} forbids it"), str::to_owned);
             let hint = policy.annotation("hint").map(str::to_owned);
+            let review = self.review(source, line, policy);
             let policy = policy.new_id(PolicyId::new(self.rules.len().to_string()));
-            self.rules.push(Placed { rule: Rule { name, reason, hint, policy }, source, line });
+            self.rules.push(Placed { rule: Rule { name, reason, hint, review, policy }, source, line });
         }
     }
 
@@ -123,16 +137,12 @@ impl<'a> Compiler<'a> {
                     line,
                     &format!("@{key} must be 1 to {SENTENCE_MAX} characters without control characters"),
                 ),
-                "review" => self.fault(
-                    source,
-                    line,
-                    "reviews are not supported yet: remove the policy, or write it without @review",
-                ),
+                "review" | "review_by" | "standing" => {}
                 // a misspelt @review must not turn into a plain permit
                 _ => self.fault(
                     source,
                     line,
-                    &format!("unknown annotation @{key}: id, reason, hint and review are known"),
+                    &format!("unknown annotation @{key}: id, reason, hint, review, review_by and standing are known"),
                 ),
             }
         }
@@ -158,6 +168,40 @@ impl<'a> Compiler<'a> {
             None => {
                 self.fault(source, line, "every policy needs a name: write @id(\"some-name\") above it");
                 RuleName::default_deny()
+            }
+        }
+    }
+
+    fn review(
+        &mut self,
+        source: &PolicySource,
+        line: usize,
+        policy: &cedar_policy::Policy,
+    ) -> Option<Review> {
+        let standing = policy.annotation("standing").map(|text| (text, seconds(text)));
+        if let Some((text, None)) = standing {
+            let message = format!("@standing(\"{text}\") is not a time: write 30m, 2h or 1d, at most 30d");
+            self.fault(source, line, &message);
+        }
+        let by = policy.annotation("review_by");
+        if by.is_some_and(|by| by != "people") {
+            self.fault(source, line, "@review_by can only be \"people\": no rule may answer then");
+        }
+        let Some(text) = policy.annotation("review") else {
+            if standing.is_some() || by.is_some() {
+                self.fault(source, line, "@standing and @review_by mean nothing without @review");
+            }
+            return None;
+        };
+        match text.parse::<Threshold>() {
+            Ok(threshold) => Some(Review {
+                threshold,
+                standing: standing.and_then(|(_, seconds)| seconds).unwrap_or_default(),
+                people_only: by.is_some(),
+            }),
+            Err(error) => {
+                self.fault(source, line, &format!("@review: {error}"));
+                None
             }
         }
     }
@@ -249,6 +293,20 @@ impl<'a> Compiler<'a> {
         let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
         self.faults.push(PolicyFault { source_name: source.name.clone(), line, message });
     }
+}
+
+/// `30m`, `2h`, `1d`: in seconds, at most thirty days.
+fn seconds(text: &str) -> Option<u64> {
+    let unit = text.chars().next_back()?;
+    let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    number.checked_mul(factor).filter(|seconds| (1..=30 * 86_400).contains(seconds))
 }
 
 /// What a diagnostic says, and its help.

@@ -11,8 +11,9 @@ use cedar_policy::{AuthorizationError, Authorizer, Decision, EntityUid, PolicyId
 use super::compile::Rule;
 use super::entities::{self, Pair, Words};
 use super::permit::Permit;
-use super::{Denial, Policy, Verdict};
+use super::{Denial, Hold, Policy, Verdict};
 use crate::domain::action::Action;
+use crate::domain::approval::Threshold;
 use crate::domain::name::{Digest, RuleName, TargetName};
 use crate::domain::principal::Principal;
 use crate::domain::target::Target;
@@ -57,11 +58,87 @@ impl SessionPolicy {
         &self.digest
     }
 
-    /// Judges one action.
+    /// Judges one action, as if no review had been given.
     #[must_use]
     pub fn judge(&self, action: &Action<'_>) -> Verdict {
-        verdict(&self.target, action, ask(&self.rules, &self.slices, self.pair.as_ref(), action))
+        judge(&self.rules, &self.slices, self.pair.as_ref(), &self.target, action)
     }
+
+    /// Judges an action whose review was given: `Allow` or `Deny`, never `Hold`.
+    #[must_use]
+    pub fn judge_reviewed(&self, action: &Action<'_>) -> Verdict {
+        judge_reviewed(&self.rules, &self.slices, self.pair.as_ref(), &self.target, action)
+    }
+}
+
+/// Without reviews first; where that does not allow and reviews would, it is a hold.
+pub(super) fn judge(
+    rules: &[Rule],
+    slices: &[Slice],
+    pair: Option<&Pair>,
+    target: &TargetName,
+    action: &Action<'_>,
+) -> Verdict {
+    let first = ask(rules, slices, pair, action, Stage::Unreviewed);
+    if first.as_ref().is_none_or(|answer| answer.decision == Decision::Allow || !answer.errors.is_empty()) {
+        return verdict(target, action, first);
+    }
+    let second = ask(rules, slices, pair, action, Stage::Reviewed);
+    match first.as_ref().zip(second.as_ref()).and_then(|(first, second)| hold(first, second)) {
+        Some(hold) => Verdict::Hold(hold),
+        // what denies even with reviews is the rule to name
+        None if second
+            .as_ref()
+            .is_some_and(|answer| !answer.reasons.is_empty() || !answer.errors.is_empty()) =>
+        {
+            verdict(target, action, second)
+        }
+        None => verdict(target, action, first),
+    }
+}
+
+/// As if every review that any rule demands had been given.
+pub(super) fn judge_reviewed(
+    rules: &[Rule],
+    slices: &[Slice],
+    pair: Option<&Pair>,
+    target: &TargetName,
+    action: &Action<'_>,
+) -> Verdict {
+    verdict(target, action, ask(rules, slices, pair, action, Stage::Reviewed))
+}
+
+/// What a review would have to answer: the forbids that it would lift, or else the permits that it
+/// would make count. `None` when no review helps.
+fn hold(unreviewed: &Answer<'_>, reviewed: &Answer<'_>) -> Option<Hold> {
+    if reviewed.decision != Decision::Allow || !reviewed.errors.is_empty() {
+        return None;
+    }
+    let lifted = unreviewed.reasons.iter().filter(|rule| rule.forbids());
+    let with_review = |rule: &&&Rule| rule.review.is_some();
+    let mut demanding: Vec<&Rule> = lifted.filter(with_review).copied().collect();
+    let by_plain_permit = reviewed.reasons.iter().any(|rule| rule.review.is_none());
+    if !by_plain_permit {
+        // several permits may each do: the first in source order is the one that is asked for
+        demanding.extend(reviewed.reasons.iter().find(with_review).copied());
+    }
+    let reviews: Vec<_> = demanding.iter().filter_map(|rule| rule.review.as_ref()).collect();
+    Some(Hold {
+        rules: demanding.iter().map(|rule| rule.name.clone()).collect(),
+        reason: demanding.first()?.reason.clone(),
+        threshold: reviews.iter().fold(Threshold::default(), |all, review| all.and(&review.threshold)),
+        standing: reviews.iter().map(|review| review.standing).min().unwrap_or_default(),
+        people_only: reviews.iter().any(|review| review.people_only),
+    })
+}
+
+/// With which rules an action is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Every forbid binds; a permit that needs a review does not count.
+    Unreviewed,
+    /// A forbid that a review lifts does not bind; every permit counts.
+    Reviewed,
 }
 
 /// The rules that can bind for one action.
@@ -69,7 +146,8 @@ impl SessionPolicy {
 pub(super) struct Slice {
     action_name: &'static str,
     action: EntityUid,
-    policies: PolicySet,
+    unreviewed: PolicySet,
+    reviewed: PolicySet,
 }
 
 impl Slice {
@@ -81,13 +159,19 @@ impl Slice {
         can_bind: impl Fn(&Rule) -> bool,
     ) -> Option<Self> {
         let action = words.action(action_name);
-        let mut policies = PolicySet::new();
+        let (mut unreviewed, mut reviewed) = (PolicySet::new(), PolicySet::new());
         for rule in rules {
-            if entities::covers(&rule.policy.action_constraint(), &action) && can_bind(rule) {
-                policies.add(rule.policy.clone()).ok()?;
+            if !(entities::covers(&rule.policy.action_constraint(), &action) && can_bind(rule)) {
+                continue;
+            }
+            if rule.forbids() || rule.review.is_none() {
+                unreviewed.add(rule.policy.clone()).ok()?;
+            }
+            if !rule.forbids() || rule.review.is_none() {
+                reviewed.add(rule.policy.clone()).ok()?;
             }
         }
-        Some(Self { action_name, action, policies })
+        Some(Self { action_name, action, unreviewed, reviewed })
     }
 }
 
@@ -104,11 +188,16 @@ pub(super) fn ask<'a>(
     slices: &[Slice],
     pair: Option<&Pair>,
     action: &Action<'_>,
+    stage: Stage,
 ) -> Option<Answer<'a>> {
     let pair = pair?;
     let slice = slices.iter().find(|slice| slice.action_name == action.name())?;
     let request = pair.request(slice.action.clone(), entities::context(action)?)?;
-    let response = Authorizer::new().is_authorized(&request, &slice.policies, pair.entities());
+    let policies = match stage {
+        Stage::Unreviewed => &slice.unreviewed,
+        Stage::Reviewed => &slice.reviewed,
+    };
+    let response = Authorizer::new().is_authorized(&request, policies, pair.entities());
     let diagnostics = response.diagnostics();
     let errors = diagnostics.errors().map(|error| match error {
         AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
@@ -121,7 +210,7 @@ pub(super) fn ask<'a>(
 }
 
 /// Turns an answer into a verdict. An error in any rule is a denial, whatever the others say.
-pub(super) fn verdict(target: &TargetName, action: &Action<'_>, answer: Option<Answer<'_>>) -> Verdict {
+fn verdict(target: &TargetName, action: &Action<'_>, answer: Option<Answer<'_>>) -> Verdict {
     let Some(answer) = answer else {
         return Verdict::Deny(Denial {
             rule: RuleName::default_deny(),

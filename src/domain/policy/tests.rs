@@ -9,7 +9,7 @@ use super::{Policy, PolicySource, Role, Verdict, preset, preset_names};
 use crate::domain::action::Action;
 use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 use crate::domain::name::{GroupName, ProviderName, TargetName};
-use crate::domain::principal::{Principal, PrincipalId, PrincipalKind, Subject};
+use crate::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind, Subject};
 use crate::domain::target::{
     LeaseIssuer, PostgresTarget, RecordLevel, SecretSource, Target, TargetKind, UpstreamTls,
 };
@@ -356,11 +356,12 @@ proptest! {
 
 const OPEN: &str = r#"@id("open") permit (principal, action, resource);"#;
 
-/// `rule!` when allowed, `rule` when denied.
+/// `rule!` when allowed, `rule?` when held, `rule` when denied.
 fn word(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Allow(permit) => format!("{}!", permit.rule()),
         Verdict::Deny(denial) => denial.rule.to_string(),
+        Verdict::Hold(hold) => format!("{}?", hold.rules.first().unwrap()),
     }
 }
 
@@ -474,6 +475,7 @@ fn person(provider: &str, subject: &str, groups: &[&str]) -> Principal {
         kind: PrincipalKind::Human,
         display: subject.into(),
         groups: groups.iter().map(|group| GroupName::new(*group).unwrap()).collect(),
+        kin: Kin::default(),
     }
 }
 
@@ -482,6 +484,7 @@ fn db() -> Target {
         name: TargetName::new("db").unwrap(),
         description: String::new(),
         labels: BTreeMap::from([("env".into(), "production".into())]),
+        owner: None,
         record: RecordLevel::Full,
         kind: TargetKind::Postgres(PostgresTarget {
             host: "localhost".into(),
@@ -491,6 +494,7 @@ fn db() -> Target {
             tls: UpstreamTls::Disable,
             issuer: LeaseIssuer::Static { user: "u".into(), password: SecretSource::Env("P".into()) },
             grants: Vec::new(),
+            fields: BTreeMap::new(),
             masks: Vec::new(),
             objects: false,
             replication: false,

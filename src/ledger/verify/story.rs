@@ -84,13 +84,22 @@ impl Story {
             What::BrokerStopped
             | What::DeviceEnrolled { .. }
             | What::DeviceRevoked { .. }
+            | What::GrantIssued { .. }
+            | What::GrantRevoked { .. }
+            | What::GrantUsed { .. }
             | What::LeaseIssued { .. }
             | What::LeaseRevoked { .. }
             | What::LoggedIn { .. }
             | What::LoggedOut
             | What::PolicyLoaded
             | What::PolicyTampered { .. }
-            | What::Refused { .. } => Ok(()),
+            | What::Refused { .. }
+            | What::RequestAnswered { .. }
+            | What::RequestEnded { .. }
+            | What::RequestFiled { .. }
+            | What::RequestReleased { .. }
+            | What::ReviewGiven { .. }
+            | What::ReviewRejected { .. } => Ok(()),
         })
     }
 

@@ -12,7 +12,7 @@ use hoopctl::broker::store::Store;
 use hoopctl::domain::event::{Actor, Event, What};
 use hoopctl::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
 use hoopctl::domain::name::{Digest, ProviderName, RuleName, SessionId, TargetName};
-use hoopctl::domain::principal::{Principal, PrincipalId, PrincipalKind, Subject};
+use hoopctl::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind, Subject};
 use hoopctl::domain::target::{
     GrantTemplate, LeaseIssuer, PostgresTarget, RecordLevel, RoleIssuer, SecretSource, TablePrivilege,
     Target, TargetKind, UpstreamTls,
@@ -109,6 +109,7 @@ impl Stage {
                 rotate_admin: None,
             })),
             grants: vec![GrantTemplate { privileges: all, on: "public.*".into() }],
+            fields: BTreeMap::new(),
             masks,
             objects: false,
             replication: false,
@@ -187,6 +188,7 @@ pub(super) fn target(name: &str, postgres: PostgresTarget) -> Arc<Target> {
         name: TargetName::new(name).unwrap(),
         description: String::new(),
         labels: BTreeMap::new(),
+        owner: None,
         record: RecordLevel::Full,
         kind: TargetKind::Postgres(postgres),
     })
@@ -206,6 +208,7 @@ pub(super) fn session(display: &str, subject: &str, target: Arc<Target>) -> Sess
             kind: PrincipalKind::Human,
             display: display.into(),
             groups: BTreeSet::new(),
+            kin: Kin::default(),
         },
         actor: Actor { principal: id, device: None, address: "192.0.2.1".into(), host: "laptop".into() },
         target,
@@ -213,6 +216,7 @@ pub(super) fn session(display: &str, subject: &str, target: Arc<Target>) -> Sess
         loopback_user: "alice".into(),
         verifier: String::new(),
         digest_key: String::new().into(),
+        reason: None,
     }
 }
 

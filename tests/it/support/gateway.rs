@@ -12,14 +12,16 @@ use hoopctl::domain::device::Device;
 use hoopctl::domain::event::{Actor, Event, What};
 use hoopctl::domain::facts::Facts;
 use hoopctl::domain::mask::MaskRule;
-use hoopctl::domain::name::{DeviceId, Digest, ProviderName, SessionId, TargetName};
+use hoopctl::domain::name::{DeviceId, Digest, ProviderName, RequestId, SessionId, TargetName};
 use hoopctl::domain::policy::{Policy, PolicySource, SessionPolicy, Verdict};
-use hoopctl::domain::principal::{Principal, PrincipalId, PrincipalKind, Subject};
+use hoopctl::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind, Subject};
 use hoopctl::domain::session::CloseReason;
 use hoopctl::domain::target::{
     LeaseIssuer, PostgresTarget, RecordLevel, SecretSource, Target, TargetKind, UpstreamTls,
 };
-use hoopctl::gateway::authority::{Admission, Authority, Lease, LeaseError, Refusal, SessionContext, Slot};
+use hoopctl::gateway::authority::{
+    Admission, Authority, Filed, Held, HoldError, Lease, LeaseError, Refusal, SessionContext, Slot,
+};
 use hoopctl::gateway::clock::Clock;
 use hoopctl::gateway::journal::{ItemKind, Journal, JournalError, Recorder, Ticket};
 use hoopctl::gateway::tunnel::{Inner, Tunnels};
@@ -90,6 +92,7 @@ impl Gateway {
             loopback_user: "alice".into(),
             verifier: postgres_protocol::password::scram_sha_256(SECRET.as_bytes()),
             digest_key: SecretString::from("digest key"),
+            reason: None,
         });
         let (closing, closes) = watch::channel(None);
         let text = format!("{BASE}\n{}", setup.policy);
@@ -182,6 +185,7 @@ fn target(cluster: &Cluster, setup: &Setup) -> Target {
         name: TargetName::new("db").expect("a name"),
         description: setup.description.clone(),
         labels: BTreeMap::new(),
+        owner: None,
         record: setup.record,
         kind: TargetKind::Postgres(PostgresTarget {
             host: "127.0.0.1".into(),
@@ -194,6 +198,7 @@ fn target(cluster: &Cluster, setup: &Setup) -> Target {
                 password: SecretSource::File(PathBuf::from("/nonexistent")),
             },
             grants: Vec::new(),
+            fields: BTreeMap::new(),
             masks: setup.masks.clone(),
             objects: false,
             replication: false,
@@ -212,6 +217,7 @@ fn principal() -> Principal {
         kind: PrincipalKind::Human,
         display: "alice".into(),
         groups: BTreeSet::new(),
+        kin: Kin::default(),
     }
 }
 
@@ -248,6 +254,14 @@ impl Authority for Boss {
             closing: self.closes.clone(),
             slot: Slot::new(|| {}),
         })
+    }
+
+    fn hold(&self, _: &Arc<SessionContext>, _: Held) -> BoxFuture<'static, Result<Filed, HoldError>> {
+        Box::pin(async { Err(HoldError::Refused("nobody reviews here".into())) })
+    }
+
+    fn release<'a>(&'a self, _: &'a RequestId) -> BoxFuture<'a, Result<(), HoldError>> {
+        Box::pin(async { Err(HoldError::NotApproved) })
     }
 
     fn session_policy(&self, context: &SessionContext) -> SessionPolicy {

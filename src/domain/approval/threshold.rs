@@ -1,0 +1,131 @@
+//! How many reviews of whom a request needs.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::domain::name::GroupName;
+
+/// What a request needs before it is approved: every [`Need`], each from people of its own. One
+/// person's review counts towards one need only.
+///
+/// Written `corp/dba:2, owner:1`, as in the annotation `@review`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Threshold(BTreeSet<Need>);
+
+/// So many people out of these.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Need {
+    /// Out of whom.
+    pub from: Reviewers,
+    /// How many, 1 to 9.
+    pub count: u8,
+}
+
+/// Who may review.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reviewers {
+    /// The members of a group.
+    Group(GroupName),
+    /// The group that owns the target, by its configuration.
+    Owner,
+}
+
+/// Why a text is no threshold.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{0}` is not a threshold: write PROVIDER/GROUP:COUNT or owner:COUNT, several of them with commas")]
+pub struct ThresholdError(String);
+
+impl Threshold {
+    /// What is needed, in order.
+    pub fn needs(&self) -> impl Iterator<Item = &Need> {
+        self.0.iter()
+    }
+
+    /// Whether nothing is needed: no rule may write this, and it never approves anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Both thresholds at once; of two needs from the same people, the greater.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut all = std::collections::BTreeMap::<Reviewers, u8>::new();
+        for need in self.0.iter().chain(&other.0) {
+            let count = all.entry(need.from.clone()).or_default();
+            *count = need.count.max(*count);
+        }
+        Self(all.into_iter().map(|(from, count)| Need { from, count }).collect())
+    }
+
+    /// Puts the owner's group in place of `owner`; `None` when an owner is needed and there is none.
+    #[must_use]
+    pub fn resolve(&self, owner: Option<&GroupName>) -> Option<Self> {
+        let mut resolved = Self::default();
+        for need in &self.0 {
+            let from = match &need.from {
+                Reviewers::Group(group) => group.clone(),
+                Reviewers::Owner => owner?.clone(),
+            };
+            let need = Need { from: Reviewers::Group(from), count: need.count };
+            resolved = resolved.and(&Self(BTreeSet::from([need])));
+        }
+        Some(resolved)
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, need) in self.0.iter().enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            write!(f, "{comma}{}:{}", need.from, need.count)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Reviewers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(group) => group.fmt(f),
+            Self::Owner => f.write_str("owner"),
+        }
+    }
+}
+
+impl std::str::FromStr for Threshold {
+    type Err = ThresholdError;
+
+    fn from_str(text: &str) -> Result<Self, ThresholdError> {
+        let wrong = || ThresholdError(text.chars().filter(|c| !c.is_control()).take(80).collect());
+        let mut all = Self::default();
+        for part in text.split(',') {
+            // a group's own name may hold a colon, the count does not
+            let (from, count) = part.trim().rsplit_once(':').ok_or_else(wrong)?;
+            let count = count.parse().ok().filter(|count| (1..=9).contains(count)).ok_or_else(wrong)?;
+            let from = match from {
+                "owner" => Reviewers::Owner,
+                _ => Reviewers::Group(GroupName::new(from).map_err(|_| wrong())?),
+            };
+            all = all.and(&Self(BTreeSet::from([Need { from, count }])));
+        }
+        Ok(all)
+    }
+}
+
+impl TryFrom<String> for Threshold {
+    type Error = ThresholdError;
+    fn try_from(text: String) -> Result<Self, ThresholdError> {
+        text.parse()
+    }
+}
+
+impl From<Threshold> for String {
+    fn from(threshold: Threshold) -> Self {
+        threshold.to_string()
+    }
+}
