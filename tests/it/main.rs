@@ -25,6 +25,8 @@ mod gateway;
 mod generated;
 mod leases;
 mod protocol;
+mod requests;
+mod reviews;
 mod rewrite;
 mod support;
 
