@@ -24,7 +24,7 @@ pub use session::SessionPolicy;
 use self::compile::Rule;
 use self::entities::{Pair, Words};
 use self::session::{Answer, Slice};
-use super::action::Action;
+use super::action::{Action, Petition};
 use super::approval::Threshold;
 use super::name::{Digest, RuleName};
 use super::principal::Principal;
@@ -175,6 +175,15 @@ impl Policy {
             &target.name,
             action,
         )
+    }
+
+    /// The rule that answers a request for approval instead of people; no rule does by default. `who` is
+    /// the requester. Only a permit whose scope names the action `approve` counts, and none does where a
+    /// rule that demands the review wants people.
+    #[must_use]
+    pub fn answers(&self, who: &Principal, target: &Target, petition: &Petition<'_>) -> Option<RuleName> {
+        session::answers(&self.rules, &self.slices, self.pair(who, target).as_ref(), petition)
+            .map(|rule| rule.name.clone())
     }
 
     /// The rules that decide an action, in source order; none when it is denied by default.
