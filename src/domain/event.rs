@@ -96,6 +96,15 @@ pub enum What {
         /// The key's thumbprint.
         device: DeviceId,
     },
+    /// A grant's end moved.
+    GrantExtended {
+        /// The grant.
+        grant: GrantId,
+        /// The request that was approved.
+        request: RequestId,
+        /// Until when it lasts now.
+        ends: Timestamp,
+    },
     /// A grant came to be.
     GrantIssued {
         /// The grant.
@@ -250,6 +259,13 @@ pub enum What {
         target: TargetName,
         /// When it ends at the latest.
         expires: Timestamp,
+    },
+    /// A standing decision was taken back.
+    StandingRevoked {
+        /// The request in whose review it was made.
+        request: RequestId,
+        /// Why.
+        reason: String,
     },
     /// A statement was judged.
     StatementJudged {

@@ -25,7 +25,7 @@ pub struct Principal {
 }
 
 /// Who else is the same person.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Kin {
     /// The e-mail address, in lower case.
     pub email: Option<String>,
@@ -42,18 +42,40 @@ pub struct PrincipalId {
     pub subject: Subject,
 }
 
-impl Principal {
-    /// Whether a review by `other` would be a review of one's own request.
+/// A principal as far as it matters who is the same person.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Person {
+    /// Who.
+    pub id: PrincipalId,
+    /// Who else is the same person.
+    pub kin: Kin,
+}
+
+impl Person {
+    /// Whether the two are one person, as far as anybody can tell.
     #[must_use]
-    pub fn is_kin_of(&self, other: &Self) -> bool {
-        let owner = |who: &Self| who.kin.owner.clone();
-        let persons = |who: &Self| [Some(who.id.clone()), owner(who)];
+    pub fn is(&self, other: &Self) -> bool {
+        let persons = |who: &Self| [Some(who.id.clone()), who.kin.owner.clone()];
         let shares_person = persons(self)
             .iter()
             .flatten()
-            .any(|person| persons(other).iter().flatten().any(|theirs| theirs == person));
+            .any(|own| persons(other).iter().flatten().any(|theirs| theirs == own));
         let shares_mail = self.kin.email.is_some() && self.kin.email == other.kin.email;
         shares_person || shares_mail
+    }
+}
+
+impl Principal {
+    /// The person.
+    #[must_use]
+    pub fn person(&self) -> Person {
+        Person { id: self.id.clone(), kin: self.kin.clone() }
+    }
+
+    /// Whether a review by `other` would be a review of one's own request.
+    #[must_use]
+    pub fn is_kin_of(&self, other: &Self) -> bool {
+        self.person().is(&other.person())
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::name::{DeviceId, SessionId, TargetName};
+use super::name::{DeviceId, GrantId, SessionId, TargetName};
 use super::principal::PrincipalId;
 
 /// A session as everybody may see it.
@@ -31,6 +31,9 @@ pub struct Session {
     pub state: SessionState,
     /// How many statements were judged so far.
     pub statements: u64,
+    /// The grant it stands on, when policy demanded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
 }
 
 /// Where a session is in its life. The order is the order of life.
@@ -67,6 +70,10 @@ pub enum CloseReason {
     DeviceRevoked,
     /// It reached its expiry.
     Expired,
+    /// The grant it stands on ended.
+    GrantEnded,
+    /// The grant it stands on was taken back.
+    GrantRevoked,
     /// Somebody closed it with `session kill`.
     Killed,
     /// The ledger or the recording could not be written.
@@ -90,6 +97,8 @@ impl CloseReason {
             Self::ClientEnded => "the client ended it",
             Self::DeviceRevoked => "the device was revoked",
             Self::Expired => "it reached its expiry",
+            Self::GrantEnded => "its approval has ended",
+            Self::GrantRevoked => "its approval was revoked",
             Self::Killed => "it was killed by an operator",
             Self::LedgerUnwritable => "the audit ledger or the recording could not be written",
             Self::LoginEnded => "the login behind it has ended",

@@ -169,6 +169,7 @@ fn class(what: &What) -> (u64, u64, &'static str) {
         What::DeviceEnrolled { .. } => (3004, 1, "device-enrolled"),
         What::DeviceRevoked { .. } => (3004, 4, "device-revoked"),
         // User Access Management: Assign Privileges, Revoke Privileges, Other
+        What::GrantExtended { .. } => (3005, 99, "grant-extended"),
         What::GrantIssued { .. } => (3005, 1, "grant-issued"),
         What::GrantRevoked { .. } => (3005, 2, "grant-revoked"),
         What::GrantUsed { .. } => (3005, 99, "grant-used"),
@@ -177,6 +178,7 @@ fn class(what: &What) -> (u64, u64, &'static str) {
         What::RequestFiled { .. } => (3005, 99, "request-filed"),
         What::RequestReleased { .. } => (3005, 99, "request-released"),
         What::ReviewGiven { .. } => (3005, 99, "review-given"),
+        What::StandingRevoked { .. } => (3005, 2, "standing-revoked"),
         // Detection Finding: Create
         What::ReviewRejected { .. } => (2004, 1, "review-rejected"),
         // Account Change: Create, Delete
@@ -243,7 +245,8 @@ fn write_what(json: &mut Writer<'_>, what: &What) {
         What::DeviceEnrolled { device } | What::DeviceRevoked { device } => {
             json.text("device", device.as_str());
         }
-        What::GrantIssued { .. }
+        What::GrantExtended { .. }
+        | What::GrantIssued { .. }
         | What::GrantRevoked { .. }
         | What::GrantUsed { .. }
         | What::RequestAnswered { .. }
@@ -251,7 +254,8 @@ fn write_what(json: &mut Writer<'_>, what: &What) {
         | What::RequestFiled { .. }
         | What::RequestReleased { .. }
         | What::ReviewGiven { .. }
-        | What::ReviewRejected { .. } => approval::write(json, what),
+        | What::ReviewRejected { .. }
+        | What::StandingRevoked { .. } => approval::write(json, what),
         What::LeaseIssued { session, login, expires } => {
             json.text("expires", &expires.to_string());
             json.text("login", login);
@@ -391,6 +395,8 @@ fn reason_word(reason: CloseReason) -> &'static str {
         CloseReason::ClientEnded => "client-ended",
         CloseReason::DeviceRevoked => "device-revoked",
         CloseReason::Expired => "expired",
+        CloseReason::GrantEnded => "grant-ended",
+        CloseReason::GrantRevoked => "grant-revoked",
         CloseReason::Killed => "killed",
         CloseReason::LedgerUnwritable => "ledger-unwritable",
         CloseReason::LoginEnded => "login-ended",

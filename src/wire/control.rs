@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::approval::{Grant, Request};
 use crate::domain::device::Device;
-use crate::domain::name::{DeviceId, Digest, GrantId, GroupName, ProviderName, SessionId, TargetName};
+use crate::domain::name::{
+    DeviceId, Digest, GrantId, GroupName, ProviderName, RequestId, RuleName, SessionId, TargetName,
+};
 use crate::domain::principal::{PrincipalId, PrincipalKind};
 use crate::domain::session::Session;
 use crate::domain::target::RecordLevel;
@@ -40,11 +42,16 @@ pub const DEVICES: &str = "/v1/devices";
 pub const REQUESTS: &str = "/v1/requests";
 /// The query that chooses among requests: `mine` or `reviewable`.
 pub const SCOPE: &str = "scope";
+/// The query that continues a list of requests: the id of the last one of the page before. A page
+/// holds at most 100.
+pub const BEFORE: &str = "before";
 /// The query that makes a `GET` wait while a request is pending, in seconds, at most 30.
 pub const WAIT: &str = "wait";
 /// `GET`: a list of [`Grant`], the caller's own and those on targets where they may review. Below it
 /// `/{id}`: `DELETE` revokes one and closes its sessions.
 pub const GRANTS: &str = "/v1/grants";
+/// `GET`: a list of [`StandingView`], as for [`GRANTS`]. Below it `/{request id}`: `DELETE` revokes one.
+pub const STANDING: &str = "/v1/standing";
 /// `GET`: the ledger as C2SP `tlog-tiles` below this path: `checkpoint`, `tile/…`. Also
 /// `key`: the verifier key of its checkpoints (C2SP `signed-note`).
 pub const LEDGER: &str = "/v1/ledger";
@@ -277,6 +284,31 @@ pub struct RequestView {
     /// The grant it became.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<Grant>,
+}
+
+/// A standing decision: what reviewers let through without being asked again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingView {
+    /// The request in whose review it was made.
+    pub request: RequestId,
+    /// For whom.
+    pub principal: PrincipalId,
+    /// On which target.
+    pub target: TargetName,
+    /// The rules that it answers.
+    pub rules: Vec<RuleName>,
+    /// The action that was reviewed, as reviewers saw it.
+    pub text: String,
+    /// Which of its literals may differ, counted from 0.
+    pub free: BTreeSet<u16>,
+    /// Who made it.
+    pub by: Vec<PrincipalId>,
+    /// Until when.
+    pub ends: Timestamp,
+    /// Whether somebody took it back.
+    pub revoked: bool,
+    /// How often it has let something through.
+    pub uses: u64,
 }
 
 /// A review, signed by the device key of the caller.

@@ -334,6 +334,7 @@ impl Core {
             expires: now.checked_add(limit).unwrap_or(Timestamp::MAX),
             state: SessionState::Pending,
             statements: 0,
+            grant: None,
         }
     }
 

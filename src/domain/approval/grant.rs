@@ -30,7 +30,7 @@ pub struct Grant {
 }
 
 /// Where a grant is in its life. That it has expired is told by the clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GrantState {
     /// Sessions may be opened.

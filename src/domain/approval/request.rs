@@ -40,7 +40,7 @@ pub struct Request {
 }
 
 /// Where a request is in its life.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum RequestState {
     /// Reviews are awaited.
@@ -68,7 +68,7 @@ pub enum RequestState {
 }
 
 /// What answered instead of people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReleasedBy {
     /// A rule that permits the action `approve`.

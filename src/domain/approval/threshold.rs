@@ -12,7 +12,7 @@ use crate::domain::name::GroupName;
 /// person's review counts towards one need only.
 ///
 /// Written `corp/dba:2, owner:1`, as in the annotation `@review`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Threshold(BTreeSet<Need>);
 

@@ -6,6 +6,11 @@ use crate::domain::event::What;
 /// Members in sorted order; of any other event, none.
 pub(super) fn write(json: &mut Writer<'_>, what: &What) {
     match what {
+        What::GrantExtended { grant, request, ends } => {
+            json.text("ends", &ends.to_string());
+            json.text("grant", grant.as_str());
+            json.text("request", request.as_str());
+        }
         What::GrantIssued { grant, request, principal, target, starts, ends, once } => {
             json.text("ends", &ends.to_string());
             json.text("grant", grant.as_str());
@@ -62,6 +67,10 @@ pub(super) fn write(json: &mut Writer<'_>, what: &What) {
         }
         What::ReviewRejected { request, fault } => {
             json.text("fault", fault);
+            json.text("request", request.as_str());
+        }
+        What::StandingRevoked { request, reason } => {
+            json.text("reason", reason);
             json.text("request", request.as_str());
         }
         _ => {}

@@ -84,6 +84,7 @@ impl Story {
             What::BrokerStopped
             | What::DeviceEnrolled { .. }
             | What::DeviceRevoked { .. }
+            | What::GrantExtended { .. }
             | What::GrantIssued { .. }
             | What::GrantRevoked { .. }
             | What::GrantUsed { .. }
@@ -99,7 +100,8 @@ impl Story {
             | What::RequestFiled { .. }
             | What::RequestReleased { .. }
             | What::ReviewGiven { .. }
-            | What::ReviewRejected { .. } => Ok(()),
+            | What::ReviewRejected { .. }
+            | What::StandingRevoked { .. } => Ok(()),
         })
     }
 
