@@ -6,6 +6,7 @@
 mod fault;
 mod identity;
 mod reader;
+mod reviews;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use url::Url;
 
 pub use self::fault::{ConfigError, ConfigFault};
 use self::reader::{Faults, Section};
+pub use self::reviews::ReviewsConfig;
 
 use crate::domain::name::{GroupName, ProviderName, TargetName};
 use crate::domain::policy::{Policy, PolicySource, Role, preset, preset_names};
@@ -52,6 +54,8 @@ pub struct Config {
     pub workloads: Vec<WorkloadConfig>,
     /// What can be reached.
     pub targets: BTreeMap<TargetName, Target>,
+    /// How long reviews and what comes of them last.
+    pub reviews: ReviewsConfig,
     /// The compiled policy.
     pub policy: Policy,
 }
@@ -206,6 +210,7 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
         providers,
         workloads,
         targets,
+        reviews: ReviewsConfig::default(),
         policy: policy?,
     })
 }

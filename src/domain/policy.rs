@@ -24,7 +24,7 @@ pub use session::SessionPolicy;
 use self::compile::Rule;
 use self::entities::{Pair, Words};
 use self::session::{Answer, Slice};
-use super::action::Action;
+use super::action::{Action, Petition};
 use super::approval::Threshold;
 use super::name::{Digest, RuleName};
 use super::principal::Principal;
@@ -65,6 +65,26 @@ pub struct Hold {
     pub standing: u64,
     /// Whether one of them demands that people answer.
     pub people_only: bool,
+}
+
+impl Hold {
+    /// What both take together.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        let Self { mut rules, reason, threshold, standing, people_only } = self;
+        for rule in &other.rules {
+            if !rules.contains(rule) {
+                rules.push(rule.clone());
+            }
+        }
+        Self {
+            rules,
+            reason,
+            threshold: threshold.and(&other.threshold),
+            standing: standing.min(other.standing),
+            people_only: people_only || other.people_only,
+        }
+    }
 }
 
 /// A policy text and the name it is known by: a file's name or `preset:read-only`.
@@ -175,6 +195,15 @@ impl Policy {
             &target.name,
             action,
         )
+    }
+
+    /// The rule that answers a request for approval instead of people; no rule does by default. `who` is
+    /// the requester. Only a permit whose scope names the action `approve` counts, and none does where a
+    /// rule that demands the review wants people.
+    #[must_use]
+    pub fn answers(&self, who: &Principal, target: &Target, petition: &Petition<'_>) -> Option<RuleName> {
+        session::answers(&self.rules, &self.slices, self.pair(who, target).as_ref(), petition)
+            .map(|rule| rule.name.clone())
     }
 
     /// The rules that decide an action, in source order; none when it is denied by default.

@@ -89,7 +89,7 @@ pub enum Outcome {
     /// against that subject, and that its shape covers this one; then [`Authority::release`].
     Standing {
         /// The earlier request's subject.
-        subject: SubjectText,
+        subject: Box<SubjectText>,
         /// The reviews that approved it, one of which made the standing decision.
         reviews: Vec<Review>,
     },

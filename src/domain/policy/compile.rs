@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 
 use cedar_policy::{
-    Effect, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint, Schema, ValidationError,
-    ValidationMode, Validator,
+    ActionConstraint, Effect, EntityUid, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint,
+    Schema, ValidationError, ValidationMode, Validator,
 };
 use miette::Diagnostic;
 
@@ -47,6 +47,11 @@ pub(super) struct Review {
 impl Rule {
     pub(super) fn forbids(&self) -> bool {
         self.policy.effect() == Effect::Forbid
+    }
+
+    /// Whether its scope says for which actions it is, rather than for all.
+    pub(super) fn names_its_action(&self) -> bool {
+        !matches!(self.policy.action_constraint(), ActionConstraint::Any)
     }
 
     /// Whom and what it can bind.
@@ -193,6 +198,13 @@ impl<'a> Compiler<'a> {
             }
             return None;
         };
+        if names_approve(&policy.action_constraint()) {
+            self.fault(
+                source,
+                line,
+                "@review means nothing on a rule about `approve`: who would review the review?",
+            );
+        }
         match text.parse::<Threshold>() {
             Ok(threshold) => Some(Review {
                 threshold,
@@ -292,6 +304,15 @@ impl<'a> Compiler<'a> {
     fn fault(&mut self, source: &PolicySource, line: usize, message: &str) {
         let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
         self.faults.push(PolicyFault { source_name: source.name.clone(), line, message });
+    }
+}
+
+fn names_approve(constraint: &ActionConstraint) -> bool {
+    let is_approve = |action: &EntityUid| AsRef::<str>::as_ref(action.id()) == "approve";
+    match constraint {
+        ActionConstraint::Any => false,
+        ActionConstraint::In(all) => all.iter().any(is_approve),
+        ActionConstraint::Eq(one) => is_approve(one),
     }
 }
 

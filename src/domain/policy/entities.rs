@@ -13,7 +13,7 @@ use cedar_policy::{
     Request, ResourceConstraint, RestrictedExpression,
 };
 
-use crate::domain::action::Action;
+use crate::domain::action::{Action, Petition};
 use crate::domain::facts::{CopyDirection, Facts};
 use crate::domain::principal::{Principal, PrincipalKind};
 use crate::domain::target::Target;
@@ -147,12 +147,31 @@ pub(super) fn covers(constraint: &ActionConstraint, action: &EntityUid) -> bool 
 /// What Cedar is told beyond principal, action and target.
 pub(super) fn context(action: &Action<'_>) -> Option<Context> {
     match action {
+        Action::Approve(petition) => Context::from_pairs(of_petition(petition)?).ok(),
         Action::Audit | Action::Connect | Action::Kill => Some(Context::empty()),
-        Action::Statement(facts) => statement(facts),
+        Action::Statement(facts) => Context::from_pairs(of_facts(facts)).ok(),
     }
 }
 
-fn statement(facts: &Facts) -> Option<Context> {
+type Attributes = Vec<(String, RestrictedExpression)>;
+
+fn of_petition(petition: &Petition<'_>) -> Option<Attributes> {
+    let rules = petition.rules.iter().map(|rule| text(rule.as_str()));
+    let mut pairs = vec![
+        ("rules".to_owned(), RestrictedExpression::new_set(rules)),
+        ("kind".to_owned(), text(petition.kind.as_str())),
+    ];
+    if let Some(seconds) = petition.seconds {
+        // a time that Cedar cannot hold must not look as if there were none
+        pairs.push(("seconds".to_owned(), RestrictedExpression::new_long(seconds.try_into().ok()?)));
+    }
+    if let Some(facts) = petition.facts {
+        pairs.push(("statement".to_owned(), RestrictedExpression::new_record(of_facts(facts)).ok()?));
+    }
+    Some(pairs)
+}
+
+fn of_facts(facts: &Facts) -> Attributes {
     let mut pairs = vec![
         ("verb", text(facts.verb.as_str())),
         ("kind", text(facts.kind.as_str())),
@@ -165,6 +184,8 @@ fn statement(facts: &Facts) -> Option<Context> {
         ("summary", RestrictedExpression::new_bool(facts.summary)),
         ("touches_masked", RestrictedExpression::new_bool(facts.touches_masked)),
         ("reads_user_rows", RestrictedExpression::new_bool(facts.reads_user_rows())),
+        ("at_most_one_row", RestrictedExpression::new_bool(facts.at_most_one_row)),
+        ("labels", set(&facts.labels)),
     ];
     pairs.extend(facts.limit.map(|limit| ("limit", RestrictedExpression::new_long(limit))));
     let direction = facts.copy.map(|way| match way {
@@ -174,7 +195,10 @@ fn statement(facts: &Facts) -> Option<Context> {
     pairs.extend(direction.map(|way| ("copy", text(way))));
     pairs.extend(facts.object.as_deref().map(|object| ("object", text(object))));
     pairs.extend(facts.setting.as_deref().map(|setting| ("setting", text(setting))));
-    Context::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))).ok()
+    // an estimate that Cedar cannot hold is a very great one
+    let estimate = facts.estimate.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX));
+    pairs.extend(estimate.map(|rows| ("estimate", RestrictedExpression::new_long(rows))));
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {

@@ -12,7 +12,7 @@ use super::compile::Rule;
 use super::entities::{self, Pair, Words};
 use super::permit::Permit;
 use super::{Denial, Hold, Policy, Verdict};
-use crate::domain::action::Action;
+use crate::domain::action::{Action, Petition};
 use crate::domain::approval::Threshold;
 use crate::domain::name::{Digest, RuleName, TargetName};
 use crate::domain::principal::Principal;
@@ -87,13 +87,7 @@ pub(super) fn judge(
     match first.as_ref().zip(second.as_ref()).and_then(|(first, second)| hold(first, second)) {
         Some(hold) => Verdict::Hold(hold),
         // what denies even with reviews is the rule to name
-        None if second
-            .as_ref()
-            .is_some_and(|answer| !answer.reasons.is_empty() || !answer.errors.is_empty()) =>
-        {
-            verdict(target, action, second)
-        }
-        None => verdict(target, action, first),
+        None => verdict(target, action, second),
     }
 }
 
@@ -105,7 +99,31 @@ pub(super) fn judge_reviewed(
     target: &TargetName,
     action: &Action<'_>,
 ) -> Verdict {
+    let first = ask(rules, slices, pair, action, Stage::Unreviewed);
+    // a rule that cannot be evaluated denies, also one that a review would lift
+    if first.as_ref().is_none_or(|answer| !answer.errors.is_empty()) {
+        return verdict(target, action, first);
+    }
     verdict(target, action, ask(rules, slices, pair, action, Stage::Reviewed))
+}
+
+/// The rule that answers a review instead of people, if one does. Neither an error nor a permit that
+/// would need a review itself answers.
+pub(super) fn answers<'a>(
+    rules: &'a [Rule],
+    slices: &[Slice],
+    pair: Option<&Pair>,
+    petition: &Petition<'_>,
+) -> Option<&'a Rule> {
+    let demands_people = |rule: &Rule| rule.review.as_ref().is_some_and(|review| review.people_only);
+    if rules.iter().any(|rule| demands_people(rule) && petition.rules.contains(&rule.name)) {
+        return None;
+    }
+    let answer = ask(rules, slices, pair, &Action::Approve(petition), Stage::Unreviewed)?;
+    match (answer.decision, answer.errors.is_empty()) {
+        (Decision::Allow, true) => answer.reasons.first().copied(),
+        _ => None,
+    }
 }
 
 /// What a review would have to answer: the forbids that it would lift, or else the permits that it
@@ -141,6 +159,8 @@ pub(super) enum Stage {
     Reviewed,
 }
 
+const APPROVE: &str = "approve";
+
 /// The rules that can bind for one action.
 #[derive(Debug)]
 pub(super) struct Slice {
@@ -162,6 +182,10 @@ impl Slice {
         let (mut unreviewed, mut reviewed) = (PolicySet::new(), PolicySet::new());
         for rule in rules {
             if !(entities::covers(&rule.policy.action_constraint(), &action) && can_bind(rule)) {
+                continue;
+            }
+            // INVARIANT: a permit for everything does not answer reviews; one that does was meant to
+            if action_name == APPROVE && !rule.forbids() && !rule.names_its_action() {
                 continue;
             }
             if rule.forbids() || rule.review.is_none() {
@@ -218,7 +242,9 @@ fn verdict(target: &TargetName, action: &Action<'_>, answer: Option<Answer<'_>>)
             hint: None,
         });
     };
-    match (answer.decision, answer.reasons.first(), answer.errors.first()) {
+    // where a rule cannot be evaluated, the others' reviews would not help
+    let reason = answer.reasons.iter().find(|rule| answer.errors.is_empty() || rule.review.is_none());
+    match (answer.decision, reason, answer.errors.first()) {
         (Decision::Allow, Some(rule), None) => {
             Verdict::Allow(Permit::new(target.clone(), action.name(), rule.name.clone()))
         }

@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod holds;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -200,7 +202,7 @@ permit (principal, action, resource);
 @reveiw("corp/dba:1")
 permit (principal, action, resource);
 @id("held")
-@review("corp/dba:1")
+@review("corp/dba")
 permit (principal, action, resource);
 @id("default") @reason("")
 forbid (principal, action, resource);
@@ -233,15 +235,16 @@ permit (principal == ?principal, action, resource);
     first.cedar:3: every policy needs a name: write @id("some-name") above it
     first.cedar:5: `two words` is not a rule name: 1 to 128 of letters, digits and . _ : -
     first.cedar:7: the name `fine` is already taken at first.cedar:1
-    first.cedar:9: unknown annotation @reveiw: id, reason, hint and review are known
-    first.cedar:12: reviews are not supported yet: remove the policy, or write it without @review
+    first.cedar:9: unknown annotation @reveiw: id, reason, hint, review, review_by and standing are known
+    first.cedar:12: @review: `corp/dba` is not a threshold: write PROVIDER/GROUP:COUNT or owner:COUNT, several of them with commas
     first.cedar:15: @reason must be 1 to 300 characters without control characters
     first.cedar:15: the name `default` is what a denial without a rule is called
     first.cedar:20: rule `wrong-attribute`: attribute `verbs` in context for Hoop::Action::"statement" not found (did you mean `verb`?)
+    first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"approve" not found (did you mean `kind`?)
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"audit" not found
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"connect" not found
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"kill" not found
-    first.cedar:25: rule `wrong-action`: unrecognized action `Hoop::Action::"conect"` (connect, audit, kill, statement are known)
+    first.cedar:25: rule `wrong-action`: unrecognized action `Hoop::Action::"conect"` (connect, audit, kill, statement, approve are known)
     first.cedar:27: rule `no-namespace`: unrecognized entity type `Group` (did you mean `Hoop::Group`?)
     first.cedar:28: rule `impossible`: policy is impossible: the policy expression evaluates to false for all valid requests
     first.cedar:30: templates (`?principal`, `?resource`) are not supported
@@ -288,7 +291,8 @@ fn facts_conform_to_the_schema() {
             context.columns_read == ["a.b.c"] && context.functions == ["e.f"] && context.has_where &&
             context has limit && context.limit == 3 && context has copy && context.copy == "in" &&
             context has object && context.object == "o" && context has setting && context.setting == "s" &&
-            context.touches_masked && context.reads_user_rows &&
+            context.touches_masked && context.reads_user_rows && context.at_most_one_row &&
+            context.labels == ["high-risk"] && context has estimate && context.estimate == 7 &&
             resource.name == "db" && resource.protocol == "postgres"
         };"#,
     )]);
@@ -305,6 +309,9 @@ fn facts_conform_to_the_schema() {
         object: Some("o".into()),
         setting: Some("s".into()),
         touches_masked: true,
+        at_most_one_row: true,
+        labels: one("high-risk"),
+        estimate: Some(7),
         ..Facts::new("v", StatementKind::Write)
     };
     assert_eq!(word(&policy.judge(&alice(&[]), &db(), &Action::Statement(&facts))), "all!");
