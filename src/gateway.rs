@@ -9,6 +9,7 @@ mod cache;
 pub mod clock;
 mod dial;
 mod gate;
+mod hold;
 pub mod journal;
 mod leg;
 pub mod parser;

@@ -82,6 +82,34 @@ impl Facts {
         }
     }
 
+    /// The facts of both together: of each, the graver.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        let union = |one: &BTreeSet<String>, other: &BTreeSet<String>| one.union(other).cloned().collect();
+        let same =
+            |one: Option<String>, other: &Option<String>| one.filter(|one| Some(one) == other.as_ref());
+        Self {
+            relations_read: union(&self.relations_read, &other.relations_read),
+            relations_written: union(&self.relations_written, &other.relations_written),
+            columns_read: union(&self.columns_read, &other.columns_read),
+            functions: union(&self.functions, &other.functions),
+            labels: union(&self.labels, &other.labels),
+            verb: if self.verb == other.verb { self.verb } else { "several".into() },
+            kind: self.kind.max(other.kind),
+            read_only: self.read_only && other.read_only,
+            has_where: self.has_where && other.has_where,
+            limit: None,
+            copy: self.copy.or(other.copy),
+            object: same(self.object, &other.object),
+            setting: same(self.setting, &other.setting),
+            // two single rows are two
+            at_most_one_row: false,
+            estimate: self.estimate.zip(other.estimate).map(|(one, other)| one.saturating_add(other)),
+            summary: self.summary && other.summary,
+            touches_masked: self.touches_masked || other.touches_masked,
+        }
+    }
+
     /// Whether rows of relations outside the catalogs are read. A relation whose schema is not known
     /// counts.
     #[must_use]

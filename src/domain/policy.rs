@@ -67,6 +67,26 @@ pub struct Hold {
     pub people_only: bool,
 }
 
+impl Hold {
+    /// What both take together.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        let Self { mut rules, reason, threshold, standing, people_only } = self;
+        for rule in &other.rules {
+            if !rules.contains(rule) {
+                rules.push(rule.clone());
+            }
+        }
+        Self {
+            rules,
+            reason,
+            threshold: threshold.and(&other.threshold),
+            standing: standing.min(other.standing),
+            people_only: people_only || other.people_only,
+        }
+    }
+}
+
 /// A policy text and the name it is known by: a file's name or `preset:read-only`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicySource {

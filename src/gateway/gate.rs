@@ -16,12 +16,13 @@ use sha2::Sha256;
 
 use super::authority::{Authority, SessionContext};
 use super::clock::Clock;
+use super::hold::{self, Desk, Seat};
 use super::journal::{Journal, JournalError, Ticket};
 use crate::domain::action::Action;
 use crate::domain::event::{Event, VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::{Digest, RuleName};
-use crate::domain::policy::{Denial, SessionPolicy, Verdict};
+use crate::domain::policy::{Denial, Hold, SessionPolicy, Verdict};
 use crate::domain::session::CloseReason;
 
 /// What a connection is about to do.
@@ -48,6 +49,10 @@ pub(super) enum Opinion {
     Allow(RuleName),
     /// It is denied, by policy or because it cannot be judged.
     Deny(Denial),
+    /// It may be let through after a review.
+    Hold(Box<Hold>),
+    /// Its review was given, and this rule allows it. Never kept.
+    Reviewed(RuleName),
 }
 
 /// What to do with it.
@@ -55,6 +60,9 @@ pub(super) enum Opinion {
 pub(super) enum Ruling {
     /// Forward it, when the entry is as durable as it must be.
     Forward(Entered),
+    /// Let it wait for a review. Nothing of it moves, and a review is asked for once the entry is on the
+    /// disk.
+    Hold(Entered),
     /// Refuse it in the protocol's own frame.
     Refuse {
         /// The statement's number on its connection.
@@ -86,6 +94,7 @@ pub(super) struct Gate {
     /// Of the policy in force.
     opinions: RefCell<HashMap<Facts, Opinion>>,
     connection: u32,
+    seat: Seat,
     statements: u64,
     digest: Hmac<Sha256>,
     strict: bool,
@@ -99,6 +108,7 @@ impl Gate {
         journal: Arc<dyn Journal>,
         clock: Clock,
         connection: u32,
+        seat: Seat,
     ) -> Result<Self, JournalError> {
         let digest = Hmac::<Sha256>::new_from_slice(context.digest_key.expose_secret().as_bytes())
             .map_err(|_| JournalError::Unwritable("the digest key is unusable".into()))?;
@@ -112,6 +122,7 @@ impl Gate {
             policy,
             opinions: RefCell::default(),
             connection,
+            seat,
             statements: 0,
             digest,
             strict,
@@ -158,17 +169,22 @@ impl Gate {
         let opinion = match self.policy.judge(&Action::Statement(facts)) {
             Verdict::Allow(permit) => Opinion::Allow(permit.rule().clone()),
             Verdict::Deny(denial) => Opinion::Deny(denial),
-            Verdict::Hold(hold) => Opinion::Deny(Denial {
-                rule: hold.rules.first().cloned().unwrap_or_else(RuleName::default_deny),
-                reason: hold.reason,
-                hint: None,
-            }),
+            Verdict::Hold(hold) => Opinion::Hold(Box::new(hold)),
         };
         if opinions.len() >= OPINIONS {
             opinions.clear();
         }
         opinions.insert(facts.clone(), opinion.clone());
         opinion
+    }
+
+    /// What policy says of facts whose review was given, as of now.
+    pub(super) fn reviewed(&self, facts: &Facts) -> Opinion {
+        match self.policy.judge_reviewed(&Action::Statement(facts)) {
+            Verdict::Allow(permit) => Opinion::Reviewed(permit.rule().clone()),
+            Verdict::Deny(denial) => Opinion::Deny(denial),
+            Verdict::Hold(hold) => Opinion::Hold(Box::new(hold)),
+        }
     }
 
     /// Judges a deed and enters the verdict.
@@ -180,8 +196,9 @@ impl Gate {
         let novel = deed.facts_entered.set(()).is_ok();
         let opinion = deed.opinion.get_or_init(|| self.opinion(deed.facts));
         let (verdict, rule) = match opinion {
-            Opinion::Allow(rule) => (VerdictWord::Allow, rule),
+            Opinion::Allow(rule) | Opinion::Reviewed(rule) => (VerdictWord::Allow, rule),
             Opinion::Deny(denial) => (VerdictWord::Deny, &denial.rule),
+            Opinion::Hold(hold) => (VerdictWord::Hold, hold::first(hold)),
         };
         self.statements += 1;
         let ticket = self.enter(What::StatementJudged {
@@ -195,13 +212,22 @@ impl Gate {
             digest: self.digest_of(deed.exact),
             sent: deed.sent.map(cut),
             // facts are worth an entry's space once
-            facts: (novel || verdict == VerdictWord::Deny).then(|| Box::new(deed.facts.clone())),
+            facts: (novel || verdict != VerdictWord::Allow).then(|| Box::new(deed.facts.clone())),
         })?;
         Ok(match opinion {
             Opinion::Allow(rule) => {
                 let wait = (self.strict || !needs_no_disk(deed.facts)).then_some(ticket);
                 Ruling::Forward(Entered { number: self.statements, rule: rule.clone(), wait })
             }
+            // INVARIANT: what was held waits for the disk, before and after its review
+            Opinion::Reviewed(rule) => {
+                Ruling::Forward(Entered { number: self.statements, rule: rule.clone(), wait: Some(ticket) })
+            }
+            Opinion::Hold(hold) => Ruling::Hold(Entered {
+                number: self.statements,
+                rule: hold::first(hold).clone(),
+                wait: Some(ticket),
+            }),
             Opinion::Deny(denial) => Ruling::Refuse { number: self.statements, denial: denial.clone() },
         })
     }
@@ -213,13 +239,27 @@ impl Gate {
         self.journal.enter(&Event { at: self.clock.now(), actor, policy, what })
     }
 
+    /// What a hold needs of this connection.
+    pub(super) fn desk(&self) -> Desk {
+        Desk {
+            context: Arc::clone(&self.context),
+            authority: Arc::clone(&self.authority),
+            journal: Arc::clone(&self.journal),
+            clock: self.clock.clone(),
+            policy: self.policy.digest().clone(),
+            seat: self.seat.clone(),
+            connection: self.connection,
+        }
+    }
+
     /// Waits until an entry is on the disk.
     pub(super) fn synced(&self, ticket: Ticket) -> BoxFuture<'static, Result<(), JournalError>> {
         let journal = Arc::clone(&self.journal);
         Box::pin(async move { journal.synced(ticket).await })
     }
 
-    fn digest_of(&self, parts: &[&[u8]]) -> Digest {
+    /// The keyed digest of these parts.
+    pub(super) fn digest_of(&self, parts: &[&[u8]]) -> Digest {
         let mut mac = self.digest.clone();
         for part in parts {
             // the length keeps ("ab", "c") and ("a", "bc") apart

@@ -26,7 +26,7 @@ use self::catalogs::Catalogs;
 use self::examiner::Examiner;
 use self::farewell::Farewell;
 use self::front::{Front, Introduced};
-use self::lens::{Lens, Settings};
+use self::lens::Lens;
 use self::observer::Observer;
 use self::relay::Relay;
 use self::tape::Tape;
@@ -34,6 +34,7 @@ use super::authority::{Admission, Authority, Lease, LeaseError, SessionContext};
 use super::clock::Clock;
 use super::dial::{self, Upstream};
 use super::gate::Gate;
+use super::hold::{Interrupt, Seat};
 use super::journal::Journal;
 use super::leg::Leg;
 use super::parser::Parser;
@@ -105,7 +106,8 @@ where
         login: lease.user.clone(),
         database: front.database().to_owned(),
     };
-    let (gate, tape) = match begin(deps, &context, connection, opened) {
+    let seat = Seat { login: lease.user.clone(), database: front.database().to_owned() };
+    let (gate, tape) = match begin(deps, &context, connection, seat, opened) {
         Ok(begun) => begun,
         Err(error) => {
             deps.authority.close(&context.id, CloseReason::LedgerUnwritable);
@@ -121,15 +123,20 @@ where
         ..ConversationOptions::default()
     };
     let ours = front.cancel_key();
+    let interrupt = Interrupt::default();
     let listed = logged_in.key.clone().map(|key| {
         let session = context.id.clone();
-        let cancellable =
-            Cancellable { session, device: device.id.clone(), target: Arc::clone(&context.target), key };
+        let cancellable = Cancellable {
+            session,
+            device: device.id.clone(),
+            target: Arc::clone(&context.target),
+            key,
+            interrupt: interrupt.clone(),
+        };
         deps.cancels.list(&ours, cancellable)
     });
     let client = front.ready(&logged_in, &ours);
-    let settings = Settings::new(&logged_in.settings);
-    let examiner = Examiner::new(gate, lens, settings, deps.parser.clone());
+    let examiner = Examiner::new(gate, lens, &logged_in.settings, deps.parser.clone(), interrupt);
     let talk = Conversation::new(options);
     let mut relay = Relay::new(client, upstream, talk, examiner, Observer::default(), tape, closing);
     let end = relay.run().await;
@@ -188,6 +195,7 @@ fn begin(
     deps: &Deps,
     context: &Arc<SessionContext>,
     connection: u32,
+    seat: Seat,
     opened: What,
 ) -> Result<(Gate, Tape), super::journal::JournalError> {
     let gate = Gate::new(
@@ -196,6 +204,7 @@ fn begin(
         Arc::clone(&deps.journal),
         deps.clock.clone(),
         connection,
+        seat,
     )?;
     gate.enter(opened)?;
     let level = context.target.record;
@@ -211,6 +220,10 @@ fn begin(
 /// A cancel request answers nothing, whatever comes of it.
 async fn cancel(deps: &Deps, session: &SessionId, device: &Device, key: &CancelKey) {
     let Some(found) = deps.cancels.find(key, session, &device.id) else { return };
+    // what is held has not reached the database; an earlier statement that runs there takes a second cancel
+    if found.interrupt.ring() {
+        return;
+    }
     let TargetKind::Postgres(target) = &found.target.kind;
     if let Err(error) = dial::cancel(target, &found.key).await {
         tracing::warn!(%session, %error, "a cancel request could not be passed on");

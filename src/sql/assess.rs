@@ -46,6 +46,8 @@ pub struct Assessed {
     pub facts: Facts,
     /// What is sent instead of the client's text: masked, every name schema-qualified.
     pub sent: String,
+    /// The same before masks that read their columns were put in, where there are any: for its shape.
+    pub unmasked: Option<String>,
     /// The client's text for records; literals and comments are gone when it touches a protected relation
     /// or sets a password.
     pub record_text: String,
@@ -135,7 +137,8 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     // views nest deeper than the text that the caller weighed
     let sent = if walk.deepened { on_big_stack(|| write(&intended)) } else { Some(write(&intended)) };
     let sent = sent.unwrap_or_else(|| Err(unwritable("there is no thread for it")))?;
-    let sent = put_masks(&sent, &walk.masks)?;
+    let resolved = sent;
+    let sent = put_masks(&resolved, &walk.masks)?;
     let mut found = walk.facts;
     found.touches_masked = walk.touched;
     if !facts::is_planned_only(node) {
@@ -153,6 +156,7 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     Ok(Assessed {
         record_text: if hides { record_text(statement.text()) } else { safe_text(statement) },
         facts: found,
+        unmasked: (!walk.masks.is_empty()).then_some(resolved),
         sent,
         effect: walk.effect,
         redacted_parameters: hides,

@@ -6,7 +6,7 @@
 mod digest;
 mod visit;
 
-pub(crate) use digest::same;
+pub(crate) use digest::{blanked, same};
 pub(crate) use visit::{Visitor, visit};
 
 use pg_query::protobuf::{self, a_const};

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::name::{DeviceId, SessionId};
 use crate::domain::target::Target;
+use crate::gateway::hold::Interrupt;
 use crate::wire::postgres::cancel::CancelKey;
 
 /// All keys of the gateway.
@@ -25,6 +26,8 @@ pub(super) struct Cancellable {
     pub(super) target: Arc<Target>,
     /// The database's own key.
     pub(super) key: CancelKey,
+    /// Ends what is held on the connection.
+    pub(super) interrupt: Interrupt,
 }
 
 /// Forgets a key when dropped.

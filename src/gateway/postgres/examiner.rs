@@ -5,11 +5,14 @@
 //! its values and judged again when policy or catalog changed. Boundary: it moves no bytes. Failure
 //! mode: a refusal for the client, or a journal error that ends the connection.
 
+mod holding;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 
+use self::holding::{Circumstances, Stage, Weighed};
 use super::inspected::{Era, Inspected, Part, Prepared};
 use super::lens::{Lens, Reading, Settings, needs_deep_stack};
 use super::values;
@@ -20,12 +23,13 @@ use crate::domain::policy::Denial;
 use crate::domain::session::CloseReason;
 use crate::gateway::cache::Cache;
 use crate::gateway::gate::{Deed, Entered, Gate, Opinion, Ruling};
+use crate::gateway::hold::{Cleared, Interrupt, Stopped};
 use crate::gateway::journal::{JournalError, Ticket};
 use crate::gateway::parser::{Overwhelmed, Parser};
 use crate::recording::item;
 use crate::sql::{Effect, Protection};
 use crate::wire::postgres::conversation::{Answer, Ask, Expect, Question, QuestionId, Text};
-use crate::wire::postgres::error::ErrorFields;
+use crate::wire::postgres::error::{ErrorFields, Severity};
 
 /// What comes of a question.
 pub(super) enum Step {
@@ -37,6 +41,8 @@ pub(super) enum Step {
 
 /// What was waited for.
 pub(super) enum Resume {
+    /// A review was given, or will not be.
+    Reviewed(Question, Result<Cleared, Stopped>),
     /// The entry is on the disk; this is the answer.
     Synced(Answer),
     /// A long text was read on a deep stack.
@@ -63,6 +69,13 @@ pub(super) struct Examiner {
     running: BTreeMap<QuestionId, Running>,
     judged: Vec<item::Statement>,
     tampered: u32,
+    circumstances: Circumstances,
+    /// Ends what is held when the client does not want to wait any longer.
+    interrupt: Interrupt,
+    /// What the client is to be told at once.
+    notices: Arc<Mutex<Vec<ErrorFields>>>,
+    /// What came of the review of the question that is being answered.
+    review: Option<Result<Cleared, Stopped>>,
 }
 
 /// A name that a statement gets if it succeeds.
@@ -95,8 +108,19 @@ const TAMPERINGS: u32 = 3;
 
 impl Examiner {
     /// An examiner for one connection.
-    pub(super) fn new(gate: Gate, lens: Lens, settings: Settings, parser: Parser) -> Self {
+    pub(super) fn new(
+        gate: Gate,
+        lens: Lens,
+        reported: &[(String, String)],
+        parser: Parser,
+        interrupt: Interrupt,
+    ) -> Self {
+        let settings = Settings::new(reported);
         Self {
+            circumstances: Circumstances::new(reported),
+            interrupt,
+            notices: Arc::default(),
+            review: None,
             gate,
             lens: Arc::new(lens),
             settings,
@@ -126,6 +150,7 @@ impl Examiner {
     /// The database has reported a setting.
     pub(super) fn reported(&mut self, name: &str, value: &str) {
         self.settings.take(name, value);
+        self.circumstances.reported(name, value);
     }
 
     /// How texts are read.
@@ -182,6 +207,11 @@ impl Examiner {
 
     /// Takes a question.
     pub(super) fn ask(&mut self, question: Question) -> Result<Step, JournalError> {
+        self.review = None;
+        self.take(question)
+    }
+
+    fn take(&mut self, question: Question) -> Result<Step, JournalError> {
         self.follow_policy();
         let text = match &question.ask {
             Ask::Query { text } | Ask::Parse { text, .. } => text.clone(),
@@ -212,6 +242,10 @@ impl Examiner {
     pub(super) fn resume(&mut self, resume: Resume) -> Result<Step, JournalError> {
         match resume {
             Resume::Synced(answer) => Ok(Step::Answer(answer)),
+            Resume::Reviewed(question, review) => {
+                self.review = Some(review);
+                self.take(question)
+            }
             Resume::Read(question, Ok(inspected)) => self.judge(&question, &inspected),
             Resume::Read(question, Err(overwhelmed)) => {
                 let inspected = Arc::new(Inspected::refused("unjudged", overwhelmed.to_string()));
@@ -231,17 +265,14 @@ impl Examiner {
             return self.deny(inspected.parts.first(), text, denial);
         }
         // the whole string is judged before any of it is entered: of a refused string nothing ran
-        for part in &inspected.parts {
-            let opinion = part.opinion.get_or_init(|| self.gate.opinion(&self.facts_of(part)));
-            if let Opinion::Deny(denial) = opinion {
-                let denial = denial.clone();
-                return self.deny(Some(part), text, &denial);
-            }
-        }
+        let stage = match self.weigh(question, inspected, &text.to_lossy(), &[text.0.as_ref()], &[])? {
+            Weighed::Stage(stage) => stage,
+            Weighed::Step(step) => return Ok(step),
+        };
         let mut wait = None;
         let next = self.gate.statements() + 1;
         for part in &inspected.parts {
-            let entered = match self.rule(part, &[text.0.as_ref()], &[])? {
+            let entered = match self.rule(part, &[text.0.as_ref()], &[], stage)? {
                 Ok(entered) => entered,
                 Err(denial) => return Ok(refuse(&denial)),
             };
@@ -286,7 +317,11 @@ impl Examiner {
         }
         let exact = values::exact(prepared.text.as_bytes(), values, formats);
         let shown = values::shown(values, formats, part.secret_values || part.facts.touches_masked);
-        let entered = match self.rule(part, &exact, &shown)? {
+        let stage = match self.weigh(question, &prepared.inspected, &prepared.text, &exact, &shown)? {
+            Weighed::Stage(stage) => stage,
+            Weighed::Step(step) => return Ok(step),
+        };
+        let entered = match self.rule(part, &exact, &shown, stage)? {
             Ok(entered) => entered,
             Err(denial) => return Ok(refuse(&denial)),
         };
@@ -315,7 +350,12 @@ impl Examiner {
 
     fn execute_anew(&mut self, question: &Question, prepared: &Prepared) -> Result<Step, JournalError> {
         let Some(part) = prepared.inspected.parts.first() else { return Ok(refuse(&unclear())) };
-        match self.rule(part, &[prepared.text.as_bytes()], &[])? {
+        let exact = [prepared.text.as_bytes()];
+        let stage = match self.weigh(question, &prepared.inspected, &prepared.text, &exact, &[])? {
+            Weighed::Stage(stage) => stage,
+            Weighed::Step(step) => return Ok(step),
+        };
+        match self.rule(part, &exact, &[], stage)? {
             Ok(entered) => {
                 let number = entered.number;
                 self.running.insert(question.id, Running { next: number, last: number });
@@ -332,18 +372,23 @@ impl Examiner {
         facts.functions.insert(format!("oid {oid}"));
         facts.touches_masked = self.lens.is_masked();
         let text = format!("FunctionCall {oid}");
-        let part = Part::new(facts, &text);
+        let inspected = Inspected::passing(vec![Part::new(facts, &text)], Expect::default());
+        let Some(part) = inspected.parts.first() else { return Ok(refuse(&unclear())) };
         if self.lens.is_masked() {
             let denial = Denial {
                 rule: rule("mask.function-call"),
                 reason: "a fast-path function call cannot be judged on a target with masked columns".into(),
                 hint: Some("call the function in a SELECT".into()),
             };
-            return self.deny(Some(&part), &Text(text.into()), &denial);
+            return self.deny(Some(part), &Text(text.into()), &denial);
         }
         let exact = values::exact(text.as_bytes(), arguments, formats);
         let shown = values::shown(arguments, formats, false);
-        match self.rule(&part, &exact, &shown)? {
+        let stage = match self.weigh(question, &inspected, &text, &exact, &shown)? {
+            Weighed::Stage(stage) => stage,
+            Weighed::Step(step) => return Ok(step),
+        };
+        match self.rule(part, &exact, &shown, stage)? {
             Ok(entered) => {
                 let number = entered.number;
                 self.running.insert(question.id, Running { next: number, last: number });
@@ -362,13 +407,33 @@ impl Examiner {
         self.judge(question, &Arc::new(inspected))
     }
 
-    /// Lets the gate rule over one statement, and keeps what the recording shows of it.
+    /// Lets the gate rule over one statement that may go at this stage, or is denied.
     fn rule(
         &mut self,
         part: &Part,
         exact: &[&[u8]],
         shown: &[Option<String>],
+        stage: Stage,
     ) -> Result<Result<Entered, Denial>, JournalError> {
+        let held = matches!(part.opinion.get(), Some(Opinion::Hold(_)));
+        let reviewed = (held && stage == Stage::Reviewed)
+            .then(|| part.with_opinion(self.gate.reviewed(&self.facts_of(part))));
+        Ok(match self.ruling(reviewed.as_ref().unwrap_or(part), exact, shown)? {
+            Ruling::Forward(entered) => Ok(entered),
+            // INVARIANT: what is held may be prepared, which executes nothing, and no more than that
+            Ruling::Hold(entered) if stage == Stage::Prepare => Ok(entered),
+            Ruling::Hold(_) => Err(unclear()),
+            Ruling::Refuse { denial, .. } => Err(denial),
+        })
+    }
+
+    /// Lets the gate rule over one statement, and keeps what the recording shows of it.
+    fn ruling(
+        &mut self,
+        part: &Part,
+        exact: &[&[u8]],
+        shown: &[Option<String>],
+    ) -> Result<Ruling, JournalError> {
         let facts = self.facts_of(part);
         let deed = Deed {
             facts: &facts,
@@ -381,6 +446,7 @@ impl Examiner {
         let ruling = self.gate.rule(&deed)?;
         let (number, verdict, rule) = match &ruling {
             Ruling::Forward(entered) => (entered.number, VerdictWord::Allow, entered.rule.clone()),
+            Ruling::Hold(entered) => (entered.number, VerdictWord::Hold, entered.rule.clone()),
             Ruling::Refuse { number, denial } => (*number, VerdictWord::Deny, denial.rule.clone()),
         };
         self.judged.push(item::Statement {
@@ -392,10 +458,7 @@ impl Examiner {
             sent: part.sent.clone(),
             at: self.gate.now(),
         });
-        Ok(match ruling {
-            Ruling::Forward(entered) => Ok(entered),
-            Ruling::Refuse { denial, .. } => Err(denial),
-        })
+        Ok(ruling)
     }
 
     fn deny(&mut self, part: Option<&Part>, text: &Text, denial: &Denial) -> Result<Step, JournalError> {
@@ -403,7 +466,7 @@ impl Examiner {
         let part = part.unwrap_or(&unknown);
         let denied = Part::denied(part, denial.clone());
         // a refusal waits for nothing: no bytes move on the strength of it
-        let _denied = self.rule(&denied, &[text.0.as_ref()], &[])?;
+        let _denied = self.ruling(&denied, &[text.0.as_ref()], &[])?;
         if denial.rule.as_str() == "policy.tamper" {
             self.tampered += 1;
             self.gate.enter(What::PolicyTampered {
@@ -436,6 +499,7 @@ impl Examiner {
             Prepared { text: text.to_lossy().into(), inspected: Arc::clone(inspected), era: self.era };
         for part in &inspected.parts {
             self.follow_path(&part.effect);
+            self.circumstances.asked(&part.facts, &part.text);
         }
         if !is_parse {
             return self.foresee_names(question.id, &prepared);
@@ -498,8 +562,12 @@ impl Examiner {
 }
 
 fn refuse(denial: &Denial) -> Step {
+    refuse_as("42501", denial)
+}
+
+fn refuse_as(sqlstate: &str, denial: &Denial) -> Step {
     let message = format!("{} (rule {})", denial.reason, denial.rule);
-    let fields = ErrorFields::denied(message);
+    let fields = ErrorFields::new(Severity::Error, sqlstate, message);
     let fields = match &denial.hint {
         Some(hint) => fields.with_hint(hint.clone()),
         None => fields,

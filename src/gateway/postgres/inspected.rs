@@ -67,6 +67,11 @@ impl Inspected {
         Self::with_refusal(Denial { rule, reason, hint: None })
     }
 
+    /// Statements that are sent as they came.
+    pub(super) fn passing(parts: Vec<Part>, expect: Expect) -> Self {
+        Self { parts, sent: None, expect, refusal: None }
+    }
+
     /// The same with a denial that is already there.
     pub(super) fn with_refusal(denial: Denial) -> Self {
         let facts = Facts { touches_masked: true, ..Facts::unparsed() };
@@ -108,7 +113,12 @@ impl Part {
 
     /// The same statement, denied already.
     pub(super) fn denied(part: &Self, denial: Denial) -> Self {
-        Self { opinion: OnceLock::from(Opinion::Deny(denial)), ..part.without_opinion() }
+        part.with_opinion(Opinion::Deny(denial))
+    }
+
+    /// The same statement, of which this is said.
+    pub(super) fn with_opinion(&self, opinion: Opinion) -> Self {
+        Self { opinion: OnceLock::from(opinion), ..self.without_opinion() }
     }
 
     fn without_opinion(&self) -> Self {

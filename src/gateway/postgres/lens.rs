@@ -196,6 +196,21 @@ impl Masked {
         Inspected { parts, sent: Some(sent), expect, refusal: None }
     }
 
+    /// What a text is sent as, before masks that read their columns are put in; `None` when that is not
+    /// what `sent` was made of.
+    pub(super) fn resolved(&self, text: &str, sent: &str) -> Option<String> {
+        let statements = crate::sql::parse(text, &LIMITS).ok()?;
+        let mut path = self.path.clone();
+        let (mut masked, mut resolved) = (Vec::new(), Vec::new());
+        for statement in &statements {
+            let assessed = crate::sql::assess(statement, &self.scope(path.current())).ok()?;
+            path.foresee(&assessed.effect);
+            resolved.push(assessed.unmasked.unwrap_or_else(|| assessed.sent.clone()));
+            masked.push(assessed.sent);
+        }
+        (masked.join("; ") == sent).then(|| resolved.join("; "))
+    }
+
     fn scope<'a>(&'a self, search_path: &'a [String]) -> Scope<'a> {
         let crate::domain::target::TargetKind::Postgres(target) = &self.target.kind;
         Scope {
@@ -234,7 +249,7 @@ fn plain(statements: &[Statement]) -> Inspected {
         let effect = crate::sql::prepares(statement).map_or(Effect::None, |name| Effect::Prepare { name });
         parts.push(Part { effect, ..part });
     }
-    passing(parts, expect)
+    Inspected::passing(parts, expect)
 }
 
 /// Whether names of statements or portals stand for others afterwards.
@@ -248,11 +263,7 @@ fn unparsed(text: &str) -> Inspected {
     // what cannot be read could hold a password
     let hidden = text.to_ascii_lowercase().contains("password").then(|| crate::sql::record_text(text));
     let text = hidden.as_deref().unwrap_or(text);
-    passing(vec![Part::new(Facts::unparsed(), text)], Expect::ANYTHING)
-}
-
-fn passing(parts: Vec<Part>, expect: Expect) -> Inspected {
-    Inspected { parts, sent: None, expect, refusal: None }
+    Inspected::passing(vec![Part::new(Facts::unparsed(), text)], Expect::ANYTHING)
 }
 
 fn unreadable(error: &ParseError) -> Inspected {

@@ -193,7 +193,7 @@ where
         let resume = match self.waiting.as_mut() {
             Some(waiting) => match Pin::new(waiting).poll(cx) {
                 Poll::Ready(resume) => Some(resume.map_err(End::Journal)?),
-                Poll::Pending => return Ok(false),
+                Poll::Pending => return Ok(self.tell()),
             },
             None => None,
         };
@@ -207,10 +207,18 @@ where
             Step::Answer(answer) => self.talk.handle_answer(answer),
             Step::Wait(waiting) => self.waiting = Some(waiting),
         }
+        self.tell();
         for statement in self.examiner.take_judged() {
             self.tape.statement(&statement);
         }
         Ok(true)
+    }
+
+    /// Tells the client what it should know while it waits.
+    fn tell(&mut self) -> bool {
+        let notices = self.examiner.take_notices();
+        notices.iter().for_each(|notice| self.talk.send_notice(notice));
+        !notices.is_empty()
     }
 
     fn take_client(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {

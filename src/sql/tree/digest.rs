@@ -13,9 +13,9 @@ pub(crate) fn same(one: &impl Serialize, other: &impl Serialize) -> bool {
 }
 
 fn flatten(tree: &impl Serialize) -> Option<Vec<u8>> {
-    let mut flat = Flat(Vec::with_capacity(4096));
+    let mut flat = Flat { bytes: Vec::with_capacity(4096), blanks: None };
     tree.serialize(&mut flat).ok()?;
-    Some(flat.0)
+    Some(flat.bytes)
 }
 
 /// Fields that say where something stood in the text.
@@ -35,7 +35,46 @@ fn is_place(field: &str) -> bool {
     )
 }
 
-struct Flat(Vec<u8>);
+/// A tree in which every literal is a blank of its kind, and the literals in order.
+pub(crate) fn blanked(tree: &impl Serialize) -> Option<(Vec<u8>, Vec<Blank>)> {
+    let mut flat = Flat { bytes: Vec::with_capacity(4096), blanks: Some(Vec::new()) };
+    tree.serialize(&mut flat).ok()?;
+    Some((flat.bytes, flat.blanks?))
+}
+
+/// A literal: what kind it is of, and its value as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Blank {
+    pub(crate) kind: &'static str,
+    pub(crate) value: String,
+}
+
+impl Blank {
+    /// From the parser's `A_Const`, as JSON; `None` when it is of no kind that is known.
+    fn of(constant: &serde_json::Value) -> Option<Self> {
+        let Some(value) = constant.get("val").filter(|value| !value.is_null()) else {
+            return Some(Self { kind: "null", value: "NULL".into() });
+        };
+        let (kind, inner) = value.as_object()?.iter().next()?;
+        let inner = inner.as_object()?.values().next()?;
+        let kind = match kind.as_str() {
+            // which of the two it is depends on nothing but its length
+            "Ival" | "Fval" => "number",
+            "Sval" => "text",
+            "Bsval" => "bits",
+            "Boolval" => "truth",
+            _ => return None,
+        };
+        let value = inner.as_str().map_or_else(|| inner.to_string(), str::to_owned);
+        Some(Self { kind, value })
+    }
+}
+
+struct Flat {
+    bytes: Vec<u8>,
+    /// Literals that were left out, where they are to be.
+    blanks: Option<Vec<Blank>>,
+}
 
 #[derive(Debug)]
 struct Unserialisable;
@@ -56,12 +95,12 @@ impl ser::Error for Unserialisable {
 
 impl Flat {
     fn tag(&mut self, tag: u8) {
-        self.0.push(tag);
+        self.bytes.push(tag);
     }
 
     fn text(&mut self, text: &str) {
-        self.0.extend_from_slice(&text.len().to_le_bytes());
-        self.0.extend_from_slice(text.as_bytes());
+        self.bytes.extend_from_slice(&text.len().to_le_bytes());
+        self.bytes.extend_from_slice(text.as_bytes());
     }
 }
 
@@ -69,7 +108,7 @@ macro_rules! numbers {
     ($($name:ident: $type:ty, $tag:literal;)*) => {$(
         fn $name(self, value: $type) -> Result<(), Unserialisable> {
             self.tag($tag);
-            self.0.extend_from_slice(&value.to_le_bytes());
+            self.bytes.extend_from_slice(&value.to_le_bytes());
             Ok(())
         }
     )*};
@@ -109,8 +148,8 @@ impl ser::Serializer for &mut Flat {
 
     fn serialize_bytes(self, value: &[u8]) -> Result<(), Unserialisable> {
         self.tag(14);
-        self.0.extend_from_slice(&value.len().to_le_bytes());
-        self.0.extend_from_slice(value);
+        self.bytes.extend_from_slice(&value.len().to_le_bytes());
+        self.bytes.extend_from_slice(value);
         Ok(())
     }
 
@@ -158,6 +197,18 @@ impl ser::Serializer for &mut Flat {
         variant: &'static str,
         value: &T,
     ) -> Result<(), Unserialisable> {
+        if variant == "AConst"
+            && let Some(blanks) = &mut self.blanks
+        {
+            let constant = serde_json::to_value(value).map_err(|_| Unserialisable)?;
+            let blank = Blank::of(&constant).ok_or(Unserialisable)?;
+            // a blank keeps its kind: no NULL in the place of a number
+            let kind = blank.kind;
+            blanks.push(blank);
+            self.tag(25);
+            self.text(kind);
+            return Ok(());
+        }
         self.tag(18);
         self.text(variant);
         value.serialize(self)

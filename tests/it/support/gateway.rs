@@ -29,6 +29,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::postgres::Cluster;
+use super::reviewer;
 
 /// The loopback secret of every session here.
 pub(crate) const SECRET: &str = "open sesame";
@@ -41,6 +42,8 @@ pub(crate) struct Gateway {
     pub(crate) book: Arc<Book>,
     /// Closes the session.
     pub(crate) closing: watch::Sender<Option<CloseReason>>,
+    /// What is held.
+    pub(crate) desk: Arc<reviewer::Desk>,
 }
 
 /// How a test wants its gateway.
@@ -51,6 +54,8 @@ pub(crate) struct Setup {
     pub(crate) password: String,
     pub(crate) database: String,
     pub(crate) record: RecordLevel,
+    /// The target's `fields`.
+    pub(crate) fields: BTreeMap<String, BTreeSet<String>>,
     /// What the target's description says; `panic` makes the authority panic.
     pub(crate) description: String,
 }
@@ -65,6 +70,7 @@ impl Setup {
             password: cluster.password.clone(),
             database: "postgres".into(),
             record: RecordLevel::Full,
+            fields: BTreeMap::new(),
             description: String::new(),
         }
     }
@@ -103,9 +109,11 @@ impl Gateway {
             password: SecretString::from(setup.password),
             expires: jiff::Timestamp::MAX,
         };
+        let desk = Arc::new(reviewer::Desk::default());
         let authority = Arc::new(Boss {
             context,
-            policy,
+            desk: Arc::clone(&desk),
+            policy: std::sync::RwLock::new(Arc::new(policy)),
             lease,
             closing: closing.clone(),
             closes,
@@ -116,7 +124,7 @@ impl Gateway {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
         let tunnels =
-            Tunnels::new(authority, book.clone(), Clock::system(), Arc::new(tls)).expect("a gateway");
+            Tunnels::new(authority.clone(), book.clone(), Clock::system(), Arc::new(tls)).expect("a gateway");
         let socket = tempfile::tempdir().expect("a folder");
         let listener = tokio::net::UnixListener::bind(socket.path().join(".s.PGSQL.5432")).expect("a socket");
         tokio::spawn(async move {
@@ -125,7 +133,8 @@ impl Gateway {
                 tokio::spawn(async move { tunnels.serve(stream, &session, &device, Inner::Bare).await });
             }
         });
-        Self { socket, book, closing }
+        desk.follow(&authority);
+        Self { socket, book, closing, desk }
     }
 
     /// psql, ready for arguments.
@@ -198,7 +207,7 @@ fn target(cluster: &Cluster, setup: &Setup) -> Target {
                 password: SecretSource::File(PathBuf::from("/nonexistent")),
             },
             grants: Vec::new(),
-            fields: BTreeMap::new(),
+            fields: setup.fields.clone(),
             masks: setup.masks.clone(),
             objects: false,
             replication: false,
@@ -231,19 +240,33 @@ fn device(principal: &Principal) -> Device {
     }
 }
 
-struct Boss {
+pub(crate) struct Boss {
     context: Arc<SessionContext>,
-    policy: Policy,
+    desk: Arc<reviewer::Desk>,
+    policy: std::sync::RwLock<Arc<Policy>>,
     lease: Lease,
     closing: watch::Sender<Option<CloseReason>>,
     closes: watch::Receiver<Option<CloseReason>>,
     connections: AtomicU32,
 }
 
+impl Boss {
+    fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read().expect("not poisoned"))
+    }
+
+    /// Puts another policy in force.
+    pub(crate) fn reload(&self, rules: &str) {
+        let text = format!("{BASE}\n{rules}");
+        let policy = Policy::compile(&[PolicySource { name: "test".into(), text }]).expect("it compiles");
+        *self.policy.write().expect("not poisoned") = Arc::new(policy);
+    }
+}
+
 impl Authority for Boss {
     fn admit(&self, _: &SessionId, _: &Device) -> Result<Admission, Refusal> {
         let context = &self.context;
-        let verdict = self.policy.judge(&context.principal, &context.target, &Action::Connect);
+        let verdict = self.policy().judge(&context.principal, &context.target, &Action::Connect);
         let Verdict::Allow(permit) = verdict else {
             return Err(Refusal::Unknown);
         };
@@ -256,16 +279,17 @@ impl Authority for Boss {
         })
     }
 
-    fn hold(&self, _: &Arc<SessionContext>, _: Held) -> BoxFuture<'static, Result<Filed, HoldError>> {
-        Box::pin(async { Err(HoldError::Refused("nobody reviews here".into())) })
+    fn hold(&self, _: &Arc<SessionContext>, held: Held) -> BoxFuture<'static, Result<Filed, HoldError>> {
+        self.desk.file(held)
     }
 
-    fn release<'a>(&'a self, _: &'a RequestId) -> BoxFuture<'a, Result<(), HoldError>> {
-        Box::pin(async { Err(HoldError::NotApproved) })
+    fn release<'a>(&'a self, request: &'a RequestId) -> BoxFuture<'a, Result<(), HoldError>> {
+        let released = self.desk.release(request);
+        Box::pin(async move { released })
     }
 
     fn session_policy(&self, context: &SessionContext) -> SessionPolicy {
-        self.policy.session(&context.principal, &context.target)
+        self.policy().session(&context.principal, &context.target)
     }
 
     fn lease<'a>(&'a self, _: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
@@ -278,7 +302,7 @@ impl Authority for Boss {
     }
 
     fn policy(&self) -> Digest {
-        self.policy.digest().clone()
+        self.policy().digest().clone()
     }
 
     fn strict(&self) -> bool {

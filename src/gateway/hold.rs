@@ -1,0 +1,341 @@
+//! Holding one action until people have looked at it.
+//!
+//! Job: file a request for an action that policy holds, say so, wait, believe nothing of the answer
+//! that its reviewers have not signed, and use the approval up. Boundary: protocol-neutral; what is held
+//! comes in as an [`Account`], and what the client is told goes out as a [`Notice`] or a [`Stopped`].
+//! Failure mode: a denial; only what cannot be entered stops the session.
+//!
+//! What comes out is a [`Cleared`]: it fits one action, the one that was held. The caller judges that
+//! action again from its beginning and asks [`Cleared::fits`] before it moves.
+
+mod notice;
+mod proof;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::oneshot;
+
+pub(super) use self::notice::Notice;
+use super::authority::{Authority, Filed, Held, HoldError, Outcome, SessionContext};
+use super::clock::Clock;
+use super::journal::{Journal, JournalError, Ticket};
+use crate::domain::approval::{DeedSubject, Shape, Subject, SubjectText, What as Whatfor};
+use crate::domain::event::{Event, What};
+use crate::domain::facts::Facts;
+use crate::domain::name::{Digest, RequestId, RuleName};
+use crate::domain::policy::{Denial, Hold};
+
+/// Where on the target a connection sits.
+#[derive(Debug, Clone)]
+pub(super) struct Seat {
+    /// The role that was logged in as.
+    pub(super) login: String,
+    /// The database.
+    pub(super) database: String,
+}
+
+/// What a protocol tells of an action that policy holds; everything in it is redacted already.
+#[derive(Debug)]
+pub(super) struct Account {
+    /// The protocol.
+    pub(super) protocol: &'static str,
+    /// The text as the client wrote it.
+    pub(super) text: String,
+    /// What will be sent instead.
+    pub(super) sent: Option<String>,
+    /// The bind values.
+    pub(super) values: Vec<String>,
+    /// Keyed digest of everything that is exact: text, what is sent, values.
+    pub(super) exact: Digest,
+    /// What it does.
+    pub(super) facts: Facts,
+    /// The settings that could change what it means.
+    pub(super) settings: BTreeMap<String, String>,
+    /// What a standing decision would go by.
+    pub(super) shape: Option<Shape>,
+}
+
+/// What a hold needs of its connection.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) context: Arc<SessionContext>,
+    pub(super) authority: Arc<dyn Authority>,
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) clock: Clock,
+    /// The policy that holds the action.
+    pub(super) policy: Digest,
+    pub(super) seat: Seat,
+    /// Which connection of the session.
+    pub(super) connection: u32,
+}
+
+/// What is kept of an action while it is held. The text of its subject is not: the broker has it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    request: RequestId,
+    /// SHA-256 of the subject's text: what reviewers sign.
+    subject: Digest,
+    /// SHA-256 of the deed alone, to know it again.
+    deed: Digest,
+    hold: Hold,
+    database: String,
+    protocol: &'static str,
+    settings: BTreeMap<String, String>,
+    shape: Option<Shape>,
+}
+
+/// An approval that was used up: for one action, once.
+#[derive(Debug)]
+pub(super) struct Cleared {
+    request: RequestId,
+    deed: Digest,
+    hold: Hold,
+}
+
+/// How a hold ended without an approval.
+#[derive(Debug)]
+pub(super) struct Stopped {
+    /// Why, and what to do next.
+    pub(super) denial: Denial,
+    /// Whether it was the client itself that did not want to wait any longer.
+    pub(super) cancelled: bool,
+}
+
+/// The rule that a hold is known by.
+pub(super) fn first(hold: &Hold) -> &RuleName {
+    // a hold without rules cannot be made
+    static NONE: std::sync::LazyLock<RuleName> = std::sync::LazyLock::new(RuleName::default_deny);
+    hold.rules.first().unwrap_or(&NONE)
+}
+
+impl Pending {
+    /// Writes down what reviewers will see.
+    ///
+    /// # Errors
+    /// A denial when it is too long to be reviewed.
+    pub(super) fn new(desk: &Desk, hold: Hold, account: Account) -> Result<(Self, Held), Denial> {
+        let request = RequestId::from_random(rand::random());
+        let (database, protocol) = (desk.seat.database.clone(), account.protocol);
+        let (settings, shape) = (account.settings.clone(), account.shape.clone());
+        let deed = desk.deed(account);
+        let digest = digest(&deed);
+        let subject = Subject {
+            version: 1,
+            request: request.clone(),
+            requester: desk.context.principal.id.clone(),
+            target: desk.context.target.name.clone(),
+            policy: desk.policy.clone(),
+            rules: hold.rules.clone(),
+            reason: desk.context.reason.clone(),
+            what: Whatfor::Deed(Box::new(deed)),
+        };
+        let subject = SubjectText::write(subject).map_err(|error| Denial {
+            rule: first(&hold).clone(),
+            reason: format!("it cannot be reviewed: {error}"),
+            hint: Some("make it shorter".into()),
+        })?;
+        let pending = Self {
+            request,
+            subject: subject.digest(),
+            deed: digest,
+            hold: hold.clone(),
+            database,
+            protocol,
+            settings,
+            shape,
+        };
+        Ok((pending, Held { subject, hold }))
+    }
+
+    /// Files the request, tells the client, waits, checks and uses up what comes of it.
+    ///
+    /// `entered` is the entry that the action is held: it is on the disk before anybody is asked.
+    ///
+    /// # Errors
+    /// When an entry cannot be made.
+    pub(super) async fn wait(
+        self,
+        desk: Desk,
+        held: Held,
+        entered: Option<Ticket>,
+        interrupted: Interrupted,
+        tell: impl FnOnce(Notice) + Send,
+    ) -> Result<Result<Cleared, Stopped>, JournalError> {
+        if let Some(ticket) = entered {
+            desk.journal.synced(ticket).await?;
+        }
+        let waiting = async {
+            let Filed { needs, expires, outcome } = match desk.authority.hold(&desk.context, held).await {
+                Ok(filed) => filed,
+                Err(error) => return Ok(Err(self.stopped(failed(&error)))),
+            };
+            tell(Notice::new(&self.request, &self.hold, &needs, expires));
+            let outcome = outcome.await;
+            self.use_up(&desk, outcome, &needs).await
+        };
+        let end = tokio::select! {
+            // an approval that is there counts
+            biased;
+            end = waiting => end?,
+            () = interrupted.wait() => Err(Stopped { cancelled: true, ..self.stopped(CANCELLED.into()) }),
+        };
+        Ok(end.map(|()| Cleared { request: self.request, deed: self.deed, hold: self.hold }))
+    }
+
+    async fn use_up(
+        &self,
+        desk: &Desk,
+        outcome: Outcome,
+        needs: &str,
+    ) -> Result<Result<(), Stopped>, JournalError> {
+        let checked = match &outcome {
+            Outcome::Approved(reviews) => proof::of_this(self, &desk.context, reviews),
+            Outcome::Standing { subject, reviews } => {
+                proof::of_earlier(self, &desk.context, subject, reviews, desk.clock.now())
+            }
+            Outcome::Rule(_) if self.hold.people_only => Err("a rule has answered where people must".into()),
+            Outcome::Rule(_) => Ok(()),
+            Outcome::Denied { by, reason } => {
+                let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                let stopped = self.stopped(format!("{by} denied request {}{why}", self.request));
+                return Ok(Err(stopped.with_hint("change the statement, and what you say it is for")));
+            }
+            Outcome::Expired => {
+                let stopped = self.stopped(format!("request {} was not approved in time", self.request));
+                return Ok(Err(
+                    stopped.with_hint(&format!("it takes {needs}; run it again when they are there"))
+                ));
+            }
+            Outcome::Withdrawn => {
+                return Ok(Err(self.stopped(format!("request {} was withdrawn", self.request))));
+            }
+            Outcome::Void => {
+                return Ok(Err(self.stopped(format!("request {} no longer applies", self.request))));
+            }
+        };
+        if let Err(fault) = checked {
+            // INVARIANT: what its reviewers have not signed releases nothing, whoever says it is approved
+            desk.enter(What::ReviewRejected { request: self.request.clone(), fault })?;
+            let stopped = self.stopped(format!("the approval of request {} does not hold", self.request));
+            return Ok(
+                Err(stopped.with_hint("tell whoever runs the broker: it may have been tampered with")),
+            );
+        }
+        Ok(desk.authority.release(&self.request).await.map_err(|error| self.stopped(failed(&error))))
+    }
+
+    fn stopped(&self, reason: String) -> Stopped {
+        let denial = Denial { rule: first(&self.hold).clone(), reason, hint: None };
+        Stopped { denial, cancelled: false }
+    }
+}
+
+impl Stopped {
+    fn with_hint(self, hint: &str) -> Self {
+        Self { denial: Denial { hint: Some(hint.into()), ..self.denial }, ..self }
+    }
+}
+
+impl Cleared {
+    /// Whether it was given for this action, as it is now.
+    ///
+    /// # Errors
+    /// A denial when the action, or what it takes, is not what was reviewed.
+    pub(super) fn fits(&self, desk: &Desk, hold: &Hold, account: Account) -> Result<(), Denial> {
+        let what = match (digest(&desk.deed(account)) == self.deed, *hold == self.hold) {
+            (true, true) => return Ok(()),
+            (false, _) => "what it would do has changed",
+            (true, false) => "policy has changed",
+        };
+        Err(Denial {
+            rule: first(hold).clone(),
+            reason: format!("{what} while request {} was reviewed", self.request),
+            hint: Some("run it again: it will be looked at anew".into()),
+        })
+    }
+}
+
+impl Desk {
+    fn deed(&self, account: Account) -> DeedSubject {
+        let Account { protocol, text, sent, values, exact, facts, settings, shape } = account;
+        DeedSubject {
+            session: self.context.id.clone(),
+            connection: self.connection,
+            protocol: protocol.into(),
+            database: self.seat.database.clone(),
+            login: self.seat.login.clone(),
+            text,
+            sent,
+            values,
+            exact,
+            estimate: facts.estimate,
+            facts,
+            settings,
+            shape,
+        }
+    }
+
+    fn enter(&self, what: What) -> Result<Ticket, JournalError> {
+        let actor = Some(self.context.actor.clone());
+        self.journal.enter(&Event { at: self.clock.now(), actor, policy: self.policy.clone(), what })
+    }
+}
+
+/// To know a deed again. The planner's estimate may move while people think.
+fn digest(deed: &DeedSubject) -> Digest {
+    let facts = Facts { estimate: None, ..deed.facts.clone() };
+    let deed = DeedSubject { estimate: None, facts, ..deed.clone() };
+    // these types have no map with keys that are not text, so this cannot fail
+    let text = serde_json::to_vec(&deed).unwrap_or_default();
+    Digest::from_bytes(&Sha256::digest(text).into())
+}
+
+fn failed(error: &HoldError) -> String {
+    match error {
+        HoldError::Refused(why) => format!("it is held for review, and cannot be reviewed: {why}"),
+        HoldError::NotApproved | HoldError::Journal(_) => error.to_string(),
+    }
+}
+
+/// As PostgreSQL says it, which clients look for.
+const CANCELLED: &str = "canceling statement due to user request";
+
+/// Lets a client take back what it is waiting for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Interrupt(Arc<Mutex<Option<oneshot::Sender<()>>>>);
+
+/// Comes when the client does not want to wait any longer.
+pub(super) struct Interrupted(oneshot::Receiver<()>);
+
+impl Interrupt {
+    /// From now on [`Interrupt::ring`] is for what is held now.
+    pub(super) fn arm(&self) -> Interrupted {
+        let (bell, rung) = oneshot::channel();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(bell);
+        Interrupted(rung)
+    }
+
+    /// Interrupts what is held; whether anything was.
+    pub(super) fn ring(&self) -> bool {
+        let bell = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        bell.is_some_and(|bell| bell.send(()).is_ok())
+    }
+}
+
+impl Interrupted {
+    async fn wait(self) {
+        if self.0.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A time as people read it.
+fn shown(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
