@@ -86,7 +86,8 @@ impl Facts {
     #[must_use]
     pub fn and(self, other: &Self) -> Self {
         let union = |one: &BTreeSet<String>, other: &BTreeSet<String>| one.union(other).cloned().collect();
-        let same = |one: Option<String>, other: &Option<String>| one.filter(|one| Some(one) == other.as_ref());
+        let same =
+            |one: Option<String>, other: &Option<String>| one.filter(|one| Some(one) == other.as_ref());
         Self {
             relations_read: union(&self.relations_read, &other.relations_read),
             relations_written: union(&self.relations_written, &other.relations_written),

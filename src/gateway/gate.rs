@@ -220,11 +220,9 @@ impl Gate {
                 Ruling::Forward(Entered { number: self.statements, rule: rule.clone(), wait })
             }
             // INVARIANT: what was held waits for the disk, before and after its review
-            Opinion::Reviewed(rule) => Ruling::Forward(Entered {
-                number: self.statements,
-                rule: rule.clone(),
-                wait: Some(ticket),
-            }),
+            Opinion::Reviewed(rule) => {
+                Ruling::Forward(Entered { number: self.statements, rule: rule.clone(), wait: Some(ticket) })
+            }
             Opinion::Hold(hold) => Ruling::Hold(Entered {
                 number: self.statements,
                 rule: hold::first(hold).clone(),

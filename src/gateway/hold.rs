@@ -207,7 +207,9 @@ impl Pending {
             }
             Outcome::Expired => {
                 let stopped = self.stopped(format!("request {} was not approved in time", self.request));
-                return Ok(Err(stopped.with_hint(&format!("it takes {needs}; run it again when they are there"))));
+                return Ok(Err(
+                    stopped.with_hint(&format!("it takes {needs}; run it again when they are there"))
+                ));
             }
             Outcome::Withdrawn => {
                 return Ok(Err(self.stopped(format!("request {} was withdrawn", self.request))));
@@ -220,7 +222,9 @@ impl Pending {
             // INVARIANT: what its reviewers have not signed releases nothing, whoever says it is approved
             desk.enter(What::ReviewRejected { request: self.request.clone(), fault })?;
             let stopped = self.stopped(format!("the approval of request {} does not hold", self.request));
-            return Ok(Err(stopped.with_hint("tell whoever runs the broker: it may have been tampered with")));
+            return Ok(
+                Err(stopped.with_hint("tell whoever runs the broker: it may have been tampered with")),
+            );
         }
         Ok(desk.authority.release(&self.request).await.map_err(|error| self.stopped(failed(&error))))
     }

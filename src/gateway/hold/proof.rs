@@ -17,11 +17,7 @@ use crate::gateway::authority::SessionContext;
 use crate::wire::review::{self, Claims};
 
 /// Reviews of this very request.
-pub(super) fn of_this(
-    pending: &Pending,
-    context: &SessionContext,
-    reviews: &[Review],
-) -> Result<(), String> {
+pub(super) fn of_this(pending: &Pending, context: &SessionContext, reviews: &[Review]) -> Result<(), String> {
     let requester = &context.principal.id;
     signed(&pending.request, &pending.subject, requester, reviews)?;
     enough(pending, context, reviews)

@@ -94,7 +94,8 @@ impl Examiner {
             });
         }
         let mut entered = None;
-        for part in inspected.parts.iter().filter(|part| matches!(part.opinion.get(), Some(Opinion::Hold(_)))) {
+        for part in inspected.parts.iter().filter(|part| matches!(part.opinion.get(), Some(Opinion::Hold(_))))
+        {
             if let Ruling::Hold(held) = self.ruling(part, exact, shown)? {
                 entered = held.wait.max(entered);
             }
@@ -157,7 +158,8 @@ impl Examiner {
         };
         let sent: Vec<Option<String>> = parts.iter().map(executed).collect();
         let is_same = sent.iter().all(Option::is_none);
-        let sent = parts.iter().zip(&sent).map(|(part, sent)| sent.as_deref().unwrap_or(&part.text)).collect();
+        let sent =
+            parts.iter().zip(&sent).map(|(part, sent)| sent.as_deref().unwrap_or(&part.text)).collect();
         let mut covered = exact.to_vec();
         covered.extend(inspected.sent.as_ref().map(String::as_bytes));
         Account {
