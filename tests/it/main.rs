@@ -23,6 +23,7 @@ mod flow;
 mod fuzz;
 mod gateway;
 mod generated;
+mod holds;
 mod leases;
 mod protocol;
 mod rewrite;

@@ -1,0 +1,386 @@
+//! Statements that wait for a second person.
+
+use std::process::Stdio;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hoopctl::domain::approval::{Decision, What};
+use hoopctl::domain::event;
+use hoopctl::gateway::authority::Outcome;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
+use crate::support::gateway::{Gateway, Setup};
+use crate::support::postgres::Cluster;
+use crate::support::reviewer::{Request, bob, signed_by};
+
+const DELETES: &str = r#"
+@id("delete-is-reviewed")
+@reason("deleting rows is looked at by a second person")
+@review("corp/dba:1")
+@standing("1h")
+forbid (principal, action == Hoop::Action::"statement", resource)
+when { context.verb == "delete" };
+"#;
+
+fn gateway(cluster: &Cluster) -> Gateway {
+    Gateway::start(cluster, Setup { policy: DELETES, ..Setup::open(cluster) })
+}
+
+/// The verdicts in the ledger, in order.
+fn verdicts(gateway: &Gateway) -> Vec<String> {
+    let entries = gateway.book.statements();
+    entries.into_iter().map(|(verb, verdict, _)| format!("{verdict} {verb}")).collect()
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..600 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it never came to this: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_statement_waits_says_why_and_runs_once_it_is_approved() {
+    let cluster = Cluster::start(18);
+    let gateway = gateway(&cluster);
+    let (_, _, made) =
+        gateway.run(&["-c", "CREATE TABLE held_a AS SELECT generate_series(1, 9) AS id"]).await;
+    assert!(made);
+    let mut psql = gateway
+        .psql()
+        .args(["-c", "DELETE FROM held_a WHERE id <= 4"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let request = gateway.desk.next().await;
+    let mut told = BufReader::new(psql.stderr.take().unwrap()).lines();
+    let id = request.subject.subject().request.clone();
+    let mut lines = Vec::new();
+    while lines.len() < 3 {
+        lines.push(told.next_line().await.unwrap().unwrap());
+    }
+    assert_eq!(
+        lines,
+        [
+            "NOTICE:  held for review: deleting rows is looked at by a second person (rule delete-is-reviewed)".to_owned(),
+            format!("DETAIL:  Request {id} needs 1 of corp/dba, until 2030-01-02 03:04:05 UTC."),
+            format!("HINT:  a reviewer runs: hoopctl request show {id}"),
+        ]
+    );
+    let What::Deed(deed) = &request.subject.subject().what else { panic!("a session") };
+    assert_eq!(deed.text, "DELETE FROM held_a WHERE id <= 4");
+    assert_eq!((deed.login.as_str(), deed.database.as_str()), ("postgres", "postgres"));
+    assert!(deed.settings.contains_key("TimeZone"), "{:?}", deed.settings);
+    // nothing has moved, and other connections go their way
+    assert_eq!(gateway.run(&["-Atc", "SELECT count(*) FROM held_a"]).await.0, "9\n");
+    gateway.desk.approve(request);
+    let output = psql.wait_with_output().await.unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "DELETE 4\n");
+    assert_eq!(verdicts(&gateway), ["Allow create table as", "Hold delete", "Allow select", "Allow delete"]);
+    assert!(gateway.desk.is_empty().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_an_expiry_and_a_withdrawal_leave_the_transaction_as_an_error_does() {
+    let cluster = Cluster::start(18);
+    let gateway = gateway(&cluster);
+    let client = gateway.connect().await;
+    client.batch_execute("CREATE TABLE held_b (id int); INSERT INTO held_b VALUES (1)").await.unwrap();
+    for (outcome, told) in [
+        (
+            Outcome::Denied { by: "bob".into(), reason: Some("not on a Friday".into()) },
+            "bob denied request {id}: not on a Friday (rule delete-is-reviewed)",
+        ),
+        (Outcome::Expired, "request {id} was not approved in time (rule delete-is-reviewed)"),
+        (Outcome::Withdrawn, "request {id} was withdrawn (rule delete-is-reviewed)"),
+        (Outcome::Void, "request {id} no longer applies (rule delete-is-reviewed)"),
+    ] {
+        client.batch_execute("BEGIN; INSERT INTO held_b VALUES (2)").await.unwrap();
+        let held = client.batch_execute("DELETE FROM held_b");
+        let answer = async {
+            let request = gateway.desk.next().await;
+            let id = request.subject.subject().request.to_string();
+            gateway.desk.answer(request, outcome);
+            id
+        };
+        let (held, id) = tokio::join!(held, answer);
+        let error = held.unwrap_err();
+        let error = error.as_db_error().unwrap();
+        assert_eq!((error.code().code(), error.message()), ("42501", told.replace("{id}", &id).as_str()));
+        // the transaction is aborted, as by any error
+        let after = client.batch_execute("SELECT 1").await.unwrap_err();
+        assert_eq!(after.code().unwrap().code(), "25P02");
+        client.batch_execute("ROLLBACK").await.unwrap();
+        let rows = client.query("SELECT id FROM held_b", &[]).await.unwrap();
+        assert_eq!(rows.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_its_reviewers_have_not_signed_releases_nothing() {
+    let cluster = Cluster::start(18);
+    let gateway = gateway(&cluster);
+    let client = gateway.connect().await;
+    client.batch_execute("CREATE TABLE held_c (id int); INSERT INTO held_c VALUES (1)").await.unwrap();
+    type Spoil = Box<dyn Fn(&Request) -> Vec<hoopctl::domain::approval::Review> + Send>;
+    let spoilt: Vec<(&str, Spoil)> = vec![
+        ("too few", Box::new(|_| Vec::new())),
+        (
+            "another request",
+            Box::new(|r| {
+                vec![bob(&r.subject, |c| {
+                    c.request = "rq-other"
+                        .parse()
+                        .unwrap_or_else(|_| hoopctl::domain::name::RequestId::from_random([1; 16]))
+                })]
+            }),
+        ),
+        (
+            "another subject",
+            Box::new(|r| {
+                vec![bob(&r.subject, |c| c.subject = hoopctl::domain::name::Digest::from_bytes(&[0; 32]))]
+            }),
+        ),
+        ("does not approve", Box::new(|r| vec![bob(&r.subject, |c| c.decision = Decision::Deny)])),
+        (
+            "somebody else",
+            Box::new(|r| vec![bob(&r.subject, |c| c.reviewer = r.subject.subject().requester.clone())]),
+        ),
+        ("requester's own", Box::new(|r| vec![signed_by(7, "alice", &r.subject, |_| {})])),
+        (
+            "another device",
+            Box::new(|r| {
+                let mut review = bob(&r.subject, |_| {});
+                review.proof = signed_by(8, "bob", &r.subject, |_| {}).proof;
+                vec![review]
+            }),
+        ),
+        ("there twice", Box::new(|r| vec![bob(&r.subject, |_| {}), bob(&r.subject, |_| {})])),
+        (
+            "standing decision",
+            Box::new(|r| {
+                let mut review = bob(&r.subject, |_| {});
+                review.standing = Some(crate::support::reviewer::standing(&[0], 60));
+                vec![review]
+            }),
+        ),
+        (
+            "too few",
+            Box::new(|r| {
+                let mut review = bob(&r.subject, |_| {});
+                review.groups.clear();
+                vec![review]
+            }),
+        ),
+        (
+            "the review by test:bob",
+            Box::new(|r| {
+                let mut review = bob(&r.subject, |_| {});
+                review.proof.pop();
+                vec![review]
+            }),
+        ),
+    ];
+    for (fault, spoil) in spoilt {
+        let answer = async {
+            let request = gateway.desk.next().await;
+            let reviews = spoil(&request);
+            gateway.desk.answer(request, Outcome::Approved(reviews));
+        };
+        let (held, ()) = tokio::join!(client.batch_execute("DELETE FROM held_c"), answer);
+        let error = held.expect_err(fault);
+        assert!(error.as_db_error().unwrap().message().contains("does not hold"), "{fault}: {error}");
+        let rejected = gateway.book.events.lock().unwrap().iter().rev().find_map(|event| match &event.what {
+            event::What::ReviewRejected { fault, .. } => Some(fault.clone()),
+            _ => None,
+        });
+        assert!(rejected.as_ref().is_some_and(|told| told.contains(fault)), "{fault}: {rejected:?}");
+    }
+    assert_eq!(client.query("SELECT id FROM held_c", &[]).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_good_for_one_release_and_for_one_set_of_values() {
+    let cluster = Cluster::start(18);
+    let gateway = gateway(&cluster);
+    let client = gateway.connect().await;
+    client.batch_execute("CREATE TABLE held_d AS SELECT generate_series(1, 9) AS id").await.unwrap();
+    // preparing executes nothing, so it is let through; each Bind is held with its values
+    let statement = client.prepare("DELETE FROM held_d WHERE id = $1").await.unwrap();
+    for (id, deleted) in [(3_i32, 1), (4, 1), (3, 0)] {
+        let answer = async {
+            let request = gateway.desk.next().await;
+            let What::Deed(deed) = &request.subject.subject().what else { panic!("a session") };
+            let values = deed.values.clone();
+            gateway.desk.approve(request);
+            values
+        };
+        let bound: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&id];
+        let (held, values) = tokio::join!(client.execute(&statement, &bound), answer);
+        assert_eq!((held.unwrap(), values), (deleted, vec![format!("\\x0000000{id}")]));
+    }
+    // an approval that was used is used
+    let verdicts = verdicts(&gateway);
+    let binds = ["Hold delete", "Allow delete"].repeat(3);
+    assert_eq!(verdicts[1..], [vec!["Hold delete"], binds].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_approved_and_what_policy_says_are_looked_at_again_before_it_runs() {
+    let cluster = Cluster::start(18);
+    let gateway = gateway(&cluster);
+    let client = gateway.connect().await;
+    client.batch_execute("CREATE TABLE held_e AS SELECT 1 AS id").await.unwrap();
+    for (rules, told) in [
+        (
+            r#"@id("never") @reason("not any more") forbid (principal, action == Hoop::Action::"statement", resource)
+               when { context.verb == "delete" };"#,
+            "not any more (rule never)".to_owned(),
+        ),
+        (
+            r#"@id("twice") @review("corp/dba:2") forbid (principal, action == Hoop::Action::"statement", resource)
+               when { context.verb == "delete" };"#,
+            "policy has changed while request {id} was reviewed (rule twice)".to_owned(),
+        ),
+    ] {
+        gateway.desk.reload(DELETES);
+        let answer = async {
+            let request = gateway.desk.next().await;
+            let id = request.subject.subject().request.to_string();
+            gateway.desk.reload(rules);
+            gateway.desk.approve(request);
+            id
+        };
+        let (held, id) = tokio::join!(client.batch_execute("DELETE FROM held_e"), answer);
+        let error = held.unwrap_err();
+        assert_eq!(error.as_db_error().unwrap().message(), told.replace("{id}", &id));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_c_takes_the_statement_back_and_the_session_goes_on() {
+    let cluster = Cluster::start(18);
+    let gateway = gateway(&cluster);
+    let mut psql = gateway
+        .psql()
+        .args(["-v", "ON_ERROR_STOP=0", "-At"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = psql.stdin.take().unwrap();
+    input
+        .write_all(b"CREATE TEMP TABLE held_f (id int);\nDELETE FROM held_f;\nSELECT 'still here';\n")
+        .await
+        .unwrap();
+    let request = gateway.desk.next().await;
+    let pid = i32::try_from(psql.id().unwrap()).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::INT)
+        .unwrap();
+    drop(input);
+    let output = psql.wait_with_output().await.unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("ERROR:  canceling statement due to user request"), "{told}");
+    until("the request is withdrawn", || !request.waiting.load(Ordering::Relaxed)).await;
+    assert_eq!(verdicts(&gateway)[1..3], ["Hold delete", "Deny delete"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_and_a_session_that_closes_withdraw_what_is_held() {
+    let cluster = Cluster::start(18);
+    let gateway = gateway(&cluster);
+    let mut psql = gateway
+        .psql()
+        .args(["-c", "DELETE FROM pg_class"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let request = gateway.desk.next().await;
+    psql.kill().await.unwrap();
+    until("the request is withdrawn", || !request.waiting.load(Ordering::Relaxed)).await;
+
+    let client = gateway.connect().await;
+    let held = tokio::spawn(async move { client.batch_execute("DELETE FROM pg_class").await });
+    let request = gateway.desk.next().await;
+    gateway.closing.send_replace(Some(hoopctl::domain::session::CloseReason::Killed));
+    assert!(held.await.unwrap().is_err());
+    until("the request is withdrawn", || !request.waiting.load(Ordering::Relaxed)).await;
+    assert!(!verdicts(&gateway).contains(&"Allow delete".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_run_it_is_held() {
+    let cluster = Cluster::start(18);
+    let gateway = gateway(&cluster);
+    let client = gateway.connect().await;
+    client.batch_execute("CREATE TABLE held_g AS SELECT generate_series(1, 9) AS id").await.unwrap();
+    for (text, shown) in [
+        (
+            "SELECT 1; DELETE FROM held_g WHERE id = 1; SELECT 2",
+            "SELECT 1; DELETE FROM held_g WHERE id = 1; SELECT 2",
+        ),
+        ("delete from held_g where id = 2", "delete from held_g where id = 2"),
+    ] {
+        let answer = async {
+            let request = gateway.desk.next().await;
+            let text = request.text().to_owned();
+            gateway.desk.answer(request, Outcome::Expired);
+            text
+        };
+        let (held, text) = tokio::join!(client.batch_execute(text), answer);
+        assert!(held.is_err());
+        assert_eq!(text, shown);
+    }
+    // of a held string nothing ran
+    let allowed = verdicts(&gateway).iter().filter(|verdict| verdict.starts_with("Allow")).count();
+    assert_eq!(allowed, 1, "{:?}", verdicts(&gateway));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_can_review_it_is_denied() {
+    let cluster = Cluster::start(18);
+    let gateway = gateway(&cluster);
+    gateway.desk.closed.store(true, Ordering::Relaxed);
+    let (_, told, done) = gateway.run(&["-c", "DELETE FROM pg_class"]).await;
+    assert!(!done);
+    assert!(
+        told.contains(
+            "it is held for review, and cannot be reviewed: nobody reviews here (rule delete-is-reviewed)"
+        ),
+        "{told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn held_statements_of_many_connections_each_get_their_own_answer() {
+    let cluster = Cluster::start(18);
+    let gateway = gateway(&cluster);
+    let clients = 16;
+    let mut tasks = Vec::new();
+    for number in 0..clients {
+        let client = gateway.connect().await;
+        tasks.push(tokio::spawn(async move {
+            client.execute(&format!("DELETE FROM pg_class WHERE oid = {number}"), &[]).await
+        }));
+    }
+    for _ in 0..clients {
+        let request = gateway.desk.next().await;
+        // odd ones go, even ones do not
+        let odd = request.text().chars().last().is_some_and(|last| last.to_digit(10).unwrap() % 2 == 1);
+        if odd {
+            gateway.desk.approve(request);
+        } else {
+            gateway.desk.answer(request, Outcome::Expired);
+        }
+    }
+    for (number, task) in tasks.into_iter().enumerate() {
+        assert_eq!(task.await.unwrap().is_ok(), number % 2 == 1, "{number}");
+    }
+}
