@@ -262,8 +262,13 @@ pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let scribe = Arc::new(Scribe::new(Arc::clone(&journal), clock.clone(), config.policy.digest().clone()));
     let devices = Arc::new(Devices::new(Arc::clone(&store)));
     let logins = Arc::new(Logins::load(Arc::clone(&store))?);
-    let authn =
-        Authn::new(Arc::clone(&store), Arc::clone(&devices), Arc::clone(&logins), Arc::clone(&scribe), fetch);
+    let authn = Authn::new(
+        Arc::clone(&store),
+        Arc::clone(&devices),
+        Arc::clone(&logins),
+        Arc::clone(&scribe),
+        fetch,
+    )?;
     let root = config.data_dir.join("pki").join("digest.key");
     let digest_root = root_key(&root).map_err(|source| StartError::File { path: root, source })?;
     let core = Arc::new(Core {

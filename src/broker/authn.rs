@@ -141,16 +141,16 @@ impl Authn {
         logins: Arc<Logins>,
         scribe: Arc<Scribe>,
         fetch: Arc<dyn Fetch>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            replays: Replays::load(Arc::clone(&store))?,
             store,
             devices,
             logins,
             scribe,
             keys: Keys::new(fetch),
-            replays: Replays::default(),
             limiter: Limiter::default(),
-        }
+        })
     }
 
     /// Tells who makes a call.
@@ -183,13 +183,13 @@ impl Authn {
 
     /// Forgets what no longer matters.
     pub(crate) fn prune(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.replays.prune(now);
+        self.replays.prune(now)?;
         self.limiter.prune(now);
         self.logins.prune(now)
     }
 
     fn first_use(&self, proof: &Proof, now: Timestamp) -> Result<(), AuthnError> {
-        match self.replays.note(proof, now) {
+        match self.replays.note(proof, now)? {
             replay::Use::First => Ok(()),
             replay::Use::Again => Err(AuthnError::Replayed),
             replay::Use::TooMany => Err(AuthnError::TooMany),
