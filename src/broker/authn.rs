@@ -31,6 +31,7 @@ use crate::domain::device::Device;
 use crate::domain::event::Actor;
 use crate::domain::principal::Principal;
 use crate::gateway::journal::JournalError;
+use crate::wire::control::Confirmation;
 use crate::wire::dpop::{self, Expected, Proof, ProofError};
 
 pub(crate) use exchange::{Exchange, Exchanged};
@@ -96,6 +97,9 @@ pub enum AuthnError {
     /// The call is not formed as it must be.
     #[error("{0}")]
     BadRequest(&'static str),
+    /// The workload's token was exchanged with another key first.
+    #[error("this token was exchanged before, with another key")]
+    Bound,
     /// The device key was revoked.
     #[error("this device was revoked")]
     DeviceRevoked,
@@ -129,6 +133,9 @@ pub enum AuthnError {
     /// Too many calls of this caller.
     #[error("too many calls; try again in a moment")]
     TooMany,
+    /// The key must be confirmed from an enrolled device.
+    #[error("the sign-in is too old for a new device, so another device of yours must confirm this one")]
+    Unconfirmed(Confirmation),
     /// The access token is unknown, expired or another device's.
     #[error("there is no valid login")]
     Unknown,

@@ -340,7 +340,7 @@ impl Bench {
 
 /// Somebody who is logged in.
 pub(crate) struct User<'a> {
-    bench: &'a Bench,
+    pub(crate) bench: &'a Bench,
     pub(crate) key: DeviceKey,
     pub(crate) token: String,
 }

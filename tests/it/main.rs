@@ -23,6 +23,7 @@ mod flow;
 mod fuzz;
 mod gateway;
 mod generated;
+mod identity;
 mod leases;
 mod protocol;
 mod rewrite;

@@ -7,4 +7,5 @@ pub(crate) mod postgres;
 pub(crate) mod provider;
 
 pub(crate) mod gateway;
+pub(crate) mod house;
 pub(crate) mod world;
