@@ -24,6 +24,7 @@ mod fuzz;
 mod gateway;
 mod generated;
 mod identity;
+mod keyring;
 mod leases;
 mod protocol;
 mod rewrite;
