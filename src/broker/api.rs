@@ -5,6 +5,7 @@
 //! details (RFC 9457) for every error; slow, large and too many peers are cut off before they cost.
 
 mod caller;
+mod crowd;
 mod devices;
 mod fault;
 mod health;

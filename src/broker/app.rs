@@ -153,10 +153,10 @@ impl App {
         tasks.spawn(clockwork(Arc::clone(&core)));
         let tls = Some(Arc::clone(&core.identity.outer));
         let router = api::router(Arc::clone(&core), tunnels);
-        tasks.spawn(api::serve(listener, tls, router, Arc::clone(&core.metrics), stopped.clone()));
+        tasks.spawn(api::serve(listener, tls, router, Arc::clone(&core), stopped.clone()));
         if let Some(listener) = metrics_listener {
             let router = api::metrics_router(Arc::clone(&core));
-            tasks.spawn(api::serve(listener, None, router, Arc::clone(&core.metrics), stopped));
+            tasks.spawn(api::serve(listener, None, router, Arc::clone(&core), stopped));
         }
         tracing::info!(%address, "the broker serves");
         Ok(Running { core, address, metrics_address, stop, tasks })

@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     leases: IntCounterVec,
     entries: IntCounter,
     pub(crate) entry_failures: IntCounter,
+    pub(crate) turned_away: IntCounter,
     answers: IntCounterVec,
     logins: IntCounterVec,
 }
@@ -46,6 +47,8 @@ impl Metrics {
         let connections = gauge("hoopctl_connections", "Connections of sessions.")?;
         let entries = counter("hoopctl_ledger_entries_total", "Entries written to the ledger.")?;
         let entry_failures = counter("hoopctl_ledger_failures_total", "Entries that could not be written.")?;
+        let turned_away =
+            counter("hoopctl_turned_away_total", "Connections and calls beyond the limit of an address.")?;
         Ok(Self {
             registry,
             sessions,
@@ -54,6 +57,7 @@ impl Metrics {
             leases,
             entries,
             entry_failures,
+            turned_away,
             answers,
             logins,
         })

@@ -461,6 +461,7 @@ pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
         tls: None,
         metrics_listen: None,
         trusted_proxies: Vec::new(),
+        strangers_per_address: 256,
         session_max: Duration::from_secs(8 * 3600),
         login_idle: Duration::from_secs(600),
         strict_ledger: false,

@@ -1,6 +1,7 @@
 //! The broker's API as plain types, shared by broker and client.
 //!
-//! Every path is below `/v1`. Bodies are JSON; errors are problem details (RFC 9457). Calls other
+//! Every path is below `/v1`. Bodies are JSON; errors are problem details (RFC 9457), except 400 and 431
+//! for what is not HTTP or has too large a head, which are bare. Calls other
 //! than [`INFO`] and [`TOKEN`] carry `Authorization: DPoP …` and a `DPoP` proof (RFC 9449).
 
 use std::collections::BTreeSet;
