@@ -130,7 +130,7 @@ async fn two_sign_ins_of_one_second_get_past_each_other() {
 async fn a_new_device_is_let_in_by_one_that_is_enrolled() {
     let house = House::start().await;
     let first = house.machine().await;
-    // alice signed in at the provider seven minutes ago, and mallory has her browser
+    // her sign-in at the provider is seven minutes old
     house.freeze(420);
     let second = Env::new(&house.broker.url);
     let pin = house.broker.pin();

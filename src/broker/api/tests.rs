@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -13,12 +14,16 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::caller::{Peer, address};
 use crate::broker::testing::{Bench, PERMIT_ALL, User, config};
 use crate::domain::event::What;
 use crate::domain::session::CloseReason;
 use crate::wire::control::{BrokerInfo, Listing, ProblemCode, RecordingIndex, TargetSummary};
+
+/// What is to happen happens within this.
+const LIMIT: Duration = Duration::from_secs(20);
 
 fn bare(method: &str, path: &str) -> Request<Body> {
     Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
@@ -225,9 +230,12 @@ async fn strangers_of_one_address_are_turned_away_beyond_their_limit() {
     assert!(is_served(&mut fourth).await);
     assert!(!is_served(&mut enter().await).await);
     drop(fourth);
-    while !is_served(&mut enter().await).await {
-        tokio::task::yield_now().await;
-    }
+    let until_it_is_gone = async {
+        while !is_served(&mut enter().await).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LIMIT, until_it_is_gone).await.unwrap();
 }
 
 #[tokio::test]
@@ -253,9 +261,12 @@ async fn behind_a_proxy_those_count_for_whom_it_calls() {
     };
     // bodies that do not come keep their calls waiting
     let waiting = [ask("203.0.113.9").await, ask("203.0.113.9").await];
-    while bench.core.metrics.turned_away.get() == 0 {
-        drop(status(ask("203.0.113.9").await).await);
-    }
+    let until_both_wait = async {
+        while bench.core.metrics.turned_away.get() == 0 {
+            drop(status(ask("203.0.113.9").await).await);
+        }
+    };
+    timeout(LIMIT, until_both_wait).await.unwrap();
     assert_eq!(status(ask("203.0.113.9").await).await, "HTTP/1.1 429");
     assert_eq!(status(ask("203.0.113.10").await).await, "HTTP/1.1 400");
     for socket in waiting {
