@@ -226,6 +226,8 @@ fn launch(owner: &ServerUser, bin: &Path, folder: &Path, port: u16) -> (Child, C
             "-c",
             "password_encryption=scram-sha-256",
         ])
+        // off by default; what sessions prepare must go with them
+        .args(["-c", "max_prepared_transactions=8"])
         // nothing in /dev/shm, where a crash would leave it
         .args(["-c", "dynamic_shared_memory_type=mmap"])
         .arg("-c")
