@@ -370,6 +370,7 @@ async fn what_a_killed_broker_left_is_found_at_the_next_start() {
             login: login.into(),
             session: random_session(),
             issuer: IssuerWord::PostgresRole,
+            place: None,
             state: LeaseState::Minting,
             expires: lost.expires.to_string(),
             attempts: 0,
