@@ -23,6 +23,7 @@ mod flow;
 mod fuzz;
 mod gateway;
 mod generated;
+mod install;
 mod leases;
 mod protocol;
 mod rewrite;

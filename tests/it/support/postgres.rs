@@ -154,6 +154,11 @@ impl Drop for Cluster {
     }
 }
 
+/// Somebody with fewer rights, by user and group, when the tests run as root.
+pub(crate) fn ordinary_user() -> Option<(u32, u32)> {
+    ServerUser::pick().0
+}
+
 /// Who runs the server: ourselves, or as root somebody with fewer rights, since PostgreSQL insists.
 struct ServerUser(Option<(u32, u32)>);
 
