@@ -24,6 +24,7 @@ mod fuzz;
 mod gateway;
 mod generated;
 mod install;
+mod interruptions;
 mod leases;
 mod protocol;
 mod rewrite;
