@@ -164,6 +164,21 @@ impl Config {
         keys
     }
 
+    /// What is valid and yet unlikely to work as it is meant, a sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let is_address = matches!(self.public_url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
+        let mut warnings = Vec::new();
+        if is_address && !self.trusted_proxies.is_empty() {
+            warnings.push(format!(
+                "broker.public_url is an address ({}) behind proxies: clients name no host to a balancer then, \
+                 so haproxy and nginx cannot pick its certificate or the broker; give it a DNS name",
+                self.public_url
+            ));
+        }
+        warnings
+    }
+
     /// Every group that a provider or a workload rule may assert.
     #[must_use]
     pub fn groups(&self) -> BTreeSet<GroupName> {

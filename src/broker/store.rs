@@ -131,7 +131,11 @@ fn patiently<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// The schema's history, oldest first. Entries are never edited, only added.
-const MIGRATIONS: &[&str] = &[include_str!("store/0001-identity.sql"), include_str!("store/0002-leases.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("store/0001-identity.sql"),
+    include_str!("store/0002-leases.sql"),
+    include_str!("store/0003-lease-place.sql"),
+];
 
 #[cfg(test)]
 mod tests {

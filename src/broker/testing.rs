@@ -197,7 +197,7 @@ impl Journal for Memory {
     }
 }
 
-/// Leases that only remember which were taken back.
+/// Leases that only remember which were taken back; two resist.
 #[derive(Default)]
 pub(crate) struct Lender(pub(crate) Mutex<Vec<SessionId>>);
 
@@ -212,8 +212,8 @@ impl LeaseKeeper for Lender {
         Box::pin(async {})
     }
 
-    fn reap<'a>(&'a self, _: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, ()> {
-        Box::pin(async {})
+    fn reap<'a>(&'a self, _: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, usize> {
+        Box::pin(async { 2 })
     }
 }
 

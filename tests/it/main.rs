@@ -24,6 +24,8 @@ mod fuzz;
 mod gateway;
 mod generated;
 mod identity;
+mod install;
+mod interruptions;
 mod keyring;
 mod leases;
 mod protocol;

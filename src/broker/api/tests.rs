@@ -306,6 +306,14 @@ async fn metrics_count_answers() {
 }
 
 #[tokio::test]
+async fn metrics_count_the_leases_that_resist() {
+    let bench = Bench::new(PERMIT_ALL);
+    bench.core.reap().await;
+    let text = String::from_utf8(bench.core.metrics.text().unwrap()).unwrap();
+    assert!(text.contains("\nhoopctl_leases_stuck 2\n"), "{text}");
+}
+
+#[tokio::test]
 async fn a_whole_listing_is_json_with_room_for_more() {
     let bench = Bench::new(PERMIT_ALL);
     let alice = bench.login("alice", 1).await;

@@ -342,7 +342,8 @@ impl Core {
     /// Removes what leases left behind.
     pub(crate) async fn reap(&self) {
         if let Some(leases) = self.leases.get() {
-            leases.reap(&self.config().targets).await;
+            let stuck = leases.reap(&self.config().targets).await;
+            self.metrics.leases_stuck.set(i64::try_from(stuck).unwrap_or(i64::MAX));
         }
     }
 
