@@ -112,6 +112,9 @@ _hoopctl() {
             hoopctl__subcmd__broker__subcmd__help,serve)
                 cmd="hoopctl__subcmd__broker__subcmd__help__subcmd__serve"
                 ;;
+            hoopctl__subcmd__device,confirm)
+                cmd="hoopctl__subcmd__device__subcmd__confirm"
+                ;;
             hoopctl__subcmd__device,help)
                 cmd="hoopctl__subcmd__device__subcmd__help"
                 ;;
@@ -120,6 +123,9 @@ _hoopctl() {
                 ;;
             hoopctl__subcmd__device,revoke)
                 cmd="hoopctl__subcmd__device__subcmd__revoke"
+                ;;
+            hoopctl__subcmd__device__subcmd__help,confirm)
+                cmd="hoopctl__subcmd__device__subcmd__help__subcmd__confirm"
                 ;;
             hoopctl__subcmd__device__subcmd__help,help)
                 cmd="hoopctl__subcmd__device__subcmd__help__subcmd__help"
@@ -216,6 +222,9 @@ _hoopctl() {
                 ;;
             hoopctl__subcmd__help__subcmd__broker,serve)
                 cmd="hoopctl__subcmd__help__subcmd__broker__subcmd__serve"
+                ;;
+            hoopctl__subcmd__help__subcmd__device,confirm)
+                cmd="hoopctl__subcmd__help__subcmd__device__subcmd__confirm"
                 ;;
             hoopctl__subcmd__help__subcmd__device,list)
                 cmd="hoopctl__subcmd__help__subcmd__device__subcmd__list"
@@ -887,7 +896,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__device)
-            opts="-h -V --broker --broker-pin --workload --output --help --version list revoke help"
+            opts="-h -V --broker --broker-pin --workload --output --help --version confirm list revoke help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -916,9 +925,57 @@ _hoopctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        hoopctl__subcmd__device__subcmd__help)
-            opts="list revoke help"
+        hoopctl__subcmd__device__subcmd__confirm)
+            opts="-h -V --key --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker-pin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__device__subcmd__help)
+            opts="confirm list revoke help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__device__subcmd__help__subcmd__confirm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1439,8 +1496,22 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help__subcmd__device)
-            opts="list revoke"
+            opts="confirm list revoke"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__help__subcmd__device__subcmd__confirm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

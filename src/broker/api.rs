@@ -6,6 +6,7 @@
 
 mod approvals;
 mod caller;
+mod crowd;
 mod devices;
 mod fault;
 mod health;
@@ -27,7 +28,8 @@ use self::fault::Fault;
 use crate::broker::app::TunnelHandler;
 use crate::broker::app::core::Core;
 use crate::wire::control::{
-    DEVICES, GRANTS, INFO, LEDGER, LOGOUT, REQUESTS, SESSIONS, STANDING, TARGETS, TOKEN, WHOAMI,
+    DEVICES, GRANTS, INFO, LEDGER, LOGOUT, PENDING_DEVICES, REQUESTS, SESSIONS, STANDING, TARGETS, TOKEN,
+    WHOAMI,
 };
 
 /// What every handler has at hand.
@@ -52,6 +54,7 @@ pub(crate) fn router(core: Arc<Core>, tunnels: Arc<dyn TunnelHandler>) -> Router
         .route(&format!("{SESSIONS}/{{id}}/recording"), get(sessions::recording))
         .route(&format!("{SESSIONS}/{{id}}/recording/{{connection}}/{{chunk}}"), get(sessions::chunk))
         .route(DEVICES, get(devices::list))
+        .route(PENDING_DEVICES, get(devices::pending).post(devices::confirm))
         .route(&format!("{DEVICES}/{{id}}"), delete(devices::revoke))
         .route(REQUESTS, get(approvals::list).post(approvals::ask))
         .route(&format!("{REQUESTS}/{{id}}"), get(approvals::show).delete(approvals::withdraw))

@@ -154,10 +154,10 @@ impl App {
         tasks.spawn(clockwork(Arc::clone(&core)));
         let tls = Some(Arc::clone(&core.identity.outer));
         let router = api::router(Arc::clone(&core), tunnels);
-        tasks.spawn(api::serve(listener, tls, router, Arc::clone(&core.metrics), stopped.clone()));
+        tasks.spawn(api::serve(listener, tls, router, Arc::clone(&core), stopped.clone()));
         if let Some(listener) = metrics_listener {
             let router = api::metrics_router(Arc::clone(&core));
-            tasks.spawn(api::serve(listener, None, router, Arc::clone(&core.metrics), stopped));
+            tasks.spawn(api::serve(listener, None, router, Arc::clone(&core), stopped));
         }
         tracing::info!(%address, "the broker serves");
         Ok(Running { core, address, metrics_address, stop, tasks })
@@ -263,8 +263,13 @@ pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let scribe = Arc::new(Scribe::new(Arc::clone(&journal), clock.clone(), config.policy.digest().clone()));
     let devices = Arc::new(Devices::new(Arc::clone(&store)));
     let logins = Arc::new(Logins::load(Arc::clone(&store))?);
-    let authn =
-        Authn::new(Arc::clone(&store), Arc::clone(&devices), Arc::clone(&logins), Arc::clone(&scribe), fetch);
+    let authn = Authn::new(
+        Arc::clone(&store),
+        Arc::clone(&devices),
+        Arc::clone(&logins),
+        Arc::clone(&scribe),
+        fetch,
+    )?;
     let approvals = Arc::new(Approvals::new(Arc::clone(&store), Arc::clone(&scribe), clock.clone()));
     let root = config.data_dir.join("pki").join("digest.key");
     let digest_root = root_key(&root).map_err(|source| StartError::File { path: root, source })?;

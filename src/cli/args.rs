@@ -52,7 +52,9 @@ pub struct Global {
     pub broker_pin: Option<String>,
     /// Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange
     ///
-    /// For CI jobs, services and agents. The key lives in memory, nothing is stored, nobody is asked.
+    /// For CI jobs, services and agents; nobody is asked. A token is good for the key that it was first
+    /// exchanged with, so the commands of a job share one: it lies below HOOPCTL_HOME, RUNNER_TEMP or
+    /// XDG_RUNTIME_DIR, whichever is set first. Where none is, it lives as long as the command.
     #[arg(long, global = true, env = "HOOPCTL_WORKLOAD", hide_env_values = true, value_name = "SOURCE")]
     #[arg(help_heading = "Global options")]
     pub workload: Option<String>,
@@ -354,7 +356,19 @@ pub enum BrokerCommand {
 /// `device …`.
 #[derive(Debug, Subcommand)]
 pub enum DeviceCommand {
-    /// List your devices
+    /// Let a new device in that waits with this code
+    ///
+    /// A new device needs a sign-in of the last five minutes, or the word of one that is enrolled. Compare
+    /// the key that is shown here with the one on the new device before you say yes.
+    #[command(after_long_help = "Examples:\n  hoopctl device confirm BCDF-GHJK")]
+    Confirm {
+        /// The code that the new device shows
+        code: String,
+        /// Do not ask; the key that you have compared
+        #[arg(long, value_name = "DEVICE")]
+        key: Option<String>,
+    },
+    /// List your devices, and those that wait to be confirmed
     List,
     /// Revoke a device and end its sessions
     Revoke {

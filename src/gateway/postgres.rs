@@ -122,7 +122,7 @@ where
         replication: front.parameters().wants_replication(),
         ..ConversationOptions::default()
     };
-    let ours = front.cancel_key();
+    let ours = front.cancel_key(logged_in.key.as_ref());
     let interrupt = Interrupt::default();
     let listed = logged_in.key.clone().map(|key| {
         let session = context.id.clone();

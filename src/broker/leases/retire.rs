@@ -36,7 +36,7 @@ pub(super) async fn role(
         admin.done();
         return Ok(None);
     }
-    close(session, role).await?;
+    shut(servers, postgres, issuer, session, role).await?;
     let mut left = Vec::new();
     if !throw_out(&session.client, role).await? {
         left.push("it still has a backend, which did not end within ten seconds".to_owned());
@@ -70,6 +70,38 @@ pub(super) async fn role(
 async fn exists(client: &Client, role: &str) -> Result<bool, LeaseError> {
     let query = "SELECT FROM pg_catalog.pg_roles WHERE rolname = $1::text";
     Ok(!bounded(client.query_typed(query, &[(&role, Type::TEXT)])).await?.is_empty())
+}
+
+/// Closes the role, also when a transaction of its own holds its row: `ALTER ROLE CURRENT_USER`, which
+/// PostgreSQL grants to everybody, then PREPARE TRANSACTION would keep it open for ever. Whoever is in
+/// is thrown out and what is prepared rolled back, and then it is closed.
+async fn shut(
+    servers: &Servers,
+    postgres: &PostgresTarget,
+    issuer: &RoleIssuer,
+    session: &Session,
+    role: &str,
+) -> Result<(), LeaseError> {
+    let mut attempts = 0;
+    loop {
+        let Err(error) = close(session, role).await else { return Ok(()) };
+        attempts += 1;
+        // it may have come back in between; the reaper's next round is soon
+        if attempts == CLOSING_ATTEMPTS {
+            return Err(error);
+        }
+        if session.rights == Rights::CreateRole {
+            bounded(session.client.batch_execute(&join(session, &identifier(role)))).await?;
+        }
+        throw_out(&session.client, role).await?;
+        roll_back(&session.client, role).await?;
+        for database in places(&session.client, role).await?.iter().filter(|name| **name != postgres.database)
+        {
+            let mut other = servers.admin(postgres, issuer, database).await?;
+            roll_back(&other.session()?.client, role).await?;
+            other.done();
+        }
+    }
 }
 
 /// Nobody logs in as it from here on, and we are a member of it where our rights rest on that.
@@ -223,6 +255,8 @@ async fn drop_role(session: &Session, role: &str) -> Result<(), LeaseError> {
     bounded(session.client.batch_execute(&statement)).await
 }
 
+/// How often closing a role is tried before the reaper's next round.
+const CLOSING_ATTEMPTS: u32 = 3;
 /// How often the server is asked whether the backends are gone.
 const POLL: Duration = Duration::from_millis(20);
 

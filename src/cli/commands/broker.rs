@@ -58,8 +58,10 @@ fn check(ui: Ui, path: &Path) -> Result<u8, Failure> {
     match Config::load(path) {
         Ok(config) if ui.json => ui.object(&json!({
             "valid": true, "targets": config.targets.keys().collect::<Vec<_>>(), "policy": config.policy.digest(),
+            "warnings": config.warnings(),
         })),
         Ok(config) => {
+            warn(ui, &config);
             let (targets, policy) = (config.targets.len(), config.policy.digest());
             ui.line(&format!("{} is valid: {targets} targets, policy {policy}", path.display()));
         }
@@ -82,6 +84,7 @@ async fn serve(ui: Ui, path: &Path) -> Result<u8, Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
 
     let config = Config::load(path)?;
+    warn(ui, &config);
     let in_force = Config::load(path)?;
     let secrets = Secrets::new(|name| std::env::var(name).ok());
     let broker = Broker::start(config, Clock::system(), secrets).await?;
@@ -113,6 +116,7 @@ async fn reload(ui: Ui, path: &Path, in_force: &Config, broker: &Broker) {
             return;
         }
     };
+    warn(ui, &config);
     let restart = in_force.needs_restart(&config);
     if !restart.is_empty() {
         ui.warning(&format!("a restart is needed to change {}", restart.join(", ")));
@@ -120,6 +124,12 @@ async fn reload(ui: Ui, path: &Path, in_force: &Config, broker: &Broker) {
     match broker.reload(config).await {
         Ok(()) => ui.talk("the configuration was read again and is in force"),
         Err(error) => ui.warning(&format!("the old configuration stays: {error}")),
+    }
+}
+
+fn warn(ui: Ui, config: &Config) {
+    for warning in config.warnings() {
+        ui.warning(&warning);
     }
 }
 

@@ -92,6 +92,7 @@ impl Story {
             }
             What::BrokerStopped
             | What::DeviceEnrolled { .. }
+            | What::DevicePending { .. }
             | What::DeviceRevoked { .. }
             | What::GrantExtended { .. }
             | What::GrantIssued { .. }
