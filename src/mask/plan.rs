@@ -30,6 +30,12 @@ impl MaskPlan {
         Self { tokens_of: Some(target.clone()), ..self }
     }
 
+    /// The target whose key tokens are computed with.
+    #[must_use]
+    pub fn tokens_of(&self) -> Option<&TargetName> {
+        self.tokens_of.as_ref()
+    }
+
     /// Whether some rule needs the protected value to compute what stands for it.
     #[must_use]
     pub fn reads_values(&self) -> bool {

@@ -4,6 +4,7 @@
 //! Boundary: views are not resolved here but followed where a statement names them. Failure mode: a
 //! mask that cannot be written for a column is a [`ProtectionError`], and the session must not open.
 
+mod lineage;
 mod views;
 
 use std::collections::BTreeMap;
@@ -105,6 +106,17 @@ impl Protection {
     /// [`ProtectionError`].
     pub fn resolve_with_views(catalog: &Catalog, masker: &dyn Masker) -> Result<Self, ProtectionError> {
         let mut found = find(catalog, masker);
+        // a view over a masked table shows the mask already: a token's token would join with nothing
+        let shown: Vec<(u32, i16)> = found
+            .iter()
+            .filter(|(_, masked)| masked.reads_value)
+            .filter(|((oid, number), masked)| {
+                let view = catalog.relation_by_oid(*oid).filter(|relation| relation.kind == Kind::View);
+                view.is_some_and(|view| lineage::shows_mask(catalog, &found, view, *number, masked))
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        found.retain(|key, _| !shown.contains(key));
         for ((oid, number), masked) in &mut found {
             let Some(relation) = catalog.relation_by_oid(*oid) else { continue };
             let column = relation.columns.iter().find(|column| column.number == *number);

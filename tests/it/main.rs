@@ -28,6 +28,7 @@ mod install;
 mod interruptions;
 mod keyring;
 mod leases;
+mod objects;
 mod protocol;
 mod rewrite;
 mod support;

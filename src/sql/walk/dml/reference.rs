@@ -66,8 +66,8 @@ impl Walk<'_> {
             return Err(refuse(
                 "mask.write",
                 &format!("the masked column {} in a statement that changes its table", column.name),
-                "find the rows with a subquery (WHERE id IN (SELECT id FROM …)), and name the other columns \
-                 after RETURNING",
+                "find the rows with a subquery and an alias, as in WHERE id IN (SELECT x.id FROM … x WHERE …), and name \
+                 the other columns after RETURNING",
             ));
         }
         let (name, column) = (target.name.clone(), column.name.clone());
