@@ -97,6 +97,9 @@ _hoopctl() {
             hoopctl__subcmd__broker,init)
                 cmd="hoopctl__subcmd__broker__subcmd__init"
                 ;;
+            hoopctl__subcmd__broker,objects)
+                cmd="hoopctl__subcmd__broker__subcmd__objects"
+                ;;
             hoopctl__subcmd__broker,serve)
                 cmd="hoopctl__subcmd__broker__subcmd__serve"
                 ;;
@@ -108,6 +111,9 @@ _hoopctl() {
                 ;;
             hoopctl__subcmd__broker__subcmd__help,init)
                 cmd="hoopctl__subcmd__broker__subcmd__help__subcmd__init"
+                ;;
+            hoopctl__subcmd__broker__subcmd__help,objects)
+                cmd="hoopctl__subcmd__broker__subcmd__help__subcmd__objects"
                 ;;
             hoopctl__subcmd__broker__subcmd__help,serve)
                 cmd="hoopctl__subcmd__broker__subcmd__help__subcmd__serve"
@@ -219,6 +225,9 @@ _hoopctl() {
                 ;;
             hoopctl__subcmd__help__subcmd__broker,init)
                 cmd="hoopctl__subcmd__help__subcmd__broker__subcmd__init"
+                ;;
+            hoopctl__subcmd__help__subcmd__broker,objects)
+                cmd="hoopctl__subcmd__help__subcmd__broker__subcmd__objects"
                 ;;
             hoopctl__subcmd__help__subcmd__broker,serve)
                 cmd="hoopctl__subcmd__help__subcmd__broker__subcmd__serve"
@@ -580,7 +589,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__broker)
-            opts="-h -V --broker --broker-pin --workload --output --help --version init check serve help"
+            opts="-h -V --broker --broker-pin --workload --output --help --version init check objects serve help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -644,7 +653,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__broker__subcmd__help)
-            opts="init check serve help"
+            opts="init check objects serve help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -699,6 +708,20 @@ _hoopctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        hoopctl__subcmd__broker__subcmd__help__subcmd__objects)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         hoopctl__subcmd__broker__subcmd__help__subcmd__serve)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -715,6 +738,40 @@ _hoopctl() {
             ;;
         hoopctl__subcmd__broker__subcmd__init)
             opts="-h -V --config --broker --broker-pin --workload --output --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker-pin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__broker__subcmd__objects)
+            opts="-h -V --remove --config --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1398,7 +1455,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help__subcmd__broker)
-            opts="init check serve"
+            opts="init check objects serve"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1426,6 +1483,20 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help__subcmd__broker__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__help__subcmd__broker__subcmd__objects)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

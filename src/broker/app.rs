@@ -302,6 +302,8 @@ async fn clockwork(core: Arc<Core>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut next_sweep = core.clock.now();
     let mut next_renewal = core.clock.now().checked_add(RENEWAL).unwrap_or(Timestamp::MAX);
+    let mut next_watch = core.clock.now();
+    let mut watching: Option<tokio::task::JoinHandle<()>> = None;
     loop {
         ticks.tick().await;
         let now = core.clock.now();
@@ -312,6 +314,12 @@ async fn clockwork(core: Arc<Core>) {
             sweep(&core);
             let core = Arc::clone(&core);
             tokio::spawn(async move { core.reap().await });
+        }
+        // one at a time, however slow a database is
+        if now >= next_watch && watching.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+            next_watch = now.checked_add(WATCH).unwrap_or(now);
+            let core = Arc::clone(&core);
+            watching = Some(tokio::spawn(async move { core.watch().await }));
         }
         if now >= next_renewal {
             next_renewal = now.checked_add(RENEWAL).unwrap_or(now);
@@ -358,6 +366,7 @@ pub(crate) fn random_text() -> String {
 
 /// A quarter of what "within a second" leaves, so that a late tick is still in time.
 const TICK: Duration = Duration::from_millis(250);
+const WATCH: SignedDuration = SignedDuration::from_secs(5);
 const SWEEP: SignedDuration = SignedDuration::from_secs(60);
 const RENEWAL: SignedDuration = SignedDuration::from_hours(24);
 /// How long closing takes at the most once it was ordered.

@@ -210,6 +210,10 @@ impl LeaseKeeper for Keeper {
             self.0.tend(&shared.collect()).await.stuck.len()
         })
     }
+
+    fn watch(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.watch())
+    }
 }
 
 fn tunnel_maker(fault: Arc<OnceLock<String>>) -> super::app::TunnelMaker {

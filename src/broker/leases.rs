@@ -11,12 +11,15 @@ mod group;
 mod guard;
 mod mint;
 mod name;
+pub mod objects;
 mod place;
+mod powerless;
 mod retire;
 mod rotate;
 mod server;
+mod watch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,7 +33,6 @@ use crate::broker::secrets::Secrets;
 use crate::broker::store::leases::{IssuerWord, LeaseRow, LeaseState, Place};
 use crate::broker::store::{Store, StoreError};
 use crate::domain::event::{Actor, Event, What};
-use crate::domain::mask::MaskRule;
 use crate::domain::name::{Digest, SessionId, TargetName};
 use crate::domain::principal::Principal;
 use crate::domain::target::{LeaseIssuer, PostgresTarget, SecretSource, Target, TargetKind};
@@ -50,6 +52,8 @@ struct Inner {
     stamp: Box<dyn Fn() -> Stamp + Send + Sync>,
     servers: Servers,
     fits: Fits,
+    // the group roles that were wanted when unused ones were last looked for, by target
+    collected: Mutex<HashMap<TargetName, Collected>>,
     // never held while anything is awaited
     sessions: Mutex<HashMap<SessionId, Entry>>,
 }
@@ -91,6 +95,7 @@ enum Entry {
     Ended(Instant),
 }
 
+type Collected = (Option<BTreeSet<String>>, Instant);
 type Answer = Shared<BoxFuture<'static, Result<Lease, Arc<LeaseError>>>>;
 
 /// What a minting needs, detached from its caller, who may go away.
@@ -117,6 +122,7 @@ impl Leases {
             stamp: Box::new(stamp),
             servers: Servers::new(secrets),
             fits: Fits::default(),
+            collected: Mutex::default(),
             sessions: Mutex::new(HashMap::new()),
         }))
     }
@@ -198,9 +204,14 @@ impl Leases {
         report
     }
 
-    /// [`Self::reap`], then [`Self::rotate_admin`] for each target; what fails is logged.
+    /// [`Self::reap`], then [`Self::collect`] and [`Self::rotate_admin`] for each target; what fails is logged.
     pub async fn tend(&self, targets: &BTreeMap<TargetName, Arc<Target>>) -> ReapReport {
         let report = self.reap(targets).await;
+        for target in targets.values() {
+            if let Err(error) = self.collect(target).await {
+                tracing::warn!(name = %target.name, %error, "unused group roles and views were not looked for");
+            }
+        }
         for target in targets.values() {
             match self.rotate_admin(target).await {
                 Ok(true) => {
@@ -213,6 +224,29 @@ impl Leases {
             }
         }
         report
+    }
+
+    /// Drops the group roles and views of a target that its configuration has no use for and no session needs;
+    /// at the first call, when the configuration changed, and every hour. Returns what was dropped.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn collect(&self, target: &Target) -> Result<Vec<String>, LeaseError> {
+        let TargetKind::Postgres(postgres) = &target.kind;
+        let LeaseIssuer::PostgresRole(issuer) = &postgres.issuer else { return Ok(Vec::new()) };
+        let wanted = objects::wanted(&target.name, postgres);
+        let known =
+            self.0.collected.lock().unwrap_or_else(PoisonError::into_inner).get(&target.name).cloned();
+        if known.is_some_and(|(names, at)| names == wanted && at.elapsed() < MEMORY) {
+            return Ok(Vec::new());
+        }
+        let dropped = objects::collect(&self.0.servers, &target.name, postgres, issuer).await?;
+        if !dropped.is_empty() {
+            tracing::info!(name = %target.name, dropped = dropped.join(", "), "dropped what no mask needs any more");
+        }
+        let mut collected = self.0.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        collected.insert(target.name.clone(), (wanted, Instant::now()));
+        Ok(dropped)
     }
 
     /// Replaces the administrator's password of a target if its configuration asks for that and it
@@ -259,8 +293,7 @@ impl Inner {
 
     async fn mint(&self, order: &Owned) -> Result<Lease, LeaseError> {
         let TargetKind::Postgres(postgres) = &order.target.kind;
-        let binding: Vec<&MaskRule> =
-            postgres.masks.iter().filter(|rule| rule.binds(&order.principal.groups)).collect();
+        let binding = order.binding();
         let row = order.row();
         // INVARIANT: the row is there before the role is (design §3.6)
         self.stored(move |store| store.begin_lease(&row)).await?;
@@ -269,7 +302,9 @@ impl Inner {
             LeaseIssuer::PostgresRole(issuer) => {
                 let password = name::password();
                 let group = name::group_role(&order.target.name, postgres, &binding);
+                let views = objects::plan(&order.target.name, postgres, &binding);
                 let order = Order {
+                    views: views.as_ref(),
                     postgres,
                     issuer,
                     binding: &binding,

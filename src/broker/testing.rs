@@ -217,6 +217,10 @@ impl LeaseKeeper for Lender {
     fn reap<'a>(&'a self, _: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, usize> {
         Box::pin(async { 2 })
     }
+
+    fn watch(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// An archive with a checkpoint and one tile.

@@ -346,11 +346,34 @@ pub enum BrokerCommand {
     Init(ConfigFile),
     /// List every problem of a configuration
     Check(ConfigFile),
+    /// List what the broker keeps in a target's database, or remove it
+    ///
+    /// On targets with `objects = true` these are the schema `hoopctl` with its views and keys, and the role
+    /// that owns them; on all targets with minted roles, the group roles. Sessions that are open lose the views
+    /// when they are removed; the next session makes them anew unless `objects` is false by then. Tokens that
+    /// were given out are never given out again once their key is removed.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl broker objects db\n  hoopctl broker objects db --remove"
+    )]
+    Objects(Objects),
     /// Run the broker
     ///
     /// SIGHUP reads the configuration again without dropping a session; SIGTERM and Ctrl-C let sessions
     /// end first, for half a minute at the most.
     Serve(ConfigFile),
+}
+
+/// `broker objects`.
+#[derive(Debug, Args)]
+pub struct Objects {
+    /// The target's name
+    pub target: String,
+    /// Remove the schema `hoopctl`, and its owner where no other database needs it
+    #[arg(long)]
+    pub remove: bool,
+    /// Where the target is configured
+    #[command(flatten)]
+    pub file: ConfigFile,
 }
 
 /// `device …`.

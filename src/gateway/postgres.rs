@@ -169,7 +169,10 @@ async fn prepare(
         };
         fatal(code, format!("target {}: {error}", context.target.name))
     })?;
-    let plan = MaskPlan::new(&target.masks, &context.principal.groups);
+    let mut plan = MaskPlan::new(&target.masks, &context.principal.groups);
+    if target.objects {
+        plan = plan.with_objects(&context.target.name);
+    }
     let passed = front::passed_on(parameters, target, plan.is_empty());
     let name = &context.target.name;
     let (mut upstream, logged_in) =

@@ -196,6 +196,9 @@ pub struct Explanation {
     pub credential: String,
     /// What a stolen broker host could reach, in words.
     pub broker_reach: String,
+    /// What the broker keeps in the database itself, one sentence each.
+    #[serde(default)]
+    pub objects: Vec<String>,
     /// What is *not* covered, one sentence each.
     pub not_covered: Vec<String>,
 }

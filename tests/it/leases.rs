@@ -1,7 +1,7 @@
 //! A lease from its minting to its end, against real servers and the administrators of the docs.
 
 mod left_behind;
-mod stage;
+pub(crate) mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;

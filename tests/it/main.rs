@@ -29,6 +29,7 @@ mod install;
 mod interruptions;
 mod keyring;
 mod leases;
+mod objects;
 mod protocol;
 mod requests;
 mod reviews;

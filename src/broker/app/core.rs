@@ -451,6 +451,13 @@ impl Core {
         }
     }
 
+    /// Looks at what changed in the databases of open sessions.
+    pub(crate) async fn watch(&self) {
+        if let Some(leases) = self.leases.get() {
+            leases.watch().await;
+        }
+    }
+
     fn close_device(&self, device: &DeviceId, reason: CloseReason) {
         self.sessions.close_where(|_, session| (session.device == *device).then_some(reason));
     }

@@ -23,6 +23,10 @@ pub trait LeaseKeeper: Send + Sync + 'static {
     /// Removes what is left of leases whose session is over; `targets` are those in force. Called at
     /// the start and every minute. Returns how many leases resist.
     fn reap<'a>(&'a self, targets: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, usize>;
+
+    /// Looks whether a database of an open session changed, and fits the session's role to that. Called every
+    /// five seconds.
+    fn watch(&self) -> BoxFuture<'_, ()>;
 }
 
 /// Reads what the journal has written.

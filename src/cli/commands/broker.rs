@@ -1,5 +1,7 @@
 //! `hoopctl broker …`.
 
+mod objects;
+
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -25,6 +27,7 @@ pub async fn run(ui: Ui, command: BrokerCommand) -> Result<u8, Failure> {
     match command {
         BrokerCommand::Init(file) => init(ui, &file.config),
         BrokerCommand::Check(file) => check(ui, &file.config),
+        BrokerCommand::Objects(args) => objects::run(ui, &args).await,
         BrokerCommand::Serve(file) => serve(ui, &file.config).await,
     }
 }

@@ -38,6 +38,8 @@ pub(crate) const SECRET: &str = "open sesame";
 pub(crate) struct Gateway {
     /// The directory of the socket `.s.PGSQL.5432`.
     pub(crate) socket: tempfile::TempDir,
+    /// The target's database.
+    database: String,
     /// What was entered.
     pub(crate) book: Arc<Book>,
     /// Closes the session.
@@ -49,6 +51,8 @@ pub(crate) struct Gateway {
 /// How a test wants its gateway.
 pub(crate) struct Setup {
     pub(crate) masks: Vec<MaskRule>,
+    /// Whether the broker has objects in the database.
+    pub(crate) objects: bool,
     pub(crate) policy: &'static str,
     pub(crate) user: String,
     pub(crate) password: String,
@@ -65,6 +69,7 @@ impl Setup {
     pub(crate) fn open(cluster: &Cluster) -> Self {
         Self {
             masks: Vec::new(),
+            objects: false,
             policy: "",
             user: "postgres".into(),
             password: cluster.password.clone(),
@@ -80,6 +85,7 @@ impl Gateway {
     /// Starts a gateway towards this cluster.
     pub(crate) fn start(cluster: &Cluster, setup: Setup) -> Self {
         let target = Arc::new(target(cluster, &setup));
+        let database = setup.database.clone();
         let principal = principal();
         let session = SessionId::from_random([7; 16]);
         let device = device(&principal);
@@ -134,7 +140,7 @@ impl Gateway {
             }
         });
         desk.follow(&authority);
-        Self { socket, book, closing, desk }
+        Self { socket, database, book, closing, desk }
     }
 
     /// psql, ready for arguments.
@@ -170,7 +176,7 @@ impl Gateway {
             .port(5432)
             .user("alice")
             .password(SECRET)
-            .dbname("postgres")
+            .dbname(&self.database)
             .connect(tokio_postgres::NoTls)
             .await?;
         tokio::spawn(connection);
@@ -209,7 +215,7 @@ fn target(cluster: &Cluster, setup: &Setup) -> Target {
             grants: Vec::new(),
             fields: setup.fields.clone(),
             masks: setup.masks.clone(),
-            objects: false,
+            objects: setup.objects,
             replication: false,
             trusted_functions: BTreeSet::new(),
             max_connections: 10,
