@@ -26,7 +26,8 @@ pub(crate) fn reads_one_row(
     let mut counted = Count(0);
     visit(node, &mut counted);
     // whatever else reads a relation stands in a place that was not looked at
-    counted.0 == query.sources.len()
+    let into = usize::from(matches!(node, NodeEnum::InsertStmt(_)));
+    counted.0 == query.sources.len() + into
         && query.sources.iter().all(|source| query.pins(source, catalog, names, protection))
 }
 

@@ -48,7 +48,8 @@ async fn one_row_is_proven_by_a_whole_unique_key_and_nothing_else() {
     ] {
         // a value that is computed is no constant
         let is_one = is_one && !sql.contains("(SELECT 1)");
-        assert_eq!(twins.allow(sql).facts.at_most_one_row, is_one, "{sql}");
+        let facts = twins.allow(sql).facts;
+        assert_eq!(facts.at_most_one_row, is_one, "{sql}: {facts:?}");
     }
 }
 
