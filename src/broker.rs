@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod app;
+mod approvals;
 pub mod assembly;
 pub mod authn;
 pub mod config;

@@ -4,6 +4,7 @@
 //! the caller, calls the core, words the answer; decides nothing itself. Failure mode: problem
 //! details (RFC 9457) for every error; slow, large and too many peers are cut off before they cost.
 
+mod approvals;
 mod caller;
 mod devices;
 mod fault;
@@ -25,7 +26,9 @@ pub(crate) use listen::serve;
 use self::fault::Fault;
 use crate::broker::app::TunnelHandler;
 use crate::broker::app::core::Core;
-use crate::wire::control::{DEVICES, INFO, LEDGER, LOGOUT, SESSIONS, TARGETS, TOKEN, WHOAMI};
+use crate::wire::control::{
+    DEVICES, GRANTS, INFO, LEDGER, LOGOUT, REQUESTS, SESSIONS, STANDING, TARGETS, TOKEN, WHOAMI,
+};
 
 /// What every handler has at hand.
 #[derive(Clone)]
@@ -50,6 +53,13 @@ pub(crate) fn router(core: Arc<Core>, tunnels: Arc<dyn TunnelHandler>) -> Router
         .route(&format!("{SESSIONS}/{{id}}/recording/{{connection}}/{{chunk}}"), get(sessions::chunk))
         .route(DEVICES, get(devices::list))
         .route(&format!("{DEVICES}/{{id}}"), delete(devices::revoke))
+        .route(REQUESTS, get(approvals::list).post(approvals::ask))
+        .route(&format!("{REQUESTS}/{{id}}"), get(approvals::show).delete(approvals::withdraw))
+        .route(&format!("{REQUESTS}/{{id}}/reviews"), post(approvals::review))
+        .route(GRANTS, get(approvals::grants))
+        .route(&format!("{GRANTS}/{{id}}"), delete(approvals::revoke_grant))
+        .route(STANDING, get(approvals::standing))
+        .route(&format!("{STANDING}/{{id}}"), delete(approvals::revoke_standing))
         .route(&format!("{LEDGER}/{{*path}}"), get(ledger::file))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

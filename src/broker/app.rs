@@ -29,6 +29,7 @@ pub use ports::{Archive, LeaseKeeper, TunnelHandler, TunnelIo};
 use self::core::{Core, OpenError};
 use self::observe::Observed;
 use crate::broker::api;
+use crate::broker::approvals::Approvals;
 use crate::broker::authn::{Authn, Fetch};
 use crate::broker::config::Config;
 use crate::broker::devices::Devices;
@@ -264,6 +265,7 @@ pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let logins = Arc::new(Logins::load(Arc::clone(&store))?);
     let authn =
         Authn::new(Arc::clone(&store), Arc::clone(&devices), Arc::clone(&logins), Arc::clone(&scribe), fetch);
+    let approvals = Arc::new(Approvals::new(Arc::clone(&store), Arc::clone(&scribe), clock.clone()));
     let root = config.data_dir.join("pki").join("digest.key");
     let digest_root = root_key(&root).map_err(|source| StartError::File { path: root, source })?;
     let core = Arc::new(Core {
@@ -275,6 +277,7 @@ pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         devices,
         logins,
         authn,
+        approvals,
         sessions,
         metrics,
         archive,
@@ -298,6 +301,7 @@ async fn clockwork(core: Arc<Core>) {
         ticks.tick().await;
         let now = core.clock.now();
         core.tick(now);
+        core.approvals.tick().await;
         if now >= next_sweep {
             next_sweep = now.checked_add(SWEEP).unwrap_or(now);
             sweep(&core);
@@ -316,6 +320,9 @@ async fn clockwork(core: Arc<Core>) {
 fn sweep(core: &Core) {
     if let Err(error) = core.authn.prune(core.clock.now()) {
         tracing::error!(%error, "expired tokens could not be forgotten");
+    }
+    if let Err(error) = core.approvals.prune() {
+        tracing::error!(%error, "old requests could not be forgotten");
     }
     if let Err(error) = core.devices.forget_idle_machines() {
         tracing::error!(%error, "devices of machines could not be forgotten");

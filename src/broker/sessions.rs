@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use crate::broker::store::{Store, StoreError, sessions as table};
 use crate::domain::device::Device;
 use crate::domain::event::Actor;
-use crate::domain::name::{DeviceId, SessionId};
+use crate::domain::name::{DeviceId, GrantId, SessionId};
 use crate::domain::session::{CloseReason, Session, SessionState};
 use crate::gateway::authority::{Refusal, SessionContext, Slot};
 
@@ -33,6 +33,8 @@ pub(crate) struct Live {
     /// What the gateway knows of it.
     pub(crate) context: Arc<SessionContext>,
     device: DeviceId,
+    /// When it would end without a grant.
+    limit: Timestamp,
     max_connections: u32,
     state: Mutex<State>,
     statements: AtomicU64,
@@ -73,11 +75,18 @@ impl Sessions {
     }
 
     /// From now on the session can be used.
-    pub(crate) fn open(&self, session: Session, context: Arc<SessionContext>, max_connections: u16) {
+    pub(crate) fn open(
+        &self,
+        session: Session,
+        context: Arc<SessionContext>,
+        limit: Timestamp,
+        max_connections: u16,
+    ) {
         let id = session.id.clone();
         let live = Live {
             context,
             device: session.device.clone(),
+            limit,
             max_connections: u32::from(max_connections),
             state: Mutex::new(State { session, connections: 0 }),
             statements: AtomicU64::new(0),
@@ -146,7 +155,45 @@ impl Sessions {
 
     /// Closes what has reached its expiry.
     pub(crate) fn expire(&self, now: Timestamp) -> usize {
-        self.close_where(|_, session| (session.expires <= now).then_some(CloseReason::Expired))
+        self.close_where(|live, session| {
+            let by_grant = session.grant.is_some() && session.expires < live.limit;
+            let reason = if by_grant { CloseReason::GrantEnded } else { CloseReason::Expired };
+            (session.expires <= now).then_some(reason)
+        })
+    }
+
+    /// Closes the sessions that stand on a grant.
+    pub(crate) fn revoke(&self, grant: &GrantId) -> usize {
+        self.close_where(|_, session| {
+            (session.grant.as_ref() == Some(grant)).then_some(CloseReason::GrantRevoked)
+        })
+    }
+
+    /// Lets the sessions that stand on a grant go on until its new end, as far as their own limit goes.
+    pub(crate) fn extend(&self, grant: &GrantId, ends: Timestamp) {
+        for live in self.all() {
+            let mut state = live.state();
+            let is_open = matches!(state.session.state, SessionState::Pending | SessionState::Active);
+            if !is_open || state.session.grant.as_ref() != Some(grant) {
+                continue;
+            }
+            state.session.expires = ends.min(live.limit);
+            let session = state.session.clone();
+            drop(state);
+            self.keep(&session);
+        }
+    }
+
+    /// The grant that a session stands on.
+    pub(crate) fn grant_of(&self, id: &SessionId) -> Option<GrantId> {
+        self.get(id)?.state().session.grant.clone()
+    }
+
+    /// Whether a session can be used.
+    pub(crate) fn is_open(&self, id: &SessionId) -> bool {
+        self.get(id).is_some_and(|live| {
+            matches!(live.state().session.state, SessionState::Pending | SessionState::Active)
+        })
     }
 
     /// Waits until a closing session's connections are gone, for at most `grace`.

@@ -6,8 +6,10 @@
 
 pub(crate) mod convert;
 pub(crate) mod devices;
+pub(crate) mod grants;
 pub mod leases;
 pub(crate) mod logins;
+pub(crate) mod requests;
 pub(crate) mod sessions;
 
 use std::path::Path;
@@ -109,4 +111,8 @@ fn patiently<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// The schema's history, oldest first. Entries are never edited, only added.
-const MIGRATIONS: &[&str] = &[include_str!("store/0001-identity.sql"), include_str!("store/0002-leases.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("store/0001-identity.sql"),
+    include_str!("store/0002-leases.sql"),
+    include_str!("store/0003-approvals.sql"),
+];

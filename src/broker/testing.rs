@@ -30,6 +30,7 @@ use crate::broker::app::{Archive, Assembled, LeaseKeeper, Parts, TunnelHandler, 
 use crate::broker::authn::{Fetch, FetchError};
 use crate::broker::config::{Config, ProviderConfig, WorkloadConfig, WorkloadRule};
 use crate::broker::store::Store;
+use crate::domain::approval::{Decision, Standing, SubjectText};
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Event, What};
 use crate::domain::name::{Digest, GroupName, ProviderName, SessionId, TargetName};
@@ -40,8 +41,9 @@ use crate::domain::target::{
 use crate::gateway::authority::{Lease, LeaseError, SessionContext};
 use crate::gateway::clock::Clock;
 use crate::gateway::journal::{Journal, JournalError, Recorder, Ticket};
-use crate::wire::control::{GRANT_TYPE_EXCHANGE, Problem, TOKEN, TOKEN_TYPE_ID, TokenResponse};
+use crate::wire::control::{GRANT_TYPE_EXCHANGE, Problem, RequestView, TOKEN, TOKEN_TYPE_ID, TokenResponse};
 use crate::wire::dpop::{DeviceKey, endpoint, prove};
+use crate::wire::review::Claims;
 
 /// When every test begins.
 pub(crate) const START: i64 = 1_800_000_000;
@@ -351,7 +353,8 @@ impl User<'_> {
     }
 
     pub(crate) fn request(&self, method: &str, path: &str, body: Option<Value>) -> Request<Body> {
-        let url = endpoint(&self.bench.core.config().public_url, path);
+        let bare = path.split_once('?').map_or(path, |(bare, _)| bare);
+        let url = endpoint(&self.bench.core.config().public_url, bare);
         let jti = crate::broker::app::random_text();
         let proof = prove(&self.key, method, &url, Some(&self.token), &jti, self.bench.hand.now()).unwrap();
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
@@ -370,6 +373,51 @@ impl User<'_> {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         let opened: Value = answer.json();
         SessionId::new(opened.get("session").unwrap().as_str().unwrap()).unwrap()
+    }
+
+    /// Asks for a session on `db`.
+    pub(crate) async fn ask(&self, more: Value) -> Answer {
+        let mut body = json!({"target": "db", "reason": "a ticket", "seconds": 3600});
+        if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
+            body.extend(more.clone());
+        }
+        self.call("POST", "/v1/requests", Some(body)).await
+    }
+
+    /// Reviews a request as its client would: looks at it, and signs what it saw.
+    pub(crate) async fn review(&self, subject: &str, request: &str, decision: Decision) -> Answer {
+        self.review_with(subject, request, decision, None).await
+    }
+
+    pub(crate) async fn review_with(
+        &self,
+        subject: &str,
+        request: &str,
+        decision: Decision,
+        standing: Option<Standing>,
+    ) -> Answer {
+        let seen = self.call("GET", &format!("/v1/requests/{request}"), None).await;
+        if seen.status != StatusCode::OK {
+            return seen;
+        }
+        let seen: RequestView = seen.json();
+        let text = SubjectText::read(seen.subject).unwrap();
+        let claims = Claims {
+            request: seen.request.id,
+            subject: text.digest(),
+            reviewer: self.device(subject).principal,
+            decision,
+            reason: None,
+            standing,
+            iat: self.bench.hand.now().as_second(),
+        };
+        self.give(request, &claims).await
+    }
+
+    pub(crate) async fn give(&self, request: &str, claims: &Claims) -> Answer {
+        let proof = crate::wire::review::sign(&self.key, claims).unwrap();
+        let path = format!("/v1/requests/{request}/reviews");
+        self.call("POST", &path, Some(json!({"proof": proof}))).await
     }
 
     pub(crate) fn device(&self, subject: &str) -> Device {
@@ -482,9 +530,11 @@ pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
                 claims: BTreeMap::from([("repository".into(), "org/app".into())]),
                 groups: BTreeSet::from([GroupName::new("ci/deploy").unwrap()]),
                 session_max: Duration::from_secs(1800),
+                owner: None,
             }],
         }],
         targets: BTreeMap::from([(target.name.clone(), target)]),
+        reviews: crate::broker::config::ReviewsConfig::default(),
         policy: policy(text),
     }
 }

@@ -8,6 +8,7 @@
 //! so that everybody who checks hashes the very same bytes.
 
 pub mod grant;
+pub mod machine;
 pub mod request;
 pub mod review;
 pub mod shape;
@@ -15,7 +16,8 @@ pub mod subject;
 pub mod threshold;
 
 pub use grant::{Grant, GrantState};
-pub use request::{Request, RequestState};
+pub use machine::{Life, Misstep, Purpose, Step, Voice};
+pub use request::{ReleasedBy, Request, RequestState};
 pub use review::{Decision, Review, Standing};
 pub use shape::{Literal, Shape};
 pub use subject::{DeedSubject, SessionSubject, Subject, SubjectError, SubjectText, What};

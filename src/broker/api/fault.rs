@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::broker::app::core::OpenError;
+use crate::broker::approvals::ApprovalError;
 use crate::broker::authn::AuthnError;
 use crate::broker::store::StoreError;
 use crate::gateway::authority::Refusal;
@@ -169,8 +170,29 @@ impl From<OpenError> for Fault {
             OpenError::Draining => Self::unavailable(text),
             OpenError::Journal(error) => error.into(),
             OpenError::NoTarget => Self::no_target(),
+            OpenError::ReviewNeeded { ref target, .. } => {
+                Self::new(StatusCode::FORBIDDEN, ProblemCode::ReviewNeeded, text)
+                    .hint(format!("ask for it: hoopctl request approval {target} --reason \"…\""))
+            }
             OpenError::TooMany => Self::too_many(text).hint("`hoopctl session list` shows them"),
             OpenError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ApprovalError> for Fault {
+    fn from(error: ApprovalError) -> Self {
+        let text = error.to_string();
+        match error {
+            ApprovalError::Bad(_) => Self::bad_request(text),
+            ApprovalError::Conflict(_) => Self::new(StatusCode::CONFLICT, ProblemCode::Conflict, text),
+            ApprovalError::Denied(_) => Self::denied(text),
+            ApprovalError::Journal(error) => error.into(),
+            ApprovalError::NoTarget => Self::no_target(),
+            ApprovalError::Store(error) => error.into(),
+            ApprovalError::TooMany => Self::too_many(text)
+                .hint("`hoopctl request list --mine` shows them, `withdraw` takes one back"),
+            ApprovalError::Unknown(what) => Self::unknown(what),
         }
     }
 }

@@ -18,8 +18,21 @@ impl Authority for Core {
     fn admit(&self, session: &SessionId, device: &Device) -> Result<Admission, Refusal> {
         let entrance = self.sessions.admit(session, device)?;
         let context = entrance.context;
-        // each connection needs a permit of its own, from the policy of this moment
-        match self.config().policy.judge(&context.principal, &context.target, &Action::Connect) {
+        // each connection needs a permit of its own, from the policy of this moment; where that holds
+        // sessions back, the grant that this one stands on must still carry it
+        let policy = &self.config().policy;
+        let verdict = match policy.judge(&context.principal, &context.target, &Action::Connect) {
+            Verdict::Hold(_) => {
+                let grant = self.sessions.grant_of(session);
+                if !grant.is_some_and(|grant| self.approvals.carries(&grant)) {
+                    self.sessions.close(session, CloseReason::GrantRevoked);
+                    return Err(Refusal::Closed(CloseReason::GrantRevoked));
+                }
+                policy.judge_reviewed(&context.principal, &context.target, &Action::Connect)
+            }
+            verdict => verdict,
+        };
+        match verdict {
             Verdict::Allow(permit) => Ok(Admission {
                 context,
                 permit,
@@ -45,12 +58,25 @@ impl Authority for Core {
         }
     }
 
-    fn hold(&self, _: &Arc<SessionContext>, _: Held) -> BoxFuture<'static, Result<Filed, HoldError>> {
-        Box::pin(async { Err(HoldError::Refused("reviews are not supported yet".into())) })
+    fn hold(
+        &self,
+        context: &Arc<SessionContext>,
+        held: Held,
+    ) -> BoxFuture<'static, Result<Filed, HoldError>> {
+        if !self.sessions.is_open(&context.id) {
+            return Box::pin(async { Err(HoldError::Refused("its session is over".into())) });
+        }
+        Box::pin(Arc::clone(&self.approvals).hold(self.config(), Arc::clone(context), held))
     }
 
-    fn release<'a>(&'a self, _: &'a RequestId) -> BoxFuture<'a, Result<(), HoldError>> {
-        Box::pin(async { Err(HoldError::NotApproved) })
+    fn release<'a>(&'a self, request: &'a RequestId) -> BoxFuture<'a, Result<(), HoldError>> {
+        Box::pin(async move {
+            let session = self.approvals.session_of(request);
+            if !session.is_some_and(|session| self.sessions.is_open(&session)) {
+                return Err(HoldError::NotApproved);
+            }
+            self.approvals.release(request).await
+        })
     }
 
     fn close(&self, session: &SessionId, reason: CloseReason) {

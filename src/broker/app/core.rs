@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use super::observe::Observed;
 use super::ports::{Archive, LeaseKeeper};
+use crate::broker::approvals::{ApprovalError, Approvals, needs};
 use crate::broker::authn::{Authn, Caller, Exchanged};
 use crate::broker::config::Config;
 use crate::broker::devices::Devices;
@@ -28,8 +29,8 @@ use crate::broker::sessions::Sessions;
 use crate::broker::store::StoreError;
 use crate::domain::action::Action;
 use crate::domain::event::{Durability, What};
-use crate::domain::name::{DeviceId, Digest, RuleName, SessionId, TargetName};
-use crate::domain::policy::Verdict;
+use crate::domain::name::{DeviceId, Digest, GrantId, RequestId, RuleName, SessionId, TargetName};
+use crate::domain::policy::{Hold, Verdict};
 use crate::domain::principal::Principal;
 use crate::domain::session::{CloseReason, Session, SessionState};
 use crate::domain::target::{Target, TargetKind};
@@ -48,6 +49,7 @@ pub(crate) struct Core {
     pub(crate) devices: Arc<Devices>,
     pub(crate) logins: Arc<Logins>,
     pub(crate) authn: Authn,
+    pub(crate) approvals: Arc<Approvals>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) archive: Arc<dyn Archive>,
@@ -68,6 +70,9 @@ pub(crate) enum OpenError {
     /// There is no such target, or it is not for them: the two read the same.
     #[error("no such target")]
     NoTarget,
+    /// Policy wants a review first: of whom, in words.
+    #[error("a session on `{target}` needs approval by {needs}")]
+    ReviewNeeded { target: TargetName, needs: String },
     #[error("this device already holds {MAX_PER_DEVICE} sessions")]
     TooMany,
     #[error(transparent)]
@@ -90,16 +95,44 @@ impl Core {
         self.config().targets.get(target).is_some_and(|target| self.may(who, target, &Action::Audit))
     }
 
-    /// The target that somebody spelled, if there is one and they may connect to it.
-    pub(crate) fn reachable(&self, who: &Principal, spelled: &str) -> Result<Arc<Target>, RuleName> {
+    /// Whether policy lets somebody connect, perhaps after a review.
+    pub(crate) fn may_reach(&self, who: &Principal, target: &Target) -> bool {
+        !matches!(self.config().policy.judge(who, target, &Action::Connect), Verdict::Deny(_))
+    }
+
+    /// Whether policy lets somebody connect who holds a grant.
+    fn may_with_grant(&self, who: &Principal, target: &Target) -> bool {
+        matches!(self.config().policy.judge_reviewed(who, target, &Action::Connect), Verdict::Allow(_))
+    }
+
+    /// The target that somebody spelled, if there is one and they may connect to it, perhaps after a
+    /// review: then what that takes.
+    pub(crate) fn reachable(
+        &self,
+        who: &Principal,
+        spelled: &str,
+    ) -> Result<(Arc<Target>, Option<Hold>), RuleName> {
         let config = self.config();
         let target = TargetName::new(spelled).ok().and_then(|name| config.targets.get(&name));
         let target = target.ok_or_else(RuleName::default_deny)?;
         match config.policy.judge(who, target, &Action::Connect) {
-            Verdict::Allow(_) => Ok(Arc::new(target.clone())),
+            Verdict::Allow(_) => Ok((Arc::new(target.clone()), None)),
             Verdict::Deny(denial) => Err(denial.rule),
-            Verdict::Hold(hold) => Err(hold.rules.into_iter().next().unwrap_or_else(RuleName::default_deny)),
+            Verdict::Hold(hold) => Ok((Arc::new(target.clone()), Some(hold))),
         }
+    }
+
+    /// What a session on a target takes first, in words; `None` when it takes nothing, or the caller
+    /// holds a grant.
+    pub(crate) fn takes(&self, who: &Principal, target: &Target) -> Option<String> {
+        let Verdict::Hold(hold) = self.config().policy.judge(who, target, &Action::Connect) else {
+            return None;
+        };
+        if matches!(self.approvals.live_grant(&who.id, &target.name), Ok(Some(_))) {
+            return None;
+        }
+        let threshold = hold.threshold.resolve(target.owner.as_ref()).unwrap_or(hold.threshold);
+        Some(needs(&threshold))
     }
 
     /// Brings the keeper of leases, once.
@@ -124,12 +157,10 @@ impl Core {
         if self.draining.load(Ordering::SeqCst) {
             return Err(OpenError::Draining);
         }
-        let target = match self.reachable(caller.principal(), &ask.target) {
-            Ok(target) => target,
+        let (target, hold) = match self.reachable(caller.principal(), &ask.target) {
+            Ok(reachable) => reachable,
             Err(rule) => {
-                let spelled = ask.target.chars().filter(|c| !c.is_control()).take(80).collect();
-                let what = What::Refused { action: "connect".into(), target: spelled, rule };
-                self.scribe.enter(Some(caller.actor()), what, Durability::Written).await?;
+                self.refused(caller, ask, rule).await?;
                 return Err(OpenError::NoTarget);
             }
         };
@@ -139,7 +170,25 @@ impl Core {
         let secret = super::random_text();
         let verifier = verifier(&secret).await?;
         let now = self.clock.now();
-        let session = self.pending(caller, ask, &target, now);
+        let mut session = self.pending(caller, ask, &target, now);
+        let limit = session.expires;
+        let mut reason = None;
+        if let Some(hold) = hold {
+            // INVARIANT: whoever uses up a grant for one session is the only one
+            let Some(grant) = self.approvals.use_grant(&caller.principal().id, &target.name)? else {
+                if let Some(rule) = hold.rules.into_iter().next() {
+                    self.refused(caller, ask, rule).await?;
+                }
+                let threshold = hold.threshold.resolve(target.owner.as_ref()).unwrap_or(hold.threshold);
+                return Err(OpenError::ReviewNeeded {
+                    target: target.name.clone(),
+                    needs: needs(&threshold),
+                });
+            };
+            session.expires = limit.min(grant.ends);
+            session.grant = Some(grant.id);
+            reason = Some(grant.reason);
+        }
         let context = Arc::new(SessionContext {
             id: session.id.clone(),
             principal: caller.principal().clone(),
@@ -149,18 +198,26 @@ impl Core {
             loopback_user: user(&caller.principal().display),
             verifier,
             digest_key: self.digest_key(&target.name),
-            reason: None,
+            reason,
         });
         let (expires, id) = (session.expires, session.id.clone());
         // stored first, so that a crash between the two leaves a row to clean up, not a ghost
         self.sessions.reserve(&session)?;
         let what = What::SessionOpened { session: id.clone(), target: target.name.clone(), expires };
-        if let Err(error) = self.scribe.enter(Some(caller.actor()), what, Durability::Written).await {
-            self.sessions.cancel(&id)?;
-            return Err(error.into());
+        let used = session.grant.clone().map(|grant| What::GrantUsed { grant, session: id.clone() });
+        for what in used.into_iter().chain([what]) {
+            if let Err(error) = self.scribe.enter(Some(caller.actor()), what, Durability::Written).await {
+                self.sessions.cancel(&id)?;
+                return Err(error.into());
+            }
         }
         let TargetKind::Postgres(postgres) = &target.kind;
-        self.sessions.open(session, context, postgres.max_connections);
+        let grant = session.grant.clone();
+        self.sessions.open(session, context, limit, postgres.max_connections);
+        // a revocation that came while this was under way must win
+        if let Some(grant) = grant.filter(|grant| !self.approvals.carries(grant)) {
+            self.sessions.revoke(&grant);
+        }
         Ok(OpenedSession {
             session: id,
             protocol: target.kind.protocol().into(),
@@ -170,6 +227,33 @@ impl Core {
             database: postgres.database.clone(),
             gateway_key: self.identity.gateway_key.clone(),
         })
+    }
+
+    async fn refused(&self, caller: &Caller, ask: &OpenSession, rule: RuleName) -> Result<(), JournalError> {
+        let spelled = ask.target.chars().filter(|c| !c.is_control()).take(80).collect();
+        let what = What::Refused { action: "connect".into(), target: spelled, rule };
+        self.scribe.enter(Some(caller.actor()), what, Durability::Written).await
+    }
+
+    /// Takes a review; what it brings about reaches sessions that run.
+    pub(crate) async fn review(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        proof: &str,
+    ) -> Result<(), ApprovalError> {
+        self.approvals.review(&self.config(), &self.devices, caller, id, proof).await?;
+        if let Some(grant) = self.approvals.extended_by(id)? {
+            self.sessions.extend(&grant.id, grant.ends);
+        }
+        Ok(())
+    }
+
+    /// Takes a grant back and closes its sessions.
+    pub(crate) async fn revoke_grant(&self, caller: &Caller, id: &GrantId) -> Result<(), ApprovalError> {
+        let grant = self.approvals.revoke_grant(&self.config(), caller, id)?;
+        self.sessions.revoke(id);
+        self.approvals.grant_revoked(caller, &grant).await
     }
 
     /// Ends a login: its tokens and its sessions.
@@ -189,6 +273,7 @@ impl Core {
         }
         let revoked = self.devices.revoke(device, whose, self.clock.now())?;
         self.close_device(device, CloseReason::DeviceRevoked);
+        self.approvals.void_device(device).await;
         self.logins.end(device)?;
         if revoked {
             let what = What::DeviceRevoked { device: device.clone() };
@@ -216,6 +301,10 @@ impl Core {
     pub(crate) async fn adopt(&self, config: Config) -> Result<(), JournalError> {
         let config = Arc::new(config);
         let digest = config.policy.digest().clone();
+        let changed = {
+            let old = self.config();
+            *old.policy.digest() != digest || old.targets != config.targets
+        };
         // INVARIANT: no verdict of a policy whose digest is not in the ledger
         self.scribe.announce(digest.clone()).await?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
@@ -235,10 +324,18 @@ impl Core {
             let target = config.targets.get(&session.target);
             // a session keeps the masks it began with, so a target that changed ends it
             let stays = target.is_some_and(|target| {
-                *target == *live.context.target && self.may(&live.context.principal, target, &Action::Connect)
+                let who = &live.context.principal;
+                let may = match &session.grant {
+                    Some(_) => self.may_with_grant(who, target),
+                    None => self.may(who, target, &Action::Connect),
+                };
+                *target == *live.context.target && may
             });
             (!stays).then_some(CloseReason::PolicyChanged)
         });
+        if changed {
+            self.approvals.reconsider(&config).await;
+        }
         Ok(())
     }
 
@@ -286,6 +383,11 @@ impl Core {
             let state = SessionState::Closed { reason, at: self.clock.now() };
             self.sessions.bury(&Session { state, ..session })?;
         }
+        self.approvals.recover().await.map_err(|error| match error {
+            ApprovalError::Journal(error) => OpenError::Journal(error),
+            ApprovalError::Store(error) => OpenError::Store(error),
+            _ => OpenError::Draining,
+        })?;
         Ok(())
     }
 
@@ -301,6 +403,7 @@ impl Core {
     }
 
     async fn finish(&self, id: &SessionId) {
+        self.approvals.void_session(id).await;
         self.sessions.drained(id, GRACE).await;
         if let Some(leases) = self.leases.get() {
             leases.revoke(id).await;

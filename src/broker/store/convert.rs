@@ -32,6 +32,16 @@ pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> 
     serde_json::from_str(text).map_err(|error| damaged(Type::Text, error))
 }
 
+/// A count as SQLite holds it.
+pub(crate) fn count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A count from SQLite.
+pub(crate) fn to_count(count: i64) -> rusqlite::Result<u64> {
+    u64::try_from(count).map_err(|error| damaged(Type::Integer, error))
+}
+
 fn damaged(kind: Type, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error))
 }

@@ -7,7 +7,7 @@ use crate::domain::name::{GrantId, RequestId, TargetName};
 use crate::domain::principal::PrincipalId;
 
 /// Sessions on one target for one principal, until it ends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Grant {
     /// Its id.
     pub id: GrantId,

@@ -78,6 +78,21 @@ pub enum ReleasedBy {
 }
 
 impl RequestState {
+    /// The state in a word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Granted { .. } => "granted",
+            Self::Pending => "pending",
+            Self::Released { .. } => "released",
+            Self::Void => "void",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
     /// Whether nothing can happen to it any more.
     #[must_use]
     pub fn is_final(&self) -> bool {

@@ -62,6 +62,33 @@ impl Threshold {
         Self(all.into_iter().map(|(from, count)| Need { from, count }).collect())
     }
 
+    /// Whether somebody in these groups could count towards it.
+    #[must_use]
+    pub fn concerns(&self, groups: &BTreeSet<GroupName>) -> bool {
+        self.0.iter().any(|need| need.from.has(groups))
+    }
+
+    /// What is still missing when people in these groups have approved, in order. Each of them counts
+    /// towards one need only, and is put where it helps most: a maximum matching.
+    #[must_use]
+    pub fn missing(&self, people: &[&BTreeSet<GroupName>]) -> Vec<(Reviewers, u8)> {
+        let places: Vec<&Reviewers> =
+            self.0.iter().flat_map(|need| (0..need.count).map(move |_| &need.from)).collect();
+        // for each person, the place that they fill
+        let mut filled: Vec<Option<usize>> = vec![None; people.len()];
+        let mut missing = Vec::<(Reviewers, u8)>::new();
+        for (place, from) in places.iter().enumerate() {
+            if fill(place, &places, people, &mut filled, &mut BTreeSet::new()) {
+                continue;
+            }
+            match missing.last_mut() {
+                Some((last, count)) if last == *from => *count = count.saturating_add(1),
+                _ => missing.push(((*from).clone(), 1)),
+            }
+        }
+        missing
+    }
+
     /// Puts the owner's group in place of `owner`; `None` when an owner is needed and there is none.
     #[must_use]
     pub fn resolve(&self, owner: Option<&GroupName>) -> Option<Self> {
@@ -76,6 +103,39 @@ impl Threshold {
         }
         Some(resolved)
     }
+}
+
+impl Reviewers {
+    fn has(&self, groups: &BTreeSet<GroupName>) -> bool {
+        match self {
+            Self::Group(group) => groups.contains(group),
+            Self::Owner => false,
+        }
+    }
+}
+
+/// Finds somebody for a place, moving others to another place if need be (an augmenting path).
+fn fill(
+    place: usize,
+    places: &[&Reviewers],
+    people: &[&BTreeSet<GroupName>],
+    filled: &mut [Option<usize>],
+    asked: &mut BTreeSet<usize>,
+) -> bool {
+    let Some(from) = places.get(place) else { return false };
+    for (person, groups) in people.iter().enumerate() {
+        if !from.has(groups) || !asked.insert(person) {
+            continue;
+        }
+        let held = filled.get(person).copied().flatten();
+        if held.is_none_or(|other| fill(other, places, people, filled, asked)) {
+            if let Some(slot) = filled.get_mut(person) {
+                *slot = Some(place);
+            }
+            return true;
+        }
+    }
+    false
 }
 
 impl fmt::Display for Threshold {

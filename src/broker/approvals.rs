@@ -1,0 +1,178 @@
+//! Requests, reviews, grants and standing decisions.
+//!
+//! Job: what `domain::approval` says may happen, made durable, entered, and told to whoever waits.
+//! Boundary: callers are already recognised; what policy demands comes in as a `Hold` or is asked of
+//! the configuration in force; sessions are closed by `app`. Failure mode: what could not be stored
+//! or entered did not happen, so nothing is let through; what ends, ends regardless.
+//!
+//! Each transition reads, steps and writes in one transaction whose UPDATE is conditional on the
+//! version that was read. Nothing of a request is kept in memory but a place to be woken at, so a
+//! thousand held statements cost a thousand rows.
+
+mod end;
+mod file;
+mod grants;
+mod hold;
+mod review;
+mod standing;
+mod view;
+mod words;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use thiserror::Error;
+use tokio::sync::watch;
+
+pub(crate) use self::words::needs;
+use super::scribe::Scribe;
+use super::store::requests::{self as table, Stored};
+use super::store::{Store, StoreError};
+use crate::domain::approval::{Life, Misstep, Step};
+use crate::domain::event::{Durability, What};
+use crate::domain::name::{Digest, RequestId};
+use crate::gateway::clock::Clock;
+use crate::gateway::journal::JournalError;
+
+/// All requests, grants and standing decisions.
+pub(crate) struct Approvals {
+    store: Arc<Store>,
+    scribe: Arc<Scribe>,
+    clock: Clock,
+    watchers: Mutex<HashMap<RequestId, watch::Sender<()>>>,
+    /// Requests whose waiter is gone; the next tick withdraws them.
+    abandoned: Mutex<Vec<RequestId>>,
+}
+
+/// Why a call about approvals was not done.
+#[derive(Debug, Error)]
+pub(crate) enum ApprovalError {
+    /// The call itself is wrong.
+    #[error("{0}")]
+    Bad(String),
+    /// It came too late, or somebody else was faster.
+    #[error("{0}")]
+    Conflict(String),
+    /// They may not.
+    #[error("{0}")]
+    Denied(String),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("no such target")]
+    NoTarget,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is none, or they may not know that there is: the two read the same.
+    #[error("no such {0}")]
+    Unknown(&'static str),
+    #[error("{MAX_OPEN} of your requests wait for a review already")]
+    TooMany,
+}
+
+impl From<Misstep> for ApprovalError {
+    fn from(misstep: Misstep) -> Self {
+        let text = misstep.to_string();
+        match misstep {
+            Misstep::NotReviewer | Misstep::Own | Misstep::PeopleOnly => Self::Denied(text),
+            Misstep::Ended(_)
+            | Misstep::Expired
+            | Misstep::NotApproved
+            | Misstep::NotYet
+            | Misstep::Twice => Self::Conflict(text),
+        }
+    }
+}
+
+/// A transition that was made: what was, and what is.
+struct Made {
+    before: Stored,
+    after: Life,
+}
+
+impl Approvals {
+    pub(crate) fn new(store: Arc<Store>, scribe: Arc<Scribe>, clock: Clock) -> Self {
+        Self { store, scribe, clock, watchers: Mutex::default(), abandoned: Mutex::default() }
+    }
+
+    /// Waits until a request may have changed.
+    fn watch(&self, id: &RequestId) -> watch::Receiver<()> {
+        let mut watchers = self.watchers();
+        watchers.entry(id.clone()).or_insert_with(|| watch::Sender::new(())).subscribe()
+    }
+
+    /// Wakes whoever waits for a request, and forgets places where nobody waits any more.
+    fn wake(&self, id: &RequestId) {
+        let mut watchers = self.watchers();
+        if let Some(watcher) = watchers.get(id) {
+            watcher.send_replace(());
+        }
+        watchers.retain(|_, watcher| watcher.receiver_count() > 0);
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, HashMap<RequestId, watch::Sender<()>>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, id: &RequestId) -> Result<Option<Stored>, StoreError> {
+        self.store.read(|on| table::find(on, id))
+    }
+
+    /// Takes one step of a request, and whatever goes with it in the same transaction.
+    fn advance(
+        &self,
+        id: &RequestId,
+        step: &Step,
+        also: impl Fn(&Connection, &Stored, &Life) -> rusqlite::Result<()>,
+    ) -> Result<Made, ApprovalError> {
+        let now = self.clock.now();
+        let written = self.store.write(|on| {
+            let Some(before) = table::find(on, id)? else {
+                return Ok(Err(ApprovalError::Unknown("request")));
+            };
+            let after = match before.life.clone().step(step, now) {
+                Ok(after) => after,
+                Err(misstep) => return Ok(Err(misstep.into())),
+            };
+            // INVARIANT: of two who read the same version one writes
+            if !table::advance(on, &before, &after)? {
+                return Ok(Err(ApprovalError::Conflict("somebody else was faster".into())));
+            }
+            also(on, &before, &after)?;
+            Ok(Ok(Made { before, after }))
+        });
+        match written {
+            Err(error) if review::is_gone(&error) => Err(ApprovalError::Conflict(
+                "the grant that it would make longer is no longer in force".into(),
+            )),
+            written => written?,
+        }
+    }
+
+    /// Enters that a request ended without being let through, and wakes who waits for it. It has
+    /// ended, whatever becomes of the entry.
+    async fn ended(&self, actor: Option<crate::domain::event::Actor>, id: &RequestId, after: &Life) {
+        let what = What::RequestEnded { request: id.clone(), outcome: after.state.word().into() };
+        if let Err(error) = self.scribe.enter(actor, what, Durability::Written).await {
+            tracing::error!(request = %id, %error, "the end of a request could not be entered");
+        }
+        self.wake(id);
+    }
+
+    fn policy(&self) -> Digest {
+        self.scribe.policy()
+    }
+
+    /// The time, in whole seconds, as the store keeps it.
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
+    }
+}
+
+/// How many requests of one principal may be open at a time.
+const MAX_OPEN: u32 = 64;
+
+#[cfg(test)]
+mod tests;

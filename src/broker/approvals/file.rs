@@ -1,0 +1,312 @@
+//! Requests for sessions.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{ApprovalError, Approvals, MAX_OPEN, needs};
+use crate::broker::authn::Caller;
+use crate::broker::config::Config;
+use crate::broker::store::grants;
+use crate::broker::store::requests::{self as table, Stored};
+use crate::domain::action::{Action, Petition, PetitionKind};
+use crate::domain::approval::{
+    Life, Purpose, ReleasedBy, Request, RequestState, SessionSubject, Step, Subject, SubjectText,
+    What as Matter,
+};
+use crate::domain::event::{Actor, Durability, What};
+use crate::domain::name::{GrantId, GroupName, RequestId, TargetName};
+use crate::domain::policy::{Hold, Verdict};
+use crate::domain::target::Target;
+use crate::wire::control::AskSession;
+
+impl Approvals {
+    /// Files a request for sessions on a target, or finds the one that was filed with the same key.
+    pub(crate) async fn ask(
+        &self,
+        config: &Config,
+        caller: &Caller,
+        ask: &AskSession,
+    ) -> Result<RequestId, ApprovalError> {
+        let who = caller.principal();
+        let name = TargetName::new(ask.target.as_str()).map_err(|_| ApprovalError::NoTarget)?;
+        let target = config.targets.get(&name).ok_or(ApprovalError::NoTarget)?;
+        let hold = match config.policy.judge(who, target, &Action::Connect) {
+            Verdict::Hold(hold) => hold,
+            Verdict::Deny(_) => return Err(ApprovalError::NoTarget),
+            Verdict::Allow(_) => {
+                return Err(ApprovalError::Bad(format!("a session on `{name}` needs no approval from you")));
+            }
+        };
+        let terms = self.terms(config, caller, target, ask)?;
+        if let Some(known) = self.known(caller, ask, &terms)? {
+            return Ok(known);
+        }
+        let new = self.draft(config, caller, target, &hold, ask, &terms)?;
+        if self.store.read(|on| table::count_open(on, &who.id))? >= MAX_OPEN {
+            return Err(ApprovalError::TooMany);
+        }
+        // INVARIANT: nobody can review what is not in the ledger
+        self.scribe.enter(Some(caller.actor()), filed(&new), Durability::Synced).await?;
+        let id = new.request.id.clone();
+        let inserted = self.store.write(|on| table::insert(on, &new));
+        if let Err(error) = inserted {
+            let mut over = new.life.clone();
+            over.state = RequestState::Void;
+            self.ended(None, &id, &over).await;
+            // two calls with one key at the same instant: the other was first
+            return self.known(caller, ask, &terms)?.ok_or_else(|| error.into());
+        }
+        let petition = Petition {
+            rules: &hold.rules,
+            kind: PetitionKind::Session,
+            seconds: Some(ask.seconds),
+            facts: None,
+        };
+        let rule = config.policy.answers(who, target, &petition).filter(|_| !hold.people_only);
+        if let Some(rule) = rule {
+            self.answer(Some(caller.actor()), &id, ReleasedBy::Rule(rule)).await?;
+        }
+        Ok(id)
+    }
+
+    /// What is asked for, checked.
+    fn terms(
+        &self,
+        config: &Config,
+        caller: &Caller,
+        target: &Target,
+        ask: &AskSession,
+    ) -> Result<Terms, ApprovalError> {
+        let bad = |text: String| Err(ApprovalError::Bad(text));
+        let now = self.now();
+        let reason = ask.reason.trim();
+        if reason.is_empty() || reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+            return bad(format!("a reason is needed: 1 to {MAX_REASON} characters on one line"));
+        }
+        let key_fits =
+            |key: &String| !key.is_empty() && key.len() <= 128 && key.bytes().all(|b| b.is_ascii_graphic());
+        if !ask.key.as_ref().is_none_or(key_fits) {
+            return bad("a key is 1 to 128 printable characters without spaces".into());
+        }
+        let most = config.reviews.grant_max(&target.name);
+        if ask.seconds < MIN_SECONDS || ask.seconds > most.as_secs() {
+            return bad(format!(
+                "an approval on `{}` lasts from 1 minute to {}",
+                target.name,
+                period(most.as_secs())
+            ));
+        }
+        let length = SignedDuration::from_secs(i64::try_from(ask.seconds).unwrap_or(i64::MAX));
+        let mut expires =
+            later(now, SignedDuration::try_from(config.reviews.request_expires).unwrap_or_default());
+        if let Some(starts) = ask.starts {
+            if starts > later(now, MOST_AHEAD) || starts < later(now, -SKEW) {
+                return bad("a start lies between now and 30 days from now".into());
+            }
+            expires = expires.min(later(starts, length));
+        }
+        if let Some(id) = &ask.extends {
+            let grant = self.store.read(|on| grants::find(on, id))?;
+            let whose = &caller.principal().id;
+            let grant = grant.filter(|grant| grant.principal == *whose && grant.target == target.name);
+            let grant = grant.ok_or(ApprovalError::Unknown("grant"))?;
+            if !grant.carries(now) || ask.starts.is_some() || ask.once {
+                return bad(
+                    "only a grant in force can be made longer, and neither its start nor its use".into()
+                );
+            }
+            if later(grant.ends, length) > later(now, SignedDuration::try_from(most).unwrap_or_default()) {
+                return bad(format!("it would last longer than {} from now", period(most.as_secs())));
+            }
+            expires = expires.min(grant.ends);
+        }
+        let session = SessionSubject {
+            seconds: ask.seconds,
+            starts: ask.starts,
+            once: ask.once,
+            extends: ask.extends.clone(),
+        };
+        Ok(Terms { reason: reason.to_owned(), session, now, expires })
+    }
+
+    /// The request that the caller filed with the same key.
+    fn known(
+        &self,
+        caller: &Caller,
+        ask: &AskSession,
+        terms: &Terms,
+    ) -> Result<Option<RequestId>, ApprovalError> {
+        let Some(key) = &ask.key else { return Ok(None) };
+        let known = self.store.read(|on| table::by_key(on, &caller.principal().id, key))?;
+        let Some(known) = known else { return Ok(None) };
+        let subject = known.subject.subject();
+        let same = subject.what == Matter::Session(terms.session.clone())
+            && subject.reason.as_ref() == Some(&terms.reason)
+            && subject.target.as_str() == ask.target;
+        if same {
+            Ok(Some(known.request.id))
+        } else {
+            Err(ApprovalError::Conflict("the key was used for another request".into()))
+        }
+    }
+
+    fn draft(
+        &self,
+        config: &Config,
+        caller: &Caller,
+        target: &Target,
+        hold: &Hold,
+        ask: &AskSession,
+        terms: &Terms,
+    ) -> Result<Stored, ApprovalError> {
+        let who = caller.principal();
+        let threshold = answerable(config, target, hold).map_err(ApprovalError::Denied)?;
+        let id = RequestId::from_random(rand::random());
+        let subject = Subject {
+            version: 1,
+            request: id.clone(),
+            requester: who.id.clone(),
+            target: target.name.clone(),
+            policy: self.policy(),
+            rules: hold.rules.clone(),
+            reason: Some(terms.reason.clone()),
+            what: Matter::Session(terms.session.clone()),
+        };
+        let subject = SubjectText::write(subject).map_err(|error| ApprovalError::Bad(error.to_string()))?;
+        let grant = ask.extends.clone().unwrap_or_else(|| GrantId::from_random(rand::random()));
+        let life = Life {
+            purpose: Purpose::Session(grant),
+            state: RequestState::Pending,
+            requester: who.person(),
+            device: caller.device.id.clone(),
+            threshold,
+            people_only: hold.people_only,
+            voices: Vec::new(),
+            answer: None,
+            expires: terms.expires,
+        };
+        let request = Request {
+            id,
+            requester: who.id.clone(),
+            display: who.display.clone(),
+            device: life.device.clone(),
+            target: target.name.clone(),
+            subject: subject.digest(),
+            threshold: life.threshold.clone(),
+            people_only: hold.people_only,
+            // a grant stands by itself
+            standing_max: 0,
+            filed: terms.now,
+            expires: terms.expires,
+            state: RequestState::Pending,
+            reviews: Vec::new(),
+        };
+        Ok(Stored {
+            version: 0,
+            who: who.clone(),
+            life,
+            request,
+            subject,
+            session: None,
+            key: ask.key.clone(),
+        })
+    }
+
+    /// Lets a rule or a standing decision answer a request.
+    pub(super) async fn answer(
+        &self,
+        actor: Option<Actor>,
+        id: &RequestId,
+        by: ReleasedBy,
+    ) -> Result<(), ApprovalError> {
+        let (rule, standing) = match &by {
+            ReleasedBy::Rule(rule) => (Some(rule.clone()), None),
+            ReleasedBy::Standing(request) => (None, Some(request.clone())),
+        };
+        let what = What::RequestAnswered { request: id.clone(), rule, standing };
+        self.scribe.enter(actor.clone(), what, Durability::Synced).await?;
+        let now = self.now();
+        let made = self.advance(id, &Step::Answer(by), |on, before, after| {
+            super::review::turn_into_grant(on, before, after, now)
+        })?;
+        self.granted(actor, &made).await?;
+        self.wake(id);
+        Ok(())
+    }
+}
+
+/// What is asked for, and when.
+struct Terms {
+    reason: String,
+    session: SessionSubject,
+    now: Timestamp,
+    expires: Timestamp,
+}
+
+/// What a hold demands, if there is anybody who could answer it.
+pub(super) fn answerable(
+    config: &Config,
+    target: &Target,
+    hold: &Hold,
+) -> Result<crate::domain::approval::Threshold, String> {
+    let Some(threshold) = hold.threshold.resolve(target.owner.as_ref()) else {
+        return Err(format!("the rule asks the owner of `{}`, which has none", target.name));
+    };
+    let groups = config.groups();
+    let is_known = |group: &GroupName| groups.contains(group);
+    let unknown = threshold.needs().find_map(|need| match &need.from {
+        crate::domain::approval::threshold::Reviewers::Group(group) if is_known(group) => None,
+        other => Some(other.to_string()),
+    });
+    match unknown {
+        Some(group) => Err(format!("nobody can be in the group `{group}`, which would have to review it")),
+        None if threshold.is_empty() => Err("the rule does not say who reviews it".into()),
+        None => Ok(threshold),
+    }
+}
+
+/// The entry that a request was filed.
+pub(super) fn filed(new: &Stored) -> What {
+    What::RequestFiled {
+        request: new.request.id.clone(),
+        target: new.request.target.clone(),
+        session: new.session.clone(),
+        subject: for_ledger(&new.subject),
+        digest: new.subject.digest(),
+        threshold: needs(&new.life.threshold),
+        expires: new.life.expires,
+    }
+}
+
+/// The subject as an entry has room for it: the whole text, or without the facts and cut.
+fn for_ledger(subject: &SubjectText) -> String {
+    if subject.text().len() <= MAX_ENTERED {
+        return subject.text().to_owned();
+    }
+    let mut value = serde_json::to_value(subject.subject()).unwrap_or_default();
+    if let Some(what) = value.get_mut("what").and_then(serde_json::Value::as_object_mut) {
+        what.remove("facts");
+        what.remove("shape");
+    }
+    let text = value.to_string();
+    text.char_indices().take_while(|(at, c)| at + c.len_utf8() <= MAX_ENTERED).map(|(_, c)| c).collect()
+}
+
+pub(super) fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
+    from.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+fn period(seconds: u64) -> String {
+    match seconds {
+        _ if seconds.is_multiple_of(3600) => format!("{} h", seconds / 3600),
+        _ if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        _ => format!("{seconds} s"),
+    }
+}
+
+pub(super) const MAX_REASON: usize = 500;
+const MIN_SECONDS: u64 = 60;
+const MOST_AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// By how much a client's clock may be behind.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// What of a subject goes into an entry, in bytes: quoting may double it, and an entry has 64 KiB.
+const MAX_ENTERED: usize = 24 * 1024;

@@ -1,0 +1,112 @@
+//! Grants: what sessions stand on.
+
+use super::{ApprovalError, Approvals};
+use crate::broker::authn::Caller;
+use crate::broker::config::Config;
+use crate::broker::store::StoreError;
+use crate::broker::store::grants as table;
+use crate::domain::approval::{Grant, RequestState};
+use crate::domain::event::{Durability, What};
+use crate::domain::name::{GrantId, RequestId, TargetName};
+use crate::domain::principal::PrincipalId;
+
+impl Approvals {
+    /// Opens a session with a grant: the one that lasts longest, and one for a single session only when
+    /// there is no other. `None` when there is none; whoever gets a grant for one session gets it alone.
+    pub(crate) fn use_grant(
+        &self,
+        whose: &PrincipalId,
+        target: &TargetName,
+    ) -> Result<Option<Grant>, StoreError> {
+        let now = self.clock.now();
+        self.store.write(|on| {
+            for grant in table::live(on, whose, target, now)? {
+                let Ok(next) = grant.clone().open(now) else { continue };
+                // INVARIANT: one conditional UPDATE decides, and its row count tells
+                if table::advance(on, &grant, &next)? {
+                    return Ok(Some(next));
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// The grant that would let somebody open a session now.
+    pub(crate) fn live_grant(
+        &self,
+        whose: &PrincipalId,
+        target: &TargetName,
+    ) -> Result<Option<Grant>, StoreError> {
+        let now = self.clock.now();
+        Ok(self.store.read(|on| table::live(on, whose, target, now))?.into_iter().next())
+    }
+
+    /// Whether a session may go on standing on a grant. What cannot be read carries nothing.
+    pub(crate) fn carries(&self, id: &GrantId) -> bool {
+        let now = self.clock.now();
+        matches!(self.store.read(|on| table::find(on, id)), Ok(Some(grant)) if grant.carries(now))
+    }
+
+    /// A grant.
+    pub(crate) fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
+        self.store.read(|on| table::find(on, id))
+    }
+
+    /// The grants that the caller may see: their own, and those that they could revoke.
+    pub(crate) fn grants(&self, config: &Config, caller: &Caller) -> Result<Vec<Grant>, ApprovalError> {
+        let whose = &caller.principal().id;
+        let mut all = self.store.read(|on| table::of(on, whose, LISTED))?;
+        for grant in self.store.read(|on| table::recent(on, LISTED))? {
+            if grant.principal == *whose {
+                continue;
+            }
+            if self.find(&grant.request)?.is_some_and(|made_in| self.may_revoke(config, caller, &made_in)) {
+                all.push(grant);
+            }
+        }
+        all.sort_by(|a, b| b.ends.cmp(&a.ends).then_with(|| a.id.cmp(&b.id)));
+        Ok(all)
+    }
+
+    /// Takes a grant back. The caller closes its sessions, at once.
+    pub(crate) fn revoke_grant(
+        &self,
+        config: &Config,
+        caller: &Caller,
+        id: &GrantId,
+    ) -> Result<Grant, ApprovalError> {
+        let unknown = || ApprovalError::Unknown("grant");
+        let grant = self.grant(id)?.ok_or_else(unknown)?;
+        let is_own = grant.principal == caller.principal().id;
+        let may = is_own
+            || self.find(&grant.request)?.is_some_and(|made_in| self.may_revoke(config, caller, &made_in));
+        if !may {
+            return Err(unknown());
+        }
+        let now = self.clock.now();
+        self.store.write(|on| {
+            // what it is now, in case it was used or made longer since
+            let Some(grant) = table::find(on, id)? else { return Ok(Err(unknown())) };
+            let over = || ApprovalError::Conflict("the grant is no longer in force".into());
+            let Ok(revoked) = grant.clone().revoke(now) else { return Ok(Err(over())) };
+            if table::advance(on, &grant, &revoked)? { Ok(Ok(revoked)) } else { Ok(Err(over())) }
+        })?
+    }
+
+    /// Enters that a grant was taken back.
+    pub(crate) async fn grant_revoked(&self, caller: &Caller, grant: &Grant) -> Result<(), ApprovalError> {
+        let reason = if grant.principal == caller.principal().id { "given up" } else { "revoked by hand" };
+        let what = What::GrantRevoked { grant: grant.id.clone(), reason: reason.into() };
+        self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
+        Ok(())
+    }
+
+    /// The grant that a request has made longer.
+    pub(crate) fn extended_by(&self, id: &RequestId) -> Result<Option<Grant>, ApprovalError> {
+        let Some(stored) = self.find(id)? else { return Ok(None) };
+        let RequestState::Granted { grant } = &stored.life.state else { return Ok(None) };
+        Ok(self.grant(grant)?.filter(|grant| grant.request != *id))
+    }
+}
+
+const LISTED: u32 = 500;

@@ -1,0 +1,240 @@
+//! Reviews, and what an approval turns a request into.
+//!
+//! INVARIANT: nobody reviews their own request; a review counts only when the key of an enrolled,
+//! unrevoked device of the reviewer signed exactly what the request is for, a moment ago. Groups are
+//! those of the reviewer's login now. A machine may review like anybody in the group, unless the rule
+//! demands people.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
+
+use super::file::{MAX_REASON, later};
+use super::{ApprovalError, Approvals, Made};
+use crate::broker::authn::Caller;
+use crate::broker::config::Config;
+use crate::broker::devices::{self, Devices};
+use crate::broker::store::requests::{self as table, Stored};
+use crate::broker::store::{StoreError, grants};
+use crate::domain::approval::{
+    Decision, Grant, GrantState, Life, RequestState, Review, Standing, Step, Voice, What as Matter,
+};
+use crate::domain::event::{Actor, Durability, What};
+use crate::domain::name::RequestId;
+use crate::wire::review::{self as signed, Claims};
+
+impl Approvals {
+    /// Takes a review.
+    pub(crate) async fn review(
+        &self,
+        config: &Config,
+        devices: &Devices,
+        caller: &Caller,
+        id: &RequestId,
+        proof: &str,
+    ) -> Result<(), ApprovalError> {
+        let stored = self.visible(config, caller, id)?;
+        let claims = self.verify(devices, caller, &stored, proof)?;
+        let now = self.now();
+        let voice = voice(caller, claims.decision);
+        stored.life.admits(&voice, now)?;
+        let standing = standing(&stored, &claims)?;
+        let review = Review {
+            reviewer: voice.person.id.clone(),
+            display: caller.principal().display.clone(),
+            device: voice.device.clone(),
+            groups: voice.groups.clone(),
+            decision: claims.decision,
+            reason: claims.reason,
+            standing,
+            at: now,
+            proof: proof.to_owned(),
+        };
+        let what = What::ReviewGiven {
+            request: id.clone(),
+            decision: word(review.decision).into(),
+            groups: voice.groups.iter().map(ToString::to_string).collect(),
+            proof: proof.to_owned(),
+        };
+        // INVARIANT: nothing is let through by a review that is not in the ledger. One that comes too
+        // late by an instant is entered too; it was given.
+        self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
+        let made = self.advance(id, &Step::Review(voice.clone()), |on, before, after| {
+            table::add_review(on, id, &review, &voice)?;
+            turn_into_grant(on, before, after, now)?;
+            super::standing::keep(on, before, after, &review, now)
+        })?;
+        self.granted(Some(caller.actor()), &made).await?;
+        match made.after.state {
+            RequestState::Denied => self.ended(Some(caller.actor()), id, &made.after).await,
+            _ => self.wake(id),
+        }
+        Ok(())
+    }
+
+    /// Enters what an approval brought about, so that it may be used.
+    pub(super) async fn granted(&self, actor: Option<Actor>, made: &Made) -> Result<(), ApprovalError> {
+        let RequestState::Granted { grant: id } = &made.after.state else { return Ok(()) };
+        if let Some(grant) = self.store.read(|on| grants::find(on, id))? {
+            let what = What::GrantExtended {
+                grant: grant.id,
+                request: made.before.request.id.clone(),
+                ends: grant.ends,
+            };
+            self.scribe.enter(actor, what, Durability::Synced).await?;
+            return Ok(());
+        }
+        let unissued = self.store.read(grants::unissued)?;
+        match unissued.iter().find(|grant| grant.id == *id) {
+            Some(grant) => self.issue(actor, grant).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Enters a grant, and then lets it be used.
+    pub(super) async fn issue(&self, actor: Option<Actor>, grant: &Grant) -> Result<(), ApprovalError> {
+        let what = What::GrantIssued {
+            grant: grant.id.clone(),
+            request: grant.request.clone(),
+            principal: grant.principal.clone(),
+            target: grant.target.clone(),
+            starts: grant.starts,
+            ends: grant.ends,
+            once: grant.once,
+        };
+        // INVARIANT: no session on a grant that is not in the ledger
+        self.scribe.enter(actor, what, Durability::Synced).await?;
+        self.store.write(|on| grants::issue(on, &grant.id))?;
+        Ok(())
+    }
+
+    /// The claims of a review, if they are the caller's own, about this request, and fresh.
+    fn verify(
+        &self,
+        devices: &Devices,
+        caller: &Caller,
+        stored: &Stored,
+        proof: &str,
+    ) -> Result<Claims, ApprovalError> {
+        let bad = |text: &str| ApprovalError::Bad(text.to_owned());
+        let opened =
+            signed::open(proof).map_err(|error| ApprovalError::Bad(format!("the signed review: {error}")))?;
+        let claims = opened.claims;
+        if opened.device != caller.device.id {
+            return Err(bad("the review is signed with another key than this call"));
+        }
+        if !matches!(
+            devices.standing(&opened.device, &caller.principal().id)?,
+            devices::Standing::Enrolled(_)
+        ) {
+            return Err(bad("the review is signed with a key that is not enrolled"));
+        }
+        if claims.reviewer != caller.principal().id {
+            return Err(bad("the review is signed in another name"));
+        }
+        if claims.request != stored.request.id || claims.subject != stored.request.subject {
+            return Err(bad("the review is signed over something else"));
+        }
+        let age = self.clock.now().as_second().abs_diff(claims.iat);
+        if age > FRESH {
+            return Err(bad("the review was not signed just now; is the clock of this machine right?"));
+        }
+        let fits =
+            |reason: &String| reason.chars().count() <= MAX_REASON && !reason.chars().any(char::is_control);
+        if !claims.reason.as_ref().is_none_or(fits) {
+            return Err(ApprovalError::Bad(format!(
+                "a reason is at most {MAX_REASON} characters on one line"
+            )));
+        }
+        Ok(claims)
+    }
+}
+
+/// Somebody's voice, with the groups they are in now.
+pub(super) fn voice(caller: &Caller, decision: Decision) -> Voice {
+    let who = caller.principal();
+    Voice {
+        person: who.person(),
+        kind: who.kind,
+        device: caller.device.id.clone(),
+        groups: who.groups.clone(),
+        decision,
+    }
+}
+
+/// The standing decision that goes with a review, if the rules allow it.
+fn standing(stored: &Stored, claims: &Claims) -> Result<Option<Standing>, ApprovalError> {
+    let Some(standing) = &claims.standing else { return Ok(None) };
+    let bad = |text: &str| Err(ApprovalError::Bad(text.to_owned()));
+    if claims.decision != Decision::Approve {
+        return bad("a standing decision goes with an approval");
+    }
+    let shape = match &stored.subject.subject().what {
+        Matter::Deed(deed) => deed.shape.as_ref(),
+        Matter::Session(_) => None,
+    };
+    let Some(shape) = shape.filter(|_| stored.request.standing_max > 0) else {
+        return bad("the rule allows no standing decision about this");
+    };
+    if standing.seconds == 0 || standing.seconds > stored.request.standing_max {
+        return Err(ApprovalError::Bad(format!(
+            "the rule allows standing decisions of at most {} seconds",
+            stored.request.standing_max
+        )));
+    }
+    if standing.free.iter().any(|place| usize::from(*place) >= shape.literals.len()) {
+        return bad("the statement has no such literal");
+    }
+    Ok(Some(standing.clone()))
+}
+
+/// Makes or lengthens the grant that an approval means, in the transaction of the approval.
+pub(super) fn turn_into_grant(
+    on: &Connection,
+    before: &Stored,
+    after: &Life,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let RequestState::Granted { grant: id } = &after.state else { return Ok(()) };
+    let subject = before.subject.subject();
+    let Matter::Session(session) = &subject.what else { return Ok(()) };
+    let length = SignedDuration::from_secs(i64::try_from(session.seconds).unwrap_or(i64::MAX));
+    if session.extends.is_some() {
+        let longer = grants::find(on, id)?.and_then(|old| Some((old.clone(), old.extend(length, now).ok()?)));
+        return match longer {
+            Some((old, longer)) if grants::advance(on, &old, &longer)? => Ok(()),
+            // nothing of the approval is kept then
+            _ => Err(rusqlite::Error::QueryReturnedNoRows),
+        };
+    }
+    let starts = session.starts.map_or(now, |starts| starts.max(now));
+    let ends = later(session.starts.unwrap_or(now), length);
+    grants::insert(
+        on,
+        &Grant {
+            id: id.clone(),
+            request: before.request.id.clone(),
+            principal: before.request.requester.clone(),
+            target: before.request.target.clone(),
+            reason: subject.reason.clone().unwrap_or_default(),
+            starts,
+            ends,
+            once: session.once,
+            state: GrantState::Active,
+        },
+    )
+}
+
+pub(super) fn word(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Approve => "approve",
+        Decision::Deny => "deny",
+    }
+}
+
+/// Whether an error only says that what a review would change is gone.
+pub(super) fn is_gone(error: &StoreError) -> bool {
+    matches!(error, StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
+}
+
+/// Seconds by which the reviewer's clock may differ from ours.
+const FRESH: u64 = 300;
