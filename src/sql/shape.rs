@@ -62,7 +62,7 @@ mod tests {
     }
 
     fn fingerprint(text: &str) -> String {
-        pg_query::fingerprint(text).unwrap().hex
+        pg_query::fingerprint(text, 0, pg_query::FingerprintOptions::default()).unwrap().hex
     }
 
     /// What made libpg_query's fingerprint unfit: it is the same for both of each pair.
