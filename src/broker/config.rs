@@ -23,8 +23,10 @@ pub use self::fault::{ConfigError, ConfigFault};
 use self::reader::{Faults, Section};
 pub use self::reviews::ReviewsConfig;
 
+use crate::domain::approval::threshold::Reviewers;
 use crate::domain::name::{GroupName, ProviderName, TargetName};
 use crate::domain::policy::{Policy, PolicySource, Role, preset, preset_names};
+use crate::domain::principal::PrincipalId;
 use crate::domain::target::Target;
 
 /// A configuration without problems.
@@ -108,6 +110,8 @@ pub struct WorkloadRule {
     pub groups: BTreeSet<GroupName>,
     /// How long its sessions may last at the most.
     pub session_max: Duration,
+    /// The person who owns such a workload: neither reviews what the other asks for.
+    pub owner: Option<PrincipalId>,
 }
 
 impl Config {
@@ -190,10 +194,12 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
         root.fault("provider", "is missing: without a [[provider]] or [[workload]] nobody can log in");
     }
     let groups = groups(&providers, &workloads);
-    let targets = targets::read(root, &groups, base);
+    let (mut reviews, owners) = reviews::read(root, &groups);
+    let targets = targets::read(root, &groups, &owners, &mut reviews, base);
     let policy = policy(root, base, faults);
     if let Some(policy) = &policy {
         strangers(policy, &groups, &providers, &workloads, &targets, root);
+        unanswerable(policy, &groups, &targets, root);
     }
     root.check_unknown();
     let general = general?;
@@ -210,7 +216,7 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
         providers,
         workloads,
         targets,
-        reviews: ReviewsConfig::default(),
+        reviews,
         policy: policy?,
     })
 }
@@ -326,6 +332,36 @@ fn strangers(
         };
         let id = id.escape_debug();
         root.fault("policy", format!("{}:{}: {problem} `{id}`", named.source_name, named.line));
+    }
+}
+
+/// A review that nobody can give makes a rule that only ever denies, after a long wait.
+fn unanswerable(
+    policy: &Policy,
+    groups: &BTreeSet<GroupName>,
+    targets: &BTreeMap<TargetName, Target>,
+    root: &Section<'_, '_>,
+) {
+    let mut told = BTreeSet::new();
+    for target in targets.values() {
+        for (rule, threshold) in policy.reviewing(target) {
+            for need in threshold.needs() {
+                let problem = match &need.from {
+                    Reviewers::Group(group) if !groups.contains(group) => format!(
+                        "the rule {rule} asks for reviews of the group `{group}`, which no provider or workload may assert"
+                    ),
+                    Reviewers::Owner if target.owner.is_none() => format!(
+                        "the rule {rule} asks the owner of the target `{}`, which has none: give it `owner`, or a label `project` that [reviews.owners] names",
+                        target.name
+                    ),
+                    Reviewers::Group(_) | Reviewers::Owner => continue,
+                };
+                told.insert(problem);
+            }
+        }
+    }
+    for problem in told {
+        root.fault("policy", problem);
     }
 }
 

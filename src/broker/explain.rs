@@ -4,6 +4,7 @@
 //! covered. Boundary: reads the same configuration that is enforced, and nothing else. Failure
 //! mode: none; where it cannot promise, it says so.
 
+use crate::broker::approvals::needs;
 use crate::broker::config::Config;
 use crate::domain::mask::{Mask, MaskRule};
 use crate::domain::principal::Principal;
@@ -36,12 +37,23 @@ pub(crate) fn explain(config: &Config, who: &Principal, target: &Target) -> Expl
             .into_iter()
             .map(|rule| ExplainedRule { rule: rule.name.to_string(), reason: rule.reason })
             .collect(),
-        held: Vec::new(),
+        held: held(config, who, target),
         recorded: recorded(target.record).into(),
         credential: credential(&postgres.issuer),
         broker_reach: reach(&postgres.issuer),
         not_covered: not_covered(target, postgres, &masks),
     }
+}
+
+fn held(config: &Config, who: &Principal, target: &Target) -> Vec<ExplainedRule> {
+    let rules = config.policy.holding(who, target).into_iter();
+    rules
+        .map(|(rule, threshold)| {
+            let threshold = threshold.resolve(target.owner.as_ref()).unwrap_or(threshold);
+            let reason = format!("{} (takes {})", rule.reason, needs(&threshold));
+            ExplainedRule { rule: rule.name.to_string(), reason }
+        })
+        .collect()
 }
 
 fn mask(rule: &MaskRule, postgres: &PostgresTarget) -> ExplainedMask {

@@ -530,6 +530,7 @@ pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
                 claims: BTreeMap::from([("repository".into(), "org/app".into())]),
                 groups: BTreeSet::from([GroupName::new("ci/deploy").unwrap()]),
                 session_max: Duration::from_secs(1800),
+                owner: None,
             }],
         }],
         targets: BTreeMap::from([(target.name.clone(), target)]),

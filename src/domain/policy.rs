@@ -213,17 +213,41 @@ impl Policy {
         answer.errors.iter().chain(&answer.reasons).map(|rule| rule.name.clone()).collect()
     }
 
-    /// The forbidding rules that can bind this principal on this target: those whose scope covers
-    /// both. What their conditions say is left open.
+    /// The rules that can deny this principal something on this target, whoever reviews it: those whose
+    /// scope covers both. What their conditions say is left open.
     #[must_use]
     pub fn forbidding(&self, who: &Principal, target: &Target) -> Vec<RuleSummary> {
         let pair = self.pair(who, target);
         let binds = |rule: &&Rule| {
             let (principal, resource) = rule.scope();
-            rule.forbids() && pair.as_ref().is_none_or(|pair| pair.is_in_scope(&principal, &resource))
+            let denies = rule.forbids() && rule.review.is_none();
+            denies && pair.as_ref().is_none_or(|pair| pair.is_in_scope(&principal, &resource))
         };
         let summary = |rule: &Rule| RuleSummary { name: rule.name.clone(), reason: rule.reason.clone() };
         self.rules.iter().filter(binds).map(summary).collect()
+    }
+
+    /// The rules that can demand a review of this principal on this target, and what they take.
+    #[must_use]
+    pub fn holding(&self, who: &Principal, target: &Target) -> Vec<(RuleSummary, Threshold)> {
+        let pair = self.pair(who, target);
+        let binds = |rule: &&Rule| {
+            let (principal, resource) = rule.scope();
+            pair.as_ref().is_none_or(|pair| pair.is_in_scope(&principal, &resource))
+        };
+        let rules = self.rules.iter().filter(binds);
+        let held = rules.filter_map(|rule| {
+            let summary = RuleSummary { name: rule.name.clone(), reason: rule.reason.clone() };
+            Some((summary, rule.review.as_ref()?.threshold.clone()))
+        });
+        held.collect()
+    }
+
+    /// The rules that can demand a review of anybody on a target, and what they take.
+    pub fn reviewing(&self, target: &Target) -> impl Iterator<Item = (&RuleName, &Threshold)> {
+        let reaches = |rule: &&Rule| entities::reaches(&self.words, &rule.scope().1, target);
+        let rules = self.rules.iter().filter(reaches);
+        rules.filter_map(|rule| Some((&rule.name, &rule.review.as_ref()?.threshold)))
     }
 
     fn ask(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Option<Answer<'_>> {

@@ -7,7 +7,7 @@ use crate::broker::authn::Caller;
 use crate::broker::config::Config;
 use crate::broker::store::grants;
 use crate::broker::store::requests::{self as table, Stored};
-use crate::domain::action::Action;
+use crate::domain::action::{Action, Petition, PetitionKind};
 use crate::domain::approval::{
     Life, Purpose, ReleasedBy, Request, RequestState, SessionSubject, Step, Subject, SubjectText,
     What as Matter,
@@ -54,6 +54,16 @@ impl Approvals {
             self.ended(None, &id, &over).await;
             // two calls with one key at the same instant: the other was first
             return self.known(caller, ask, &terms)?.ok_or_else(|| error.into());
+        }
+        let petition = Petition {
+            rules: &hold.rules,
+            kind: PetitionKind::Session,
+            seconds: Some(ask.seconds),
+            facts: None,
+        };
+        let rule = config.policy.answers(who, target, &petition).filter(|_| !hold.people_only);
+        if let Some(rule) = rule {
+            self.answer(Some(caller.actor()), &id, ReleasedBy::Rule(rule)).await?;
         }
         Ok(id)
     }

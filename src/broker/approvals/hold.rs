@@ -11,6 +11,7 @@ use super::{ApprovalError, Approvals, MAX_OPEN, needs};
 use crate::broker::config::Config;
 use crate::broker::store::StoreError;
 use crate::broker::store::requests::{self as table, Stored};
+use crate::domain::action::{Petition, PetitionKind};
 use crate::domain::approval::{
     Decision, Life, Purpose, ReleasedBy, Request, RequestState, Review, Step, What as Matter,
 };
@@ -35,6 +36,7 @@ impl Approvals {
             return Err(HoldError::Refused(ApprovalError::TooMany.to_string()));
         }
         let answer = self.standing_answer(&new).map_err(|error| unstored(&error))?;
+        let answer = answer.or_else(|| rule_answer(&config, &context, &new));
         let id = new.request.id.clone();
         // INVARIANT: nobody can review what is not in the ledger
         self.scribe
@@ -158,6 +160,18 @@ impl Approvals {
             }
         }
     }
+}
+
+/// The rule that answers for people, if policy has one.
+fn rule_answer(config: &Config, context: &SessionContext, new: &Stored) -> Option<ReleasedBy> {
+    if new.life.people_only {
+        return None;
+    }
+    let subject = new.subject.subject();
+    let Matter::Deed(deed) = &subject.what else { return None };
+    let facts = Some(&deed.facts);
+    let petition = Petition { rules: &subject.rules, kind: PetitionKind::Statement, seconds: None, facts };
+    config.policy.answers(&context.principal, &context.target, &petition).map(ReleasedBy::Rule)
 }
 
 /// Awaits what comes of a request. Dropped before that, it withdraws the request.

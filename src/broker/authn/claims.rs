@@ -154,6 +154,12 @@ impl Claims {
         name.unwrap_or_else(|| self.subject.to_string())
     }
 
+    /// The e-mail address in lower case. It forbids and never allows, so it need not be verified.
+    pub(super) fn email(&self) -> Option<String> {
+        let email = self.all.get("email")?.as_str()?.trim().to_lowercase();
+        (!email.is_empty() && email.len() <= 320).then_some(email)
+    }
+
     /// The groups in a claim, written as a string, an array of strings or the keys of an object;
     /// only those that the provider may assert.
     pub(super) fn groups(

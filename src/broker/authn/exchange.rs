@@ -155,7 +155,8 @@ impl Authn {
                 if groups.is_empty() && !provider.groups.is_empty() {
                     tracing::warn!(provider = %provider.name, claim = provider.groups_claim, "no configured group in the ID token");
                 }
-                let principal = principal(&provider.name, &claims, PrincipalKind::Human, groups);
+                let kin = Kin { email: claims.email(), owner: None };
+                let principal = principal(&provider.name, &claims, PrincipalKind::Human, groups, kin);
                 let idle = SignedDuration::try_from(config.login_idle).unwrap_or(SignedDuration::MAX);
                 Ok(Identity { principal, claims, idle, session_cap: None })
             }
@@ -173,8 +174,9 @@ impl Authn {
                 let matches =
                     |rule: &&WorkloadRule| rule.claims.iter().all(|(claim, value)| claims.has(claim, value));
                 let rule = workload.rules.iter().find(matches).ok_or(AuthnError::NoRule)?;
-                let principal =
-                    principal(&workload.name, &claims, PrincipalKind::Machine, rule.groups.clone());
+                let kin = Kin { email: claims.email(), owner: rule.owner.clone() };
+                let groups = rule.groups.clone();
+                let principal = principal(&workload.name, &claims, PrincipalKind::Machine, groups, kin);
                 // a job cannot refresh as a person's client does: its rule says how long it may stay
                 let idle = SignedDuration::try_from(rule.session_max).unwrap_or(SignedDuration::MAX);
                 Ok(Identity { principal, claims, idle, session_cap: Some(idle) })
@@ -204,9 +206,10 @@ fn principal(
     claims: &Claims,
     kind: PrincipalKind,
     groups: BTreeSet<GroupName>,
+    kin: Kin,
 ) -> Principal {
     let id = PrincipalId { provider: provider.clone(), subject: claims.subject.clone() };
-    Principal { id, kind, display: claims.display(), groups, kin: Kin::default() }
+    Principal { id, kind, display: claims.display(), groups, kin }
 }
 
 /// A machine's token cannot show when a person signed in; its issuer and audience stand for it.

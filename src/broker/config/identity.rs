@@ -9,6 +9,7 @@ use super::reader::Section;
 use super::targets::is_loopback;
 use super::{ProviderConfig, WorkloadConfig, WorkloadRule};
 use crate::domain::name::{GroupName, ProviderName};
+use crate::domain::principal::{PrincipalId, Subject};
 
 /// Reads all providers.
 pub(super) fn providers(root: &Section<'_, '_>) -> Vec<ProviderConfig> {
@@ -52,7 +53,7 @@ pub(super) fn workloads(
         let rules: Vec<WorkloadRule> = section
             .sections("rule")
             .into_iter()
-            .map(|rule| workload_rule(rule, name.as_ref(), session_max))
+            .map(|rule| workload_rule(rule, name.as_ref(), providers, session_max))
             .collect();
         if rules.is_empty() {
             section.fault("rule", "is missing: without a rule no token of this issuer is good for anything");
@@ -75,6 +76,7 @@ pub(super) fn workloads(
 fn workload_rule(
     section: Section<'_, '_>,
     name: Option<&ProviderName>,
+    providers: &[ProviderConfig],
     session_max: Duration,
 ) -> WorkloadRule {
     let claims: std::collections::BTreeMap<String, String> = section.pairs("claims").into_iter().collect();
@@ -84,8 +86,20 @@ fn workload_rule(
     }
     let groups = groups(&section, name);
     let session_max = section.duration("session_max").unwrap_or(session_max).min(session_max);
+    let owner = section.parsed("owner", |text| person(text, providers));
     section.finish();
-    WorkloadRule { claims, groups, session_max }
+    WorkloadRule { claims, groups, session_max, owner }
+}
+
+/// `PROVIDER:SUBJECT`, of a provider for people.
+fn person(text: &str, providers: &[ProviderConfig]) -> Result<PrincipalId, String> {
+    let shape = || "is a person, written PROVIDER:SUBJECT".to_owned();
+    let (provider, subject) = text.split_once(':').ok_or_else(shape)?;
+    let provider = ProviderName::new(provider).map_err(|error| error.to_string())?;
+    if !providers.iter().any(|known| known.name == provider) {
+        return Err(format!("nobody signs in with `{provider}`"));
+    }
+    Ok(PrincipalId { provider, subject: Subject::new(subject).map_err(|_| shape())? })
 }
 
 fn groups(section: &Section<'_, '_>, provider: Option<&ProviderName>) -> BTreeSet<GroupName> {

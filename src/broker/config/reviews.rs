@@ -1,9 +1,11 @@
 //! The `[reviews]` table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::name::TargetName;
+use super::reader::Section;
+use super::targets::known_group;
+use crate::domain::name::{GroupName, TargetName};
 
 /// How long reviews and what comes of them last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,4 +37,26 @@ impl Default for ReviewsConfig {
             grant_max_of: BTreeMap::new(),
         }
     }
+}
+
+/// Reads the table, and the group that owns each project.
+pub(super) fn read(
+    root: &Section<'_, '_>,
+    groups: &BTreeSet<GroupName>,
+) -> (ReviewsConfig, BTreeMap<String, GroupName>) {
+    let mut config = ReviewsConfig::default();
+    let mut owners = BTreeMap::new();
+    let Some(section) = root.section("reviews") else { return (config, owners) };
+    let set = |place: &mut Duration, key| *place = section.duration(key).unwrap_or(*place);
+    set(&mut config.request_expires, "request_expires");
+    set(&mut config.statement_wait, "statement_wait");
+    set(&mut config.grant_max, "grant_max");
+    for (project, group) in section.pairs("owners") {
+        match known_group(&group, groups) {
+            Ok(group) => drop(owners.insert(project, group)),
+            Err(problem) => section.fault("owners", format!("`{project}`: {problem}")),
+        }
+    }
+    section.finish();
+    (config, owners)
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::ReviewsConfig;
 use super::reader::Section;
 use crate::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
 use crate::domain::name::{GroupName, RuleName, TargetName};
@@ -16,6 +17,8 @@ use crate::domain::target::{
 pub(super) fn read(
     root: &Section<'_, '_>,
     groups: &BTreeSet<GroupName>,
+    owners: &BTreeMap<String, GroupName>,
+    reviews: &mut ReviewsConfig,
     base: &Path,
 ) -> BTreeMap<TargetName, Target> {
     let mut all = BTreeMap::new();
@@ -25,7 +28,9 @@ pub(super) fn read(
             section.fault("name", format!("`{name}` is used for two targets"));
         }
         // also without a name, so that the problems of its other keys are told
-        let target = target(&section, name, groups, base);
+        let grant_max = section.duration("grant_max");
+        reviews.grant_max_of.extend(name.clone().zip(grant_max));
+        let target = target(&section, name, groups, owners, base);
         section.finish();
         all.extend(target.map(|target| (target.name.clone(), target)));
     }
@@ -36,6 +41,7 @@ fn target(
     section: &Section<'_, '_>,
     name: Option<TargetName>,
     groups: &BTreeSet<GroupName>,
+    owners: &BTreeMap<String, GroupName>,
     base: &Path,
 ) -> Option<Target> {
     let protocol = section.required("protocol");
@@ -50,6 +56,9 @@ fn target(
     if let Some(key) = labels.keys().find(|key| key.is_empty() || key.contains('=')) {
         section.fault("labels", format!("`{key}` is not a key: policies see a label as key=value"));
     }
+    // said outright, or by the project that it belongs to
+    let owner = section.parsed("owner", |text| known_group(text, groups));
+    let owner = owner.or_else(|| labels.get("project").and_then(|project| owners.get(project)).cloned());
     let record = section.parsed("record", |text| match text {
         "metadata" => Ok(RecordLevel::Metadata),
         "statements" => Ok(RecordLevel::Statements),
@@ -61,7 +70,7 @@ fn target(
         name: name?,
         description,
         labels,
-        owner: None,
+        owner,
         record: record.unwrap_or(RecordLevel::Full),
         kind,
     })
@@ -90,6 +99,10 @@ fn postgres(section: &Section<'_, '_>, groups: &BTreeSet<GroupName>, base: &Path
             section.fault("mask", format!("`{}` is the name of two masks", mask.name));
         }
     }
+    let mut fields = BTreeMap::<String, BTreeSet<String>>::new();
+    for (column, labels) in section.sections("field").into_iter().filter_map(field) {
+        fields.entry(column).or_default().extend(labels);
+    }
     if objects && matches!(issuer, Some(LeaseIssuer::Static { .. })) {
         section.fault("objects", "needs the issuer `postgres-role`, whose administrator makes them");
     }
@@ -107,7 +120,7 @@ fn postgres(section: &Section<'_, '_>, groups: &BTreeSet<GroupName>, base: &Path
         tls,
         issuer: issuer?,
         grants,
-        fields: BTreeMap::new(),
+        fields,
         masks,
         objects,
         replication,
@@ -257,7 +270,21 @@ fn mask(
     })
 }
 
-fn known_group(text: &str, groups: &BTreeSet<GroupName>) -> Result<GroupName, String> {
+/// What kind of thing a column holds, for rules.
+fn field(section: Section<'_, '_>) -> Option<(String, Vec<String>)> {
+    let column = section.required_parsed("column", |text| ColumnPattern::new(text).map(|_| text.to_owned()));
+    let labels = section.parsed_list("labels", |text| {
+        let fits = !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic());
+        if fits { Ok(text.to_owned()) } else { Err("a label is 1 to 64 printable characters without spaces") }
+    });
+    if labels.is_empty() {
+        section.fault("labels", "must name at least one label, as \"high-risk\"");
+    }
+    section.finish();
+    Some((column?, labels))
+}
+
+pub(super) fn known_group(text: &str, groups: &BTreeSet<GroupName>) -> Result<GroupName, String> {
     let group = GroupName::new(text).map_err(|error| error.to_string())?;
     if groups.contains(&group) {
         return Ok(group);

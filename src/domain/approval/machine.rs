@@ -283,3 +283,6 @@ impl Grant {
         self.state != GrantState::Revoked && now < self.ends
     }
 }
+
+#[cfg(test)]
+mod tests;

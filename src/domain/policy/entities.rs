@@ -135,6 +135,17 @@ impl Pair {
     }
 }
 
+/// Whether a policy with this scope can bind on a target at all, whoever asks.
+pub(super) fn reaches(words: &Words, constraint: &ResourceConstraint, target: &Target) -> bool {
+    let own = uid(&words.target, target.name.as_str());
+    match constraint {
+        ResourceConstraint::Any => true,
+        ResourceConstraint::In(of) | ResourceConstraint::Eq(of) => own == *of,
+        ResourceConstraint::Is(kind) => own.type_name() == kind,
+        ResourceConstraint::IsIn(kind, of) => own.type_name() == kind && own == *of,
+    }
+}
+
 /// Whether a policy with this scope can bind the action at all.
 pub(super) fn covers(constraint: &ActionConstraint, action: &EntityUid) -> bool {
     match constraint {
