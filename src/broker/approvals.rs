@@ -188,4 +188,6 @@ impl Approvals {
 const MAX_OPEN: u32 = 64;
 
 #[cfg(test)]
+mod measure;
+#[cfg(test)]
 mod tests;

@@ -288,9 +288,12 @@ impl Bench {
     }
 
     pub(crate) fn with(policy: &str, change: impl FnOnce(&mut Config)) -> Self {
+        Self::on(Arc::new(Store::in_memory().unwrap()), policy, change)
+    }
+
+    pub(crate) fn on(store: Arc<Store>, policy: &str, change: impl FnOnce(&mut Config)) -> Self {
         let (hand, issuer) = (Hand::new(), Issuer::new());
         let (journal, lender) = (Arc::new(Memory::default()), Arc::new(Lender::default()));
-        let store = Arc::new(Store::in_memory().unwrap());
         let directory = tempfile::tempdir().unwrap();
         let mut config = config(directory.path(), policy);
         change(&mut config);

@@ -25,7 +25,7 @@ use crate::wire::control::{Listing, ProblemCode, RequestView, StandingView};
 use crate::wire::review::Claims;
 
 /// Everything is allowed, and a session takes a review of somebody in `corp/dba`.
-const BY_DBA: &str = r#"
+pub(super) const BY_DBA: &str = r#"
     @id("all") permit(principal, action in [Hoop::Action::"connect", Hoop::Action::"statement"], resource);
     @id("ask-first") @reason("sessions here take a review") @review("corp/dba:1")
     forbid(principal, action == Hoop::Action::"connect", resource);
@@ -35,7 +35,7 @@ fn principal(provider: &str, subject: &str) -> PrincipalId {
     PrincipalId { provider: ProviderName::new(provider).unwrap(), subject: Sub::new(subject).unwrap() }
 }
 
-fn corp(subject: &str) -> PrincipalId {
+pub(super) fn corp(subject: &str) -> PrincipalId {
     principal("corp", subject)
 }
 
@@ -73,7 +73,7 @@ pub(super) struct Statement<'a> {
 }
 
 impl<'a> Statement<'a> {
-    fn of(bench: &'a Bench, session: &SessionId, user: &User<'_>, subject: &str) -> Self {
+    pub(super) fn of(bench: &'a Bench, session: &SessionId, user: &User<'_>, subject: &str) -> Self {
         let context = bench.core.admit(session, &user.device(subject)).unwrap().context;
         Self { bench, context }
     }
@@ -117,7 +117,7 @@ impl<'a> Statement<'a> {
         }
     }
 
-    async fn held(&self) -> (RequestId, Filed) {
+    pub(super) async fn held(&self) -> (RequestId, Filed) {
         self.held_as(self.subject(None), Self::hold()).await.unwrap()
     }
 
