@@ -1,6 +1,9 @@
 //! Approvals, as their requester and their reviewers meet them at the command line.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+use std::time::Duration;
 
 use hoopctl::cli::commands::request;
 use hoopctl::client::approvals::Dossier;
@@ -17,6 +20,10 @@ use hoopctl::wire::control::{RequestView, StandingView};
 use hoopctl::wire::dpop::DeviceKey;
 use insta::assert_snapshot;
 use jiff::Timestamp;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::env::{Env, program};
+use crate::support::world::{Twist, World, last_words, psql};
 
 fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
@@ -248,4 +255,222 @@ fn requests_and_grants_are_tables_that_fit_80_columns() {
     let grants = hoopctl::cli::commands::grant::table(&grants, &[standing], now(), Some(80));
     assert!(grants.lines().all(|line| line.chars().count() <= 80), "{grants}");
     assert_snapshot!("table_of_grants", grants);
+}
+
+// -- with everything real
+
+/// bob needs alice for a session, and everybody needs somebody else in order to delete.
+const REVIEWED: &str = r#"
+@id("dev.connect")
+@review("corp/dba:1")
+permit (principal in Hoop::Group::"corp/dev", action == Hoop::Action::"connect", resource == Hoop::Target::"db");
+@id("delete-is-reviewed")
+@reason("deleting rows is looked at by a second person")
+@review("corp/dba:1")
+@standing("1h")
+forbid (principal, action == Hoop::Action::"statement", resource) when { context.verb == "delete" };
+"#;
+
+async fn reviewed_world() -> World {
+    World::start(Twist { policy: REVIEWED, ..Twist::default() }).await
+}
+
+async fn asks(who: &Env, reason: &str) -> String {
+    who.run(&["request", "approval", "db", "--reason", reason]).await.ends(0).stdout.trim().to_owned()
+}
+
+/// Waits until somebody may review something, and returns its id.
+async fn awaited(reviewer: &Env) -> String {
+    for _ in 0..200 {
+        let list = reviewer.run(&["request", "list", "--reviewable", "--output", "json"]).await.ends(0);
+        if let Some(line) = list.stdout.lines().next() {
+            let view: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            return view["request"]["id"].as_str().expect("an id").to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nothing ever awaited a review");
+}
+
+async fn digest_of(who: &Env, id: &str) -> String {
+    let shown = who.run(&["request", "show", id, "--output", "json"]).await.ends(0);
+    let view: serde_json::Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    assert_eq!(view["version"], 1);
+    view["digest"].as_str().expect("a digest").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_asked_for_reviewed_used_and_taken_back() {
+    let world = reviewed_world().await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let refused = psql(&bob, "select 1").await.ends(75);
+    assert!(
+        refused.stderr.contains("1 of corp/dba") && refused.stderr.contains("--wait"),
+        "{}",
+        refused.stderr
+    );
+
+    let id = asks(&bob, "incident 4711").await;
+    let mine = bob.run(&["request", "list", "--mine"]).await.ends(0);
+    assert!(mine.stdout.contains(&id), "{}", mine.stdout);
+    bob.run(&["request", "approve", &id, "--yes"]).await.ends(77);
+    bob.run(&["request", "wait", &id, "--limit", "1s"]).await.ends(75);
+
+    let inbox = alice.run(&["request", "list", "--reviewable"]).await.ends(0);
+    assert!(inbox.stdout.contains(&id) && inbox.stdout.contains("session, 1 h"), "{}", inbox.stdout);
+    let shown = alice.run(&["request", "show", &id]).await.ends(0);
+    assert!(shown.stdout.contains("“incident 4711”"), "{}", shown.stdout);
+    // nothing is signed that was not seen
+    alice.run(&["request", "approve", &id]).await.ends(64);
+    let wrong = "0".repeat(64);
+    alice.run(&["request", "approve", &id, "--digest", &wrong]).await.ends(65);
+    let digest = digest_of(&alice, &id).await;
+    alice.run(&["request", "approve", &id, "--digest", &digest]).await.ends(0);
+    alice.run(&["request", "approve", &id, "--digest", &digest]).await.ends(80);
+    bob.run(&["request", "wait", &id]).await.ends(0);
+
+    assert_eq!(psql(&bob, "select 1").await.ends(0).stdout, "1\n");
+    let sleeping = world.sleeping(&bob).await;
+    let grants = bob.run(&["grant", "list", "--output", "json"]).await.ends(0);
+    let grant: serde_json::Value = serde_json::from_str(&grants.stdout).expect("one grant");
+    let grant = grant["id"].as_str().expect("an id");
+    alice.run(&["grant", "revoke", grant]).await.ends(0);
+    let words = last_words(sleeping, Duration::from_secs(10)).await;
+    assert!(words.contains("its approval was revoked"), "{words}");
+    psql(&bob, "select 1").await.ends(75);
+
+    let verified = world.login("alice").await.run(&["audit", "verify"]).await.ends(0);
+    assert!(verified.stdout.contains("signed by its reviewers: 1 review"), "{}", verified.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connect_asks_waits_and_goes_on_or_says_why_not() {
+    let world = reviewed_world().await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let filed =
+        bob.run(&["connect", "db", "--request", "--reason", "r", "--", "-c", "select 1"]).await.ends(75);
+    let id = awaited(&alice).await;
+    assert!(filed.stderr.contains(&id), "{}", filed.stderr);
+    // the same wish again is not another request
+    let limited = bob.run(&["connect", "db", "--wait=1s", "--reason", "r"]).await.ends(75);
+    assert!(limited.stderr.contains(&id), "{}", limited.stderr);
+
+    // what awaits an answer goes on with it, and says so to somebody who looks elsewhere
+    let mut bob = bob;
+    let (bin, heard) = (bob.home().join("bin"), bob.home().join("heard"));
+    std::fs::create_dir(&bin).expect("a folder");
+    let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > {}\n", heard.display());
+    std::fs::write(bin.join("notify-send"), script).expect("written");
+    std::fs::set_permissions(bin.join("notify-send"), std::fs::Permissions::from_mode(0o755)).expect("ours");
+    let path = std::env::var("PATH").expect("a path");
+    bob.set("PATH", &format!("{}:{path}", bin.display()));
+    bob.set("DISPLAY", ":99");
+    let waits = ["connect", "db", "--wait", "--reason", "r", "--", "-XAtc", "select 41 + 1"];
+    let answered = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        alice.run(&["request", "approve", &id, "--yes"]).await.ends(0)
+    };
+    let (ran, approved) = tokio::join!(bob.run(&waits), answered);
+    assert_eq!(ran.ends(0).stdout, "42\n");
+    assert!(approved.stderr.contains("state     pending"), "what is signed is shown: {}", approved.stderr);
+    let heard = std::fs::read_to_string(heard).expect("a notification");
+    assert_eq!(heard, "--app-name=hoopctl\n--\nhoopctl: your request for db is approved\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_is_76_with_its_reason_and_what_is_gone_is_80() {
+    let world = reviewed_world().await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let waits = ["exec", "db", "--wait", "--reason", "please", "--", "true"];
+    let denied = async {
+        let id = awaited(&alice).await;
+        alice.run(&["request", "deny", &id, "--reason", "not on a Friday"]).await.ends(0)
+    };
+    let (ran, _) = tokio::join!(bob.run(&waits), denied);
+    let ran = ran.ends(76);
+    assert!(ran.stderr.contains("alice") && ran.stderr.contains("not on a Friday"), "{}", ran.stderr);
+
+    let id = asks(&bob, "again").await;
+    bob.run(&["request", "withdraw", &id]).await.ends(0);
+    bob.run(&["request", "wait", &id]).await.ends(80);
+    alice.run(&["request", "approve", &id, "--yes"]).await.ends(80);
+    bob.run(&["request", "show", "req_aaaaaaaaaaaaaaaaaaaaaaaaaa"]).await.ends(77);
+    bob.run(&["request", "show", "42"]).await.ends(64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_statement_runs_when_a_second_person_approves_it() {
+    let world = reviewed_world().await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let id = asks(&bob, "clean up").await;
+    alice.run(&["request", "approve", &id, "--yes"]).await.ends(0);
+    let held = psql(&bob, "DELETE FROM plain WHERE a = 1 RETURNING b");
+    let approved = async {
+        let id = awaited(&alice).await;
+        let page = alice.run(&["request", "show", &id]).await.ends(0).stdout;
+        assert!(page.contains("DELETE FROM plain WHERE a = 1") && page.contains("“clean up”"), "{page}");
+        let digest = digest_of(&alice, &id).await;
+        let arguments = ["request", "approve", &id, "--digest", &digest, "--standing", "30m", "--free", "1"];
+        alice.run(&arguments).await.ends(0);
+    };
+    let (ran, ()) = tokio::join!(held, approved);
+    assert!(ran.stdout.contains("one"), "{}", ran.text());
+    // the standing decision covers the same with another literal
+    let again = psql(&bob, "DELETE FROM plain WHERE a = 2 RETURNING b").await.ends(0);
+    assert!(again.stdout.contains("two"), "{}", again.text());
+    let list = alice.run(&["grant", "list"]).await.ends(0);
+    assert!(list.stdout.contains("DELETE"), "{}", list.stdout);
+    alice.run(&["audit", "verify"]).await.ends(0);
+}
+
+/// On a terminal nobody has to know the flags. util-linux's `script` is the terminal.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_connect_offers_to_ask() {
+    let world = reviewed_world().await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let on_a_terminal = |who: &Env, line: &str| {
+        let mut command = who.command(&[]);
+        let variables: Vec<_> = command
+            .as_std()
+            .get_envs()
+            .map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)))
+            .collect();
+        command = tokio::process::Command::new("script");
+        command.args(["-qec", &format!("{} {line}", program()), "/dev/null"]).env_clear().kill_on_drop(true);
+        command.envs(variables.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().expect("script runs")
+    };
+    let mut connect = on_a_terminal(&bob, "connect db -- -XAtc 'select 41 + 1'");
+    let mut keyboard = connect.stdin.take().expect("a pipe");
+    keyboard.write_all(b"incident 4711\n").await.expect("typed");
+    let id = awaited(&alice).await;
+    let mut approve = on_a_terminal(&alice, &format!("request approve {id}"));
+    let mut hand = approve.stdin.take().expect("a pipe");
+    hand.write_all(b"y\n").await.expect("typed");
+    let approved = tokio::time::timeout(Duration::from_secs(30), approve.wait_with_output()).await;
+    let approved = String::from_utf8_lossy(&approved.expect("in time").expect("it ends").stdout).into_owned();
+    assert!(approved.contains("incident 4711") && approved.contains("[y/N]"), "{approved}");
+    assert!(approved.contains(&format!("approved {id}")), "{approved}");
+    let connected = tokio::time::timeout(Duration::from_secs(30), connect.wait_with_output()).await;
+    let connected =
+        String::from_utf8_lossy(&connected.expect("in time").expect("it ends").stdout).into_owned();
+    assert!(connected.contains("say why") && connected.contains("42\r\n"), "{connected}");
+    drop((keyboard, hand));
+}
+
+/// Ctrl-C stops the waiting, and says what is left behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_wait_leaves_the_request_filed_and_says_so() {
+    let world = reviewed_world().await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let mut command = bob.command(&["connect", "db", "--wait", "--reason", "r"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let id = awaited(&alice).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let pid = rustix::process::Pid::from_raw(child.id().expect("it runs").cast_signed()).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it listens");
+    let words = last_words(child, Duration::from_secs(10)).await;
+    assert!(words.contains(&format!("{id} stays filed")) && words.contains("withdraw"), "{words}");
+    assert_eq!(awaited(&alice).await, id);
 }

@@ -114,11 +114,7 @@ impl Way<'_> {
 
     /// What the broker said, and what to type.
     fn refusal(&self) -> Failure {
-        let target = self.target;
-        let failure = Failure::from(self.problem.clone());
-        failure.hint(format!(
-            "`hoopctl request approval {target} --reason TEXT`, or add `--wait --reason TEXT` here"
-        ))
+        Failure::from(self.problem.clone()).hint("or add `--wait --reason TEXT` here, to ask, wait and go on")
     }
 
     /// The caller's own request for sessions on the target, if one is pending.
