@@ -199,6 +199,9 @@ _hoopctl() {
             hoopctl__subcmd__help__subcmd__policy,explain)
                 cmd="hoopctl__subcmd__help__subcmd__policy__subcmd__explain"
                 ;;
+            hoopctl__subcmd__help__subcmd__policy,test)
+                cmd="hoopctl__subcmd__help__subcmd__policy__subcmd__test"
+                ;;
             hoopctl__subcmd__help__subcmd__session,kill)
                 cmd="hoopctl__subcmd__help__subcmd__session__subcmd__kill"
                 ;;
@@ -220,6 +223,9 @@ _hoopctl() {
             hoopctl__subcmd__policy,help)
                 cmd="hoopctl__subcmd__policy__subcmd__help"
                 ;;
+            hoopctl__subcmd__policy,test)
+                cmd="hoopctl__subcmd__policy__subcmd__test"
+                ;;
             hoopctl__subcmd__policy__subcmd__help,check)
                 cmd="hoopctl__subcmd__policy__subcmd__help__subcmd__check"
                 ;;
@@ -228,6 +234,9 @@ _hoopctl() {
                 ;;
             hoopctl__subcmd__policy__subcmd__help,help)
                 cmd="hoopctl__subcmd__policy__subcmd__help__subcmd__help"
+                ;;
+            hoopctl__subcmd__policy__subcmd__help,test)
+                cmd="hoopctl__subcmd__policy__subcmd__help__subcmd__test"
                 ;;
             hoopctl__subcmd__session,help)
                 cmd="hoopctl__subcmd__session__subcmd__help"
@@ -1304,7 +1313,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help__subcmd__policy)
-            opts="check explain"
+            opts="check explain test"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1332,6 +1341,20 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help__subcmd__policy__subcmd__explain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__help__subcmd__policy__subcmd__test)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1524,7 +1547,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__policy)
-            opts="-h -V --broker --broker-pin --workload --output --help --version check explain help"
+            opts="-h -V --broker --broker-pin --workload --output --help --version check explain test help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1588,7 +1611,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__policy__subcmd__explain)
-            opts="-h -V --config --as --group --action --broker --broker-pin --workload --output --help --version"
+            opts="-h -V --config --as --group --action --sql --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1608,6 +1631,10 @@ _hoopctl() {
                     ;;
                 --action)
                     COMPREPLY=($(compgen -W "audit connect kill" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --broker)
@@ -1634,7 +1661,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__policy__subcmd__help)
-            opts="check explain help"
+            opts="check explain test help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1682,6 +1709,54 @@ _hoopctl() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__policy__subcmd__help__subcmd__test)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__policy__subcmd__test)
+            opts="-h -V --config --broker --broker-pin --workload --output --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker-pin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
