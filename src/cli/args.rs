@@ -292,9 +292,24 @@ pub enum PolicyCommand {
     Check(PolicyCheck),
     /// Ask whether somebody may do something, and why
     #[command(
-        after_long_help = "Examples:\n  hoopctl policy explain db --as corp:alice --group corp/dba\n  hoopctl policy explain db --as corp:alice --group corp/dba --action audit"
+        after_long_help = "Examples:\n  hoopctl policy explain db --as corp:alice --group corp/dba\n  hoopctl policy explain db --as corp:alice --group corp/dba --action audit\n  hoopctl policy explain db --as corp:alice --sql 'DELETE FROM orders'"
     )]
     Explain(PolicyExplain),
+    /// Judge the cases of a file, and compare with what is expected of them
+    #[command(
+        after_long_help = "Examples:\n  hoopctl policy test cases.toml\n  hoopctl policy test cases.toml --output json"
+    )]
+    Test(PolicyTest),
+}
+
+/// `policy test`.
+#[derive(Debug, Args)]
+pub struct PolicyTest {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The cases, in TOML
+    pub file: PathBuf,
 }
 
 /// `policy check`.
@@ -324,6 +339,9 @@ pub struct PolicyExplain {
     /// What they want
     #[arg(long, value_enum, default_value_t = PolicyAction::Connect)]
     pub action: PolicyAction,
+    /// A statement that they want to run, instead; its names are read as they are written
+    #[arg(long, value_name = "STATEMENT", conflicts_with = "action")]
+    pub sql: Option<String>,
 }
 
 /// What policy can be asked about.

@@ -97,7 +97,7 @@ where
         Ok(prepared) => prepared,
         Err(error) => return front.refuse(&error).await,
     };
-    let Prepared { lease, upstream, logged_in, lens } = prepared;
+    let Prepared { lease, upstream, logged_in, lens, hides } = prepared;
 
     let farewell = Farewell::new(deps, Arc::clone(&context), connection);
     let opened = What::ConnectionOpened {
@@ -115,7 +115,7 @@ where
         }
     };
 
-    let masked = lens.is_masked();
+    let masked = hides;
     let options = ConversationOptions {
         inspect: masked,
         scrub: if masked { Scrub::Generic } else { Scrub::None },
@@ -151,6 +151,8 @@ struct Prepared {
     upstream: Leg<Upstream>,
     logged_in: LoggedIn,
     lens: Lens,
+    /// Whether anything is masked for this principal.
+    hides: bool,
 }
 
 async fn prepare(
@@ -170,14 +172,16 @@ async fn prepare(
         fatal(code, format!("target {}: {error}", context.target.name))
     })?;
     let plan = MaskPlan::new(&target.masks, &context.principal.groups);
-    let passed = front::passed_on(parameters, target, plan.is_empty());
+    let is_plain = plan.is_empty() && target.fields.is_empty();
+    let passed = front::passed_on(parameters, target, is_plain);
     let name = &context.target.name;
     let (mut upstream, logged_in) =
         dial::dial(permit, name, target, &lease, passed).await.map_err(|error| {
             tracing::warn!(session = %context.id, target = %name, %error, "no upstream connection");
             fatal("08001", format!("target {name}: {error}"))
         })?;
-    let lens = if plan.is_empty() {
+    // labels mean something only where names are resolved, and what is sent is what was resolved
+    let lens = if is_plain {
         Lens::Plain
     } else {
         let role = lease.user.clone();
@@ -187,7 +191,7 @@ async fn prepare(
             fatal("58000", format!("target {name}: {error}"))
         })?))
     };
-    Ok(Prepared { lease, upstream, logged_in, lens })
+    Ok(Prepared { lease, upstream, logged_in, lens, hides: !plan.is_empty() })
 }
 
 /// Enters the connection and opens its recording.

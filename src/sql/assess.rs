@@ -7,13 +7,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::Token;
 
 use super::catalog::Catalog;
 use super::facts;
+use super::names::Names;
 use super::parse::{Statement, on_big_stack, tokens};
 use super::protect::Protection;
 use super::tree;
@@ -37,6 +38,8 @@ pub struct Scope<'a> {
     pub server_version_num: u32,
     /// `schema.function` names that policy trusts; `schema.*` trusts a whole schema.
     pub trusted_functions: &'a BTreeSet<String>,
+    /// Labels of columns: `schema.table.column`, each a name or a pattern with `*`.
+    pub fields: &'a BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A statement that may be sent, once policy has allowed it.
@@ -152,6 +155,15 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
         }
         _ => false,
     };
+    let names = Names::new(scope.catalog, scope.search_path, scope.session_user);
+    let own = |name: &String| !name.starts_with("pg_catalog.");
+    found.at_most_one_row = if found.reads_user_rows() || !found.relations_written.is_empty() {
+        !found.functions.iter().any(own)
+            && facts::reads_one_row(node, scope.catalog, &names, scope.protection)
+    } else {
+        found.read_only && !found.functions.iter().any(own) && found.verb != "execute"
+    };
+    found.labels = facts::labels(node, &found, scope.catalog, scope.fields);
     let hides = walk.touched || found.verb == "execute";
     Ok(Assessed {
         record_text: if hides { record_text(statement.text()) } else { safe_text(statement) },

@@ -79,6 +79,8 @@ pub(crate) struct Relation {
     pub(crate) checked_columns: Vec<i16>,
     /// Generated columns, each with a column that it is computed from.
     pub(crate) generated: Vec<(i16, i16)>,
+    /// The columns of each of its keys: no two rows agree in all columns of one.
+    pub(crate) keys: Vec<Vec<i16>>,
     /// Whether it has rewrite rules other than a view's own.
     pub(crate) rules: bool,
 }

@@ -4,7 +4,9 @@
 //! names on one with masks. Boundary: no catalog. Failure mode: a fact that the text does not prove
 //! keeps its cautious value.
 
+mod labels;
 mod mentions;
+mod single;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,9 @@ use super::functions;
 use super::parse::Statement;
 use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 
+pub(crate) use labels::labels;
 pub(crate) use mentions::Mentions;
+pub(crate) use single::reads_one_row;
 pub(crate) use verb::variant;
 
 /// What a statement does, as far as its text alone tells.
@@ -54,6 +58,8 @@ pub fn facts(statement: &Statement) -> Facts {
         }
         _ => false,
     };
+    // names are not resolved here, so no key is known
+    facts.at_most_one_row = facts.read_only && !facts.reads_user_rows();
     facts
 }
 

@@ -2,10 +2,11 @@
 //! statement alike, and what cannot be made so is refused.
 
 mod allowed;
+mod facts;
 mod psql;
 mod refused;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -28,6 +29,7 @@ struct Twins {
     other: tokio_postgres::Client,
     version: u32,
     trusted: BTreeSet<String>,
+    fields: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Twins {
@@ -64,6 +66,7 @@ impl Twins {
             other,
             version: version.expect("a number"),
             trusted: BTreeSet::from(["public.trusted_upper".to_owned()]),
+            fields: labels(),
         }
     }
 
@@ -78,6 +81,7 @@ impl Twins {
             session_user: "reader",
             server_version_num: self.version,
             trusted_functions: &self.trusted,
+            fields: &self.fields,
         };
         assess(statement, &scope)
     }
@@ -168,6 +172,15 @@ fn rules() -> Vec<MaskRule> {
         rule("public.events.token", None, Mask::Full),
         rule("public.named_*.api_key", None, Mask::Null),
     ]
+}
+
+fn labels() -> BTreeMap<String, BTreeSet<String>> {
+    let label = |text: &str| BTreeSet::from([text.to_owned()]);
+    BTreeMap::from([
+        ("*.reasoning_traces.api_*".into(), label("high-risk")),
+        ("public.projects.budget".into(), label("money")),
+        ("public.events_2026.token".into(), label("token")),
+    ])
 }
 
 const DEFAULT_PATH: &[&str] = &["$user", "public"];

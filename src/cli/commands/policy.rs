@@ -1,18 +1,22 @@
 //! `hoopctl policy …`.
 
+mod answer;
+mod cases;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::json;
 
+use self::answer::Answer;
 use crate::broker::config::Config;
 use crate::cli::args::{PolicyAction, PolicyCheck, PolicyCommand, PolicyExplain};
 use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
 use crate::domain::action::Action;
-use crate::domain::name::{Digest, GroupName, NameError, ProviderName, RuleName, TargetName};
-use crate::domain::policy::{Policy, PolicySource, Verdict};
+use crate::domain::name::{Digest, GroupName, NameError, ProviderName, TargetName};
+use crate::domain::policy::{Policy, PolicySource};
 use crate::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind, Subject};
 
 /// Checks policy or asks it questions.
@@ -23,6 +27,7 @@ pub fn run(ui: Ui, command: PolicyCommand) -> Result<u8, Failure> {
     match command {
         PolicyCommand::Check(args) => check(ui, &args),
         PolicyCommand::Explain(args) => explain(ui, &args),
+        PolicyCommand::Test(args) => cases::run(ui, &args),
     }
 }
 
@@ -66,47 +71,46 @@ fn explain(ui: Ui, args: &PolicyExplain) -> Result<u8, Failure> {
         Failure::new(FailureKind::Usage, format!("the configuration has no target `{name}`"))
             .hint(format!("it has {}", known.join(", ")))
     })?;
-    let who = principal(args, &config)?;
-    let action = match args.action {
-        PolicyAction::Audit => Action::Audit,
-        PolicyAction::Connect => Action::Connect,
-        PolicyAction::Kill => Action::Kill,
+    let who = principal(&args.who, &args.groups, &config)?;
+    let facts = args.sql.as_deref().map(answer::facts).transpose()?;
+    let action = match (&facts, args.action) {
+        (Some(facts), _) => Action::Statement(facts),
+        (None, PolicyAction::Audit) => Action::Audit,
+        (None, PolicyAction::Connect) => Action::Connect,
+        (None, PolicyAction::Kill) => Action::Kill,
     };
-    let (word, rule, reason, hint) = match config.policy.judge(&who, target, &action) {
-        Verdict::Allow(permit) => ("allow", permit.rule().clone(), String::new(), None),
-        Verdict::Deny(denial) => ("deny", denial.rule, denial.reason, denial.hint),
-        Verdict::Hold(hold) => {
-            let rule = hold.rules.into_iter().next().unwrap_or_else(RuleName::default_deny);
-            ("hold", rule, hold.reason, Some(format!("it takes {}", hold.threshold)))
-        }
-    };
+    let Answer { word, rule, reason, hint, takes } = Answer::of(&config.policy, &who, target, &action);
     if ui.json {
         ui.object(&json!({
-            "verdict": word, "rule": rule, "reason": reason, "hint": hint,
+            "verdict": word, "rule": rule, "reason": reason, "hint": hint, "review": takes, "facts": facts,
             "principal": who.id.to_string(), "action": action.name(), "target": name,
             "policy": config.policy.digest(),
         }));
     } else {
         let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         ui.line(&format!("{word} {} on {name} for {}, by {rule}{because}", action.name(), who.id));
+        if let Some(takes) = takes {
+            takes.sentences().iter().for_each(|sentence| ui.line(&format!("  {sentence}")));
+        }
         if let Some(hint) = hint {
             ui.talk(&format!("hint: {hint}"));
         }
     }
     // a denial is an answer, and scripts want to tell it
-    Ok(if word == "allow" { 0 } else { exit::DENIED })
+    Ok(match word {
+        "allow" => 0,
+        "hold" => exit::HELD,
+        _ => exit::DENIED,
+    })
 }
 
-fn principal(args: &PolicyExplain, config: &Config) -> Result<Principal, Failure> {
+fn principal(who: &str, groups: &[String], config: &Config) -> Result<Principal, Failure> {
     let usage = |message: String| Failure::new(FailureKind::Usage, message);
-    let (provider, subject) = args
-        .who
-        .split_once(':')
-        .ok_or_else(|| usage(format!("`{}` is not written PROVIDER:SUBJECT", args.who)))?;
+    let (provider, subject) =
+        who.split_once(':').ok_or_else(|| usage(format!("`{who}` is not written PROVIDER:SUBJECT")))?;
     let provider = ProviderName::new(provider).map_err(|error: NameError| usage(error.to_string()))?;
     let subject = Subject::new(subject).map_err(|error| usage(error.to_string()))?;
-    let groups: BTreeSet<GroupName> = args
-        .groups
+    let groups: BTreeSet<GroupName> = groups
         .iter()
         .map(|group| GroupName::new(group.as_str()).map_err(|error| usage(error.to_string())))
         .collect::<Result<_, _>>()?;

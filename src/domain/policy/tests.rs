@@ -30,41 +30,41 @@ fn each_preset_judges_as_its_file_says() {
         table.push('\n');
     }
     insta::assert_snapshot!(table, @r##"
-    begin                              !                      open!                  open!                  open!
-    prepare transaction                !                      open!                  open!                  .session
-    set work_mem                       !                      open!                  open!                  open!
-    set role                           !                      open!                  .privileges            .session
-    lock                               !                      open!                  open!                  .session
-    select 1                           !                      open!                  open!                  open!
-    select nextval()                   !                      open!                  open!                  .changes
-    select * from t                    !                      .list-everything       open!                  open!
-    select * from unresolved           !                      .list-everything       open!                  open!
-    select … where                     !                      open!                  open!                  open!
-    select … limit 1000                !                      open!                  open!                  open!
-    select … limit 1001                !                      .list-everything       open!                  open!
-    select * from pg_catalog.pg_class  !                      open!                  open!                  open!
-    declare cursor for select * from t !                      .list-everything       open!                  open!
-    explain select * from t            !                      open!                  open!                  open!
-    copy t to stdout                   !                      .copy                  open!                  open!
-    copy t from stdin                  !                      open!                  open!                  .changes
-    insert                             !                      open!                  open!                  .changes
-    update … where                     !                      open!                  open!                  .changes
-    update                             !                      open!                  .no-where              .changes
-    delete                             !                      open!                  .no-where              .changes
-    with (delete) select               !                      open!                  .no-where              .changes
-    truncate                           !                      open!                  .truncate              .changes
-    create table                       !                      open!                  open!                  .changes
-    drop table                         !                      open!                  .drop                  .changes
-    drop owned                         !                      open!                  .drop                  .changes
-    alter table                        !                      open!                  .alter                 .changes
-    alter owner                        !                      open!                  .privileges            .changes
-    rename                             !                      open!                  .alter                 .changes
-    grant                              !                      open!                  .privileges            .changes
-    revoke role                        !                      open!                  .privileges            .changes
-    create role                        !                      open!                  .privileges            .changes
-    do                                 !                      open!                  .code                  .changes
-    function call                      !                      open!                  .code                  .changes
-    unparsed                           !                      .unknown               .unknown               .changes
+    begin                              !                      open!                  open!                  open!                  open!                  open!
+    prepare transaction                !                      open!                  open!                  open!                  .session               open!
+    set work_mem                       !                      open!                  open!                  open!                  open!                  open!
+    set role                           !                      open!                  .privileges            open!                  .session               open!
+    lock                               !                      open!                  open!                  open!                  .session               open!
+    select 1                           !                      open!                  open!                  open!                  open!                  open!
+    select nextval()                   !                      open!                  open!                  open!                  .changes               open!
+    select * from t                    !                      .list-everything       open!                  open!                  open!                  .read?
+    select * from unresolved           !                      .list-everything       open!                  open!                  open!                  .read?
+    select … where                     !                      open!                  open!                  open!                  open!                  .read?
+    select … limit 1000                !                      open!                  open!                  open!                  open!                  .read?
+    select … limit 1001                !                      .list-everything       open!                  open!                  open!                  .read?
+    select * from pg_catalog.pg_class  !                      open!                  open!                  open!                  open!                  open!
+    declare cursor for select * from t !                      .list-everything       open!                  open!                  open!                  .read?
+    explain select * from t            !                      open!                  open!                  open!                  open!                  open!
+    copy t to stdout                   !                      .copy                  open!                  open!                  open!                  .copy?
+    copy t from stdin                  !                      open!                  open!                  open!                  .changes               open!
+    insert                             !                      open!                  open!                  open!                  .changes               .read?
+    update … where                     !                      open!                  open!                  open!                  .changes               .read?
+    update                             !                      open!                  .no-where              open!                  .changes               .read?
+    delete                             !                      open!                  .no-where              open!                  .changes               .read?
+    with (delete) select               !                      open!                  .no-where              open!                  .changes               .read?
+    truncate                           !                      open!                  .truncate              open!                  .changes               .read?
+    create table                       !                      open!                  open!                  open!                  .changes               open!
+    drop table                         !                      open!                  .drop                  open!                  .changes               open!
+    drop owned                         !                      open!                  .drop                  open!                  .changes               open!
+    alter table                        !                      open!                  .alter                 open!                  .changes               open!
+    alter owner                        !                      open!                  .privileges            open!                  .changes               open!
+    rename                             !                      open!                  .alter                 open!                  .changes               open!
+    grant                              !                      open!                  .privileges            open!                  .changes               open!
+    revoke role                        !                      open!                  .privileges            open!                  .changes               open!
+    create role                        !                      open!                  .privileges            open!                  .changes               open!
+    do                                 !                      open!                  .code                  .unknown?              .changes               .unknown?
+    function call                      !                      open!                  .code                  .unknown?              .changes               .unknown?
+    unparsed                           !                      .unknown               .unknown               .unknown?              .changes               .unknown?
     "##);
 }
 

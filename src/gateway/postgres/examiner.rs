@@ -261,6 +261,9 @@ impl Examiner {
             Ask::Parse { text, .. } => (text, true),
             _ => return Ok(refuse(&unclear())),
         };
+        let inexact = matches!(&question.ask, Ask::Parse { types, .. } if !values::are_exact(types))
+            .then(|| Arc::new(inspected.with_inexact_parameters()));
+        let inspected = inexact.as_ref().unwrap_or(inspected);
         if let Some(denial) = &inspected.refusal {
             return self.deny(inspected.parts.first(), text, denial);
         }

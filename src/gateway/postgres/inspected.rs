@@ -85,6 +85,13 @@ impl Inspected {
         Self { parts, sent: None, expect: Expect::default(), refusal: self.refusal.clone() }
     }
 
+    /// The same, with parameters of types in which several values of a column can be equal to one.
+    pub(super) fn with_inexact_parameters(&self) -> Self {
+        let mut inexact = self.without_opinions();
+        inexact.parts.iter_mut().for_each(|part| part.facts.at_most_one_row = false);
+        inexact
+    }
+
     /// The same, to be judged again.
     pub(super) fn without_opinions(&self) -> Self {
         Self {

@@ -220,6 +220,7 @@ impl Masked {
             session_user: &self.role,
             server_version_num: self.version,
             trusted_functions: &target.trusted_functions,
+            fields: &target.fields,
         }
     }
 }

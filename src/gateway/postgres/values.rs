@@ -54,6 +54,18 @@ pub(super) fn assign_mask(
     })
 }
 
+/// Whether equality with parameters of these types (OIDs; 0 for whatever fits) holds for one value of a
+/// column of the types that can be a proven key. Not so with `float8`, in which large integers fall
+/// together, or `char(n)`, which knows no blanks at the end.
+pub(super) fn are_exact(types: &[u32]) -> bool {
+    types.iter().all(|oid| EXACT.contains(oid))
+}
+
+/// None given, bool, bytea, int8, int2, int4, text, oid, unknown, varchar, numeric, uuid; what no key is
+/// compared with: json, date, time, timestamp, timestamptz, jsonb.
+const EXACT: &[u32] =
+    &[0, 16, 17, 20, 21, 23, 25, 26, 705, 1043, 1700, 2950, 114, 1082, 1083, 1114, 1184, 3802];
+
 /// None: all text; one: for all; otherwise one each (Bind, PostgreSQL's message formats).
 fn format(formats: &[i16], number: usize) -> i16 {
     match formats {

@@ -76,3 +76,6 @@ pub(super) fn write(json: &mut Writer<'_>, what: &What) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

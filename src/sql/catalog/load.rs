@@ -135,6 +135,20 @@ fn details(rows: &[Rows], found: &mut BTreeMap<u32, Relation>) -> Result<(), Cat
             _ => relation.generated.push((row.number(1)?, read)),
         }
     }
+    let mut keys: BTreeMap<(u32, u32), Option<Vec<i16>>> = BTreeMap::new();
+    for row in Query::all(rows, 15)? {
+        let key = keys.entry((row.number(0)?, row.number(1)?)).or_insert_with(|| Some(Vec::new()));
+        // what is unique in one collation need not be in another
+        match (row.truth(3)?, key.as_mut()) {
+            (true, Some(columns)) => columns.push(row.number(2)?),
+            _ => *key = None,
+        }
+    }
+    for ((relation, _), key) in keys {
+        if let Some(relation) = found.get_mut(&relation) {
+            relation.keys.extend(key);
+        }
+    }
     for row in Query::all(rows, 13)? {
         if let Some(relation) = found.get_mut(&row.number(0)?) {
             relation.rules = true;

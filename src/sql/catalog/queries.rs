@@ -114,6 +114,13 @@ pub(super) const CATALOG: &[&str] = &[
     // 14 indexes and TOAST tables
     "SELECT i.indrelid, i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid >= 16384 \
      UNION ALL SELECT c.oid, c.reltoastrelid FROM pg_catalog.pg_class c WHERE c.reltoastrelid <> 0 AND c.oid >= 16384",
-    // 15
+    // 15 columns of keys that are unique at every moment and for every row, by index; those of another
+    // collation than their column's are told apart
+    "SELECT i.indrelid, i.indexrelid, k.attnum, i.indcollation[k.n - 1] = a.attcollation \
+     FROM pg_catalog.pg_index i CROSS JOIN LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY k(attnum, n) \
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+     WHERE i.indrelid >= 16384 AND i.indisunique AND i.indisvalid AND i.indimmediate \
+     AND i.indpred IS NULL AND i.indexprs IS NULL AND k.n <= i.indnkeyatts",
+    // 16
     "COMMIT",
 ];

@@ -1,0 +1,114 @@
+//! What policy says of one action, for people and scripts.
+
+use serde::Serialize;
+
+use crate::cli::failure::{Failure, FailureKind};
+use crate::domain::action::{Action, Petition, PetitionKind};
+use crate::domain::facts::Facts;
+use crate::domain::name::RuleName;
+use crate::domain::policy::{Hold, Policy, Verdict};
+use crate::domain::principal::Principal;
+use crate::domain::target::Target;
+use crate::sql::{ParseError, ParseLimits};
+
+/// A verdict in words.
+pub(super) struct Answer {
+    /// `allow`, `deny` or `hold`.
+    pub(super) word: &'static str,
+    /// The rule behind it.
+    pub(super) rule: RuleName,
+    /// Why; empty for an allowed one.
+    pub(super) reason: String,
+    /// What to do next.
+    pub(super) hint: Option<String>,
+    /// What it takes, where it is held.
+    pub(super) takes: Option<Takes>,
+}
+
+/// What it takes to let through what is held.
+#[derive(Debug, Serialize)]
+pub(super) struct Takes {
+    /// The rules that demand it.
+    rules: Vec<RuleName>,
+    /// How many people of which groups.
+    threshold: String,
+    /// The longest standing decision, in seconds; 0 for none.
+    standing: u64,
+    /// Whether only people may answer.
+    people_only: bool,
+    /// The rule that would answer instead of people.
+    answered_by: Option<RuleName>,
+}
+
+impl Answer {
+    /// Asks policy.
+    pub(super) fn of(policy: &Policy, who: &Principal, target: &Target, action: &Action<'_>) -> Self {
+        match policy.judge(who, target, action) {
+            Verdict::Allow(permit) => Self {
+                word: "allow",
+                rule: permit.rule().clone(),
+                reason: String::new(),
+                hint: None,
+                takes: None,
+            },
+            Verdict::Deny(denial) => Self {
+                word: "deny",
+                rule: denial.rule,
+                reason: denial.reason,
+                hint: denial.hint,
+                takes: None,
+            },
+            Verdict::Hold(hold) => {
+                let rule = hold.rules.first().cloned().unwrap_or_else(RuleName::default_deny);
+                let takes = Takes::of(policy, who, target, action, &hold);
+                Self { word: "hold", rule, reason: hold.reason, hint: None, takes: Some(takes) }
+            }
+        }
+    }
+}
+
+impl Takes {
+    fn of(policy: &Policy, who: &Principal, target: &Target, action: &Action<'_>, hold: &Hold) -> Self {
+        let (kind, facts) = match action {
+            Action::Statement(facts) => (PetitionKind::Statement, Some(*facts)),
+            _ => (PetitionKind::Session, None),
+        };
+        let petition = Petition { rules: &hold.rules, kind, seconds: None, facts };
+        let resolved = hold.threshold.resolve(target.owner.as_ref());
+        Self {
+            rules: hold.rules.clone(),
+            threshold: resolved.as_ref().unwrap_or(&hold.threshold).to_string(),
+            standing: hold.standing,
+            people_only: hold.people_only,
+            answered_by: policy.answers(who, target, &petition),
+        }
+    }
+
+    /// The same for people.
+    pub(super) fn sentences(&self) -> Vec<String> {
+        let rules: Vec<&str> = self.rules.iter().map(RuleName::as_str).collect();
+        let mut all = vec![format!("it takes {}, for {}", self.threshold, rules.join(", "))];
+        if let Some(rule) = &self.answered_by {
+            all.push(format!("the rule {rule} answers instead of people"));
+        }
+        if self.people_only {
+            all.push("only people may answer".into());
+        }
+        if self.standing > 0 {
+            all.push(format!("a reviewer may decide for up to {} s ahead", self.standing));
+        }
+        all
+    }
+}
+
+/// The facts of one statement as its text alone tells them.
+pub(super) fn facts(text: &str) -> Result<Facts, Failure> {
+    let usage = |message: String| Failure::new(FailureKind::Usage, message);
+    match crate::sql::parse(text, &ParseLimits::default()).as_deref() {
+        Ok([statement]) => Ok(crate::sql::facts(statement)),
+        Ok(all) => Err(usage(format!("one statement is wanted, and there are {}", all.len()))),
+        // as on a target without masks
+        Err(ParseError::Syntax(_)) => Ok(Facts::unparsed()),
+        Err(error) => Err(usage(error.to_string())),
+    }
+}
