@@ -43,9 +43,6 @@ _hoopctl() {
             hoopctl,generate)
                 cmd="hoopctl__subcmd__generate"
                 ;;
-            hoopctl,grant)
-                cmd="hoopctl__subcmd__grant"
-                ;;
             hoopctl,help)
                 cmd="hoopctl__subcmd__help"
                 ;;
@@ -60,9 +57,6 @@ _hoopctl() {
                 ;;
             hoopctl,policy)
                 cmd="hoopctl__subcmd__policy"
-                ;;
-            hoopctl,request)
-                cmd="hoopctl__subcmd__request"
                 ;;
             hoopctl,session)
                 cmd="hoopctl__subcmd__session"
@@ -130,24 +124,6 @@ _hoopctl() {
             hoopctl__subcmd__device__subcmd__help,revoke)
                 cmd="hoopctl__subcmd__device__subcmd__help__subcmd__revoke"
                 ;;
-            hoopctl__subcmd__grant,help)
-                cmd="hoopctl__subcmd__grant__subcmd__help"
-                ;;
-            hoopctl__subcmd__grant,list)
-                cmd="hoopctl__subcmd__grant__subcmd__list"
-                ;;
-            hoopctl__subcmd__grant,revoke)
-                cmd="hoopctl__subcmd__grant__subcmd__revoke"
-                ;;
-            hoopctl__subcmd__grant__subcmd__help,help)
-                cmd="hoopctl__subcmd__grant__subcmd__help__subcmd__help"
-                ;;
-            hoopctl__subcmd__grant__subcmd__help,list)
-                cmd="hoopctl__subcmd__grant__subcmd__help__subcmd__list"
-                ;;
-            hoopctl__subcmd__grant__subcmd__help,revoke)
-                cmd="hoopctl__subcmd__grant__subcmd__help__subcmd__revoke"
-                ;;
             hoopctl__subcmd__help,audit)
                 cmd="hoopctl__subcmd__help__subcmd__audit"
                 ;;
@@ -175,9 +151,6 @@ _hoopctl() {
             hoopctl__subcmd__help,generate)
                 cmd="hoopctl__subcmd__help__subcmd__generate"
                 ;;
-            hoopctl__subcmd__help,grant)
-                cmd="hoopctl__subcmd__help__subcmd__grant"
-                ;;
             hoopctl__subcmd__help,help)
                 cmd="hoopctl__subcmd__help__subcmd__help"
                 ;;
@@ -192,9 +165,6 @@ _hoopctl() {
                 ;;
             hoopctl__subcmd__help,policy)
                 cmd="hoopctl__subcmd__help__subcmd__policy"
-                ;;
-            hoopctl__subcmd__help,request)
-                cmd="hoopctl__subcmd__help__subcmd__request"
                 ;;
             hoopctl__subcmd__help,session)
                 cmd="hoopctl__subcmd__help__subcmd__session"
@@ -223,38 +193,14 @@ _hoopctl() {
             hoopctl__subcmd__help__subcmd__device,revoke)
                 cmd="hoopctl__subcmd__help__subcmd__device__subcmd__revoke"
                 ;;
-            hoopctl__subcmd__help__subcmd__grant,list)
-                cmd="hoopctl__subcmd__help__subcmd__grant__subcmd__list"
-                ;;
-            hoopctl__subcmd__help__subcmd__grant,revoke)
-                cmd="hoopctl__subcmd__help__subcmd__grant__subcmd__revoke"
-                ;;
             hoopctl__subcmd__help__subcmd__policy,check)
                 cmd="hoopctl__subcmd__help__subcmd__policy__subcmd__check"
                 ;;
             hoopctl__subcmd__help__subcmd__policy,explain)
                 cmd="hoopctl__subcmd__help__subcmd__policy__subcmd__explain"
                 ;;
-            hoopctl__subcmd__help__subcmd__request,approval)
-                cmd="hoopctl__subcmd__help__subcmd__request__subcmd__approval"
-                ;;
-            hoopctl__subcmd__help__subcmd__request,approve)
-                cmd="hoopctl__subcmd__help__subcmd__request__subcmd__approve"
-                ;;
-            hoopctl__subcmd__help__subcmd__request,deny)
-                cmd="hoopctl__subcmd__help__subcmd__request__subcmd__deny"
-                ;;
-            hoopctl__subcmd__help__subcmd__request,list)
-                cmd="hoopctl__subcmd__help__subcmd__request__subcmd__list"
-                ;;
-            hoopctl__subcmd__help__subcmd__request,show)
-                cmd="hoopctl__subcmd__help__subcmd__request__subcmd__show"
-                ;;
-            hoopctl__subcmd__help__subcmd__request,wait)
-                cmd="hoopctl__subcmd__help__subcmd__request__subcmd__wait"
-                ;;
-            hoopctl__subcmd__help__subcmd__request,withdraw)
-                cmd="hoopctl__subcmd__help__subcmd__request__subcmd__withdraw"
+            hoopctl__subcmd__help__subcmd__policy,test)
+                cmd="hoopctl__subcmd__help__subcmd__policy__subcmd__test"
                 ;;
             hoopctl__subcmd__help__subcmd__session,kill)
                 cmd="hoopctl__subcmd__help__subcmd__session__subcmd__kill"
@@ -277,6 +223,9 @@ _hoopctl() {
             hoopctl__subcmd__policy,help)
                 cmd="hoopctl__subcmd__policy__subcmd__help"
                 ;;
+            hoopctl__subcmd__policy,test)
+                cmd="hoopctl__subcmd__policy__subcmd__test"
+                ;;
             hoopctl__subcmd__policy__subcmd__help,check)
                 cmd="hoopctl__subcmd__policy__subcmd__help__subcmd__check"
                 ;;
@@ -286,53 +235,8 @@ _hoopctl() {
             hoopctl__subcmd__policy__subcmd__help,help)
                 cmd="hoopctl__subcmd__policy__subcmd__help__subcmd__help"
                 ;;
-            hoopctl__subcmd__request,approval)
-                cmd="hoopctl__subcmd__request__subcmd__approval"
-                ;;
-            hoopctl__subcmd__request,approve)
-                cmd="hoopctl__subcmd__request__subcmd__approve"
-                ;;
-            hoopctl__subcmd__request,deny)
-                cmd="hoopctl__subcmd__request__subcmd__deny"
-                ;;
-            hoopctl__subcmd__request,help)
-                cmd="hoopctl__subcmd__request__subcmd__help"
-                ;;
-            hoopctl__subcmd__request,list)
-                cmd="hoopctl__subcmd__request__subcmd__list"
-                ;;
-            hoopctl__subcmd__request,show)
-                cmd="hoopctl__subcmd__request__subcmd__show"
-                ;;
-            hoopctl__subcmd__request,wait)
-                cmd="hoopctl__subcmd__request__subcmd__wait"
-                ;;
-            hoopctl__subcmd__request,withdraw)
-                cmd="hoopctl__subcmd__request__subcmd__withdraw"
-                ;;
-            hoopctl__subcmd__request__subcmd__help,approval)
-                cmd="hoopctl__subcmd__request__subcmd__help__subcmd__approval"
-                ;;
-            hoopctl__subcmd__request__subcmd__help,approve)
-                cmd="hoopctl__subcmd__request__subcmd__help__subcmd__approve"
-                ;;
-            hoopctl__subcmd__request__subcmd__help,deny)
-                cmd="hoopctl__subcmd__request__subcmd__help__subcmd__deny"
-                ;;
-            hoopctl__subcmd__request__subcmd__help,help)
-                cmd="hoopctl__subcmd__request__subcmd__help__subcmd__help"
-                ;;
-            hoopctl__subcmd__request__subcmd__help,list)
-                cmd="hoopctl__subcmd__request__subcmd__help__subcmd__list"
-                ;;
-            hoopctl__subcmd__request__subcmd__help,show)
-                cmd="hoopctl__subcmd__request__subcmd__help__subcmd__show"
-                ;;
-            hoopctl__subcmd__request__subcmd__help,wait)
-                cmd="hoopctl__subcmd__request__subcmd__help__subcmd__wait"
-                ;;
-            hoopctl__subcmd__request__subcmd__help,withdraw)
-                cmd="hoopctl__subcmd__request__subcmd__help__subcmd__withdraw"
+            hoopctl__subcmd__policy__subcmd__help,test)
+                cmd="hoopctl__subcmd__policy__subcmd__help__subcmd__test"
                 ;;
             hoopctl__subcmd__session,help)
                 cmd="hoopctl__subcmd__session__subcmd__help"
@@ -371,7 +275,7 @@ _hoopctl() {
 
     case "${cmd}" in
         hoopctl)
-            opts="-h -V --broker --broker-pin --workload --output --help --version login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help"
+            opts="-h -V --broker --broker-pin --workload --output --help --version login logout whoami list explain connect exec session audit policy broker device demo completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -803,25 +707,13 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__connect)
-            opts="-h -V --listen --request --reason --for --wait --broker --broker-pin --workload --output --help --version"
+            opts="-h -V --listen --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --listen)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --reason)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --for)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1033,25 +925,13 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__exec)
-            opts="-h -V --listen --request --reason --for --wait --broker --broker-pin --workload --output --help --version"
+            opts="-h -V --listen --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --listen)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --reason)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --for)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1138,154 +1018,8 @@ _hoopctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        hoopctl__subcmd__grant)
-            opts="-h -V --broker --broker-pin --workload --output --help --version list revoke help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --broker)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker-pin)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --workload)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__grant__subcmd__help)
-            opts="list revoke help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__grant__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__grant__subcmd__help__subcmd__list)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__grant__subcmd__help__subcmd__revoke)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__grant__subcmd__list)
-            opts="-h -V --broker --broker-pin --workload --output --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --broker)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker-pin)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --workload)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__grant__subcmd__revoke)
-            opts="-h -V --broker --broker-pin --workload --output --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --broker)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker-pin)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --workload)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         hoopctl__subcmd__help)
-            opts="login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help"
+            opts="login logout whoami list explain connect exec session audit policy broker device demo completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1522,48 +1256,6 @@ _hoopctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        hoopctl__subcmd__help__subcmd__grant)
-            opts="list revoke"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__help__subcmd__grant__subcmd__list)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__help__subcmd__grant__subcmd__revoke)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         hoopctl__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1621,7 +1313,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help__subcmd__policy)
-            opts="check explain"
+            opts="check explain test"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1662,105 +1354,7 @@ _hoopctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        hoopctl__subcmd__help__subcmd__request)
-            opts="approval list show approve deny wait withdraw"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__help__subcmd__request__subcmd__approval)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__help__subcmd__request__subcmd__approve)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__help__subcmd__request__subcmd__deny)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__help__subcmd__request__subcmd__list)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__help__subcmd__request__subcmd__show)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__help__subcmd__request__subcmd__wait)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__help__subcmd__request__subcmd__withdraw)
+        hoopctl__subcmd__help__subcmd__policy__subcmd__test)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1953,7 +1547,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__policy)
-            opts="-h -V --broker --broker-pin --workload --output --help --version check explain help"
+            opts="-h -V --broker --broker-pin --workload --output --help --version check explain test help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2017,7 +1611,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__policy__subcmd__explain)
-            opts="-h -V --config --as --group --action --broker --broker-pin --workload --output --help --version"
+            opts="-h -V --config --as --group --action --sql --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2037,6 +1631,10 @@ _hoopctl() {
                     ;;
                 --action)
                     COMPREPLY=($(compgen -W "audit connect kill" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --broker)
@@ -2063,7 +1661,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__policy__subcmd__help)
-            opts="check explain help"
+            opts="check explain test help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2118,185 +1716,7 @@ _hoopctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        hoopctl__subcmd__request)
-            opts="-h -V --broker --broker-pin --workload --output --help --version approval list show approve deny wait withdraw help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --broker)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker-pin)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --workload)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__approval)
-            opts="-h -V --reason --for --from --once --extend --idempotency-key --wait --broker --broker-pin --workload --output --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --reason)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --for)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --from)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --extend)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idempotency-key)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --wait)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker-pin)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --workload)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__approve)
-            opts="-h -V --reason --standing --free --yes --digest --broker --broker-pin --workload --output --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --reason)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --standing)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --free)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --digest)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker-pin)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --workload)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__deny)
-            opts="-h -V --reason --broker --broker-pin --workload --output --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --reason)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker-pin)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --workload)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__help)
-            opts="approval list show approve deny wait withdraw help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__help__subcmd__approval)
+        hoopctl__subcmd__policy__subcmd__help__subcmd__test)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2310,205 +1730,17 @@ _hoopctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        hoopctl__subcmd__request__subcmd__help__subcmd__approve)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__help__subcmd__deny)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__help__subcmd__list)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__help__subcmd__show)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__help__subcmd__wait)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__help__subcmd__withdraw)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__list)
-            opts="-h -V --mine --reviewable --broker --broker-pin --workload --output --help --version"
+        hoopctl__subcmd__policy__subcmd__test)
+            opts="-h -V --config --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --broker)
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --broker-pin)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --workload)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__show)
-            opts="-h -V --broker --broker-pin --workload --output --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --broker)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker-pin)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --workload)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__wait)
-            opts="-h -V --limit --broker --broker-pin --workload --output --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --limit)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --broker-pin)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --workload)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        hoopctl__subcmd__request__subcmd__withdraw)
-            opts="-h -V --broker --broker-pin --workload --output --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
                 --broker)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
