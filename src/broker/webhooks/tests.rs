@@ -39,13 +39,8 @@ impl Receiver {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
         let router = Router::new().route("/hook", post(take));
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        let metrics = Arc::new(crate::broker::metrics::Metrics::new().unwrap());
-        tokio::spawn(async move {
-            // the server runs until the runtime of the test ends
-            let _stop = stop;
-            crate::broker::api::serve(listener, None, router, metrics, stopped).await;
-        });
+        // until the runtime of the test ends
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         url
     }
 
