@@ -13,6 +13,7 @@ mod functions;
 mod names;
 mod parse;
 mod protect;
+mod shape;
 mod tree;
 mod walk;
 
@@ -24,3 +25,4 @@ pub use parse::{
     same_statements,
 };
 pub use protect::{ProtectedColumn, Protection, ProtectionError};
+pub use shape::{Finding, Shape, Template, free_literals};

@@ -14,6 +14,7 @@ mod lens;
 mod observer;
 mod relay;
 mod search_path;
+mod shapes;
 mod tape;
 mod values;
 

@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 
 use super::inspected::{Era, Inspected, Part, Prepared};
 use super::lens::{Lens, Reading, Settings, needs_deep_stack};
+use super::shapes::{Alike, Shapes};
 use super::values;
 use crate::domain::event::{VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
@@ -50,6 +51,9 @@ pub(super) struct Examiner {
     settings: Settings,
     parser: Parser,
     cache: Cache<Inspected>,
+    alike: Shapes,
+    /// The search path under which those two were filled.
+    read_under: Vec<String>,
     era: Era,
     /// By the Parse that made them.
     prepared: HashMap<QuestionId, Prepared>,
@@ -102,6 +106,8 @@ impl Examiner {
             settings,
             parser,
             cache: Cache::new(TEXTS),
+            alike: Shapes::new(TEXTS),
+            read_under: Vec::new(),
             era: Era::default(),
             prepared: HashMap::new(),
             named: HashMap::new(),
@@ -183,6 +189,7 @@ impl Examiner {
     /// Takes a question.
     pub(super) fn ask(&mut self, question: Question) -> Result<Step, JournalError> {
         self.follow_policy();
+        self.follow_names();
         let text = match &question.ask {
             Ask::Query { text } | Ask::Parse { text, .. } => text.clone(),
             Ask::Bind { .. } => return self.bind(&question),
@@ -196,8 +203,16 @@ impl Examiner {
         {
             return self.judge(&question, &inspected);
         }
+        let alike = match reading {
+            Reading::Standard => self.alike.find(text),
+            _ => Alike::Nothing,
+        };
+        if let Alike::Found(inspected) = alike {
+            return self.judge(&question, &inspected);
+        }
         if !needs_deep_stack(text, reading) {
             let inspected = Arc::new(self.lens.inspect(text, reading));
+            self.alike.learn(text, &inspected, alike, &self.lens);
             self.keep(text, &inspected);
             return self.judge(&question, &inspected);
         }
@@ -232,7 +247,7 @@ impl Examiner {
         }
         // the whole string is judged before any of it is entered: of a refused string nothing ran
         for part in &inspected.parts {
-            let opinion = part.opinion.get_or_init(|| self.gate.opinion(&self.facts_of(part)));
+            let opinion = part.standing.opinion.get_or_init(|| self.gate.opinion(&self.facts_of(part)));
             if let Opinion::Deny(denial) = opinion {
                 let denial = denial.clone();
                 return self.deny(Some(part), text, &denial);
@@ -375,8 +390,8 @@ impl Examiner {
             text: &part.text,
             sent: part.sent.as_deref(),
             exact,
-            opinion: &part.opinion,
-            facts_entered: &part.facts_entered,
+            opinion: &part.standing.opinion,
+            facts_entered: &part.standing.facts_entered,
         };
         let ruling = self.gate.rule(&deed)?;
         let (number, verdict, rule) = match &ruling {
@@ -418,11 +433,11 @@ impl Examiner {
     }
 
     /// EXECUTE does what the prepared statement does.
-    fn facts_of(&self, part: &Part) -> Facts {
-        let Effect::Execute { name } = &part.effect else { return part.facts.clone() };
+    fn facts_of(&self, part: &Part) -> Arc<Facts> {
+        let Effect::Execute { name } = &part.effect else { return Arc::clone(&part.facts) };
         match self.named.get(name).and_then(|prepared| prepared.inspected.parts.first()) {
-            Some(inner) => inner.facts.clone(),
-            None => part.facts.clone(),
+            Some(inner) => Arc::clone(&inner.facts),
+            None => Arc::clone(&part.facts),
         }
     }
 
@@ -432,11 +447,15 @@ impl Examiner {
     }
 
     fn remember(&mut self, question: &Question, text: &Text, inspected: &Arc<Inspected>, is_parse: bool) {
-        let prepared =
-            Prepared { text: text.to_lossy().into(), inspected: Arc::clone(inspected), era: self.era };
         for part in &inspected.parts {
             self.follow_path(&part.effect);
         }
+        let names = inspected.parts.iter().any(|part| matches!(part.effect, Effect::Prepare { .. }));
+        if !is_parse && !names {
+            return;
+        }
+        let prepared =
+            Prepared { text: text.to_lossy().into(), inspected: Arc::clone(inspected), era: self.era };
         if !is_parse {
             return self.foresee_names(question.id, &prepared);
         }
@@ -467,16 +486,30 @@ impl Examiner {
             if let Lens::Masked(masked) = self.lens_mut() {
                 masked.path.foresee(effect);
             }
-            // what unqualified names meant before, they may not mean now
-            self.cache.clear();
+        }
+    }
+
+    /// What unqualified names meant before, they may not mean now: a transaction that set the path may have
+    /// ended since, as well.
+    fn follow_names(&mut self) {
+        if let Lens::Masked(masked) = &*self.lens
+            && masked.path.current() != self.read_under
+        {
+            self.read_under = masked.path.current().to_vec();
+            self.forget_texts();
         }
     }
 
     fn follow_policy(&mut self) {
         if self.gate.follow_policy() {
             self.era.0 += 1;
-            self.cache.clear();
+            self.forget_texts();
         }
+    }
+
+    fn forget_texts(&mut self) {
+        self.cache.clear();
+        self.alike.clear();
     }
 
     fn keep(&mut self, text: &str, inspected: &Arc<Inspected>) {

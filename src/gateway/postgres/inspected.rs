@@ -24,10 +24,10 @@ pub(super) struct Inspected {
 }
 
 /// One statement of a text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Part {
     /// What it does.
-    pub(super) facts: Facts,
+    pub(super) facts: Arc<Facts>,
     /// How it may be shown.
     pub(super) text: String,
     /// How what is sent instead may be shown.
@@ -38,7 +38,15 @@ pub(super) struct Part {
     pub(super) secret_values: bool,
     /// Parameters that are assigned to protected columns: a mask's own output is refused there.
     pub(super) guarded_values: BTreeSet<i32>,
-    /// What policy said of it, once it was asked. Dropped with the whole when policy changes.
+    /// What was said of it so far. Shared by all that differ in their literals only; dropped with the
+    /// whole when policy changes.
+    pub(super) standing: Arc<Standing>,
+}
+
+/// How a statement stands with policy and ledger.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// What policy said of it, once it was asked.
     pub(super) opinion: OnceLock<Opinion>,
     /// Set once its facts are in the ledger.
     pub(super) facts_entered: OnceLock<()>,
@@ -95,33 +103,26 @@ impl Part {
     /// A statement that is sent as it came.
     pub(super) fn new(facts: Facts, text: &str) -> Self {
         Self {
-            facts,
+            facts: Arc::new(facts),
             text: text.to_owned(),
             sent: None,
             effect: Effect::None,
             secret_values: false,
             guarded_values: BTreeSet::new(),
-            opinion: OnceLock::new(),
-            facts_entered: OnceLock::new(),
+            standing: Arc::default(),
         }
     }
 
     /// The same statement, denied already.
     pub(super) fn denied(part: &Self, denial: Denial) -> Self {
-        Self { opinion: OnceLock::from(Opinion::Deny(denial)), ..part.without_opinion() }
+        let opinion = OnceLock::from(Opinion::Deny(denial));
+        let standing = Arc::new(Standing { opinion, ..Standing::default() });
+        Self { standing, ..part.without_opinion() }
     }
 
-    fn without_opinion(&self) -> Self {
-        Self {
-            facts: self.facts.clone(),
-            text: self.text.clone(),
-            sent: self.sent.clone(),
-            effect: self.effect.clone(),
-            secret_values: self.secret_values,
-            guarded_values: self.guarded_values.clone(),
-            opinion: OnceLock::new(),
-            facts_entered: OnceLock::new(),
-        }
+    /// The same statement, to be judged again.
+    pub(super) fn without_opinion(&self) -> Self {
+        Self { standing: Arc::default(), ..self.clone() }
     }
 }
 
