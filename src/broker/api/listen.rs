@@ -23,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::caller::Peer;
 use crate::broker::metrics::Metrics;
+use crate::gateway::tls::buffered;
 
 /// How long a handshake, a request head or a body may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,7 +59,7 @@ pub(crate) async fn serve(
             let _place = place;
             let peer = Peer(peer);
             let Some(tls) = tls else { return talk(socket, peer, router, metrics, stop).await };
-            match tokio::time::timeout(PATIENCE, TlsAcceptor::from(tls).accept(socket)).await {
+            match tokio::time::timeout(PATIENCE, TlsAcceptor::from(tls).accept(buffered(socket))).await {
                 Ok(Ok(stream)) => talk(stream, peer, router, metrics, stop).await,
                 Ok(Err(error)) => tracing::debug!(peer = %peer.0, %error, "handshake failed"),
                 Err(_) => tracing::debug!(peer = %peer.0, "handshake took too long"),

@@ -158,7 +158,8 @@ impl Core {
             return Err(error.into());
         }
         let TargetKind::Postgres(postgres) = &target.kind;
-        self.sessions.open(session, context, postgres.max_connections);
+        self.sessions.open(session, Arc::clone(&context), postgres.max_connections);
+        self.mint_ahead(context);
         Ok(OpenedSession {
             session: id,
             protocol: target.kind.protocol().into(),
@@ -168,6 +169,17 @@ impl Core {
             database: postgres.database.clone(),
             gateway_key: self.identity.gateway_key.clone(),
         })
+    }
+
+    /// Begins to mint a session's lease, so that it is there when the first connection asks for it: the
+    /// user's own program takes about as long to start. A failure is left to that connection to find.
+    fn mint_ahead(&self, context: Arc<SessionContext>) {
+        let Some(leases) = self.leases.get().map(Arc::clone) else { return };
+        tokio::spawn(async move {
+            if let Err(error) = leases.issue(&context).await {
+                tracing::debug!(session = %context.id, %error, "no lease yet");
+            }
+        });
     }
 
     /// Ends a login: its tokens and its sessions.

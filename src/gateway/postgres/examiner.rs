@@ -482,10 +482,8 @@ impl Examiner {
 
     fn follow_path(&mut self, effect: &Effect) {
         let moves = matches!(effect, Effect::SetSearchPath { .. } | Effect::DiscardAll | Effect::ResetAll);
-        if moves && self.lens.is_masked() {
-            if let Lens::Masked(masked) = self.lens_mut() {
-                masked.path.foresee(effect);
-            }
+        if moves && let Lens::Masked(masked) = self.lens_mut() {
+            masked.path.foresee(effect);
         }
     }
 
