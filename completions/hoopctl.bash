@@ -91,6 +91,9 @@ _hoopctl() {
             hoopctl__subcmd__broker,init)
                 cmd="hoopctl__subcmd__broker__subcmd__init"
                 ;;
+            hoopctl__subcmd__broker,objects)
+                cmd="hoopctl__subcmd__broker__subcmd__objects"
+                ;;
             hoopctl__subcmd__broker,serve)
                 cmd="hoopctl__subcmd__broker__subcmd__serve"
                 ;;
@@ -103,8 +106,14 @@ _hoopctl() {
             hoopctl__subcmd__broker__subcmd__help,init)
                 cmd="hoopctl__subcmd__broker__subcmd__help__subcmd__init"
                 ;;
+            hoopctl__subcmd__broker__subcmd__help,objects)
+                cmd="hoopctl__subcmd__broker__subcmd__help__subcmd__objects"
+                ;;
             hoopctl__subcmd__broker__subcmd__help,serve)
                 cmd="hoopctl__subcmd__broker__subcmd__help__subcmd__serve"
+                ;;
+            hoopctl__subcmd__device,confirm)
+                cmd="hoopctl__subcmd__device__subcmd__confirm"
                 ;;
             hoopctl__subcmd__device,help)
                 cmd="hoopctl__subcmd__device__subcmd__help"
@@ -114,6 +123,9 @@ _hoopctl() {
                 ;;
             hoopctl__subcmd__device,revoke)
                 cmd="hoopctl__subcmd__device__subcmd__revoke"
+                ;;
+            hoopctl__subcmd__device__subcmd__help,confirm)
+                cmd="hoopctl__subcmd__device__subcmd__help__subcmd__confirm"
                 ;;
             hoopctl__subcmd__device__subcmd__help,help)
                 cmd="hoopctl__subcmd__device__subcmd__help__subcmd__help"
@@ -184,8 +196,14 @@ _hoopctl() {
             hoopctl__subcmd__help__subcmd__broker,init)
                 cmd="hoopctl__subcmd__help__subcmd__broker__subcmd__init"
                 ;;
+            hoopctl__subcmd__help__subcmd__broker,objects)
+                cmd="hoopctl__subcmd__help__subcmd__broker__subcmd__objects"
+                ;;
             hoopctl__subcmd__help__subcmd__broker,serve)
                 cmd="hoopctl__subcmd__help__subcmd__broker__subcmd__serve"
+                ;;
+            hoopctl__subcmd__help__subcmd__device,confirm)
+                cmd="hoopctl__subcmd__help__subcmd__device__subcmd__confirm"
                 ;;
             hoopctl__subcmd__help__subcmd__device,list)
                 cmd="hoopctl__subcmd__help__subcmd__device__subcmd__list"
@@ -466,7 +484,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__broker)
-            opts="-h -V --broker --broker-pin --workload --output --help --version init check serve help"
+            opts="-h -V --broker --broker-pin --workload --output --help --version init check objects serve help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -530,7 +548,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__broker__subcmd__help)
-            opts="init check serve help"
+            opts="init check objects serve help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -585,6 +603,20 @@ _hoopctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        hoopctl__subcmd__broker__subcmd__help__subcmd__objects)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         hoopctl__subcmd__broker__subcmd__help__subcmd__serve)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -601,6 +633,40 @@ _hoopctl() {
             ;;
         hoopctl__subcmd__broker__subcmd__init)
             opts="-h -V --config --broker --broker-pin --workload --output --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker-pin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__broker__subcmd__objects)
+            opts="-h -V --remove --config --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -770,7 +836,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__device)
-            opts="-h -V --broker --broker-pin --workload --output --help --version list revoke help"
+            opts="-h -V --broker --broker-pin --workload --output --help --version confirm list revoke help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -799,9 +865,57 @@ _hoopctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        hoopctl__subcmd__device__subcmd__help)
-            opts="list revoke help"
+        hoopctl__subcmd__device__subcmd__confirm)
+            opts="-h -V --key --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker-pin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__device__subcmd__help)
+            opts="confirm list revoke help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__device__subcmd__help__subcmd__confirm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1066,7 +1180,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help__subcmd__broker)
-            opts="init check serve"
+            opts="init check objects serve"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1094,6 +1208,20 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help__subcmd__broker__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__help__subcmd__broker__subcmd__objects)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1164,8 +1292,22 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help__subcmd__device)
-            opts="list revoke"
+            opts="confirm list revoke"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__help__subcmd__device__subcmd__confirm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

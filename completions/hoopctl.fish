@@ -213,17 +213,18 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "check" -d 'Validate the policy of a configuration, or of Cedar files'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Ask whether somebody may do something, and why'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -l broker -d 'The broker to use; the one of the last login when absent' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects serve help" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects serve help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects serve help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects serve help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -s V -l version -d 'Print version'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -f -a "init" -d 'Write a commented configuration file'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -f -a "check" -d 'List every problem of a configuration'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -f -a "serve" -d 'Run the broker'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check serve help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects serve help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects serve help" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects serve help" -f -a "init" -d 'Write a commented configuration file'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects serve help" -f -a "check" -d 'List every problem of a configuration'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects serve help" -f -a "objects" -d 'List what the broker keeps in a target\'s database, or remove it'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects serve help" -f -a "serve" -d 'Run the broker'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects serve help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l config -d 'The broker\'s configuration file' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
@@ -240,6 +241,15 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l config -d 'The broker\'s configuration file' -r -F
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l remove -d 'Remove the schema `hoopctl`, and its owner where no other database needs it'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l config -d 'The broker\'s configuration file' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
@@ -250,18 +260,28 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from help" -f -a "init" -d 'Write a commented configuration file'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from help" -f -a "check" -d 'List every problem of a configuration'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from help" -f -a "objects" -d 'List what the broker keeps in a target\'s database, or remove it'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from help" -f -a "serve" -d 'Run the broker'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -l broker -d 'The broker to use; the one of the last login when absent' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -s V -l version -d 'Print version'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -f -a "list" -d 'List your devices'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -f -a "revoke" -d 'Revoke a device and end its sessions'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from list revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -f -a "confirm" -d 'Let a new device in that waits with this code'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -f -a "list" -d 'List your devices, and those that wait to be confirmed'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -f -a "revoke" -d 'Revoke a device and end its sessions'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l key -d 'Do not ask; the key that you have compared' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
@@ -276,7 +296,8 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -s V -l version -d 'Print version'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "list" -d 'List your devices'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "confirm" -d 'Let a new device in that waits with this code'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "list" -d 'List your devices, and those that wait to be confirmed'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Revoke a device and end its sessions'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l data-dir -d 'The folder that holds everything; it must be new or empty' -r -F
@@ -329,6 +350,8 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_su
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "explain" -d 'Ask whether somebody may do something, and why'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from broker" -f -a "init" -d 'Write a commented configuration file'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from broker" -f -a "check" -d 'List every problem of a configuration'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from broker" -f -a "objects" -d 'List what the broker keeps in a target\'s database, or remove it'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from broker" -f -a "serve" -d 'Run the broker'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "list" -d 'List your devices'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "confirm" -d 'Let a new device in that waits with this code'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "list" -d 'List your devices, and those that wait to be confirmed'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "revoke" -d 'Revoke a device and end its sessions'

@@ -9,11 +9,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::domain::device::Device;
 use crate::gateway::clock::Clock;
 
 pub mod api;
 pub mod home;
+mod job;
 pub mod keychain;
+mod known;
 pub mod launch;
 pub mod link;
 pub mod login;
@@ -37,4 +40,29 @@ pub struct ClientContext {
     pub temporary: PathBuf,
     /// The time of day.
     pub clock: Clock,
+    /// Tells the person of devices of theirs that this one does not know.
+    pub strangers: Strangers,
+}
+
+/// Tells the person of devices that were enrolled for them since this one looked the last time.
+#[derive(Clone)]
+pub struct Strangers(Arc<Tell>);
+
+type Tell = dyn Fn(&[Device]) + Send + Sync;
+
+impl Strangers {
+    /// Tells by this.
+    pub fn new(tell: impl Fn(&[Device]) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    fn tell(&self, devices: &[Device]) {
+        (self.0)(devices);
+    }
+}
+
+impl std::fmt::Debug for Strangers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Strangers")
+    }
 }

@@ -24,5 +24,5 @@ pub use parse::{
     ParseError, ParseLimits, STACK, Statement, fits_small_stack, parse, parse_escaping, prepares,
     same_statements,
 };
-pub use protect::{ProtectedColumn, Protection, ProtectionError};
+pub use protect::{BROKER_SCHEMA, MaskView, ProtectedColumn, Protection, ProtectionError};
 pub use shape::{Finding, Shape, Template, free_literals};

@@ -5,6 +5,7 @@
 //! details (RFC 9457) for every error; slow, large and too many peers are cut off before they cost.
 
 mod caller;
+mod crowd;
 mod devices;
 mod fault;
 mod health;
@@ -25,7 +26,9 @@ pub(crate) use listen::serve;
 use self::fault::Fault;
 use crate::broker::app::TunnelHandler;
 use crate::broker::app::core::Core;
-use crate::wire::control::{DEVICES, INFO, LEDGER, LOGOUT, SESSIONS, TARGETS, TOKEN, WHOAMI};
+use crate::wire::control::{
+    DEVICES, INFO, LEDGER, LOGOUT, PENDING_DEVICES, SESSIONS, TARGETS, TOKEN, WHOAMI,
+};
 
 /// What every handler has at hand.
 #[derive(Clone)]
@@ -49,6 +52,7 @@ pub(crate) fn router(core: Arc<Core>, tunnels: Arc<dyn TunnelHandler>) -> Router
         .route(&format!("{SESSIONS}/{{id}}/recording"), get(sessions::recording))
         .route(&format!("{SESSIONS}/{{id}}/recording/{{connection}}/{{chunk}}"), get(sessions::chunk))
         .route(DEVICES, get(devices::list))
+        .route(PENDING_DEVICES, get(devices::pending).post(devices::confirm))
         .route(&format!("{DEVICES}/{{id}}"), delete(devices::revoke))
         .route(&format!("{LEDGER}/{{*path}}"), get(ledger::file))
         .route("/healthz", get(health::alive))

@@ -153,10 +153,10 @@ impl App {
         tasks.spawn(clockwork(Arc::clone(&core)));
         let tls = Some(Arc::clone(&core.identity.outer));
         let router = api::router(Arc::clone(&core), tunnels);
-        tasks.spawn(api::serve(listener, tls, router, Arc::clone(&core.metrics), stopped.clone()));
+        tasks.spawn(api::serve(listener, tls, router, Arc::clone(&core), stopped.clone()));
         if let Some(listener) = metrics_listener {
             let router = api::metrics_router(Arc::clone(&core));
-            tasks.spawn(api::serve(listener, None, router, Arc::clone(&core.metrics), stopped));
+            tasks.spawn(api::serve(listener, None, router, Arc::clone(&core), stopped));
         }
         tracing::info!(%address, "the broker serves");
         Ok(Running { core, address, metrics_address, stop, tasks })
@@ -262,8 +262,13 @@ pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let scribe = Arc::new(Scribe::new(Arc::clone(&journal), clock.clone(), config.policy.digest().clone()));
     let devices = Arc::new(Devices::new(Arc::clone(&store)));
     let logins = Arc::new(Logins::load(Arc::clone(&store))?);
-    let authn =
-        Authn::new(Arc::clone(&store), Arc::clone(&devices), Arc::clone(&logins), Arc::clone(&scribe), fetch);
+    let authn = Authn::new(
+        Arc::clone(&store),
+        Arc::clone(&devices),
+        Arc::clone(&logins),
+        Arc::clone(&scribe),
+        fetch,
+    )?;
     let root = config.data_dir.join("pki").join("digest.key");
     let digest_root = root_key(&root).map_err(|source| StartError::File { path: root, source })?;
     let core = Arc::new(Core {
@@ -294,6 +299,8 @@ async fn clockwork(core: Arc<Core>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut next_sweep = core.clock.now();
     let mut next_renewal = core.clock.now().checked_add(RENEWAL).unwrap_or(Timestamp::MAX);
+    let mut next_watch = core.clock.now();
+    let mut watching: Option<tokio::task::JoinHandle<()>> = None;
     loop {
         ticks.tick().await;
         let now = core.clock.now();
@@ -303,6 +310,12 @@ async fn clockwork(core: Arc<Core>) {
             sweep(&core);
             let core = Arc::clone(&core);
             tokio::spawn(async move { core.reap().await });
+        }
+        // one at a time, however slow a database is
+        if now >= next_watch && watching.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+            next_watch = now.checked_add(WATCH).unwrap_or(now);
+            let core = Arc::clone(&core);
+            watching = Some(tokio::spawn(async move { core.watch().await }));
         }
         if now >= next_renewal {
             next_renewal = now.checked_add(RENEWAL).unwrap_or(now);
@@ -346,6 +359,7 @@ pub(crate) fn random_text() -> String {
 
 /// A quarter of what "within a second" leaves, so that a late tick is still in time.
 const TICK: Duration = Duration::from_millis(250);
+const WATCH: SignedDuration = SignedDuration::from_secs(5);
 const SWEEP: SignedDuration = SignedDuration::from_secs(60);
 const RENEWAL: SignedDuration = SignedDuration::from_hours(24);
 /// How long closing takes at the most once it was ordered.

@@ -204,11 +204,15 @@ impl LeaseKeeper for Keeper {
         })
     }
 
-    fn reap<'a>(&'a self, targets: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, ()> {
+    fn reap<'a>(&'a self, targets: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, usize> {
         Box::pin(async move {
             let shared = targets.iter().map(|(name, target)| (name.clone(), Arc::new(target.clone())));
-            self.0.tend(&shared.collect()).await;
+            self.0.tend(&shared.collect()).await.stuck.len()
         })
+    }
+
+    fn watch(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.watch())
     }
 }
 

@@ -31,6 +31,7 @@ use crate::domain::device::Device;
 use crate::domain::event::Actor;
 use crate::domain::principal::Principal;
 use crate::gateway::journal::JournalError;
+use crate::wire::control::Confirmation;
 use crate::wire::dpop::{self, Expected, Proof, ProofError};
 
 pub(crate) use exchange::{Exchange, Exchanged};
@@ -96,6 +97,9 @@ pub enum AuthnError {
     /// The call is not formed as it must be.
     #[error("{0}")]
     BadRequest(&'static str),
+    /// The workload's token was exchanged with another key first.
+    #[error("this token was exchanged before, with another key")]
+    Bound,
     /// The device key was revoked.
     #[error("this device was revoked")]
     DeviceRevoked,
@@ -129,6 +133,9 @@ pub enum AuthnError {
     /// Too many calls of this caller.
     #[error("too many calls; try again in a moment")]
     TooMany,
+    /// The key must be confirmed from an enrolled device.
+    #[error("the sign-in is too old for a new device, so another device of yours must confirm this one")]
+    Unconfirmed(Confirmation),
     /// The access token is unknown, expired or another device's.
     #[error("there is no valid login")]
     Unknown,
@@ -141,16 +148,16 @@ impl Authn {
         logins: Arc<Logins>,
         scribe: Arc<Scribe>,
         fetch: Arc<dyn Fetch>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            replays: Replays::load(Arc::clone(&store))?,
             store,
             devices,
             logins,
             scribe,
             keys: Keys::new(fetch),
-            replays: Replays::default(),
             limiter: Limiter::default(),
-        }
+        })
     }
 
     /// Tells who makes a call.
@@ -183,13 +190,13 @@ impl Authn {
 
     /// Forgets what no longer matters.
     pub(crate) fn prune(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.replays.prune(now);
+        self.replays.prune(now)?;
         self.limiter.prune(now);
         self.logins.prune(now)
     }
 
     fn first_use(&self, proof: &Proof, now: Timestamp) -> Result<(), AuthnError> {
-        match self.replays.note(proof, now) {
+        match self.replays.note(proof, now)? {
             replay::Use::First => Ok(()),
             replay::Use::Again => Err(AuthnError::Replayed),
             replay::Use::TooMany => Err(AuthnError::TooMany),

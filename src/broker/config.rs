@@ -40,6 +40,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Proxies whose `X-Forwarded-For` is believed: address and prefix length.
     pub trusted_proxies: Vec<(IpAddr, u8)>,
+    /// How many connections one address may hold on which nobody is logged in; 256 by default.
+    pub strangers_per_address: u32,
     /// How long a session may last; 8 hours by default.
     pub session_max: Duration,
     /// How long a login lasts without an exchange; 10 minutes by default.
@@ -162,6 +164,21 @@ impl Config {
         keys
     }
 
+    /// What is valid and yet unlikely to work as it is meant, a sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let is_address = matches!(self.public_url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
+        let mut warnings = Vec::new();
+        if is_address && !self.trusted_proxies.is_empty() {
+            warnings.push(format!(
+                "broker.public_url is an address ({}) behind proxies: clients name no host to a balancer then, \
+                 so haproxy and nginx cannot pick its certificate or the broker; give it a DNS name",
+                self.public_url
+            ));
+        }
+        warnings
+    }
+
     /// Every group that a provider or a workload rule may assert.
     #[must_use]
     pub fn groups(&self) -> BTreeSet<GroupName> {
@@ -200,6 +217,7 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
         tls: general.tls,
         metrics_listen: general.metrics_listen,
         trusted_proxies: general.trusted_proxies,
+        strangers_per_address: general.strangers_per_address,
         session_max: general.session_max,
         login_idle: general.login_idle,
         strict_ledger: general.strict_ledger,
@@ -218,6 +236,7 @@ struct General {
     tls: Option<TlsFiles>,
     metrics_listen: Option<SocketAddr>,
     trusted_proxies: Vec<(IpAddr, u8)>,
+    strangers_per_address: u32,
     session_max: Duration,
     login_idle: Duration,
     strict_ledger: bool,
@@ -241,6 +260,9 @@ fn general(section: &Section<'_, '_>, base: &Path) -> Option<General> {
         Ok(url)
     });
     let trusted_proxies = section.parsed_list("trusted_proxies", network);
+    let strangers_per_address = section.number("strangers_per_address", 1..4097);
+    let strangers_per_address =
+        strangers_per_address.and_then(|n| u32::try_from(n).ok()).unwrap_or(STRANGERS);
     let session_max = section.duration("session_max").unwrap_or(EIGHT_HOURS);
     let login_idle = section.duration("login_idle").unwrap_or(TEN_MINUTES);
     let strict_ledger = section.flag("strict_ledger").unwrap_or(false);
@@ -256,6 +278,7 @@ fn general(section: &Section<'_, '_>, base: &Path) -> Option<General> {
         tls,
         metrics_listen,
         trusted_proxies,
+        strangers_per_address,
         session_max,
         login_idle,
         strict_ledger,
@@ -339,5 +362,6 @@ fn network(text: &str) -> Result<(IpAddr, u8), &'static str> {
     if bits <= most { Ok((address, bits)) } else { Err(SHAPE) }
 }
 
+const STRANGERS: u32 = 256;
 const EIGHT_HOURS: Duration = Duration::from_secs(8 * 3600);
 const TEN_MINUTES: Duration = Duration::from_secs(600);

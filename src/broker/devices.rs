@@ -3,6 +3,8 @@
 //! Job: which keys belong to whom, and which were revoked. Boundary: what a revocation ends is
 //! `app`'s business. Failure mode: a store that cannot be read enrols and admits nobody.
 
+mod pending;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,9 +14,13 @@ use crate::domain::device::Device;
 use crate::domain::name::DeviceId;
 use crate::domain::principal::{Principal, PrincipalId, PrincipalKind};
 
+pub(crate) use pending::{Asked, Guess, Pending};
+
 /// All devices.
 pub(crate) struct Devices {
     store: Arc<Store>,
+    /// Those that wait to be confirmed.
+    pub(crate) pending: Pending,
 }
 
 /// What is known of a key when somebody comes with it.
@@ -30,7 +36,7 @@ pub(crate) enum Standing {
 
 impl Devices {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store }
+        Self { store, pending: Pending::default() }
     }
 
     /// What is known of this key.
@@ -92,3 +98,6 @@ impl Devices {
         self.store.write(|on| table::forget_idle_machines(on))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,6 +94,18 @@ impl EmbeddedProvider {
     /// # Errors
     /// When the address is not loopback, the port is not free, or no key can be made.
     pub async fn start(address: SocketAddr, users: Vec<DemoUser>) -> Result<Running, EmbeddedError> {
+        Self::start_by(Clock::system(), address, users).await
+    }
+
+    /// The same, going by another clock: the time of a sign-in is what it says.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub async fn start_by(
+        clock: Clock,
+        address: SocketAddr,
+        users: Vec<DemoUser>,
+    ) -> Result<Running, EmbeddedError> {
         // INVARIANT: users have no passwords, so nobody else may reach this port
         if !address.ip().is_loopback() {
             return Err(EmbeddedError::NotLoopback(address));
@@ -104,13 +116,8 @@ impl EmbeddedProvider {
         let address = listener.local_addr().map_err(bind)?;
         let issuer = Url::parse(&format!("http://{address}/"))
             .map_err(|error| EmbeddedError::Key(error.to_string()))?;
-        let state = Arc::new(State {
-            address,
-            clock: Clock::system(),
-            signer,
-            users: Mutex::new(users),
-            codes: Mutex::default(),
-        });
+        let state =
+            Arc::new(State { address, clock, signer, users: Mutex::new(users), codes: Mutex::default() });
         let (stop, stopped) = oneshot::channel::<()>();
         let server =
             axum::serve(listener, routes::router(Arc::clone(&state))).with_graceful_shutdown(async move {

@@ -39,6 +39,7 @@ pub(crate) fn explain(config: &Config, who: &Principal, target: &Target) -> Expl
         recorded: recorded(target.record).into(),
         credential: credential(&postgres.issuer),
         broker_reach: reach(&postgres.issuer),
+        objects: objects(target, postgres, &masks),
         not_covered: not_covered(target, postgres, &masks),
     }
 }
@@ -52,7 +53,7 @@ fn mask(rule: &MaskRule, postgres: &PostgresTarget) -> ExplainedMask {
             Mask::Full => "a constant".into(),
             Mask::Null => "null".into(),
             Mask::Partial { keep_last } => format!("stars and the last {keep_last} characters"),
-            Mask::Token => "a keyed hash: equal values stay equal".into(),
+            Mask::Token => "a keyed hash, tok_ and 32 digits: equal values stay equal".into(),
         },
         locks: locks(rule, postgres).into(),
     }
@@ -63,8 +64,33 @@ fn mask(rule: &MaskRule, postgres: &PostgresTarget) -> ExplainedMask {
 /// it takes a view of the broker's own.
 fn locks(rule: &MaskRule, postgres: &PostgresTarget) -> &'static str {
     let minted = matches!(postgres.issuer, LeaseIssuer::PostgresRole(_));
-    let reads_value = rule.mask.reads_value() || rule.path.is_some();
-    if minted && (postgres.objects || !reads_value) { "two locks" } else { "one lock" }
+    if minted && (postgres.objects || !reads_value(rule)) { "two locks" } else { "one lock" }
+}
+
+fn reads_value(rule: &MaskRule) -> bool {
+    rule.mask.reads_value() || rule.path.is_some()
+}
+
+/// What the broker makes in the database for these masks, roles of sessions apart.
+fn objects(target: &Target, postgres: &PostgresTarget, masks: &[&MaskRule]) -> Vec<String> {
+    if !postgres.objects || !masks.iter().any(|rule| reads_value(rule)) {
+        return Vec::new();
+    }
+    let mut lines = vec![
+        "the schema `hoopctl`, owned by the role `hoop_objects`, which cannot log in".to_owned(),
+        "in it a view for each table whose masks read the value; your session's role may read the view and not the \
+         masked columns"
+            .to_owned(),
+    ];
+    if masks.iter().any(|rule| rule.mask == Mask::Token) {
+        lines
+            .push("and the table `hoopctl.key` with the key of tokens, which no session may read".to_owned());
+    }
+    lines.push(format!(
+        "the operator lists them with `hoopctl broker objects {0}`, and removes them with `hoopctl broker objects {0} --remove`",
+        target.name
+    ));
+    lines
 }
 
 fn recorded(level: RecordLevel) -> &'static str {

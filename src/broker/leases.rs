@@ -11,11 +11,15 @@ mod group;
 mod guard;
 mod mint;
 mod name;
+pub mod objects;
+mod place;
+mod powerless;
 mod retire;
 mod rotate;
 mod server;
+mod watch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,10 +30,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::broker::secrets::Secrets;
-use crate::broker::store::leases::{IssuerWord, LeaseRow, LeaseState};
+use crate::broker::store::leases::{IssuerWord, LeaseRow, LeaseState, Place};
 use crate::broker::store::{Store, StoreError};
 use crate::domain::event::{Actor, Event, What};
-use crate::domain::mask::MaskRule;
 use crate::domain::name::{Digest, SessionId, TargetName};
 use crate::domain::principal::Principal;
 use crate::domain::target::{LeaseIssuer, PostgresTarget, SecretSource, Target, TargetKind};
@@ -49,6 +52,8 @@ struct Inner {
     stamp: Box<dyn Fn() -> Stamp + Send + Sync>,
     servers: Servers,
     fits: Fits,
+    // the group roles that were wanted when unused ones were last looked for, by target
+    collected: Mutex<HashMap<TargetName, Collected>>,
     // never held while anything is awaited
     sessions: Mutex<HashMap<SessionId, Entry>>,
 }
@@ -90,6 +95,7 @@ enum Entry {
     Ended(Instant),
 }
 
+type Collected = (Option<BTreeSet<String>>, Instant);
 type Answer = Shared<BoxFuture<'static, Result<Lease, Arc<LeaseError>>>>;
 
 /// What a minting needs, detached from its caller, who may go away.
@@ -116,6 +122,7 @@ impl Leases {
             stamp: Box::new(stamp),
             servers: Servers::new(secrets),
             fits: Fits::default(),
+            collected: Mutex::default(),
             sessions: Mutex::new(HashMap::new()),
         }))
     }
@@ -163,7 +170,7 @@ impl Leases {
         }
         let inner = Arc::clone(&self.0);
         let work = async move {
-            inner.take_back(&order.target, &order.row(), Some(order.actor.clone())).await.map(drop)
+            inner.take_back(Some(order.postgres()), &order.row(), Some(order.actor.clone())).await.map(drop)
         };
         // on its own, so that a caller who goes away does not leave it half done
         tokio::spawn(work).await.unwrap_or_else(|e| Err(LeaseError::Upstream(e.to_string())))
@@ -190,16 +197,21 @@ impl Leases {
             report.clean += part.clean;
             report.stuck.extend(part.stuck);
         }
-        if !report.stuck.is_empty() {
-            tracing::error!(count = report.stuck.len(), "leases could not be taken back; they cannot log in");
+        for StuckLease { target, login, note } in &report.stuck {
+            tracing::error!(%target, login, note, "a lease could not be taken back; it is tried again");
         }
         self.0.sweep();
         report
     }
 
-    /// [`Self::reap`], then [`Self::rotate_admin`] for each target; what fails is logged.
-    pub async fn tend(&self, targets: &BTreeMap<TargetName, Arc<Target>>) {
-        self.reap(targets).await;
+    /// [`Self::reap`], then [`Self::collect`] and [`Self::rotate_admin`] for each target; what fails is logged.
+    pub async fn tend(&self, targets: &BTreeMap<TargetName, Arc<Target>>) -> ReapReport {
+        let report = self.reap(targets).await;
+        for target in targets.values() {
+            if let Err(error) = self.collect(target).await {
+                tracing::warn!(name = %target.name, %error, "unused group roles and views were not looked for");
+            }
+        }
         for target in targets.values() {
             match self.rotate_admin(target).await {
                 Ok(true) => {
@@ -211,6 +223,30 @@ impl Leases {
                 }
             }
         }
+        report
+    }
+
+    /// Drops the group roles and views of a target that its configuration has no use for and no session needs;
+    /// at the first call, when the configuration changed, and every hour. Returns what was dropped.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn collect(&self, target: &Target) -> Result<Vec<String>, LeaseError> {
+        let TargetKind::Postgres(postgres) = &target.kind;
+        let LeaseIssuer::PostgresRole(issuer) = &postgres.issuer else { return Ok(Vec::new()) };
+        let wanted = objects::wanted(&target.name, postgres);
+        let known =
+            self.0.collected.lock().unwrap_or_else(PoisonError::into_inner).get(&target.name).cloned();
+        if known.is_some_and(|(names, at)| names == wanted && at.elapsed() < MEMORY) {
+            return Ok(Vec::new());
+        }
+        let dropped = objects::collect(&self.0.servers, &target.name, postgres, issuer).await?;
+        if !dropped.is_empty() {
+            tracing::info!(name = %target.name, dropped = dropped.join(", "), "dropped what no mask needs any more");
+        }
+        let mut collected = self.0.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        collected.insert(target.name.clone(), (wanted, Instant::now()));
+        Ok(dropped)
     }
 
     /// Replaces the administrator's password of a target if its configuration asks for that and it
@@ -257,8 +293,7 @@ impl Inner {
 
     async fn mint(&self, order: &Owned) -> Result<Lease, LeaseError> {
         let TargetKind::Postgres(postgres) = &order.target.kind;
-        let binding: Vec<&MaskRule> =
-            postgres.masks.iter().filter(|rule| rule.binds(&order.principal.groups)).collect();
+        let binding = order.binding();
         let row = order.row();
         // INVARIANT: the row is there before the role is (design §3.6)
         self.stored(move |store| store.begin_lease(&row)).await?;
@@ -267,7 +302,9 @@ impl Inner {
             LeaseIssuer::PostgresRole(issuer) => {
                 let password = name::password();
                 let group = name::group_role(&order.target.name, postgres, &binding);
+                let views = objects::plan(&order.target.name, postgres, &binding);
                 let order = Order {
+                    views: views.as_ref(),
                     postgres,
                     issuer,
                     binding: &binding,
@@ -311,8 +348,7 @@ impl Inner {
 
     /// Removes what a failed minting made, if it came that far.
     async fn abandon(&self, order: &Owned, made: bool) {
-        let taken =
-            if made { self.remove(&order.target, order.issuer(), &order.login).await } else { Ok(None) };
+        let taken = if made { self.remove(Some(order.postgres()), &order.row()).await } else { Ok(None) };
         let (session, login) = (order.session.clone(), order.login.clone());
         let stored = match taken {
             Ok(None) => self.stored(move |store| store.lease_is_gone(&session, &login)).await,
@@ -327,11 +363,11 @@ impl Inner {
     /// Takes one lease back, enters that, and forgets or keeps its row. Says what is left.
     async fn take_back(
         &self,
-        target: &Target,
+        way: Option<&PostgresTarget>,
         row: &LeaseRow,
         actor: Option<Actor>,
     ) -> Result<Option<String>, LeaseError> {
-        let taken = self.remove(target, row.issuer, &row.login).await;
+        let taken = self.remove(way, row).await;
         let note = match (&taken, row.issuer) {
             (Ok(Some(left)), _) => left.clone(),
             (Err(error), _) => error.to_string(),
@@ -363,37 +399,44 @@ impl Inner {
     /// Removes what the issuer of the lease made; says what is left.
     async fn remove(
         &self,
-        target: &Target,
-        issuer: IssuerWord,
-        login: &str,
+        way: Option<&PostgresTarget>,
+        row: &LeaseRow,
     ) -> Result<Option<String>, LeaseError> {
-        let TargetKind::Postgres(postgres) = &target.kind;
-        match (issuer, &postgres.issuer) {
+        match (row.issuer, way.map(|postgres| (postgres, &postgres.issuer))) {
             (IssuerWord::Static, _) => Ok(None),
-            (IssuerWord::PostgresRole, LeaseIssuer::PostgresRole(issuer)) => {
-                retire::role(&self.servers, postgres, issuer, login).await
+            (IssuerWord::PostgresRole, Some((postgres, LeaseIssuer::PostgresRole(issuer)))) => {
+                retire::role(&self.servers, postgres, issuer, &row.login).await
             }
-            (IssuerWord::PostgresRole, LeaseIssuer::Static { .. }) => {
-                Ok(Some(format!("target {} has no administrator any more who could drop it", target.name)))
+            (IssuerWord::PostgresRole, _) => {
+                Ok(Some(format!("target {} has no administrator any more who could drop it", row.target)))
             }
         }
     }
 
     async fn reap_target(&self, target: Option<&Arc<Target>>, rows: Vec<LeaseRow>) -> ReapReport {
         let mut report = ReapReport::default();
-        let mut unreachable: Option<String> = None;
-        for row in rows {
-            let note = match (target, &unreachable) {
-                (None, _) => Some(format!("target {} is not configured any more", row.target)),
-                (_, Some(reason)) => Some(reason.clone()),
-                (Some(target), None) => match self.take_back(target, &row, None).await {
-                    Ok(left) => left,
-                    Err(error) => {
-                        unreachable = Some(error.to_string());
-                        unreachable.clone()
-                    }
-                },
-            };
+        // who could not be reached is not tried again for the next lease
+        let mut unreachable: Vec<(PostgresTarget, String)> = Vec::new();
+        for mut row in rows {
+            let mut note = None;
+            for way in place::ways(&row, target.map(AsRef::as_ref)) {
+                let known = unreachable.iter().find(|(tried, _)| way.as_ref() == Some(tried));
+                note = match known {
+                    Some((_, reason)) => Some(reason.clone()),
+                    None => match self.take_back(way.as_ref(), &row, None).await {
+                        Ok(left) => left,
+                        Err(error) => {
+                            unreachable.extend(way.map(|way| (way, error.to_string())));
+                            Some(error.to_string())
+                        }
+                    },
+                };
+                if note.is_none() {
+                    break;
+                }
+                // as the first way has noted; the second need not say it again
+                row.state = LeaseState::Stuck;
+            }
             match note {
                 None => report.clean += 1,
                 Some(note) => {
@@ -478,6 +521,7 @@ impl Owned {
             login: self.login.clone(),
             session: self.session.clone(),
             issuer: self.issuer(),
+            place: Place::of(self.postgres()),
             state: LeaseState::Minting,
             expires: self.expires.to_string(),
             attempts: 0,
@@ -486,11 +530,15 @@ impl Owned {
     }
 
     fn issuer(&self) -> IssuerWord {
-        let TargetKind::Postgres(postgres) = &self.target.kind;
-        match postgres.issuer {
+        match self.postgres().issuer {
             LeaseIssuer::PostgresRole(_) => IssuerWord::PostgresRole,
             LeaseIssuer::Static { .. } => IssuerWord::Static,
         }
+    }
+
+    fn postgres(&self) -> &PostgresTarget {
+        let TargetKind::Postgres(postgres) = &self.target.kind;
+        postgres
     }
 }
 

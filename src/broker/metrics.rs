@@ -14,8 +14,10 @@ pub(crate) struct Metrics {
     pub(crate) connections: IntGauge,
     verdicts: IntCounterVec,
     leases: IntCounterVec,
+    pub(crate) leases_stuck: IntGauge,
     entries: IntCounter,
     pub(crate) entry_failures: IntCounter,
+    pub(crate) turned_away: IntCounter,
     answers: IntCounterVec,
     logins: IntCounterVec,
 }
@@ -43,17 +45,23 @@ impl Metrics {
         let answers = vec("hoopctl_api_answers_total", "Answers of the API, by status.", "status")?;
         let logins = vec("hoopctl_logins_total", "Token exchanges, by outcome.", "outcome")?;
         let sessions = gauge("hoopctl_sessions", "Sessions that are not over.")?;
+        let leases_stuck =
+            gauge("hoopctl_leases_stuck", "Leases that could not be taken back; alarm when it is not 0.")?;
         let connections = gauge("hoopctl_connections", "Connections of sessions.")?;
         let entries = counter("hoopctl_ledger_entries_total", "Entries written to the ledger.")?;
         let entry_failures = counter("hoopctl_ledger_failures_total", "Entries that could not be written.")?;
+        let turned_away =
+            counter("hoopctl_turned_away_total", "Connections and calls beyond the limit of an address.")?;
         Ok(Self {
             registry,
             sessions,
             connections,
             verdicts,
             leases,
+            leases_stuck,
             entries,
             entry_failures,
+            turned_away,
             answers,
             logins,
         })

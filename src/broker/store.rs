@@ -1,6 +1,7 @@
 //! Durable state in SQLite.
 //!
-//! Job: one connection in WAL mode with `synchronous=FULL`, migrations in order, short calls.
+//! Job: one connection in WAL mode with `synchronous=FULL`, migrations in order, short calls; beside
+//! it the used proofs, which do not wait for the disk.
 //! Boundary: each table's queries live in a submodule named after it. Failure mode: an error; the
 //! caller refuses what it could not store.
 
@@ -8,18 +9,24 @@ pub(crate) mod convert;
 pub(crate) mod devices;
 pub mod leases;
 pub(crate) mod logins;
+mod proofs;
 pub(crate) mod sessions;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 use thiserror::Error;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use self::proofs::Proofs;
+pub(crate) use self::proofs::Used;
+
 /// The broker's database.
 pub struct Store {
     connection: Mutex<Connection>,
+    proofs: Proofs,
 }
 
 /// Why state could not be read or written.
@@ -44,7 +51,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be used, or a newer version wrote it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::prepare(Connection::open(path)?)
+        Self::prepare(Connection::open(path)?, Proofs::open(&path.with_extension("proofs.sqlite"))?)
     }
 
     /// A database that lives in memory only.
@@ -52,7 +59,7 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub fn in_memory() -> Result<Self, StoreError> {
-        Self::prepare(Connection::open_in_memory()?)
+        Self::prepare(Connection::open_in_memory()?, Proofs::in_memory()?)
     }
 
     /// Runs a short piece of work in one transaction.
@@ -81,7 +88,22 @@ impl Store {
         Ok(work(&connection)?)
     }
 
-    fn prepare(mut connection: Connection) -> Result<Self, StoreError> {
+    /// Remembers a proof that was used, across the death of this process.
+    pub(crate) fn proof_used(&self, used: &Used) -> Result<(), StoreError> {
+        self.proofs.add(used)
+    }
+
+    /// Every proof that is remembered.
+    pub(crate) fn proofs_used(&self) -> Result<Vec<Used>, StoreError> {
+        self.proofs.all()
+    }
+
+    /// Forgets the proofs that are too old by now.
+    pub(crate) fn prune_proofs(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.proofs.prune(now)
+    }
+
+    fn prepare(mut connection: Connection, proofs: Proofs) -> Result<Self, StoreError> {
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", true)?;
@@ -96,7 +118,7 @@ impl Store {
             transaction.pragma_update(None, "user_version", version)?;
             transaction.commit()?;
         }
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { connection: Mutex::new(connection), proofs })
     }
 }
 
@@ -109,4 +131,31 @@ fn patiently<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// The schema's history, oldest first. Entries are never edited, only added.
-const MIGRATIONS: &[&str] = &[include_str!("store/0001-identity.sql"), include_str!("store/0002-leases.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("store/0001-identity.sql"),
+    include_str!("store/0002-leases.sql"),
+    include_str!("store/0003-lease-place.sql"),
+];
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+    use crate::domain::name::DeviceId;
+
+    #[test]
+    fn a_used_proof_outlives_a_process_that_was_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("broker.sqlite");
+        let used: Used = (DeviceId::from_digest(&[1; 32]), [2; 32], 100);
+        let store = Store::open(&path).unwrap();
+        store.proof_used(&used).unwrap();
+        // as after SIGKILL: nothing is closed
+        std::mem::forget(store);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.proofs_used().unwrap(), [used]);
+        store.prune_proofs(Timestamp::from_second(101).unwrap()).unwrap();
+        assert!(store.proofs_used().unwrap().is_empty());
+    }
+}

@@ -197,7 +197,7 @@ impl Journal for Memory {
     }
 }
 
-/// Leases that only remember which were taken back.
+/// Leases that only remember which were taken back; two resist.
 #[derive(Default)]
 pub(crate) struct Lender(pub(crate) Mutex<Vec<SessionId>>);
 
@@ -212,7 +212,11 @@ impl LeaseKeeper for Lender {
         Box::pin(async {})
     }
 
-    fn reap<'a>(&'a self, _: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, ()> {
+    fn reap<'a>(&'a self, _: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, usize> {
+        Box::pin(async { 2 })
+    }
+
+    fn watch(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
 }
@@ -340,7 +344,7 @@ impl Bench {
 
 /// Somebody who is logged in.
 pub(crate) struct User<'a> {
-    bench: &'a Bench,
+    pub(crate) bench: &'a Bench,
     pub(crate) key: DeviceKey,
     pub(crate) token: String,
 }
@@ -461,6 +465,7 @@ pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
         tls: None,
         metrics_listen: None,
         trusted_proxies: Vec::new(),
+        strangers_per_address: 256,
         session_max: Duration::from_secs(8 * 3600),
         login_idle: Duration::from_secs(600),
         strict_ledger: false,

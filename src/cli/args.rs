@@ -46,7 +46,9 @@ pub struct Global {
     pub broker_pin: Option<String>,
     /// Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange
     ///
-    /// For CI jobs, services and agents. The key lives in memory, nothing is stored, nobody is asked.
+    /// For CI jobs, services and agents; nobody is asked. A token is good for the key that it was first
+    /// exchanged with, so the commands of a job share one: it lies below HOOPCTL_HOME, RUNNER_TEMP or
+    /// XDG_RUNTIME_DIR, whichever is set first. Where none is, it lives as long as the command.
     #[arg(long, global = true, env = "HOOPCTL_WORKLOAD", hide_env_values = true, value_name = "SOURCE")]
     #[arg(help_heading = "Global options")]
     pub workload: Option<String>,
@@ -326,6 +328,16 @@ pub enum BrokerCommand {
     Init(ConfigFile),
     /// List every problem of a configuration
     Check(ConfigFile),
+    /// List what the broker keeps in a target's database, or remove it
+    ///
+    /// On targets with `objects = true` these are the schema `hoopctl` with its views and keys, and the role
+    /// that owns them; on all targets with minted roles, the group roles. Sessions that are open lose the views
+    /// when they are removed; the next session makes them anew unless `objects` is false by then. Tokens that
+    /// were given out are never given out again once their key is removed.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl broker objects db\n  hoopctl broker objects db --remove"
+    )]
+    Objects(Objects),
     /// Run the broker
     ///
     /// SIGHUP reads the configuration again without dropping a session; SIGTERM and Ctrl-C let sessions
@@ -333,10 +345,35 @@ pub enum BrokerCommand {
     Serve(ConfigFile),
 }
 
+/// `broker objects`.
+#[derive(Debug, Args)]
+pub struct Objects {
+    /// The target's name
+    pub target: String,
+    /// Remove the schema `hoopctl`, and its owner where no other database needs it
+    #[arg(long)]
+    pub remove: bool,
+    /// Where the target is configured
+    #[command(flatten)]
+    pub file: ConfigFile,
+}
+
 /// `device …`.
 #[derive(Debug, Subcommand)]
 pub enum DeviceCommand {
-    /// List your devices
+    /// Let a new device in that waits with this code
+    ///
+    /// A new device needs a sign-in of the last five minutes, or the word of one that is enrolled. Compare
+    /// the key that is shown here with the one on the new device before you say yes.
+    #[command(after_long_help = "Examples:\n  hoopctl device confirm BCDF-GHJK")]
+    Confirm {
+        /// The code that the new device shows
+        code: String,
+        /// Do not ask; the key that you have compared
+        #[arg(long, value_name = "DEVICE")]
+        key: Option<String>,
+    },
+    /// List your devices, and those that wait to be confirmed
     List,
     /// Revoke a device and end its sessions
     Revoke {

@@ -4,12 +4,12 @@ use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tempfile::TempDir;
 use url::Url;
 
 use super::args::Global;
 use super::failure::{Failure, FailureKind};
 use super::ui::Ui;
-use crate::client::ClientContext;
 use crate::client::api::Api;
 use crate::client::home::{BrokerHome, Home, broker_url};
 use crate::client::keychain::StoreChoice;
@@ -17,6 +17,8 @@ use crate::client::link::Link;
 use crate::client::login::{Identity, LoginError, Person, Workload};
 use crate::client::trust::{Pin, PinnedRoot};
 use crate::client::workload::WorkloadSource;
+use crate::client::{ClientContext, Strangers};
+use crate::domain::device::Device;
 use crate::gateway::clock::Clock;
 
 /// What the commands start from.
@@ -27,6 +29,8 @@ pub struct Context {
     /// What the client floor needs to know.
     pub client: ClientContext,
     global: Global,
+    /// The home of a workload that can keep nothing; gone with this.
+    _scratch: Option<TempDir>,
 }
 
 impl Context {
@@ -35,14 +39,19 @@ impl Context {
     /// # Errors
     /// When a variable is wrong, or there is no place for state.
     pub fn read(global: Global, ui: Ui) -> Result<Self, Failure> {
+        let (home, scratch) = match &global.workload {
+            Some(_) => job_dir()?,
+            None => (Home::open(state_dir()?)?, None),
+        };
         let client = ClientContext {
-            home: Arc::new(Home::open(state_dir()?)?),
+            home: Arc::new(home),
             host_name: host_name(),
             store: store_choice()?,
             temporary: env::temp_dir(),
             clock: Clock::system(),
+            strangers: Strangers::new(move |devices| warn_of(ui, devices)),
         };
-        Ok(Self { ui, client, global })
+        Ok(Self { ui, client, global, _scratch: scratch })
     }
 
     /// The place of the broker to use.
@@ -50,14 +59,20 @@ impl Context {
     /// # Errors
     /// When none is known.
     pub fn place(&self) -> Result<BrokerHome, Failure> {
-        let url = match &self.global.broker {
-            Some(text) => broker_url(text)?,
+        Ok(self.client.home.broker(&self.broker()?)?)
+    }
+
+    fn broker(&self) -> Result<Url, Failure> {
+        match &self.global.broker {
+            Some(text) => Ok(broker_url(text)?),
             None => self.client.home.default_broker()?.ok_or_else(|| {
-                Failure::new(FailureKind::LoginNeeded, "not logged in, and no broker is named")
-                    .hint("type `hoopctl login --broker URL`")
-            })?,
-        };
-        Ok(self.client.home.broker(&url)?)
+                let failure = Failure::new(FailureKind::LoginNeeded, "not logged in, and no broker is named");
+                match &self.global.workload {
+                    Some(_) => failure.hint("name one with `--broker URL` or HOOPCTL_BROKER"),
+                    None => failure.hint("type `hoopctl login --broker URL`"),
+                }
+            }),
+        }
     }
 
     /// The pin of the command line, if any.
@@ -94,12 +109,15 @@ impl Context {
     /// # Errors
     /// When nobody is.
     pub async fn api(&self) -> Result<Arc<Api>, Failure> {
-        let place = self.place()?;
         if let Some(source) = self.workload()? {
-            let link = self.link(place.url(), self.pin()?)?;
-            let workload = Workload::new(&self.client, &link, source).await?;
+            let url = self.broker()?;
+            let link = self.link(&url, self.pin()?)?;
+            // where nothing can be written, the key lives as long as this command
+            let place = self.client.home.broker(&url).ok();
+            let workload = Workload::new(&self.client, &link, source, place).await?;
             return Ok(Api::new(self.client.clone(), link, Identity::Workload(workload)));
         }
+        let place = self.place()?;
         let (person, pinned) = Person::find(&self.client, &place)?;
         let link = self.link(place.url(), self.pin()?.or(pinned))?;
         Ok(Api::new(self.client.clone(), link, Identity::Person(person)))
@@ -135,6 +153,39 @@ fn state_dir() -> Result<PathBuf, Failure> {
             .hint("set HOOPCTL_HOME to a directory of your own")
     })?;
     Ok(PathBuf::from(home).join(".local/state/hoopctl"))
+}
+
+/// Where a job keeps its key between its commands: where it is told to, else where its platform
+/// removes things after the job or the login, else nowhere.
+fn job_dir() -> Result<(Home, Option<TempDir>), Failure> {
+    if let Some(home) = set("HOOPCTL_HOME") {
+        return Ok((Home::open(home)?, None));
+    }
+    for folder in ["RUNNER_TEMP", "XDG_RUNTIME_DIR"].into_iter().filter_map(set) {
+        if let Ok(home) = Home::open(PathBuf::from(folder).join("hoopctl")) {
+            return Ok((home, None));
+        }
+    }
+    match tempfile::Builder::new().prefix("hoopctl-").tempdir() {
+        Ok(scratch) => Ok((Home::open(scratch.path())?, Some(scratch))),
+        // a container without a writable folder can still ask the broker
+        Err(_) => Ok((Home::unmade(env::temp_dir().join("hoopctl")), None)),
+    }
+}
+
+/// A key that somebody else enrolled opens everything that this person may open.
+fn warn_of(ui: Ui, devices: &[Device]) {
+    for device in devices {
+        let enrolled = device.enrolled.round(jiff::Unit::Second).unwrap_or(device.enrolled);
+        ui.warning(&format!(
+            "a device that this one does not know was enrolled for you at {enrolled}: {} on `{}`",
+            device.id, device.host
+        ));
+        ui.talk(&format!(
+            "hint: if it is yours, `hoopctl device list` ends this warning; if not, type `hoopctl device revoke {}`",
+            device.id
+        ));
+    }
 }
 
 fn store_choice() -> Result<StoreChoice, Failure> {

@@ -127,7 +127,9 @@ impl From<Problem> for Failure {
             ProblemCode::BadRequest => FailureKind::Usage,
             ProblemCode::Denied | ProblemCode::Unknown => FailureKind::Denied,
             ProblemCode::Internal => FailureKind::Internal,
-            ProblemCode::LoginNeeded => FailureKind::LoginNeeded,
+            ProblemCode::LoginNeeded | ProblemCode::TokenSpent | ProblemCode::Unconfirmed => {
+                FailureKind::LoginNeeded
+            }
             ProblemCode::Revoked => FailureKind::Revoked,
             ProblemCode::Unavailable => FailureKind::Unreachable,
         };
@@ -156,6 +158,9 @@ impl From<LoginError> for Failure {
                 .hint(format!("type `hoopctl login --broker {url}`")),
             LoginError::Provider(error) => error.into(),
             LoginError::Task(_) => Self::new(FailureKind::Internal, message),
+            LoginError::Unconfirmed => Self::new(FailureKind::LoginNeeded, message).hint(
+                "type `hoopctl login` for a new code, and `hoopctl device confirm CODE` on the other device",
+            ),
             LoginError::UnknownProvider { .. } => {
                 Self::new(FailureKind::Usage, message).hint("choose one with `--provider NAME`")
             }

@@ -13,14 +13,15 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 
 use super::ClientContext;
+use super::known;
 use super::link::{Caller, Link, LinkError};
 use super::login::{Access, Identity, LoginError};
 use crate::domain::device::Device;
 use crate::domain::name::{DeviceId, SessionId};
 use crate::domain::session::Session;
 use crate::wire::control::{
-    self, Explanation, Listing, OpenSession, OpenedSession, ProblemCode, RecordingIndex, TargetSummary,
-    WhoAmI,
+    self, ConfirmDevice, Explanation, Listing, OpenSession, OpenedSession, PendingDevice, ProblemCode,
+    RecordingIndex, TargetSummary, WhoAmI,
 };
 
 /// Calls to one broker as one identity.
@@ -190,6 +191,41 @@ impl Api {
     /// [`ApiError`].
     pub async fn devices(&self) -> Result<Vec<Device>, ApiError> {
         Ok(self.get::<Listing<Device>>(control::DEVICES).await?.items)
+    }
+
+    /// The devices of the caller that wait to be confirmed.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn pending_devices(&self) -> Result<Vec<PendingDevice>, ApiError> {
+        Ok(self.get::<Listing<PendingDevice>>(control::PENDING_DEVICES).await?.items)
+    }
+
+    /// Looks up the device that waits with a code; confirms it when its key is named as well.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn confirm_device(
+        &self,
+        code: &str,
+        device: Option<&DeviceId>,
+    ) -> Result<PendingDevice, ApiError> {
+        let body = ConfirmDevice { code: code.into(), device: device.cloned() };
+        self.call(Method::POST, control::PENDING_DEVICES, Some(&body)).await
+    }
+
+    /// The keys on a list that this machine does not know; from now on it knows them all.
+    ///
+    /// # Errors
+    /// When what is known cannot be read or written.
+    pub fn meet_devices(&self, listed: &[Device]) -> Result<Vec<DeviceId>, LoginError> {
+        let Identity::Person(person) = &self.identity else { return Ok(Vec::new()) };
+        let look = known::look(person.place(), &self.identity.key().thumbprint(), listed)?;
+        known::know(person.place(), listed)?;
+        Ok(match look {
+            known::Look::First(_) => Vec::new(),
+            known::Look::Since(strangers) => strangers.into_iter().map(|device| device.id).collect(),
+        })
     }
 
     /// Revokes a device.

@@ -9,6 +9,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use rustix::fs::FlockOperation;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -55,6 +56,12 @@ impl Home {
         Ok(Self { root })
     }
 
+    /// A state directory that is made when something is first kept in it, for whoever may never keep
+    /// anything.
+    pub fn unmade(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -67,6 +74,7 @@ impl Home {
     /// When the URL cannot name a broker or the directory cannot be made.
     pub fn broker(&self, url: &Url) -> Result<BrokerHome, HomeError> {
         let url = broker_url(url.as_str())?;
+        private_dir(&self.root)?;
         let all = self.root.join("brokers");
         private_dir(&all)?;
         let key = broker_key(&url);
@@ -80,6 +88,7 @@ impl Home {
     /// # Errors
     /// When it cannot be made.
     pub fn run(&self) -> Result<PathBuf, HomeError> {
+        private_dir(&self.root)?;
         let run = self.root.join("run");
         private_dir(&run)?;
         Ok(run)
@@ -90,6 +99,7 @@ impl Home {
     /// # Errors
     /// When its directory cannot be made.
     pub fn logs(&self) -> Result<PathBuf, HomeError> {
+        private_dir(&self.root)?;
         let logs = self.root.join("log");
         private_dir(&logs)?;
         Ok(logs)
@@ -161,6 +171,24 @@ impl BrokerHome {
     /// When it cannot be removed.
     pub fn remove(&self, name: &str) -> Result<(), HomeError> {
         remove(&self.dir.join(name))
+    }
+
+    /// Removes the files whose name begins so and that nobody wrote since.
+    ///
+    /// # Errors
+    /// When the directory cannot be read or a file cannot be removed.
+    pub fn forget_unused(&self, prefix: &str, since: Timestamp) -> Result<(), HomeError> {
+        let failed = |source| HomeError::Io { action: "read", path: self.dir.clone(), source };
+        for entry in fs::read_dir(&self.dir).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let written = entry.metadata().and_then(|meta| meta.modified()).map_err(failed)?;
+            let old = Timestamp::try_from(written).is_ok_and(|written| written < since);
+            if old && name.to_str().is_some_and(|name| name.starts_with(prefix)) {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits for the lock that one process at a time may hold. It is given back on drop, and by the

@@ -5,27 +5,37 @@
 //! token at the broker, bound to the key. Boundary: shows nothing; a [`LoginView`] does. Failure
 //! mode: [`LoginError`]; a refresh token is written to disk before the login that came with it is used.
 
+mod redeem;
+
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::Url;
 
+use redeem::Redemption;
+
 use super::ClientContext;
 use super::home::{BrokerHome, HomeError, HomeLock};
+use super::job::Job;
 use super::keychain::{Credential, Keychain, KeychainError, StoredIn};
+use super::known;
 use super::link::{Caller, Link, LinkError};
 use super::provider::{DevicePrompt, Provider, ProviderError};
 use super::trust::PinnedRoot;
 use super::workload::{WorkloadError, WorkloadSource};
+use crate::domain::name::DeviceId;
 use crate::wire::control::{
-    self, BrokerInfo, GRANT_TYPE_EXCHANGE, ProblemCode, ProviderInfo, TOKEN_TYPE_ID, TOKEN_TYPE_JWT,
-    TokenRequest,
+    self, BrokerInfo, Confirmation, DeviceListing, GRANT_TYPE_EXCHANGE, ProblemCode, ProviderInfo,
+    TOKEN_TYPE_JWT, TokenRequest,
 };
 use crate::wire::dpop::DeviceKey;
 
 /// Shows a sign-in to the person.
 pub trait LoginView: Send + Sync {
+    /// Another device of the person must confirm this one; the client waits from now on.
+    fn confirm(&self, confirmation: &Confirmation, this: &DeviceId);
+
     /// The page and the code are known; the client waits from now on.
     fn prompt(&self, prompt: &DevicePrompt);
 }
@@ -59,6 +69,9 @@ pub enum LoginError {
         /// What there is.
         known: String,
     },
+    /// No other device confirmed this one in time.
+    #[error("no other device of yours confirmed this one in time")]
+    Unconfirmed,
     /// The workload's token failed.
     #[error(transparent)]
     Workload(#[from] WorkloadError),
@@ -73,6 +86,12 @@ pub struct Access {
     pub since: Timestamp,
     /// When it expires.
     pub expires: Timestamp,
+}
+
+impl Access {
+    fn is_fresh(&self, now: Timestamp, not_before: Timestamp) -> bool {
+        self.since >= not_before && self.expires > now + MARGIN
+    }
 }
 
 /// Who uses this client.
@@ -110,7 +129,7 @@ impl Identity {
     pub async fn access(&self, link: &Link, not_before: Timestamp) -> Result<Access, LoginError> {
         match self {
             Self::Person(person) => person.access(link, not_before).await,
-            Self::Workload(workload) => workload.access(link).await,
+            Self::Workload(workload) => workload.access(link, not_before).await,
         }
     }
 }
@@ -153,59 +172,98 @@ impl Person {
         let needed = || LoginError::Needed(Box::new(self.place.url().clone()));
         let keychain = keychain(&self.context, &self.place);
         let mut credential = keychain.load()?.ok_or_else(needed)?;
-        let token = credential.refresh_token.take().ok_or_else(needed)?;
         let name = credential.provider.clone().ok_or_else(needed)?;
         let info = self.info.providers.iter().find(|p| p.name == name).ok_or_else(needed)?;
-        let signed = match Provider::discover(info).await?.refresh(&token).await {
-            Err(ProviderError::Ended) => return Err(needed()),
-            other => other?,
+        let provider = Provider::discover(info).await?;
+        let redemption = Redemption {
+            context: &self.context,
+            link,
+            public_url: &self.info.public_url,
+            provider: &provider,
+            keychain: &keychain,
         };
-        // INVARIANT: a rotated token is on disk before anything is done with what came along with it
-        credential.refresh_token = Some(signed.refresh_token.unwrap_or(token));
-        keychain.save(&credential)?;
-        let caller = Caller { key: &self.key, token: None, public_url: &self.info.public_url };
-        let form = form(TOKEN_TYPE_ID, &signed.id_token, &self.context);
-        let access = exchange(link, caller, form, &self.context).await?;
+        let id_token = match redemption.renew(&mut credential).await {
+            Err(LoginError::Provider(ProviderError::Ended)) => return Err(needed()),
+            other => other?.ok_or_else(needed)?,
+        };
+        let access = redemption.redeem(&mut credential, id_token).await?;
         store_access(&self.place, &access)?;
+        look_around(&self.context, &self.place, link, self.caller(Some(&access))).await;
         Ok(access)
+    }
+
+    fn caller<'a>(&'a self, access: Option<&'a Access>) -> Caller<'a> {
+        let token = access.map(|access| &access.token);
+        Caller { key: &self.key, token, public_url: &self.info.public_url }
+    }
+
+    /// Where the login is kept.
+    #[must_use]
+    pub fn place(&self) -> &BrokerHome {
+        &self.place
     }
 
     /// An access token that this or another process exchanged before.
     fn cached(&self, now: Timestamp, not_before: Timestamp) -> Result<Option<Access>, LoginError> {
         let Some(bytes) = self.place.read(ACCESS)? else { return Ok(None) };
         let Ok(stored) = serde_json::from_slice::<StoredAccess>(&bytes) else { return Ok(None) };
-        let fresh = stored.since >= not_before && stored.expires > now + MARGIN;
-        Ok(fresh.then(|| Access { token: stored.token.into(), since: stored.since, expires: stored.expires }))
+        let access = Access { token: stored.token.into(), since: stored.since, expires: stored.expires };
+        Ok(Some(access).filter(|access| access.is_fresh(now, not_before)))
     }
 }
 
-/// A workload: its key lives in this process only.
+/// A workload: its key lives as long as its job.
 #[derive(Debug)]
 pub struct Workload {
     context: ClientContext,
     source: WorkloadSource,
     key: DeviceKey,
     info: BrokerInfo,
+    /// Where the key is kept for the next command; nowhere when there is no place for it.
+    job: Option<Job>,
 }
 
 impl Workload {
-    /// A workload whose token comes from `source`, towards the broker behind `link`.
+    /// A workload whose token comes from `source`, towards the broker behind `link`. Its key is kept
+    /// at `place`, if there is one.
     ///
     /// # Errors
-    /// When the broker cannot be asked where it is.
+    /// When the broker cannot be asked where it is, there is no token, or the place cannot be used.
     pub async fn new(
         context: &ClientContext,
         link: &Link,
         source: WorkloadSource,
+        place: Option<BrokerHome>,
     ) -> Result<Self, LoginError> {
+        let token = source.token()?;
+        let (key, job) = match place {
+            None => (Credential::fresh().device_key, None),
+            Some(place) => {
+                // two commands that begin at the same time must agree on one key
+                let _lock = lock(&place).await?;
+                let job = Job::new(place, &token);
+                (job.key(context.clock.now())?, Some(job))
+            }
+        };
         let info = link.info().await?;
-        Ok(Self { context: context.clone(), source, key: Credential::fresh().device_key, info })
+        Ok(Self { context: context.clone(), source, key, info, job })
     }
 
-    async fn access(&self, link: &Link) -> Result<Access, LoginError> {
+    async fn access(&self, link: &Link, not_before: Timestamp) -> Result<Access, LoginError> {
+        let token = self.source.token()?;
+        let known = self.job.as_ref().map(|job| job.access(&token)).transpose()?.flatten();
+        if let Some(access) = known
+            && access.is_fresh(self.context.clock.now(), not_before)
+        {
+            return Ok(access);
+        }
         let caller = Caller { key: &self.key, token: None, public_url: &self.info.public_url };
-        let form = form(TOKEN_TYPE_JWT, &self.source.token()?, &self.context);
-        exchange(link, caller, form, &self.context).await
+        let access =
+            exchange(link, caller, form(TOKEN_TYPE_JWT, &token, &self.context), &self.context).await?;
+        if let Some(job) = &self.job {
+            job.keep(&self.key, &token, &access)?;
+        }
+        Ok(access)
     }
 }
 
@@ -218,6 +276,8 @@ pub struct SignedIn {
     pub newly_stored: bool,
     /// Whether the login can be renewed without the person.
     pub renewable: bool,
+    /// How many other devices of the person were enrolled before the first login here.
+    pub others: usize,
 }
 
 /// Signs a person in at the broker behind `link`.
@@ -232,7 +292,8 @@ pub async fn sign_in(
 ) -> Result<SignedIn, LoginError> {
     let info = link.info().await?;
     let chosen = choose(&info.providers, provider)?;
-    let signed = Provider::discover(chosen).await?.sign_in(|prompt| view.prompt(prompt)).await?;
+    let provider = Provider::discover(chosen).await?;
+    let signed = provider.sign_in(|prompt| view.prompt(prompt)).await?;
 
     let place = context.home.broker(link.url())?;
     let _lock = lock(&place).await?;
@@ -244,15 +305,20 @@ pub async fn sign_in(
     credential.refresh_token = signed.refresh_token;
     let before = keychain.marker().ok().flatten();
     let stored = keychain.save(&credential)?;
-    let caller = Caller { key: &credential.device_key, token: None, public_url: &info.public_url };
-    let exchanged = exchange(link, caller, form(TOKEN_TYPE_ID, &signed.id_token, context), context).await;
+    let redemption =
+        Redemption { context, link, public_url: &info.public_url, provider: &provider, keychain: &keychain };
+    let exchanged = redemption.redeem_confirmed(&mut credential, signed.id_token, view).await;
     if let Err(LoginError::Link(LinkError::Problem(problem))) = &exchanged
         && problem.code == ProblemCode::Revoked
     {
         // this key will never be let in again; the next login starts with another
         keychain.delete()?;
     }
-    store_access(&place, &exchanged?)?;
+    let access = exchanged?;
+    store_access(&place, &access)?;
+    let caller =
+        Caller { key: &credential.device_key, token: Some(&access.token), public_url: &info.public_url };
+    let others = look_around(context, &place, link, caller).await;
     let bytes = serde_json::to_vec(&info).map_err(|_| KeychainError::Corrupt)?;
     place.write(INFO, &bytes)?;
     context.home.set_default_broker(Some(place.url()))?;
@@ -260,6 +326,7 @@ pub async fn sign_in(
         stored,
         newly_stored: before != Some(stored),
         renewable: credential.refresh_token.is_some(),
+        others,
     })
 }
 
@@ -301,8 +368,7 @@ pub async fn sign_out(
 
 async fn at_broker(person: &Person, link: &Link) -> Result<(), LoginError> {
     let access = person.access(link, Timestamp::MIN).await?;
-    let caller = Caller { key: &person.key, token: Some(&access.token), public_url: &person.info.public_url };
-    Ok(link.order(caller, reqwest::Method::POST, control::LOGOUT).await?)
+    Ok(link.order(person.caller(Some(&access)), reqwest::Method::POST, control::LOGOUT).await?)
 }
 
 async fn at_provider(info: &BrokerInfo, credential: &Credential) -> Result<(), LoginError> {
@@ -323,6 +389,24 @@ fn choose<'i>(known: &'i [ProviderInfo], wanted: Option<&str>) -> Result<&'i Pro
             names => names,
         },
     })
+}
+
+/// Looks whether devices were enrolled for the person that this one does not know, and tells them;
+/// counts the others at the first look. A look that fails stops nobody.
+async fn look_around(context: &ClientContext, place: &BrokerHome, link: &Link, caller: Caller<'_>) -> usize {
+    let listed =
+        link.call::<DeviceListing>(caller, reqwest::Method::GET, control::DEVICES, None::<&()>).await;
+    let look = match &listed {
+        Ok(listed) => known::look(place, &caller.key.thumbprint(), &listed.items).map_err(LoginError::from),
+        Err(_) => Ok(known::Look::Since(Vec::new())),
+    };
+    match look {
+        Ok(known::Look::First(others)) => return others,
+        Ok(known::Look::Since(strangers)) if !strangers.is_empty() => context.strangers.tell(&strangers),
+        Ok(known::Look::Since(_)) => {}
+        Err(error) => tracing::warn!(%error, "what devices are known cannot be read"),
+    }
+    0
 }
 
 async fn exchange(

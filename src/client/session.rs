@@ -19,6 +19,7 @@ use super::loopback::Opener;
 use super::loopback::refusal::Refusal;
 use super::tunnel::{self, Ahead, Stream, TunnelError};
 use crate::domain::name::{Digest, SessionId};
+use crate::gateway::clock::Clock;
 use crate::wire::control::ProblemCode;
 
 /// A session of ours.
@@ -48,7 +49,16 @@ impl LiveSession {
     pub async fn open(api: &Arc<Api>, target: &str) -> Result<(Self, SecretString), ApiError> {
         let opened = api.open_session(target).await?;
         let (stop, _) = watch::channel(false);
-        let keeper = tokio::spawn(keep(Arc::clone(api), opened.expires, stop.clone()));
+        let (keeper, clock) = (Arc::clone(api), api.context().clock.clone());
+        let renew = move || {
+            let api = Arc::clone(&keeper);
+            async move {
+                if let Err(error) = api.keep_alive().await {
+                    tracing::warn!(%error, "the login could not be renewed; the session closes when it has lapsed");
+                }
+            }
+        };
+        let keeper = tokio::spawn(keep(clock, opened.expires, stop.clone(), tokio::time::sleep, renew));
         let session = Self {
             api: Arc::clone(api),
             id: opened.session,
@@ -122,9 +132,12 @@ impl Opener for Tunnels {
 fn refusal(error: &TunnelError) -> Refusal {
     let code = match error {
         TunnelError::Link(LinkError::Problem(problem)) => match problem.code {
-            ProblemCode::Denied | ProblemCode::LoginNeeded | ProblemCode::Revoked | ProblemCode::Unknown => {
-                "28000"
-            }
+            ProblemCode::Denied
+            | ProblemCode::LoginNeeded
+            | ProblemCode::Revoked
+            | ProblemCode::TokenSpent
+            | ProblemCode::Unconfirmed
+            | ProblemCode::Unknown => "28000",
             ProblemCode::BadRequest | ProblemCode::Internal | ProblemCode::Unavailable => "08006",
         },
         TunnelError::Login(_) => "28000",
@@ -139,24 +152,72 @@ fn refusal(error: &TunnelError) -> Refusal {
     Refusal { code, message: format!("hoopctl: {error}{}", detail.unwrap_or_default()) }
 }
 
-/// Shows the broker that the login lives, and stops the loopback at the session's expiry.
-async fn keep(api: Arc<Api>, expires: Timestamp, stop: watch::Sender<bool>) {
+/// Shows the broker that the login lives, however idle the session is, and stops the loopback at the
+/// session's expiry.
+async fn keep<S, R>(
+    clock: Clock,
+    expires: Timestamp,
+    stop: watch::Sender<bool>,
+    sleep: impl Fn(Duration) -> S + Send,
+    renew: impl Fn() -> R + Send,
+) where
+    S: Future<Output = ()> + Send,
+    R: Future<Output = ()> + Send,
+{
     loop {
-        let left = expires.duration_since(api.context().clock.now());
-        let left = Duration::try_from(left).unwrap_or_default();
+        let left = Duration::try_from(expires.duration_since(clock.now())).unwrap_or_default();
         if left.is_zero() {
             stop.send_replace(true);
             return;
         }
         // never longer than a keep-alive, so that a machine that slept finds out soon after it wakes
-        tokio::time::sleep(left.min(KEEP_ALIVE)).await;
-        if left > KEEP_ALIVE
-            && let Err(error) = api.keep_alive().await
-        {
-            tracing::warn!(%error, "the login could not be renewed; the session closes when it has lapsed");
+        sleep(left.min(KEEP_ALIVE)).await;
+        if left > KEEP_ALIVE {
+            renew().await;
         }
     }
 }
 
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(240);
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    /// The broker ends a login that is silent for ten minutes. Nobody types anything for an hour here,
+    /// and every second renewal fails after a minute.
+    #[tokio::test]
+    async fn an_idle_session_shows_in_time_that_its_login_lives() {
+        let second = Arc::new(AtomicU64::new(0));
+        let pass = |by: u64| second.fetch_add(by, Ordering::SeqCst) + by;
+        let clock = Arc::clone(&second);
+        let at = move |second: u64| Timestamp::from_second(i64::try_from(second).unwrap_or_default());
+        let clock = Clock::from_fn(move || at(clock.load(Ordering::SeqCst)).unwrap_or_default());
+        let (tries, renewed) = (AtomicU64::new(0), Mutex::new(vec![0]));
+        let renew = || {
+            if tries.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+                pass(60);
+            } else {
+                renewed.lock().unwrap_or_else(PoisonError::into_inner).push(pass(0));
+            }
+            ready(())
+        };
+        let sleep = |time: Duration| {
+            pass(time.as_secs());
+            ready(())
+        };
+        let (stop, stopped) = watch::channel(false);
+        keep(clock, at(3600).unwrap_or_default(), stop, sleep, renew).await;
+        assert!(*stopped.borrow());
+        assert_eq!(pass(0), 3600);
+        let renewed = renewed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let gaps = renewed.iter().zip(renewed.iter().skip(1)).map(|(from, to)| to - from);
+        let longest = gaps.max();
+        assert!(renewed.len() > 5 && longest < Some(600), "{renewed:?}");
+    }
+}

@@ -86,8 +86,14 @@ pub enum What {
         /// The database.
         database: String,
     },
-    /// A device key was enrolled.
+    /// A device key was enrolled: the actor's own after a fresh sign-in, else another one that the
+    /// actor's device confirmed.
     DeviceEnrolled {
+        /// The key's thumbprint.
+        device: DeviceId,
+    },
+    /// A device key came without a fresh sign-in and waits for the confirmation of another device.
+    DevicePending {
         /// The key's thumbprint.
         device: DeviceId,
     },

@@ -266,6 +266,8 @@ pub struct Masked {
     pub expression: String,
     /// Whether the expression reads the column.
     pub reads_value: bool,
+    /// How many characters its result has, where a column that cuts it would change what it says.
+    pub width: Option<u32>,
     /// What `explain` says of it: `full`, `partial(keep last 4)`, `$.**.api_key`.
     pub summary: String,
     /// Why a weaker rule was replaced by a full mask, if it was.

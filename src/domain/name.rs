@@ -147,6 +147,12 @@ impl RuleName {
     pub fn default_deny() -> Self {
         Self("default".into())
     }
+
+    /// The name behind a refusal to confirm a device.
+    #[must_use]
+    pub fn device_code() -> Self {
+        Self("device-code".into())
+    }
 }
 
 impl DeviceId {

@@ -69,7 +69,8 @@ pub struct PostgresTarget {
 }
 
 /// How the gateway speaks TLS to a database; the names are libpq's `sslmode`s.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum UpstreamTls {
     /// No TLS. Refused by configuration unless the host is a loopback address.
     Disable,

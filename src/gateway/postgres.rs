@@ -121,7 +121,7 @@ where
         replication: front.parameters().wants_replication(),
         ..ConversationOptions::default()
     };
-    let ours = front.cancel_key();
+    let ours = front.cancel_key(logged_in.key.as_ref());
     let listed = logged_in.key.clone().map(|key| {
         let session = context.id.clone();
         let cancellable =
@@ -163,7 +163,10 @@ async fn prepare(
         };
         fatal(code, format!("target {}: {error}", context.target.name))
     })?;
-    let plan = MaskPlan::new(&target.masks, &context.principal.groups);
+    let mut plan = MaskPlan::new(&target.masks, &context.principal.groups);
+    if target.objects {
+        plan = plan.with_objects(&context.target.name);
+    }
     let passed = front::passed_on(parameters, target, plan.is_empty());
     let name = &context.target.name;
     let (mut upstream, logged_in) =

@@ -163,8 +163,9 @@ fn class(what: &What) -> (u64, u64, &'static str) {
         // Network Activity: Close, Open
         What::ConnectionClosed { .. } => (4001, 2, "connection-closed"),
         What::ConnectionOpened { .. } => (4001, 1, "connection-opened"),
-        // Entity Management: Create, Delete
+        // Entity Management: Create, Other, Delete
         What::DeviceEnrolled { .. } => (3004, 1, "device-enrolled"),
+        What::DevicePending { .. } => (3004, 99, "device-pending"),
         What::DeviceRevoked { .. } => (3004, 4, "device-revoked"),
         // Account Change: Create, Delete
         What::LeaseIssued { .. } => (3001, 1, "lease-issued"),
@@ -227,7 +228,7 @@ fn write_what(json: &mut Writer<'_>, what: &What) {
             json.text("login", login);
             json.text("session", session.as_str());
         }
-        What::DeviceEnrolled { device } | What::DeviceRevoked { device } => {
+        What::DeviceEnrolled { device } | What::DevicePending { device } | What::DeviceRevoked { device } => {
             json.text("device", device.as_str());
         }
         What::LeaseIssued { session, login, expires } => {

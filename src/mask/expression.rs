@@ -4,6 +4,8 @@
 //! schema, and no syntax is used that looks an operator up by itself (`IN`, `CASE x WHEN`), so that no
 //! search path can give these texts another meaning. Names that start with `hoopctl_` are ours.
 
+use crate::domain::name::TargetName;
+
 /// A constant of the type; NULL where the type has no neutral value.
 pub(super) fn full(type_schema: &str, type_name: &str) -> &'static str {
     if type_schema != "pg_catalog" {
@@ -42,6 +44,33 @@ pub(super) fn partial(keep_last: u16) -> String {
          FROM (SELECT ($1)::pg_catalog.text AS v OFFSET 0) AS hoopctl_v)"
     )
 }
+
+/// A keyed hash of the value's text: `tok_` and the first 32 hexadecimal digits of HMAC-SHA-256 (RFC 2104).
+///
+/// The key stays in a table of the broker's that only the owner of its views may read, as the two padded
+/// blocks, so that what is hashed with it needs no function that a session could call. The blocks are read
+/// once per statement. Nothing here can fail: the text is hashed in the database's own encoding.
+pub(super) fn token(target: &TargetName) -> String {
+    let block = |name: &str| {
+        format!(
+            "(SELECT hoopctl_k.{name} FROM hoopctl.key AS hoopctl_k \
+             WHERE hoopctl_k.target OPERATOR(pg_catalog.=) {}::pg_catalog.text)",
+            literal(target.as_str())
+        )
+    };
+    format!(
+        "'{TOKEN}'::pg_catalog.text OPERATOR(pg_catalog.||) pg_catalog.\"left\"(pg_catalog.encode(pg_catalog.sha256(\
+         {outer} OPERATOR(pg_catalog.||) pg_catalog.sha256({inner} OPERATOR(pg_catalog.||) \
+         pg_catalog.convert_to(($1)::pg_catalog.text, pg_catalog.getdatabaseencoding()))), 'hex'), {DIGITS})",
+        outer = block("opad"),
+        inner = block("ipad"),
+    )
+}
+
+/// The characters of a token.
+pub(super) const TOKEN_WIDTH: u32 = 4 + DIGITS;
+const DIGITS: u32 = 32;
+const TOKEN: &str = "tok_";
 
 /// The JSON members to be masked in one document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

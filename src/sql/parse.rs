@@ -90,8 +90,8 @@ impl Statement {
 /// Parses a text into its statements; an empty text has none.
 ///
 /// # Errors
-/// [`ParseError`]. On a target without masks the caller forwards [`ParseError::Syntax`] texts as
-/// `unparsed`; the other variants are refused everywhere.
+/// [`ParseError`]. On a target without masks the caller forwards such texts as `unparsed`, all but
+/// [`ParseError::Nul`].
 pub fn parse(text: &str, limits: &ParseLimits) -> Result<Vec<Statement>, ParseError> {
     if text.len() > limits.bytes {
         return Err(ParseError::TooLong { limit: limits.bytes });

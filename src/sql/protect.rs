@@ -4,6 +4,9 @@
 //! Boundary: views are not resolved here but followed where a statement names them. Failure mode: a
 //! mask that cannot be written for a column is a [`ProtectionError`], and the session must not open.
 
+mod lineage;
+mod views;
+
 use std::collections::BTreeMap;
 
 use pg_query::{NodeEnum, protobuf};
@@ -15,11 +18,14 @@ use super::tree;
 use crate::domain::mask::{MaskableColumn, Masked, Masker};
 use crate::domain::name::RuleName;
 
+pub use views::{BROKER_SCHEMA, MaskView};
+
 /// What is protected in one database from one session.
 #[derive(Debug, Clone, Default)]
 pub struct Protection {
     tables: BTreeMap<u32, Vec<ProtectedColumn>>,
     templates: BTreeMap<(u32, i16), Template>,
+    views: BTreeMap<u32, MaskView>,
 }
 
 /// What stands for a protected column.
@@ -30,6 +36,8 @@ pub(crate) enum Template {
     Computed(String),
     /// An expression that does not read the column.
     Constant(Box<NodeEnum>),
+    /// The same column of the broker's view that stands for the table; the table's own cannot be read.
+    Viewed,
 }
 
 /// One protected column.
@@ -66,6 +74,19 @@ pub enum ProtectionError {
         /// The parser's message.
         message: String,
     },
+    /// A mask's result would be cut off, and two values could become one.
+    #[error("column {column} is {formatted}, and its mask needs {width} characters; mask it with `full`")]
+    TooNarrow {
+        /// The column.
+        column: String,
+        /// Its type.
+        formatted: String,
+        /// How many characters the result has.
+        width: u32,
+    },
+    /// A view over masked columns cannot be written: a fault of ours.
+    #[error("a view over masked columns cannot be written: {0}")]
+    View(String),
 }
 
 impl Protection {
@@ -75,17 +96,51 @@ impl Protection {
     /// # Errors
     /// [`ProtectionError`].
     pub fn resolve(catalog: &Catalog, masker: &dyn Masker) -> Result<Self, ProtectionError> {
-        let mut found: BTreeMap<(u32, i16), Masked> = BTreeMap::new();
-        for relation in catalog.relations().filter(|relation| has_rows(relation)) {
-            if masker.covers_table(&relation.schema, &relation.name) {
-                for column in &relation.columns {
-                    if let Some(masked) = masker.mask(&identity(relation, &column.name, column)) {
-                        found.insert((relation.oid, column.number), masked);
-                    }
-                }
+        Self::of_found(catalog, find(catalog, masker))
+    }
+
+    /// [`Self::resolve`] where masks that read their columns are computed in views of the broker's, which the
+    /// session's role may read instead of the columns.
+    ///
+    /// # Errors
+    /// [`ProtectionError`].
+    pub fn resolve_with_views(catalog: &Catalog, masker: &dyn Masker) -> Result<Self, ProtectionError> {
+        let mut found = find(catalog, masker);
+        // a view over a masked table shows the mask already: a token's token would join with nothing
+        let shown: Vec<(u32, i16)> = found
+            .iter()
+            .filter(|(_, masked)| masked.reads_value)
+            .filter(|((oid, number), masked)| {
+                let view = catalog.relation_by_oid(*oid).filter(|relation| relation.kind == Kind::View);
+                view.is_some_and(|view| lineage::shows_mask(catalog, &found, view, *number, masked))
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        found.retain(|key, _| !shown.contains(key));
+        for ((oid, number), masked) in &mut found {
+            let Some(relation) = catalog.relation_by_oid(*oid) else { continue };
+            let column = relation.columns.iter().find(|column| column.number == *number);
+            let Some(column) = column.filter(|_| masked.reads_value) else { continue };
+            if relation.kind != Kind::Table {
+                // what a view shows its owner is nothing that a view of ours may hand on
+                let note = Some("only in tables do views of the broker's compute masks".to_owned());
+                *masked = derived(masker, masked, column, note);
+            } else if let Some(width) = masked.width
+                && length(&column.formatted).is_some_and(|length| length < width)
+            {
+                return Err(ProtectionError::TooNarrow {
+                    column: format!("{}.{}", relation.full_name(), column.name),
+                    formatted: column.formatted.clone(),
+                    width,
+                });
             }
         }
-        while spread(catalog, masker, &mut found) {}
+        let mut protection = Self::of_found(catalog, found)?;
+        protection.through_views(catalog).map_err(ProtectionError::View)?;
+        Ok(protection)
+    }
+
+    fn of_found(catalog: &Catalog, found: BTreeMap<(u32, i16), Masked>) -> Result<Self, ProtectionError> {
         let mut protection = Self::default();
         for ((oid, number), masked) in found {
             let Some(relation) = catalog.relation_by_oid(oid) else { continue };
@@ -147,7 +202,7 @@ impl Protection {
     pub fn is_mask_output(value: &str) -> bool {
         // a short column cuts the mask off
         let cut = value.len() > 1 && "[masked]".starts_with(value);
-        cut || value.contains("[masked]") || value.starts_with("****")
+        cut || value.contains("[masked]") || value.starts_with("****") || is_token(value)
     }
 
     /// The protected columns of one relation.
@@ -164,6 +219,36 @@ impl Protection {
     pub(crate) fn template(&self, relation: u32, number: i16) -> Option<&Template> {
         self.templates.get(&(relation, number))
     }
+}
+
+/// Every protected column: named by a rule, or showing the same as one that is.
+fn find(catalog: &Catalog, masker: &dyn Masker) -> BTreeMap<(u32, i16), Masked> {
+    let mut found: BTreeMap<(u32, i16), Masked> = BTreeMap::new();
+    for relation in
+        catalog.relations().filter(|relation| has_rows(relation) && relation.schema != BROKER_SCHEMA)
+    {
+        if masker.covers_table(&relation.schema, &relation.name) {
+            for column in &relation.columns {
+                if let Some(masked) = masker.mask(&identity(relation, &column.name, column)) {
+                    found.insert((relation.oid, column.number), masked);
+                }
+            }
+        }
+    }
+    while spread(catalog, masker, &mut found) {}
+    found
+}
+
+/// Whether a value looks like what `mask::expression::token` gives out, with blanks after it in a `char` column.
+fn is_token(value: &str) -> bool {
+    let digits = value.trim_end_matches(' ').strip_prefix("tok_");
+    digits.is_some_and(|digits| digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// The length that a character type allows: 20 of `character varying(20)`.
+fn length(formatted: &str) -> Option<u32> {
+    let (_, length) = formatted.strip_suffix(')')?.rsplit_once('(')?;
+    length.parse().ok()
 }
 
 fn has_rows(relation: &Relation) -> bool {
@@ -227,6 +312,7 @@ fn derived(masker: &dyn Masker, from: &Masked, column: &Column, note: Option<Str
         rule: from.rule.clone(),
         expression: masker.full(&column.base.0, &column.base.1),
         reads_value: false,
+        width: None,
         summary: "full".into(),
         note,
     }

@@ -1,6 +1,7 @@
 //! The broker's API as plain types, shared by broker and client.
 //!
-//! Every path is below `/v1`. Bodies are JSON; errors are problem details (RFC 9457). Calls other
+//! Every path is below `/v1`. Bodies are JSON; errors are problem details (RFC 9457), except 400 and 431
+//! for what is not HTTP or has too large a head, which are bare. Calls other
 //! than [`INFO`] and [`TOKEN`] carry `Authorization: DPoP …` and a `DPoP` proof (RFC 9449).
 
 use std::collections::BTreeSet;
@@ -33,6 +34,10 @@ pub const SESSIONS: &str = "/v1/sessions";
 pub const KILL: &str = "kill";
 /// `GET`: the caller's devices, a list of [`Device`]. Below it `/{id}`: `DELETE` revokes one.
 pub const DEVICES: &str = "/v1/devices";
+/// `GET`: the keys that wait for the confirmation of another device of the caller, a list of
+/// [`PendingDevice`]. `POST` [`ConfirmDevice`]: looks one up by its code, or confirms it; answered by
+/// its [`PendingDevice`].
+pub const PENDING_DEVICES: &str = "/v1/devices/pending";
 /// `GET`: the ledger as C2SP `tlog-tiles` below this path: `checkpoint`, `tile/…`. Also
 /// `key`: the verifier key of its checkpoints (C2SP `signed-note`).
 pub const LEDGER: &str = "/v1/ledger";
@@ -168,6 +173,9 @@ pub struct Explanation {
     pub credential: String,
     /// What a stolen broker host could reach, in words.
     pub broker_reach: String,
+    /// What the broker keeps in the database itself, one sentence each.
+    #[serde(default)]
+    pub objects: Vec<String>,
     /// What is *not* covered, one sentence each.
     pub not_covered: Vec<String>,
 }
@@ -243,6 +251,40 @@ pub struct Listing<T> {
 /// The devices of the caller.
 pub type DeviceListing = Listing<Device>;
 
+/// What a new device shows so that another one can confirm it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// The code to type on the other device.
+    pub code: String,
+    /// Until when it is good.
+    pub expires: Timestamp,
+}
+
+/// A key that waits to be confirmed. Its code is shown on its own device only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingDevice {
+    /// The thumbprint of the key.
+    pub device: DeviceId,
+    /// The host name that it gave; shown, never trusted.
+    pub host: String,
+    /// The address that it came from.
+    pub address: String,
+    /// When it asked.
+    pub asked: Timestamp,
+    /// Until when it can be confirmed.
+    pub expires: Timestamp,
+}
+
+/// Looks up a key that waits, or confirms it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfirmDevice {
+    /// The code that the new device shows.
+    pub code: String,
+    /// The key that the person has seen and means; none to look it up first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
+}
+
 /// An error of the API (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -261,6 +303,9 @@ pub struct Problem {
     pub hint: Option<String>,
     /// The code, which decides the client's exit code.
     pub code: ProblemCode,
+    /// With [`ProblemCode::Unconfirmed`]: how to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
 }
 
 /// The media type of a [`Problem`].
@@ -280,8 +325,12 @@ pub enum ProblemCode {
     LoginNeeded,
     /// The session, grant or device was revoked or has expired. Exit code 80.
     Revoked,
+    /// The ID token was exchanged before; another one may do. Exit code 79.
+    TokenSpent,
     /// Draining, or a part it needs is down. Exit code 69.
     Unavailable,
+    /// The device key must be confirmed from an enrolled device. Exit code 79.
+    Unconfirmed,
     /// There is no such thing, or the caller may not know that there is. Exit code 77.
     Unknown,
 }

@@ -102,6 +102,23 @@ async fn a_broker_is_set_up_and_checked() {
     );
 }
 
+/// TLS carries no name when the client was told an address, and balancers go by that name.
+#[tokio::test]
+async fn an_address_behind_proxies_is_warned_of() {
+    let env = Env::new(NOBODY);
+    env.run(&["broker", "init", "--config", "broker.toml"]).await.ends(0);
+    let path = env.home().join("broker.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let check = async || env.run(&["broker", "check", "--config", "broker.toml"]).await.ends(0);
+    assert_eq!(check().await.stderr, "");
+    let proxied = text.replace("# trusted_proxies", "trusted_proxies");
+    std::fs::write(&path, &proxied).unwrap();
+    let warned = check().await.stderr;
+    assert!(warned.starts_with("warning: broker.public_url is an address"), "{warned}");
+    std::fs::write(&path, proxied.replace("https://127.0.0.1", "https://broker.example")).unwrap();
+    assert_eq!(check().await.stderr, "");
+}
+
 #[tokio::test]
 async fn policy_is_checked_with_lines() {
     let env = Env::new(NOBODY);

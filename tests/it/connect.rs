@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::env::Env;
+use crate::support::terminal::Terminal;
 use crate::support::world::{MASKED, PLANTED, Twist, World, psql};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,16 +31,64 @@ async fn a_developer_logs_in_and_sees_masked_data() {
     world.until_no_roles().await;
 }
 
+/// What people type all day, on a target without masks and on one with.
 #[tokio::test(flavor = "multi_thread")]
-async fn psql_feels_at_home_on_a_masked_target() {
-    let world = World::start(Twist { below: MASKED, ..Twist::default() }).await;
-    let alice = world.login("alice").await;
-    for meta in ["\\d", "\\d reasoning_traces", "\\dt+", "\\dn", "\\df", "\\du"] {
-        let ran = alice.run(&["connect", "db", "--", "-X", "-c", meta]).await;
-        assert_eq!(ran.code, 0, "{meta}: {}", ran.text());
+async fn psql_feels_at_home() {
+    for below in ["", MASKED] {
+        // of psql's own version: its `\l` fails on a newer server, whoever is between
+        let world = World::start_on(15, Twist { below, ..Twist::default() }).await;
+        let alice = world.login("alice").await;
+        for (meta, shown) in [
+            ("\\d", "reasoning_traces"),
+            ("\\d reasoning_traces", "api_key"),
+            ("\\d+ reasoning_traces", "Access method"),
+            ("\\dt+", "reasoning_traces"),
+            ("\\dn", "public"),
+            ("\\df", "List of functions"),
+            ("\\df lower", "anymultirange"),
+            ("\\l", "template0"),
+            ("\\du", "Bypass RLS"),
+            ("\\dp plain", "plain"),
+            ("\\di", "reasoning_traces_pkey"),
+            ("\\conninfo", "via socket"),
+        ] {
+            let ran = alice.run(&["connect", "db", "--", "-X", "-c", meta]).await.ends(0);
+            assert!(ran.stdout.contains(shown), "{meta} on `{below}`: {}", ran.text());
+            assert!(!ran.stderr.contains("ERROR"), "{meta} on `{below}`: {}", ran.text());
+        }
+        let copied = alice.run(&["connect", "db", "--", "-X", "-c", "\\copy plain TO STDOUT"]).await.ends(0);
+        assert_eq!(copied.stdout, "1\tone\n2\ttwo\n");
+        let file = alice.home().join("more");
+        // warpgate takes a first byte 3 for Ctrl-C
+        std::fs::write(&file, "\u{3}three\t3\n").unwrap();
+        let copy = format!("\\copy plain (b, a) FROM '{}'", file.display());
+        let copied = alice.run(&["connect", "db", "--", "-X", "-c", &copy]).await.ends(0);
+        assert_eq!(copied.stdout, "COPY 1\n");
+        let copy = format!("\\copy plain TO '{}'", file.display());
+        alice.run(&["connect", "db", "--", "-X", "-c", &copy]).await.ends(0);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "1\tone\n2\ttwo\n3\t\u{3}three\n");
     }
-    let copied = alice.run(&["connect", "db", "--", "-X", "-c", "\\copy plain TO STDOUT"]).await.ends(0);
-    assert_eq!(copied.stdout, "1\tone\n2\ttwo\n");
+}
+
+/// The real psql on a terminal: Tab asks the server for names, through the gateway.
+#[tokio::test(flavor = "multi_thread")]
+async fn tab_completes_the_names_of_tables_and_columns() {
+    for (below, key) in [("", PLANTED), (MASKED, "[masked]")] {
+        let world = World::start(Twist { below, ..Twist::default() }).await;
+        let alice = world.login("alice").await;
+        let mut terminal = Terminal::start(&alice, "connect db -- -X").await;
+        terminal.until("=> ").await;
+        terminal.types("select api_key from reas\t").await;
+        terminal.until("reasoning_traces").await;
+        terminal.types("where api_\t").await;
+        terminal.until("api_key").await;
+        terminal.types("is not null and id = 1;\r").await;
+        let seen = terminal.until("(1 row)").await;
+        assert!(seen.contains(key), "on `{below}`: {seen}");
+        assert_eq!(seen.contains(PLANTED), below.is_empty(), "{seen}");
+        terminal.types("\\q\r").await;
+        assert_eq!(terminal.ends().await, 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hoopctl::cli::failure::Failure;
-use hoopctl::client::ClientContext;
 use hoopctl::client::api::Api;
 use hoopctl::client::home::{Home, broker_url};
 use hoopctl::client::keychain::StoreChoice;
 use hoopctl::client::link::Link;
 use hoopctl::client::login::{Identity, Person};
+use hoopctl::client::{ClientContext, Strangers};
 use hoopctl::gateway::clock::Clock;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -253,6 +253,7 @@ async fn a_clock_that_is_off_is_named() {
             store: StoreChoice::File,
             temporary: alice.home().to_owned(),
             clock: clock.clone(),
+            strangers: Strangers::new(|_| {}),
         };
         let url = broker_url(&world.broker.url).expect("a URL");
         let place = context.home.broker(&url).expect("a place");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hoopctl::domain::session::CloseReason;
+use hoopctl::gateway::journal::ItemKind;
 
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::postgres::{Cluster, majors};
@@ -124,6 +125,58 @@ async fn a_pipelined_flood_does_not_deadlock() {
     let answers = tokio::time::timeout(Duration::from_secs(120), flood).await.expect("no deadlock");
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(gateway.book.statements().len(), 1000);
+}
+
+/// Others cut at 16 MiB, or go on without recording.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_messages_pass_both_ways_and_are_recorded_whole() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let client = gateway.connect().await;
+    let large = 20 << 20;
+    let row = client.query_one(&format!("SELECT length('{}')", "x".repeat(large)), &[]).await.expect("sent");
+    assert_eq!(row.get::<_, i32>(0), 20 << 20);
+    let row = client.query_one("SELECT repeat('y', $1)", &[&(20 << 20)]).await.expect("received");
+    assert_eq!(row.get::<_, &str>(0).len(), large);
+    let shown = gateway.book.shown();
+    assert_eq!(shown.iter().filter(|byte| **byte == b'y').count(), large, "the recording is cut");
+    let (_, _, text) = gateway.book.statements().swap_remove(0);
+    assert!(text.starts_with("SELECT length("), "{}", &text[..80]);
+}
+
+/// Drivers prepare once and run often: each run is on record, with its values.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_run_of_a_prepared_statement_is_recorded_with_its_values() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let client = gateway.connect().await;
+    client.batch_execute("PREPARE again (text) AS SELECT $1").await.expect("prepared");
+    let statement = client.prepare("SELECT $1::text || 'suffix'").await.expect("prepared");
+    for value in ["first", "second"] {
+        let row = client.query_one(&statement, &[&value]).await.expect("it runs");
+        assert_eq!(row.get::<_, String>(0), format!("{value}suffix"));
+        client.batch_execute(&format!("EXECUTE again('by {value} name')")).await.expect("it runs");
+    }
+    let items = gateway.book.items.lock().expect("not poisoned");
+    let recorded = |wanted: &str| {
+        let statements = items.iter().filter(|(kind, _)| *kind == ItemKind::Statement);
+        // a binary value is in hexadecimal
+        let hex: String = wanted.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let holds = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            text.contains(wanted) || text.contains(&hex)
+        };
+        statements.filter(|(_, bytes)| holds(bytes)).count()
+    };
+    for value in ["first", "second", "by first name", "by second name"] {
+        assert!(recorded(value) >= 1, "{value} is not on record");
+    }
+    drop(items);
+    let shown = gateway.book.shown();
+    for answer in ["firstsuffix", "secondsuffix", "by second name"] {
+        let found = shown.windows(answer.len()).any(|window| window == answer.as_bytes());
+        assert!(found, "{answer} is not on record");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

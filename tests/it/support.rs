@@ -5,6 +5,8 @@ pub(crate) mod broker;
 pub(crate) mod env;
 pub(crate) mod postgres;
 pub(crate) mod provider;
+pub(crate) mod terminal;
 
 pub(crate) mod gateway;
+pub(crate) mod house;
 pub(crate) mod world;

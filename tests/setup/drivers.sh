@@ -1,6 +1,7 @@
 #!/bin/bash
 # Puts the PostgreSQL drivers of Python (psycopg, asyncpg) and of Node (pg, postgres) under
-# CACHE/drivers, for the tests. Nothing is started; a second run ends at once.
+# CACHE/drivers, and asyncpg's own tests under CACHE/drivers/asyncpg-tests. Nothing is started; a
+# second run ends at once.
 set -euo pipefail
 # shellcheck source=tests/setup/common.sh
 . "$(dirname "$0")/common.sh"
@@ -10,7 +11,7 @@ NODE=("pg@8.23.1" "postgres@3.4.9")
 place=$CACHE/drivers
 
 need node nodejs
-wanted="${PYTHON[*]} ${NODE[*]}"
+wanted="${PYTHON[*]} ${NODE[*]} and asyncpg's tests"
 if [ "$(cat "$place/version" 2>/dev/null || true)" != "$wanted" ]; then
     need npm npm
     python3 -m ensurepip --version >/dev/null 2>&1 || packages python3-venv
@@ -20,6 +21,13 @@ if [ "$(cat "$place/version" 2>/dev/null || true)" != "$wanted" ]; then
     "$place/python/bin/pip" install --quiet --disable-pip-version-check "${PYTHON[@]}" >&2
     echo '{"private":true,"type":"module"}' >"$place/package.json"
     (cd "$place" && npm install --silent --no-audit --no-fund --ignore-scripts "${NODE[@]}" >&2)
+    # the tests are in the source only; they are to find the installed driver, not the source's
+    "$place/python/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary asyncpg \
+        --dest "$place/source" "${PYTHON[1]}" >&2
+    tar -xzf "$place"/source/asyncpg-*.tar.gz -C "$place/source"
+    mkdir "$place/asyncpg-tests"
+    mv "$place"/source/asyncpg-*/tests "$place/asyncpg-tests/tests"
+    rm -rf "$place/source"
     echo "$wanted" >"$place/version"
 fi
 echo "$place"

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::Service;
+use super::crowd::Stranger;
 use super::fault::Fault;
 use crate::broker::authn::{AuthnError, Caller, Credentials};
 use crate::broker::config::Config;
@@ -30,7 +31,11 @@ impl FromRequestParts<Service> for Caller {
         let given =
             Credentials { method: parts.method.as_str(), url: &url, token, proof: proof(&parts.headers)? };
         let address = address(parts, &config);
-        Ok(service.core.authn.recognise(&given, address, service.core.clock.now())?)
+        let caller = service.core.authn.recognise(&given, address, service.core.clock.now())?;
+        if let Some(stranger) = parts.extensions.get::<Stranger>() {
+            stranger.is_known();
+        }
+        Ok(caller)
     }
 }
 
@@ -52,21 +57,31 @@ pub(super) fn proof(headers: &HeaderMap) -> Result<&str, Fault> {
         .ok_or_else(|| AuthnError::Proof(ProofError::Malformed).into())
 }
 
-/// Where a call comes from: the peer, or what a trusted proxy says in its place. Read from the
-/// right, because everything to the left of an untrusted address is that address's own invention.
+/// Where a call comes from: the peer, or what a trusted proxy says in its place.
 pub(super) fn address(parts: &Parts, config: &Config) -> IpAddr {
     let peer = parts.extensions.get::<Peer>().map_or(NOWHERE, |peer| peer.0.ip().to_canonical());
+    forwarded(peer, &parts.headers, config)
+}
+
+/// For whom a peer calls. Read from the right, because everything to the left of an untrusted address
+/// is that address's own invention.
+pub(super) fn forwarded(peer: IpAddr, headers: &HeaderMap, config: &Config) -> IpAddr {
     let mut address = peer;
-    let forwarded = parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
     let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
     for hop in hops.iter().rev() {
-        if !config.trusted_proxies.iter().any(|(network, length)| covers(*network, *length, address)) {
+        if !is_proxy(address, config) {
             break;
         }
         let Ok(next) = hop.parse::<IpAddr>() else { break };
         address = next.to_canonical();
     }
     address
+}
+
+/// Whether others call through this address.
+pub(super) fn is_proxy(address: IpAddr, config: &Config) -> bool {
+    config.trusted_proxies.iter().any(|(network, length)| covers(*network, *length, address))
 }
 
 /// The body, if it is not larger than any call needs.

@@ -1,21 +1,38 @@
 //! The caller's device keys.
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 
 use super::Service;
-use super::caller::Named;
+use super::caller::{Named, body};
 use super::fault::Fault;
 use crate::broker::authn::Caller;
 use crate::domain::name::DeviceId;
-use crate::wire::control::{DeviceListing, Listing};
+use crate::wire::control::{ConfirmDevice, DeviceListing, Listing, PendingDevice};
 
 pub(super) async fn list(
     State(service): State<Service>,
     caller: Caller,
 ) -> Result<Json<DeviceListing>, Fault> {
     Ok(Json(Listing { items: service.core.devices.list(&caller.principal().id)? }))
+}
+
+pub(super) async fn pending(State(service): State<Service>, caller: Caller) -> Json<Listing<PendingDevice>> {
+    let items = service.core.devices.pending.of(&caller.principal().id, service.core.clock.now());
+    Json(Listing { items })
+}
+
+pub(super) async fn confirm(
+    State(service): State<Service>,
+    caller: Caller,
+    request: Request<Body>,
+) -> Result<Json<PendingDevice>, Fault> {
+    let bytes = body(request.into_body()).await?;
+    let ask: ConfirmDevice = serde_json::from_slice(&bytes)
+        .map_err(|error| Fault::bad_request("the body cannot be read").detail(error.to_string()))?;
+    Ok(Json(service.core.confirm_device(&caller, &ask).await?))
 }
 
 pub(super) async fn revoke(

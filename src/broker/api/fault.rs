@@ -3,12 +3,12 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::broker::app::core::OpenError;
+use crate::broker::app::core::{ConfirmError, OpenError};
 use crate::broker::authn::AuthnError;
 use crate::broker::store::StoreError;
 use crate::gateway::authority::Refusal;
 use crate::gateway::journal::JournalError;
-use crate::wire::control::{PROBLEM_JSON, Problem, ProblemCode};
+use crate::wire::control::{Confirmation, PROBLEM_JSON, Problem, ProblemCode};
 
 /// An answer that says no. Boxed: most answers say yes.
 #[derive(Debug)]
@@ -22,7 +22,9 @@ impl Fault {
             ProblemCode::Internal => "internal",
             ProblemCode::LoginNeeded => "login-needed",
             ProblemCode::Revoked => "revoked",
+            ProblemCode::TokenSpent => "token-spent",
             ProblemCode::Unavailable => "unavailable",
+            ProblemCode::Unconfirmed => "unconfirmed",
             ProblemCode::Unknown => "unknown",
         };
         Self(Box::new(Problem {
@@ -32,6 +34,7 @@ impl Fault {
             detail: None,
             hint: None,
             code,
+            confirmation: None,
         }))
     }
 
@@ -72,6 +75,17 @@ impl Fault {
     pub(super) fn login_needed(title: impl Into<String>) -> Self {
         let fault = Self::new(StatusCode::UNAUTHORIZED, ProblemCode::LoginNeeded, title);
         fault.hint("run `hoopctl login`")
+    }
+
+    fn token_spent(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ProblemCode::TokenSpent, title).hint("run `hoopctl login`")
+    }
+
+    fn unconfirmed(title: impl Into<String>, confirmation: Confirmation) -> Self {
+        let mut fault = Self::new(StatusCode::FORBIDDEN, ProblemCode::Unconfirmed, title);
+        fault.0.hint = Some(format!("run `hoopctl device confirm {}` on that device", confirmation.code));
+        fault.0.confirmation = Some(confirmation);
+        fault
     }
 
     pub(super) fn revoked(title: impl Into<String>) -> Self {
@@ -140,11 +154,17 @@ impl From<AuthnError> for Fault {
         let text = error.to_string();
         match error {
             AuthnError::BadRequest(_) => Self::bad_request(text),
+            AuthnError::Bound => Self::login_needed(text).hint(
+                "a job keeps its key below HOOPCTL_HOME, RUNNER_TEMP or XDG_RUNTIME_DIR; \
+                 if that is lost, take a new token",
+            ),
             AuthnError::DeviceRevoked => Self::revoked(text)
                 .hint("`hoopctl logout`, then `hoopctl login`, enrols this machine with a new key"),
             AuthnError::Journal(error) => error.into(),
             AuthnError::NoRule => Self::denied(text),
-            AuthnError::NotFresh => Self::login_needed(text),
+            AuthnError::NotFresh => {
+                Self::login_needed(text).hint("sign out at the identity provider, then run `hoopctl login`")
+            }
             AuthnError::Provider(_) => {
                 tracing::warn!(error = text, "a login failed");
                 Self::unavailable("the identity provider cannot be asked for its keys").detail(text)
@@ -153,9 +173,25 @@ impl From<AuthnError> for Fault {
             AuthnError::TooMany => Self::too_many(text),
             AuthnError::Proof(_)
             | AuthnError::Replayed
-            | AuthnError::Spent
             | AuthnError::SubjectToken(_)
             | AuthnError::Unknown => Self::login_needed(text),
+            AuthnError::Spent => Self::token_spent(text),
+            AuthnError::Unconfirmed(confirmation) => Self::unconfirmed(text, confirmation),
+        }
+    }
+}
+
+impl From<ConfirmError> for Fault {
+    fn from(error: ConfirmError) -> Self {
+        let text = error.to_string();
+        match error {
+            ConfirmError::Journal(error) => error.into(),
+            ConfirmError::NotEnrolled => Self::denied(text),
+            ConfirmError::Store(error) => error.into(),
+            ConfirmError::Unknown => {
+                Self::unknown("code").hint("the new device shows it; it is good for ten minutes")
+            }
+            ConfirmError::Voided => Self::unknown("code").detail(text),
         }
     }
 }

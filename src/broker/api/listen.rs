@@ -1,14 +1,17 @@
 //! The port.
 //!
 //! Job: accept, TLS, HTTP/1.1 with upgrades. Boundary: knows no path. Failure mode: a peer that does
-//! not finish its handshake or its request head in time is cut off; beyond the connection cap new
-//! peers wait in the kernel's queue.
+//! not finish its handshake or its request head in time is cut off; beyond the cap of all connections
+//! new peers wait in the kernel's queue, beyond that of one address they are closed. What is no HTTP, or
+//! has too large a head, hyper answers with a bare 400 or 431: it ends the connection before it asks
+//! anybody for an answer, so there is no problem document.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Request;
+use axum::http::{HeaderMap, Request};
+use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -21,8 +24,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::caller::Peer;
-use crate::broker::metrics::Metrics;
+use super::caller::{Peer, forwarded, is_proxy};
+use super::crowd::{Crowd, Stranger};
+use super::fault::Fault;
+use crate::broker::app::core::Core;
 use crate::gateway::tls::buffered;
 
 /// How long a handshake, a request head or a body may take.
@@ -33,9 +38,10 @@ pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
     router: Router,
-    metrics: Arc<Metrics>,
+    core: Arc<Core>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let crowd = Crowd::default();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // dropping the set, as stopping this task does, ends the connections
     let mut connections = JoinSet::new();
@@ -54,15 +60,27 @@ pub(crate) async fn serve(
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let (tls, router, metrics, stop) = (tls.clone(), router.clone(), Arc::clone(&metrics), stop.clone());
+        let config = core.config();
+        let stranger = match is_proxy(peer.ip().to_canonical(), &config) {
+            true => None,
+            false => match crowd.admit(peer.ip(), config.strangers_per_address) {
+                Some(stranger) => Some(stranger),
+                None => {
+                    core.metrics.turned_away.inc();
+                    tracing::debug!(%peer, "too many connections from this address");
+                    continue;
+                }
+            },
+        };
+        let guest = Guest { peer: Peer(peer), stranger, crowd: crowd.clone(), core: Arc::clone(&core) };
+        let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
         connections.spawn(async move {
             let _place = place;
-            let peer = Peer(peer);
-            let Some(tls) = tls else { return talk(socket, peer, router, metrics, stop).await };
+            let Some(tls) = tls else { return talk(socket, guest, router, stop).await };
             match tokio::time::timeout(PATIENCE, TlsAcceptor::from(tls).accept(buffered(socket))).await {
-                Ok(Ok(stream)) => talk(stream, peer, router, metrics, stop).await,
-                Ok(Err(error)) => tracing::debug!(peer = %peer.0, %error, "handshake failed"),
-                Err(_) => tracing::debug!(peer = %peer.0, "handshake took too long"),
+                Ok(Ok(stream)) => talk(stream, guest, router, stop).await,
+                Ok(Err(error)) => tracing::debug!(peer = %guest.peer.0, %error, "handshake failed"),
+                Err(_) => tracing::debug!(peer = %guest.peer.0, "handshake took too long"),
             }
         });
     }
@@ -71,22 +89,54 @@ pub(crate) async fn serve(
     let _ = tokio::time::timeout(PATIENCE, finish).await;
 }
 
-async fn talk<S>(
-    stream: S,
+/// Who is at the other end of a connection.
+struct Guest {
     peer: Peer,
-    router: Router,
-    metrics: Arc<Metrics>,
-    mut stop: watch::Receiver<bool>,
-) where
+    /// The place of the connection; none for a proxy, whose requests count one by one.
+    stranger: Option<Stranger>,
+    crowd: Crowd,
+    core: Arc<Core>,
+}
+
+impl Guest {
+    /// The place that a request holds until somebody is recognised by it; none is left for its address
+    /// when there is nothing.
+    fn place(&self, headers: &HeaderMap) -> Option<Stranger> {
+        if let Some(stranger) = &self.stranger {
+            return Some(stranger.clone());
+        }
+        let config = self.core.config();
+        let address = forwarded(self.peer.0.ip().to_canonical(), headers, &config);
+        self.crowd.admit(address, config.strangers_per_address)
+    }
+}
+
+async fn talk<S>(stream: S, guest: Guest, router: Router, mut stop: watch::Receiver<bool>)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let routes = TowerToHyperService::new(router);
+    let peer = guest.peer;
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        let answer = routes.call(request);
-        let metrics = Arc::clone(&metrics);
+        let place = guest.place(request.headers());
+        let metrics = Arc::clone(&guest.core.metrics);
+        let answer = place.map(|place| {
+            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(place.clone());
+            (routes.call(request), place)
+        });
         async move {
-            let answer = answer.await;
+            let answer = match answer {
+                Some((answer, place)) => {
+                    let answer = answer.await;
+                    drop(place);
+                    answer
+                }
+                None => {
+                    metrics.turned_away.inc();
+                    Ok(Fault::too_many("too many calls from this address at a time").into_response())
+                }
+            };
             if let Ok(answer) = &answer {
                 metrics.answered(answer.status().as_u16());
             }

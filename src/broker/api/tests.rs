@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -13,12 +14,16 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::caller::{Peer, address};
 use crate::broker::testing::{Bench, PERMIT_ALL, User, config};
 use crate::domain::event::What;
 use crate::domain::session::CloseReason;
 use crate::wire::control::{BrokerInfo, Listing, ProblemCode, RecordingIndex, TargetSummary};
+
+/// What is to happen happens within this.
+const LIMIT: Duration = Duration::from_secs(20);
 
 fn bare(method: &str, path: &str) -> Request<Body> {
     Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
@@ -29,8 +34,8 @@ async fn port(bench: &Bench) -> (SocketAddr, watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let metrics = Arc::clone(&bench.core.metrics);
-    tokio::spawn(super::serve(listener, None, bench.router.clone(), metrics, stopped));
+    let core = Arc::clone(&bench.core);
+    tokio::spawn(super::serve(listener, None, bench.router.clone(), core, stopped));
     (address, stop)
 }
 
@@ -193,6 +198,83 @@ async fn a_peer_that_sends_rubbish_or_nothing_holds_nobody_up() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
+/// Whether a connection is served: one that is turned away is closed without a word.
+async fn is_served(socket: &mut TcpStream) -> bool {
+    let sent = socket.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut head = [0; 12];
+    sent.is_ok() && socket.read_exact(&mut head).await.is_ok() && &head == b"HTTP/1.1 200"
+}
+
+#[tokio::test]
+async fn strangers_of_one_address_are_turned_away_beyond_their_limit() {
+    let bench = Bench::with(PERMIT_ALL, |config| config.strangers_per_address = 3);
+    let alice = bench.login("alice", 1).await;
+    let (at, _stop) = port(&bench).await;
+    let enter = async || TcpStream::connect(at).await.unwrap();
+    let mut inside = [enter().await, enter().await, enter().await];
+    assert!(!is_served(&mut enter().await).await);
+    assert!(is_served(inside.last_mut().unwrap()).await);
+    assert_eq!(bench.core.metrics.turned_away.get(), 1);
+    // somebody who is logged in does not count
+    let [first, ..] = &mut inside;
+    let known = alice.request("GET", "/v1/whoami", None);
+    let header = |name: &str| known.headers().get(name).unwrap().to_str().unwrap();
+    let (token, proof) = (header("authorization"), header("dpop"));
+    let call =
+        format!("GET /v1/whoami HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ndpop: {proof}\r\n\r\n");
+    first.write_all(call.as_bytes()).await.unwrap();
+    let mut head = [0; 12];
+    first.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    let mut fourth = enter().await;
+    assert!(is_served(&mut fourth).await);
+    assert!(!is_served(&mut enter().await).await);
+    drop(fourth);
+    let until_it_is_gone = async {
+        while !is_served(&mut enter().await).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LIMIT, until_it_is_gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn behind_a_proxy_those_count_for_whom_it_calls() {
+    let bench = Bench::with(PERMIT_ALL, |config| {
+        config.strangers_per_address = 2;
+        config.trusted_proxies = vec![("127.0.0.1".parse().unwrap(), 32)];
+    });
+    let (at, _stop) = port(&bench).await;
+    let ask = async |whom: &str| {
+        let mut socket = TcpStream::connect(at).await.unwrap();
+        let head = format!(
+            "POST /v1/token HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {whom}\r\ndpop: x\r\ncontent-length: 5\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket
+    };
+    let status = async |mut socket: TcpStream| {
+        socket.write_all(b"a=b&c").await.unwrap();
+        let mut head = [0; 12];
+        socket.read_exact(&mut head).await.unwrap();
+        String::from_utf8_lossy(&head).into_owned()
+    };
+    // bodies that do not come keep their calls waiting
+    let waiting = [ask("203.0.113.9").await, ask("203.0.113.9").await];
+    let until_both_wait = async {
+        while bench.core.metrics.turned_away.get() == 0 {
+            drop(status(ask("203.0.113.9").await).await);
+        }
+    };
+    timeout(LIMIT, until_both_wait).await.unwrap();
+    assert_eq!(status(ask("203.0.113.9").await).await, "HTTP/1.1 429");
+    assert_eq!(status(ask("203.0.113.10").await).await, "HTTP/1.1 400");
+    for socket in waiting {
+        assert_eq!(status(socket).await, "HTTP/1.1 400");
+    }
+    assert_eq!(status(ask("203.0.113.9").await).await, "HTTP/1.1 400");
+}
+
 #[test]
 fn forwarded_addresses_are_believed_from_trusted_proxies_only() {
     let home = tempfile::tempdir().unwrap();
@@ -221,6 +303,14 @@ async fn metrics_count_answers() {
     bench.login("alice", 1).await;
     let text = String::from_utf8(bench.core.metrics.text().unwrap()).unwrap();
     assert!(text.contains("hoopctl_logins_total{outcome=\"login\"} 1"), "{text}");
+}
+
+#[tokio::test]
+async fn metrics_count_the_leases_that_resist() {
+    let bench = Bench::new(PERMIT_ALL);
+    bench.core.reap().await;
+    let text = String::from_utf8(bench.core.metrics.text().unwrap()).unwrap();
+    assert!(text.contains("\nhoopctl_leases_stuck 2\n"), "{text}");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use super::observe::Observed;
 use super::ports::{Archive, LeaseKeeper};
 use crate::broker::authn::{Authn, Caller, Exchanged};
 use crate::broker::config::Config;
-use crate::broker::devices::Devices;
+use crate::broker::devices::{Devices, Guess, Standing};
 use crate::broker::logins::Logins;
 use crate::broker::metrics::Metrics;
 use crate::broker::pki::Identity;
@@ -36,7 +36,7 @@ use crate::domain::target::{Target, TargetKind};
 use crate::gateway::authority::SessionContext;
 use crate::gateway::clock::Clock;
 use crate::gateway::journal::JournalError;
-use crate::wire::control::{OpenSession, OpenedSession};
+use crate::wire::control::{ConfirmDevice, OpenSession, OpenedSession, PendingDevice};
 
 /// The broker's state and parts.
 pub(crate) struct Core {
@@ -72,6 +72,21 @@ pub(crate) enum OpenError {
     TooMany,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why no device was confirmed.
+#[derive(Debug, Error)]
+pub(crate) enum ConfirmError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("only a device that is enrolled can confirm another")]
+    NotEnrolled,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("no device of yours waits with this code")]
+    Unknown,
+    #[error("too many wrong codes: the devices that waited must ask again")]
+    Voided,
 }
 
 impl Core {
@@ -207,6 +222,43 @@ impl Core {
         Ok(true)
     }
 
+    /// Looks up the key that waits with this code for a device of the caller; confirms it when the
+    /// caller names the key as well, having compared it.
+    pub(crate) async fn confirm_device(
+        &self,
+        caller: &Caller,
+        ask: &ConfirmDevice,
+    ) -> Result<PendingDevice, ConfirmError> {
+        let (whose, now) = (caller.principal(), self.clock.now());
+        let Standing::Enrolled(_) = self.devices.standing(&caller.device.id, &whose.id)? else {
+            return Err(ConfirmError::NotEnrolled);
+        };
+        let pending = &self.devices.pending;
+        let guess = match &ask.device {
+            None => pending.find(&whose.id, &ask.code, now),
+            Some(device) => pending.take(&whose.id, &ask.code, device, now),
+        };
+        let waits = match guess {
+            Guess::Right(waits) => waits,
+            wrong => {
+                let rule = RuleName::device_code();
+                let what = What::Refused { action: "confirm-device".into(), target: String::new(), rule };
+                self.scribe.enter(Some(caller.actor()), what, Durability::Written).await?;
+                let voided = matches!(wrong, Guess::Voided);
+                return Err(if voided { ConfirmError::Voided } else { ConfirmError::Unknown });
+            }
+        };
+        if ask.device.is_some() {
+            if self.devices.is_revoked(&waits.device)? {
+                return Err(ConfirmError::Unknown);
+            }
+            let what = What::DeviceEnrolled { device: waits.device.clone() };
+            self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
+            self.devices.enrol(&waits.device, whose, &waits.host, now)?;
+        }
+        Ok(waits)
+    }
+
     /// Closes what a refreshed login no longer carries.
     pub(crate) fn refreshed(&self, exchanged: &Exchanged) {
         let now = &exchanged.login.principal;
@@ -302,7 +354,15 @@ impl Core {
     /// Removes what leases left behind.
     pub(crate) async fn reap(&self) {
         if let Some(leases) = self.leases.get() {
-            leases.reap(&self.config().targets).await;
+            let stuck = leases.reap(&self.config().targets).await;
+            self.metrics.leases_stuck.set(i64::try_from(stuck).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Looks at what changed in the databases of open sessions.
+    pub(crate) async fn watch(&self) {
+        if let Some(leases) = self.leases.get() {
+            leases.watch().await;
         }
     }
 

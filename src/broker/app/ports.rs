@@ -21,8 +21,12 @@ pub trait LeaseKeeper: Send + Sync + 'static {
     fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()>;
 
     /// Removes what is left of leases whose session is over; `targets` are those in force. Called at
-    /// the start and every minute.
-    fn reap<'a>(&'a self, targets: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, ()>;
+    /// the start and every minute. Returns how many leases resist.
+    fn reap<'a>(&'a self, targets: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, usize>;
+
+    /// Looks whether a database of an open session changed, and fits the session's role to that. Called every
+    /// five seconds.
+    fn watch(&self) -> BoxFuture<'_, ()>;
 }
 
 /// Reads what the journal has written.

@@ -14,14 +14,15 @@ use super::claims::{self, Claims, Kind, Rules, SKEW, TokenFault};
 use super::jwks::is_issuer;
 use super::{Authn, AuthnError, digest};
 use crate::broker::config::{Config, WorkloadRule};
-use crate::broker::devices::Standing;
+use crate::broker::devices::{Asked, Standing};
 use crate::broker::logins::Login;
 use crate::broker::store::logins::{Spending, spend};
 use crate::domain::event::{Actor, Durability, What};
 use crate::domain::name::{DeviceId, GroupName, ProviderName};
 use crate::domain::principal::{Principal, PrincipalId, PrincipalKind};
 use crate::wire::control::{
-    GRANT_TYPE_EXCHANGE, TOKEN_TYPE_ACCESS, TOKEN_TYPE_ID, TOKEN_TYPE_JWT, TokenRequest, TokenResponse,
+    GRANT_TYPE_EXCHANGE, PendingDevice, TOKEN_TYPE_ACCESS, TOKEN_TYPE_ID, TOKEN_TYPE_JWT, TokenRequest,
+    TokenResponse,
 };
 use crate::wire::dpop::{self, Expected};
 
@@ -81,7 +82,10 @@ impl Authn {
         let standing = self.devices.standing(&proof.device, &whose.id)?;
         match standing {
             Standing::Revoked => return Err(AuthnError::DeviceRevoked),
-            Standing::New if !is_fresh(&identity, call.now) => return Err(AuthnError::NotFresh),
+            Standing::New if !is_fresh(&identity, call.now) => {
+                self.first_use(&proof, call.now)?;
+                return Err(self.ask(whose, proof.device, host, &call).await?);
+            }
             Standing::New | Standing::Enrolled(_) => {}
         }
         self.first_use(&proof, call.now)?;
@@ -102,6 +106,37 @@ impl Authn {
         let refresh = known.is_some_and(|login| login.principal.id == whose.id);
         self.scribe.enter(Some(actor), What::LoggedIn { refresh }, Durability::Written).await?;
         self.admit(identity, proof.device, host, &call)
+    }
+
+    /// Lets another device of the person confirm a key that came without a fresh sign-in, if they
+    /// have one. The subject token is not spent: the client comes back with it.
+    async fn ask(
+        &self,
+        whose: &Principal,
+        device: DeviceId,
+        host: String,
+        call: &Exchange<'_>,
+    ) -> Result<AuthnError, AuthnError> {
+        if !self.devices.list(&whose.id)?.iter().any(|device| device.revoked.is_none()) {
+            return Ok(AuthnError::NotFresh);
+        }
+        let asking = PendingDevice {
+            device: device.clone(),
+            host: host.clone(),
+            address: call.address.to_string(),
+            asked: call.now,
+            expires: call.now.checked_add(CONFIRMABLE).unwrap_or(Timestamp::MAX),
+        };
+        let asked = self.devices.pending.ask(whose, asking);
+        if let Asked::New(_) = &asked {
+            let address = call.address.to_string();
+            let actor = Actor { principal: whose.id.clone(), device: Some(device.clone()), address, host };
+            self.scribe.enter(Some(actor), What::DevicePending { device }, Durability::Written).await?;
+        }
+        Ok(match asked {
+            Asked::New(confirmation) | Asked::Known(confirmation) => AuthnError::Unconfirmed(confirmation),
+            Asked::TooMany => AuthnError::TooMany,
+        })
     }
 
     /// Keeps the login and its token.
@@ -194,6 +229,7 @@ impl Authn {
             (Spending::First, _) => Ok(()),
             // a workload reads the same file until its platform renews it; the key must be the same
             (Spending::SameDevice, PrincipalKind::Machine) => Ok(()),
+            (Spending::OtherDevice, PrincipalKind::Machine) => Err(AuthnError::Bound),
             _ => Err(AuthnError::Spent),
         }
     }
@@ -221,5 +257,7 @@ fn printable(host: &str) -> String {
 
 /// How long an access token lives (design §3.6).
 const TOKEN_LIFE: SignedDuration = SignedDuration::from_mins(5);
+/// How long a key can wait to be confirmed.
+const CONFIRMABLE: SignedDuration = SignedDuration::from_mins(10);
 /// Seconds within which a sign-in is fresh enough for a new device.
 const FRESH: i64 = 300;

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::http::StatusCode;
@@ -8,9 +9,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::broker::testing::{Answer, Bench, Issuer, PERMIT_ALL, exchange_request};
+use super::{Authn, AuthnError, Credentials};
+use crate::broker::logins::Logins;
+use crate::broker::testing::{Answer, Bench, Issuer, PERMIT_ALL, User, Wire, exchange_request};
 use crate::domain::event::What;
-use crate::wire::control::{ProblemCode, TOKEN, TOKEN_TYPE_ID, TOKEN_TYPE_JWT, WhoAmI};
+use crate::domain::name::SessionId;
+use crate::domain::session::{CloseReason, SessionState};
+use crate::wire::control::{ProblemCode, TOKEN, TOKEN_TYPE_ID, TOKEN_TYPE_JWT, TokenResponse, WhoAmI};
 use crate::wire::dpop::{DeviceKey, endpoint, prove};
 
 fn key(seed: u8) -> DeviceKey {
@@ -165,11 +170,11 @@ fn an_id_token_is_exchanged_once_however_many_race() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(16).enable_all().build().unwrap();
     runtime.block_on(async {
-        let bench = std::sync::Arc::new(Bench::new(PERMIT_ALL));
+        let bench = Arc::new(Bench::new(PERMIT_ALL));
         let token = bench.issuer.sign(&Issuer::claims("alice", bench.hand.now()));
         let racers: Vec<_> = (0..16)
             .map(|seed| {
-                let (bench, token) = (std::sync::Arc::clone(&bench), token.clone());
+                let (bench, token) = (Arc::clone(&bench), token.clone());
                 tokio::spawn(
                     async move { bench.exchange(&key(seed + 1), &token, TOKEN_TYPE_ID).await.status },
                 )
@@ -192,7 +197,9 @@ async fn a_rewritten_signature_does_not_make_a_second_token() {
     let (r, s) = signature.split_at(32);
     let twin = format!("{message}.{}", URL_SAFE_NO_PAD.encode([r, &minus(&ORDER, s)].concat()));
     assert_eq!(bench.exchange(&key(1), &token, TOKEN_TYPE_ID).await.status, StatusCode::OK);
-    assert_refused(&bench.exchange(&key(1), &twin, TOKEN_TYPE_ID).await, "exchanged before");
+    let again = bench.exchange(&key(1), &twin, TOKEN_TYPE_ID).await;
+    assert_eq!(again.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(again.problem().code, ProblemCode::TokenSpent);
 }
 
 #[tokio::test]
@@ -211,6 +218,45 @@ async fn a_new_device_needs_a_fresh_sign_in_and_an_old_one_does_not() {
         &bench.exchange(&key(1), &bench.issuer.sign(&old("bob")), TOKEN_TYPE_ID).await,
         "last five minutes",
     );
+}
+
+/// A workload cannot be asked, so it is its token that must go on: without one the login lapses, and
+/// its sessions with it.
+#[tokio::test]
+async fn a_workload_without_a_token_loses_its_sessions() {
+    let bench = Bench::new(PERMIT_ALL);
+    let job = [("aud", json!("https://broker.example")), ("repository", json!("org/app"))];
+    let exchange = async || {
+        let token = bench.issuer.sign(&with(Issuer::claims("job", bench.hand.now()), &job));
+        let answer = bench.exchange(&key(1), &token, TOKEN_TYPE_JWT).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        User { bench: &bench, key: key(1), token: answer.json::<TokenResponse>().access_token }
+    };
+    let reason = |id: &SessionId| {
+        bench.core.tick(bench.hand.now());
+        match bench.core.sessions.look(id).unwrap().unwrap().state {
+            SessionState::Closing { reason } => Some(reason),
+            _ => None,
+        }
+    };
+    let user = exchange().await;
+    bench.hand.advance(60);
+    let session = user.open().await;
+    bench.hand.advance(1730);
+    exchange().await;
+    // the login lives on, but no session is longer than its rule
+    bench.hand.advance(69);
+    assert_eq!(reason(&session), None);
+    bench.hand.advance(1);
+    assert_eq!(reason(&session), Some(CloseReason::Expired));
+
+    let user = exchange().await;
+    bench.hand.advance(60);
+    let session = user.open().await;
+    bench.hand.advance(1739);
+    assert_eq!(reason(&session), None);
+    bench.hand.advance(1);
+    assert_eq!(reason(&session), Some(CloseReason::LoginEnded));
 }
 
 #[tokio::test]
@@ -245,6 +291,28 @@ async fn a_proof_is_good_once() {
 }
 
 #[tokio::test]
+async fn a_proof_that_was_used_is_used_after_a_restart_too() {
+    let bench = Bench::new(PERMIT_ALL);
+    let alice = bench.login("alice", 1).await;
+    let request = alice.request("GET", "/v1/whoami", None);
+    let proof = request.headers().get("dpop").unwrap().to_str().unwrap().to_owned();
+    assert_eq!(bench.send(request).await.status, StatusCode::OK);
+    let core = &bench.core;
+    let (store, devices) = (Arc::clone(&bench.store), Arc::clone(&core.devices));
+    let logins = Arc::new(Logins::load(Arc::clone(&store)).unwrap());
+    let fetch = Arc::new(Wire(Arc::clone(&bench.issuer)));
+    let again = Authn::new(store, devices, logins, Arc::clone(&core.scribe), fetch).unwrap();
+    let url = endpoint(&core.config().public_url, "/v1/whoami");
+    let call = |proof: &str| {
+        let given = Credentials { method: "GET", url: &url, token: &alice.token, proof };
+        again.recognise(&given, [127, 0, 0, 1].into(), bench.hand.now()).map(|_| ())
+    };
+    assert!(matches!(call(&proof), Err(AuthnError::Replayed)));
+    let fresh = alice.request("GET", "/v1/whoami", None);
+    call(fresh.headers().get("dpop").unwrap().to_str().unwrap()).unwrap();
+}
+
+#[tokio::test]
 async fn a_stolen_token_opens_nothing_without_the_key() {
     let bench = Bench::new(PERMIT_ALL);
     let mut alice = bench.login("alice", 1).await;
@@ -271,7 +339,7 @@ async fn an_access_token_lives_five_minutes() {
 async fn a_login_survives_a_restart_and_no_token_is_stored() {
     let bench = Bench::new(PERMIT_ALL);
     let alice = bench.login("alice", 1).await;
-    let later = crate::broker::logins::Logins::load(std::sync::Arc::clone(&bench.store)).unwrap();
+    let later = Logins::load(Arc::clone(&bench.store)).unwrap();
     let digest = super::digest(&alice.token);
     assert!(later.bearer(&digest, &key(1).thumbprint(), bench.hand.now()).is_some());
     let stored: Vec<Vec<u8>> = bench

@@ -229,13 +229,13 @@ fn mask(
         "null" => Ok(Mask::Null),
         "partial" => Ok(Mask::Partial { keep_last: keep_last.unwrap_or(4) }),
         "token" if !objects => Err("`token` needs `objects = true`: its key must not stand in SQL text"),
-        "token" => Err("`token` is not available in this version"),
-        _ => Err("must be full, null or partial"),
+        "token" => Ok(Mask::Token),
+        _ => Err("must be full, null, partial or token"),
     });
     if keep_last.is_some() && !matches!(mask, Some(Mask::Partial { .. }) | None) {
         section.fault("keep_last", "belongs to the mask `partial` only");
     }
-    if path.is_some() && matches!(mask, Some(Mask::Partial { .. })) {
+    if path.is_some() && matches!(mask, Some(Mask::Partial { .. } | Mask::Token)) {
         section.fault("path", "takes the mask full or null");
     }
     let lifted_for = section.parsed_list("lifted_for", |text| known_group(text, groups));

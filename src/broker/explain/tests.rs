@@ -88,6 +88,25 @@ fn locks_are_counted_as_they_are() {
 }
 
 #[test]
+fn what_the_broker_keeps_in_the_database_is_said() {
+    let kept = |mask, objects| {
+        let target = with(|postgres| {
+            postgres.masks = vec![rule(mask, None)];
+            postgres.objects = objects;
+            postgres.issuer = minted();
+        });
+        explained(&target, &who(&[])).objects.join("; ")
+    };
+    let token = kept(Mask::Token, true);
+    assert!(
+        token.contains("`hoopctl`") && token.contains("hoopctl.key") && token.contains("--remove"),
+        "{token}"
+    );
+    assert!(!kept(Mask::Partial { keep_last: 4 }, true).contains("hoopctl.key"));
+    assert_eq!((kept(Mask::Full, true), kept(Mask::Partial { keep_last: 4 }, false)), Default::default());
+}
+
+#[test]
 fn what_a_stolen_host_reaches_is_said() {
     let target = with(|postgres| postgres.issuer = minted());
     let explanation = explained(&target, &who(&[]));

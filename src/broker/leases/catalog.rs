@@ -156,6 +156,8 @@ macro_rules! over_bound_columns {
                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
                   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+                  -- our own objects have rules of their own
+                  AND (n.nspname <> 'hoopctl' OR pg_get_userbyid(n.nspowner) <> 'hoop_objects')
             ), direct AS (
                 SELECT r.oid, a.attname,
                        bool_or(rule.reads = 'nothing')
@@ -206,6 +208,18 @@ const LEAK: &str = over_bound_columns!(
       ON a.attrelid = b.relid AND a.attname = b.attname AND a.attnum > 0 AND NOT a.attisdropped
     WHERE b.hidden AND EXISTS (
         SELECT FROM reach WHERE r.relowner = reach.oid OR has_column_privilege(reach.oid, r.oid, a.attnum, 'SELECT'))
+    UNION ALL
+    SELECT 'hoopctl.' || c.relname
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace CROSS JOIN reach
+    WHERE n.nspname = 'hoopctl' AND pg_get_userbyid(n.nspowner) = 'hoop_objects'
+      AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (
+        pg_has_role(reach.oid, n.nspowner, 'MEMBER') OR pg_has_role(reach.oid, c.relowner, 'MEMBER')
+        OR has_schema_privilege(reach.oid, n.oid, 'CREATE')
+        OR has_table_privilege(reach.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+        OR has_any_column_privilege(reach.oid, c.oid, 'INSERT, UPDATE, REFERENCES')
+        OR has_any_column_privilege(reach.oid, c.oid, 'SELECT') AND (c.relkind <> 'v' OR NOT EXISTS (
+            -- the group's own view, and not one that everybody may read
+            SELECT FROM aclexplode(c.relacl) x JOIN reach g ON g.oid = x.grantee)))
     LIMIT 1"
 );
 
@@ -262,6 +276,8 @@ const FINGERPRINT: &str = "
          WHERE oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relpersistence <> 't'),
         (SELECT count(*) || ':' || coalesce(sum(hashtextextended(oid || ' ' || xmin, 0)), 0)
          FROM pg_catalog.pg_rewrite WHERE oid >= 16384),
+        (SELECT sum(hashtextextended(attrelid || ' ' || attnum || ' ' || xmin, 0))
+         FROM pg_catalog.pg_attribute WHERE attacl IS NOT NULL AND attrelid >= 16384),
         (SELECT count(*) || ':' || coalesce(sum(hashtextextended(inhrelid || ' ' || inhparent, 0)), 0)
          FROM pg_catalog.pg_inherits),
         (SELECT sum(hashtextextended(oid || ' ' || xmin, 0)) FROM pg_catalog.pg_namespace

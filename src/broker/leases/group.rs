@@ -13,9 +13,12 @@ use tokio_postgres::types::Type;
 use crate::domain::mask::ColumnPattern;
 use crate::domain::target::{GrantTemplate, PostgresTarget, TablePrivilege};
 use crate::gateway::authority::LeaseError;
+use crate::mask::MaskPlan;
+use crate::sql::BROKER_SCHEMA;
 
 use super::catalog::{Bound, Relation, fingerprint};
 use super::name::{identifier, literal};
+use super::objects;
 use super::server::{Rights, Session, bounded, sentence};
 
 /// Makes the role if there is none.
@@ -49,19 +52,27 @@ pub(super) async fn make(session: &Session, statement: &str) -> Result<(), Lease
     }
 }
 
-/// Brings the group role's privileges in this database up to date, and returns the fingerprint of
-/// the catalog that they fit.
-pub(super) async fn refresh(
-    session: &Session,
-    postgres: &PostgresTarget,
-    database: &str,
-    group: &str,
-    bound: &Bound,
-) -> Result<String, LeaseError> {
+/// What a group role is fitted to.
+pub(super) struct Fitting<'a> {
+    pub(super) postgres: &'a PostgresTarget,
+    pub(super) database: &'a str,
+    pub(super) group: &'a str,
+    pub(super) bound: &'a Bound,
+    /// What the broker's views show; `None` where it may have no objects, or needs none.
+    pub(super) views: Option<&'a MaskPlan>,
+}
+
+/// Brings the group role's privileges in this database up to date, with the views that it reads, and
+/// returns the fingerprint of the catalog that they fit.
+pub(super) async fn refresh(session: &Session, fitting: &Fitting<'_>) -> Result<String, LeaseError> {
+    let Fitting { postgres, database, group, bound, views } = *fitting;
     let templates = Templates::new(&postgres.grants)?;
     let client = &session.client;
     let lock = format!("pg_catalog.hashtextextended({}, 0)", literal(group));
     bounded(client.batch_execute(&format!("SELECT pg_catalog.pg_advisory_lock({lock})"))).await?;
+    if views.is_some() {
+        objects::prepare(session).await?;
+    }
     // a fingerprint of the same snapshot, so that a change in between is seen at the next session
     bounded(client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")).await?;
     let mut statements = Vec::new();
@@ -79,11 +90,15 @@ pub(super) async fn refresh(
     }
     let mut missing = Vec::new();
     let mut opened = BTreeSet::new();
+    let mut readable = BTreeSet::new();
     for relation in bound.relations(client, group, &templates.names()).await? {
         let wanted = templates.wanted(&relation);
         if !relation.schema_open && !wanted.is_empty() && opened.insert(relation.schema.clone()) {
             let schema = identifier(&relation.schema);
             statements.push(format!("GRANT USAGE ON SCHEMA {schema} TO {}", identifier(group)));
+        }
+        if wanted.contains(&TablePrivilege::Select) {
+            readable.insert((relation.schema.clone(), relation.name.clone()));
         }
         statements.extend(difference(&relation, &wanted, group, &mut missing));
     }
@@ -100,9 +115,14 @@ pub(super) async fn refresh(
     if !statements.is_empty() {
         bounded(client.batch_execute(&statements.join(";"))).await?;
     }
+    objects::fit(session, group, views, &readable).await?;
     let print = fingerprint(client, group).await?;
     bounded(client.batch_execute("COMMIT")).await?;
-    bounded(client.batch_execute(&format!("SELECT pg_catalog.pg_advisory_unlock({lock})"))).await?;
+    let unlock = format!("SELECT pg_catalog.pg_advisory_unlock({lock})");
+    bounded(client.batch_execute(&unlock)).await?;
+    if views.is_some() {
+        objects::release(session).await?;
+    }
     Ok(print)
 }
 
@@ -127,6 +147,7 @@ impl<'a> Templates<'a> {
 
     fn wanted(&self, relation: &Relation) -> BTreeSet<TablePrivilege> {
         // INVARIANT: a view over a protected table shows its owner's view of it, so it is never granted
+        // nor is anything in the broker's schema, where `objects` alone grants
         if relation.derived || relation.schema == BROKER_SCHEMA {
             return BTreeSet::new();
         }
@@ -193,5 +214,3 @@ fn exists_already(error: &tokio_postgres::Error) -> bool {
 /// All privileges that a template can name.
 const ALL: [TablePrivilege; 4] =
     [TablePrivilege::Delete, TablePrivilege::Insert, TablePrivilege::Select, TablePrivilege::Update];
-/// The schema of the broker's own objects.
-const BROKER_SCHEMA: &str = "hoopctl";

@@ -14,9 +14,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::domain::mask::MaskRule;
 use crate::domain::target::{PostgresTarget, RoleIssuer};
 use crate::gateway::authority::LeaseError;
+use crate::mask::MaskPlan;
 
 use super::catalog::{Bound, belongs_only_to, fingerprint, towers};
-use super::group;
+use super::group::{self, Fitting};
 use super::name::{identifier, literal};
 use super::server::{Rights, Servers, Session, bounded, connect};
 
@@ -31,10 +32,18 @@ pub(super) struct Order<'a> {
     pub(super) binding: &'a [&'a MaskRule],
     pub(super) role: &'a str,
     pub(super) group: &'a str,
+    /// What the broker's views show; `None` where it may have no objects, or needs none.
+    pub(super) views: Option<&'a MaskPlan>,
     pub(super) password: &'a SecretString,
     pub(super) expires: Timestamp,
     /// Becomes true as soon as the role may exist.
     pub(super) made: &'a AtomicBool,
+}
+
+impl Order<'_> {
+    fn fitting<'a>(&'a self, database: &'a str, bound: &'a Bound) -> Fitting<'a> {
+        Fitting { postgres: self.postgres, database, group: self.group, bound, views: self.views }
+    }
 }
 
 /// Makes the role.
@@ -46,13 +55,13 @@ pub(super) async fn role(servers: &Servers, fits: &Fits, order: &Order<'_>) -> R
     let verifier = tokio::task::spawn_blocking(move || scram_sha_256(password.expose_secret().as_bytes()));
     let mut admin = servers.admin(postgres, issuer, &postgres.database).await?;
     let session = admin.session()?;
-    fits.fit(session, postgres, &postgres.database, order.group, &bound, Refit::IfChanged).await?;
+    fits.fit(session, &order.fitting(&postgres.database, &bound), Refit::IfChanged).await?;
     let verifier =
         verifier.await.map_err(|_| LeaseError::Upstream("no verifier could be computed".into()))?;
     let mut leak = attempt(session, order, &bound, &verifier).await?;
     if leak.is_some() {
         // perhaps a column came into being after the group role was fitted
-        fits.fit(session, postgres, &postgres.database, order.group, &bound, Refit::Always).await?;
+        fits.fit(session, &order.fitting(&postgres.database, &bound), Refit::Always).await?;
         leak = attempt(session, order, &bound, &verifier).await?;
     }
     admin.done();
@@ -122,10 +131,10 @@ async fn elsewhere(
 ) -> Result<(), LeaseError> {
     let mut admin = servers.admin(order.postgres, order.issuer, database).await?;
     let session = admin.session()?;
-    fits.fit(session, order.postgres, database, order.group, bound, Refit::IfChanged).await?;
+    fits.fit(session, &order.fitting(database, bound), Refit::IfChanged).await?;
     let mut leak = bound.leak(&session.client, order.role).await?;
     if leak.is_some() {
-        fits.fit(session, order.postgres, database, order.group, bound, Refit::Always).await?;
+        fits.fit(session, &order.fitting(database, bound), Refit::Always).await?;
         leak = bound.leak(&session.client, order.role).await?;
     }
     admin.done();
@@ -160,33 +169,32 @@ pub(super) async fn standing(
 
 /// When a group role is fitted to the catalog again.
 #[derive(PartialEq, Eq)]
-enum Refit {
+pub(super) enum Refit {
     Always,
     IfChanged,
 }
 
 impl Fits {
-    async fn fit(
+    /// Fits the group role, and its views, to the catalog; says whether there was anything to do.
+    pub(super) async fn fit(
         &self,
         session: &Session,
-        postgres: &PostgresTarget,
-        database: &str,
-        group: &str,
-        bound: &Bound,
+        fitting: &Fitting<'_>,
         refit: Refit,
-    ) -> Result<(), LeaseError> {
+    ) -> Result<bool, LeaseError> {
+        let Fitting { postgres, database, group, .. } = fitting;
         let key = format!("{}:{}/{database}/{group}", postgres.host, postgres.port);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if refit == Refit::IfChanged
             && known.is_some()
             && known.as_ref() == Some(&fingerprint(&session.client, group).await?)
         {
-            return Ok(());
+            return Ok(false);
         }
         group::ensure(session, group).await?;
-        let print = group::refresh(session, postgres, database, group, bound).await?;
+        let print = group::refresh(session, fitting).await?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, print);
-        Ok(())
+        Ok(true)
     }
 }
 

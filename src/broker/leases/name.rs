@@ -3,13 +3,16 @@
 use rand::Rng as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::mask::{Mask, MaskRule};
+use crate::domain::mask::{JsonPath, Mask, MaskRule};
 use crate::domain::name::TargetName;
 use crate::domain::principal::Principal;
 use crate::domain::target::PostgresTarget;
 
 /// What sessions leave behind belongs to this role; it cannot log in and has no privileges.
 pub(super) const KEEPER: &str = "hoop_keeper";
+
+/// The broker's schema and what is in it belong to this role; it cannot log in, and may read what views need.
+pub(super) const OWNER: &str = "hoop_objects";
 
 /// A name for the role of one session: `hoop_alice_k3v7qzpa`.
 ///
@@ -61,11 +64,28 @@ pub(super) fn group_role(target: &TargetName, postgres: &PostgresTarget, binding
     for rule in binding {
         field(reads(rule, postgres.objects));
         field(&rule.column.to_string());
+        if postgres.objects {
+            // what the views show is a privilege, too
+            field(&format!("{:?}", rule.mask));
+            field(rule.path.as_ref().map_or("", JsonPath::as_str));
+        }
     }
     let digest: [u8; 32] = hash.finalize().into();
     let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let target: String = target.as_str().chars().take(40).collect();
-    format!("hoopg_{target}_{hex}")
+    format!("hoopg_{}_{hex}", group_slug(target))
+}
+
+/// Whether the name is that of a group role of this target.
+pub(super) fn is_group_role(name: &str, target: &TargetName) -> bool {
+    let parts = name.strip_prefix("hoopg_").and_then(|rest| rest.rsplit_once('_'));
+    parts.is_some_and(|(slug, digest)| {
+        slug == group_slug(target) && digest.len() == 12 && digest.bytes().all(|b| b.is_ascii_hexdigit())
+    })
+}
+
+/// The part of a group role's name that is its target's.
+pub(super) fn group_slug(target: &TargetName) -> String {
+    target.as_str().chars().take(40).collect()
 }
 
 /// What the mask reads of the base column (design §3.3): `text` and `json` only of such a column,

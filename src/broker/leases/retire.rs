@@ -15,8 +15,8 @@ use tokio_postgres::types::Type;
 use crate::domain::target::{PostgresTarget, RoleIssuer};
 use crate::gateway::authority::LeaseError;
 
-use super::group::make;
 use super::name::{KEEPER, identifier, is_session_role, literal};
+use super::powerless::{self, join};
 use super::server::{PATIENCE, Rights, Servers, Session, bounded, reason};
 
 /// Takes the role back. Says what could not be removed; nothing when nothing is left.
@@ -36,7 +36,7 @@ pub(super) async fn role(
         admin.done();
         return Ok(None);
     }
-    close(session, role).await?;
+    shut(servers, postgres, issuer, session, role).await?;
     let mut left = Vec::new();
     if !throw_out(&session.client, role).await? {
         left.push("it still has a backend, which did not end within ten seconds".to_owned());
@@ -72,6 +72,38 @@ async fn exists(client: &Client, role: &str) -> Result<bool, LeaseError> {
     Ok(!bounded(client.query_typed(query, &[(&role, Type::TEXT)])).await?.is_empty())
 }
 
+/// Closes the role, also when a transaction of its own holds its row: `ALTER ROLE CURRENT_USER`, which
+/// PostgreSQL grants to everybody, then PREPARE TRANSACTION would keep it open for ever. Whoever is in
+/// is thrown out and what is prepared rolled back, and then it is closed.
+async fn shut(
+    servers: &Servers,
+    postgres: &PostgresTarget,
+    issuer: &RoleIssuer,
+    session: &Session,
+    role: &str,
+) -> Result<(), LeaseError> {
+    let mut attempts = 0;
+    loop {
+        let Err(error) = close(session, role).await else { return Ok(()) };
+        attempts += 1;
+        // it may have come back in between; the reaper's next round is soon
+        if attempts == CLOSING_ATTEMPTS {
+            return Err(error);
+        }
+        if session.rights == Rights::CreateRole {
+            bounded(session.client.batch_execute(&join(session, &identifier(role)))).await?;
+        }
+        throw_out(&session.client, role).await?;
+        roll_back(&session.client, role).await?;
+        for database in places(&session.client, role).await?.iter().filter(|name| **name != postgres.database)
+        {
+            let mut other = servers.admin(postgres, issuer, database).await?;
+            roll_back(&other.session()?.client, role).await?;
+            other.done();
+        }
+    }
+}
+
 /// Nobody logs in as it from here on, and we are a member of it where our rights rest on that.
 async fn close(session: &Session, role: &str) -> Result<(), LeaseError> {
     let name = identifier(role);
@@ -83,13 +115,6 @@ async fn close(session: &Session, role: &str) -> Result<(), LeaseError> {
         }
     };
     bounded(session.client.batch_execute(&statement)).await
-}
-
-/// The statement that makes us a member with the role's privileges.
-fn join(session: &Session, quoted: &str) -> String {
-    // from 16 on, making a role brings ADMIN OPTION only
-    let options = if session.major >= 16 { " WITH INHERIT TRUE, SET TRUE" } else { "" };
-    format!("GRANT {quoted} TO CURRENT_USER{options}")
 }
 
 /// Terminates its backends and waits until none is left; says whether that came to pass.
@@ -122,7 +147,7 @@ async fn clean(session: &Session, database: &str, role: &str) -> Result<Option<S
     let owns = bounded(client.query_typed(OWNS, &[(&role, Type::TEXT)])).await?;
     // a routine that stays must not pass to the keeper: the role, locked, is the safer owner
     if left.is_empty() && !owns.is_empty() {
-        match keeper(session).await? {
+        match powerless::ensure(session, KEEPER).await? {
             None => {
                 let keeper = identifier(KEEPER);
                 if let Err(error) =
@@ -185,35 +210,6 @@ async fn drop_routines(client: &Client, role: &str) -> Result<Vec<String>, Lease
     Ok(left)
 }
 
-/// Makes sure of the keeper; a sentence when it is not one.
-async fn keeper(session: &Session) -> Result<Option<String>, LeaseError> {
-    let client = &session.client;
-    let ask = || bounded(client.query_typed(KEEPER_IS, &[(&KEEPER, Type::TEXT)]));
-    let mut rows = ask().await?;
-    let name = identifier(KEEPER);
-    if rows.is_empty() && matches!(session.rights, Rights::CreateRole | Rights::Superuser) {
-        make(
-            session,
-            &format!(
-                "CREATE ROLE {name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-            ),
-        )
-        .await?;
-        rows = ask().await?;
-    }
-    let Some(row) = rows.first() else { return Ok(Some(format!("there is no role {KEEPER}"))) };
-    let (harmless, ours): (bool, bool) = (row.get(0), row.get(1));
-    if !harmless {
-        return Ok(Some(format!(
-            "role {KEEPER} can log in or belongs to other roles, so it must not own anything"
-        )));
-    }
-    if !ours && session.rights == Rights::CreateRole {
-        bounded(client.batch_execute(&join(session, &name))).await?;
-    }
-    Ok(None)
-}
-
 async fn drop_role(session: &Session, role: &str) -> Result<(), LeaseError> {
     let statement = if session.rights == Rights::Doorway {
         format!("SELECT hoopctl_admin.drop_role({})", literal(role))
@@ -223,6 +219,8 @@ async fn drop_role(session: &Session, role: &str) -> Result<(), LeaseError> {
     bounded(session.client.batch_execute(&statement)).await
 }
 
+/// How often closing a role is tried before the reaper's next round.
+const CLOSING_ATTEMPTS: u32 = 3;
 /// How often the server is asked whether the backends are gone.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -273,9 +271,3 @@ const ROUTINES: &str = "
           END)
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
     WHERE r.rolname = $1::text ORDER BY p.oid";
-
-const KEEPER_IS: &str = "
-    SELECT NOT (k.rolcanlogin OR k.rolsuper OR k.rolcreaterole OR k.rolreplication OR k.rolbypassrls)
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.member = k.oid),
-           pg_has_role(current_user, k.oid, 'USAGE')
-    FROM pg_catalog.pg_roles k WHERE k.rolname = $1::text";

@@ -3,8 +3,10 @@
 //! Failure mode: an error; a lease that cannot be stored is not minted.
 
 use rusqlite::{Row, params};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::name::{SessionId, TargetName};
+use crate::domain::target::{SecretSource, UpstreamTls};
 
 use super::{Store, StoreError};
 
@@ -19,6 +21,8 @@ pub struct LeaseRow {
     pub session: SessionId,
     /// Who makes such leases.
     pub issuer: IssuerWord,
+    /// Where the role is, for `postgres-role`; older rows have none.
+    pub place: Option<Place>,
     /// How far it got.
     pub state: LeaseState,
     /// Until when it opens connections, RFC 3339.
@@ -27,6 +31,25 @@ pub struct LeaseRow {
     pub attempts: u32,
     /// What could not be removed, and why.
     pub note: String,
+}
+
+/// Where the role of a lease is and by whom it is dropped, as configured when it was minted: what the
+/// reaper needs when its target is not configured any more, or has moved. It holds no secret, only
+/// where the secret is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The database in which the role is made.
+    pub database: String,
+    /// How the server proves itself.
+    pub tls: UpstreamTls,
+    /// The administrator's role.
+    pub admin: String,
+    /// Where its password is.
+    pub admin_password: SecretSource,
 }
 
 /// The kinds of issuers, as the table spells them.
@@ -57,14 +80,16 @@ impl Store {
     pub fn begin_lease(&self, row: &LeaseRow) -> Result<(), StoreError> {
         self.write(|tx| {
             tx.execute(
-                "INSERT INTO leases (target, login, session, issuer, state, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO leases (target, login, session, issuer, state, expires, place)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 params![
                     row.target.as_str(),
                     row.login,
                     row.session.as_str(),
                     row.issuer.as_str(),
                     row.state.as_str(),
-                    row.expires
+                    row.expires,
+                    row.place.as_ref().map(Place::to_json).unwrap_or_default(),
                 ],
             )
             .map(drop)
@@ -119,7 +144,7 @@ impl Store {
         self.read(|connection| {
             connection
                 .prepare_cached(
-                    "SELECT target, login, session, issuer, state, expires, attempts, note
+                    "SELECT target, login, session, issuer, state, expires, attempts, note, place
                      FROM leases ORDER BY target, session, login",
                 )?
                 .query_map([], LeaseRow::from_row)?
@@ -145,7 +170,16 @@ impl LeaseRow {
             expires: row.get(5)?,
             attempts: row.get(6)?,
             note: row.get(7)?,
+            // one that cannot be read is like none: the reaper says that the target is unknown
+            place: serde_json::from_str(&row.get::<_, String>(8)?).ok(),
         })
+    }
+}
+
+impl Place {
+    fn to_json(&self) -> String {
+        // paths that are not UTF-8 are the only ones that cannot be written
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 

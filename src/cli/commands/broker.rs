@@ -1,5 +1,7 @@
 //! `hoopctl broker …`.
 
+mod objects;
+
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -25,6 +27,7 @@ pub async fn run(ui: Ui, command: BrokerCommand) -> Result<u8, Failure> {
     match command {
         BrokerCommand::Init(file) => init(ui, &file.config),
         BrokerCommand::Check(file) => check(ui, &file.config),
+        BrokerCommand::Objects(args) => objects::run(ui, &args).await,
         BrokerCommand::Serve(file) => serve(ui, &file.config).await,
     }
 }
@@ -58,8 +61,10 @@ fn check(ui: Ui, path: &Path) -> Result<u8, Failure> {
     match Config::load(path) {
         Ok(config) if ui.json => ui.object(&json!({
             "valid": true, "targets": config.targets.keys().collect::<Vec<_>>(), "policy": config.policy.digest(),
+            "warnings": config.warnings(),
         })),
         Ok(config) => {
+            warn(ui, &config);
             let (targets, policy) = (config.targets.len(), config.policy.digest());
             ui.line(&format!("{} is valid: {targets} targets, policy {policy}", path.display()));
         }
@@ -82,6 +87,7 @@ async fn serve(ui: Ui, path: &Path) -> Result<u8, Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
 
     let config = Config::load(path)?;
+    warn(ui, &config);
     let in_force = Config::load(path)?;
     let secrets = Secrets::new(|name| std::env::var(name).ok());
     let broker = Broker::start(config, Clock::system(), secrets).await?;
@@ -113,6 +119,7 @@ async fn reload(ui: Ui, path: &Path, in_force: &Config, broker: &Broker) {
             return;
         }
     };
+    warn(ui, &config);
     let restart = in_force.needs_restart(&config);
     if !restart.is_empty() {
         ui.warning(&format!("a restart is needed to change {}", restart.join(", ")));
@@ -120,6 +127,12 @@ async fn reload(ui: Ui, path: &Path, in_force: &Config, broker: &Broker) {
     match broker.reload(config).await {
         Ok(()) => ui.talk("the configuration was read again and is in force"),
         Err(error) => ui.warning(&format!("the old configuration stays: {error}")),
+    }
+}
+
+fn warn(ui: Ui, config: &Config) {
+    for warning in config.warnings() {
+        ui.warning(&warning);
     }
 }
 

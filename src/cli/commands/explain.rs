@@ -31,6 +31,7 @@ fn show(ui: Ui, told: &Explanation) {
     section(ui, "Recorded", vec![told.recorded.clone()]);
     section(ui, "Credential", vec![told.credential.clone()]);
     section(ui, "Reach of a stolen broker host", vec![told.broker_reach.clone()]);
+    section(ui, "Kept in the database by the broker", told.objects.clone());
     section(ui, "Not covered", told.not_covered.clone());
 }
 

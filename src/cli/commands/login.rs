@@ -15,7 +15,8 @@ use crate::client::link::LinkError;
 use crate::client::login::{Identity, LoginError, LoginView, Person, SignedIn, sign_in};
 use crate::client::provider::DevicePrompt;
 use crate::client::trust::PinnedRoot;
-use crate::wire::control::WhoAmI;
+use crate::domain::name::DeviceId;
+use crate::wire::control::{Confirmation, WhoAmI};
 
 /// Signs in.
 ///
@@ -54,14 +55,14 @@ pub async fn run(context: &Context, args: &Login) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// A workload has nothing to keep: this proves that its token is taken, and forgets everything.
+/// A workload needs no login of its own: this proves that its token is taken.
 async fn workload(context: &Context) -> Result<u8, Failure> {
     let api = context.api().await?;
     let who = api.whoami().await?;
     report(context.ui, &who, api.link().url());
     if set("HOOPCTL_WORKLOAD").is_none() {
         context.ui.talk(
-            "hint: nothing was stored; set HOOPCTL_WORKLOAD and HOOPCTL_BROKER for the commands to come",
+            "hint: only the key of this job was kept; set HOOPCTL_WORKLOAD and HOOPCTL_BROKER for the commands to come",
         );
     }
     Ok(0)
@@ -81,6 +82,13 @@ fn tell_store(ui: Ui, signed: &SignedIn) {
     if signed.newly_stored && signed.stored == StoredIn::File {
         ui.talk("note: there is no usable keyring here, or a file was asked for: the credential is in a file that only you can read");
     }
+    if signed.others > 0 {
+        ui.talk(&format!(
+            "note: {} other device{} of yours may sign in; `hoopctl device list` shows all",
+            signed.others,
+            if signed.others == 1 { "" } else { "s" }
+        ));
+    }
     if !signed.renewable {
         ui.warning("the provider gave no refresh token, so this login ends in a few minutes");
     }
@@ -99,6 +107,18 @@ impl View {
 }
 
 impl LoginView for View {
+    fn confirm(&self, confirmation: &Confirmation, this: &DeviceId) {
+        self.done();
+        self.ui.talk(&format!(
+            "This sign-in is older than five minutes, so a device that is enrolled must let this one in.\n\
+             On it, type\n\n    hoopctl device confirm {}\n\n\
+             and check that it shows the key\n\n    {this}",
+            confirmation.code
+        ));
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(self.ui.wait("waiting for your other device (10 min)"));
+    }
+
     fn prompt(&self, prompt: &DevicePrompt) {
         let page = prompt.url_complete.as_deref().unwrap_or(&prompt.url);
         self.ui.talk(&format!(

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::net::UnixStream;
 
 use super::*;
+use crate::client::Strangers;
 use crate::client::home::Home;
 use crate::client::keychain::StoreChoice;
 use crate::gateway::clock::Clock;
@@ -65,6 +66,7 @@ fn context(home: &Path) -> ClientContext {
         store: StoreChoice::File,
         temporary: std::env::temp_dir(),
         clock: Clock::from_fn(|| jiff::Timestamp::UNIX_EPOCH),
+        strangers: Strangers::new(|_| {}),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::lens::Masked;
 use super::search_path::SearchPath;
-use crate::domain::target::Target;
+use crate::domain::target::{Target, TargetKind};
 use crate::gateway::leg::Leg;
 use crate::mask::MaskPlan;
 use crate::sql::{Builtins, Catalog, CatalogError, Protection, ProtectionError, Rows};
@@ -75,7 +75,13 @@ impl Catalogs {
         };
         let rows = queries(leg, Catalog::QUERIES).await?;
         let catalog = Arc::new(Catalog::from_rows(builtins, &rows)?);
-        let protection = Arc::new(Protection::resolve(&catalog, plan)?);
+        let TargetKind::Postgres(postgres) = &target.kind;
+        let protection = if postgres.objects {
+            Protection::resolve_with_views(&catalog, plan)?
+        } else {
+            Protection::resolve(&catalog, plan)?
+        };
+        let protection = Arc::new(protection);
         let version = version.parse().unwrap_or_default();
         Ok(Masked { catalog, protection, path, role, version, target })
     }

@@ -225,13 +225,16 @@ where
         self.parameters().database().unwrap_or_default()
     }
 
-    /// A new cancel key, as long as the client understands.
-    pub(super) fn cancel_key(&self) -> CancelKey {
-        if self.state.takes_long_keys() {
+    /// A new cancel key, as long as the client understands. The process is the database's own where it
+    /// has named one, because drivers compare it with `pg_backend_pid()` and with who notifies.
+    pub(super) fn cancel_key(&self, of_database: Option<&CancelKey>) -> CancelKey {
+        let ours = if self.state.takes_long_keys() {
             CancelKey::long(rand::random())
         } else {
             CancelKey::short(rand::random())
-        }
+        };
+        let process = of_database.map_or(ours.process, |key| key.process);
+        CancelKey { process, ..ours }
     }
 
     /// Tells the client that the database is ready.

@@ -121,7 +121,13 @@ impl Lens {
         }
         let statements = match crate::sql::parse(text, &LIMITS) {
             Ok(statements) => statements,
-            Err(ParseError::Syntax(_)) if !self.is_masked() => return unparsed(text),
+            // too long or too deep for us is not too long or too deep for PostgreSQL
+            Err(
+                ParseError::Syntax(_)
+                | ParseError::TooDeep { .. }
+                | ParseError::TooLong { .. }
+                | ParseError::TooMany { .. },
+            ) if !self.is_masked() => return unparsed(text),
             Err(error) => return unreadable(&error),
         };
         self.inspect_statements(&statements)

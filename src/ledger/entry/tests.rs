@@ -64,6 +64,7 @@ fn all() -> Vec<Event> {
             database: "app".into(),
         },
         What::DeviceEnrolled { device: device() },
+        What::DevicePending { device: device() },
         What::DeviceRevoked { device: device() },
         What::LeaseIssued { session: session(), login: "hoop_a".into(), expires },
         What::LeaseRevoked { session: session(), login: "hoop_a".into(), clean: true, note: String::new() },
@@ -132,6 +133,7 @@ fn every_event_has_its_golden_bytes() {
             format!(r#""connection":1,"database":"app","login":"hoop_a","session":"{session}""#),
         ),
         (3004, 1, "device-enrolled", format!(r#""device":"{device}""#)),
+        (3004, 99, "device-pending", format!(r#""device":"{device}""#)),
         (3004, 4, "device-revoked", format!(r#""device":"{device}""#)),
         (
             3001,

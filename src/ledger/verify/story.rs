@@ -83,6 +83,7 @@ impl Story {
             }
             What::BrokerStopped
             | What::DeviceEnrolled { .. }
+            | What::DevicePending { .. }
             | What::DeviceRevoked { .. }
             | What::LeaseIssued { .. }
             | What::LeaseRevoked { .. }

@@ -48,6 +48,26 @@ fn a_mask_that_does_not_fit_the_type_becomes_full() {
 }
 
 #[test]
+fn a_token_is_computed_where_the_broker_has_objects_and_on_text_only() {
+    let plan = MaskPlan::new(&[rule("public.t.c", None, Mask::Token)], &BTreeSet::new());
+    let column = |type_name| MaskableColumn {
+        schema: "public",
+        table: "t",
+        column: "c",
+        type_schema: "pg_catalog",
+        type_name,
+    };
+    let without = plan.mask(&column("text")).unwrap();
+    assert!(!without.reads_value && without.expression == "'[masked]'" && without.note.is_some());
+    let plan = plan.with_objects(&TargetName::new("db").unwrap());
+    let token = plan.mask(&column("text")).unwrap();
+    assert!(token.reads_value && token.width == Some(36), "{token:?}");
+    assert_eq!(token.expression.matches("$1").count(), 1);
+    let number = plan.mask(&column("int4")).unwrap();
+    assert!(!number.reads_value && number.note.is_some(), "{number:?}");
+}
+
+#[test]
 fn the_column_occurs_once() {
     let rules = [
         rule("public.t.c", Some("$.a.b.c"), Mask::Full),

@@ -61,7 +61,10 @@ impl Visitor for Mentions {
             return;
         }
         match above {
-            [.., ("RangeVar", "schemaname")] => self.relation.0 = text.into(),
+            [.., ("RangeVar", "schemaname")] => {
+                self.relation.0 = text.into();
+                self.words.insert(text.into());
+            }
             [.., ("RangeVar", "relname")] => {
                 self.relation.1 = text.into();
                 self.words.insert(text.into());

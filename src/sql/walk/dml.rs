@@ -12,7 +12,7 @@ use pg_query::{Node, NodeEnum};
 
 use super::{Outcome, Target, Walk, refuse, unsupported};
 use crate::sql::catalog::{CalledBy, Kind, Relation};
-use crate::sql::protect::Protection;
+use crate::sql::protect::{BROKER_SCHEMA, Protection};
 use crate::sql::tree;
 
 impl<'a> Walk<'a> {
@@ -36,6 +36,14 @@ impl<'a> Walk<'a> {
 
     /// Judges the relation that is changed.
     pub(super) fn changed(&mut self, name: &mut RangeVar) -> Outcome<&'a Relation> {
+        if self.names.relation(&name.schemaname, &name.relname).is_some_and(|own| own.schema == BROKER_SCHEMA)
+        {
+            return Err(refuse(
+                "policy.tamper",
+                "a change of the broker's own objects",
+                "ask the operator of this target; this attempt is on record",
+            ));
+        }
         let relation = self.resolve(name)?;
         let full = relation.full_name();
         self.facts.relations_written.insert(full.clone());

@@ -9,7 +9,7 @@ use crate::sql::catalog::{CalledBy, Kind, Relation};
 use crate::sql::functions;
 use crate::sql::names::Names;
 use crate::sql::parse::{ParseLimits, fits_small_stack, on_big_stack};
-use crate::sql::protect::Template;
+use crate::sql::protect::{BROKER_SCHEMA, MaskView, Template};
 use crate::sql::tree;
 
 impl<'a> Walk<'a> {
@@ -28,6 +28,11 @@ impl<'a> Walk<'a> {
         }
         self.reads_safely(relation)?;
         if !self.scope.protection.of(relation.oid).is_empty() {
+            if let Some(view) = self.scope.protection.view(relation.oid) {
+                let view = self.view_of_broker(relation, view, name)?;
+                self.touched = true;
+                return Ok(Some(self.masked(relation, name, Some(view))));
+            }
             // a view may show protected columns by rule and by definition, and both masks apply
             let followed = match relation.kind {
                 Kind::Table => None,
@@ -43,6 +48,28 @@ impl<'a> Walk<'a> {
             Kind::Foreign => Err(foreign(relation)),
             Kind::Composite | Kind::Other => Err(unsupported("a relation of this kind")),
         }
+    }
+
+    /// The broker's view that is read instead of a table whose columns nobody here may read.
+    fn view_of_broker(&self, relation: &Relation, view: &MaskView, name: &RangeVar) -> Outcome<NodeEnum> {
+        let full = relation.full_name();
+        if !view.present {
+            return Err(refuse(
+                "mask.objects",
+                &format!("the relation {full}, whose masks are computed in a view that is not there,"),
+                "connect again; if that does not help, the operator finds the reason in the broker's log",
+            ));
+        }
+        let has_children = self.scope.catalog.parents().iter().any(|(parent, _)| *parent == relation.oid);
+        if !name.inh && has_children {
+            return Err(unsupported(&format!("ONLY {full}, whose masks are computed in a view,")));
+        }
+        Ok(NodeEnum::RangeVar(RangeVar {
+            schemaname: BROKER_SCHEMA.into(),
+            relname: view.name.clone(),
+            inh: true,
+            ..name.clone()
+        }))
     }
 
     /// Finds the relation and writes its schema into the name.
@@ -62,6 +89,13 @@ impl<'a> Walk<'a> {
                 "it does not exist, or not on the search path",
             )
         })?;
+        if relation.schema == BROKER_SCHEMA {
+            return Err(refuse(
+                "mask.relation",
+                &format!("the broker's own {}", relation.full_name()),
+                "query the tables themselves",
+            ));
+        }
         name.schemaname.clone_from(&relation.schema);
         Ok(relation)
     }
@@ -108,8 +142,8 @@ impl<'a> Walk<'a> {
         subquery(targets, name, followed)
     }
 
-    /// What stands for a protected column; `None` when it is not protected. A mask that reads the column stands
-    /// there as a name for now.
+    /// What stands for a protected column; `None` when it is not protected, or is a view's that masks it. A mask
+    /// that reads the column stands there as a name for now.
     pub(super) fn mask(
         &mut self,
         relation: u32,
@@ -119,6 +153,8 @@ impl<'a> Walk<'a> {
     ) -> Option<NodeEnum> {
         match self.scope.protection.template(relation, number)? {
             Template::Constant(expression) => Some((**expression).clone()),
+            // `dml` has refused such columns before; elsewhere it is the view's column that the name means
+            Template::Viewed => None,
             Template::Computed(text) => {
                 let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
                 let place = format!("{PLACE}{}_", self.masks.len());
@@ -247,6 +283,7 @@ fn subquery(targets: Vec<pg_query::Node>, name: &RangeVar, followed: Option<Node
         Some(NodeEnum::RangeSubselect(range)) => {
             NodeEnum::RangeSubselect(Box::new(RangeSubselect { alias, ..*range }))
         }
+        Some(NodeEnum::RangeVar(view)) => NodeEnum::RangeVar(RangeVar { alias, location: -1, ..view }),
         _ => NodeEnum::RangeVar(RangeVar { alias, location: -1, ..name.clone() }),
     };
     NodeEnum::RangeSubselect(Box::new(RangeSubselect {

@@ -72,6 +72,8 @@ pub struct Conversation {
     /// What is left of a database's DataRow or CopyData that passes in pieces.
     upstream_piece: usize,
     terminated: bool,
+    /// The database has said that it hangs up, and why.
+    dying: bool,
 }
 
 impl Conversation {
@@ -96,6 +98,7 @@ impl Conversation {
             client_piece: Piece::None,
             upstream_piece: 0,
             terminated: false,
+            dying: false,
         }
     }
 
@@ -163,11 +166,13 @@ impl Conversation {
         self.flush_notices();
     }
 
-    /// Ends the conversation with a FATAL error for the client, if its stream is between two messages;
-    /// returns whether it is. Write what is in the output, then close.
+    /// Ends the conversation with a FATAL error for the client, if its stream is between two messages and
+    /// the database has not said itself why it ends; returns whether that is so. Write what is in the
+    /// output, then close.
     pub fn send_fatal(&mut self, error: &ErrorFields) -> bool {
         self.terminated = true;
-        if self.upstream_piece > 0 {
+        // drivers report the last error that they hear
+        if self.upstream_piece > 0 || self.dying {
             return false;
         }
         let mut out = BytesMut::new();

@@ -139,6 +139,9 @@ async def cursor():
 
 
 async def notifications():
+    # drivers tell by it whether a notification is their own
+    if not MASKED:
+        equal(connection.get_server_pid(), await connection.fetchval("SELECT pg_backend_pid()"))
     heard = asyncio.get_running_loop().create_future()
     await connection.add_listener("news", lambda *what: heard.set_result(what[2:]))
     other = await asyncpg.connect()

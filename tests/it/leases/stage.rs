@@ -27,20 +27,20 @@ use tokio_postgres::Client;
 use crate::support::postgres::{Cluster, majors};
 
 /// A database with an application, the documented administrator, and leases on it.
-pub(super) struct Stage {
-    pub(super) cluster: Cluster,
-    pub(super) root: Client,
-    pub(super) leases: Leases,
-    pub(super) store: Arc<Store>,
-    pub(super) journal: Arc<Pages>,
-    pub(super) folder: tempfile::TempDir,
+pub(crate) struct Stage {
+    pub(crate) cluster: Cluster,
+    pub(crate) root: Client,
+    pub(crate) leases: Leases,
+    pub(crate) store: Arc<Store>,
+    pub(crate) journal: Arc<Pages>,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// A ledger that remembers, and can be told to refuse.
 #[derive(Default)]
-pub(super) struct Pages {
-    pub(super) events: Mutex<Vec<What>>,
-    pub(super) full: Mutex<bool>,
+pub(crate) struct Pages {
+    pub(crate) events: Mutex<Vec<What>>,
+    pub(crate) full: Mutex<bool>,
 }
 
 impl Journal for Pages {
@@ -62,7 +62,7 @@ impl Journal for Pages {
 }
 
 impl Stage {
-    pub(super) async fn new(major: u32) -> Self {
+    pub(crate) async fn new(major: u32) -> Self {
         let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let cluster = Cluster::start(major);
         let server = cluster.admin().await;
@@ -86,11 +86,11 @@ impl Stage {
         Self { cluster, root, leases, store, journal, folder }
     }
 
-    pub(super) fn secret(&self) -> PathBuf {
+    pub(crate) fn secret(&self) -> PathBuf {
         self.folder.path().join("admin")
     }
 
-    pub(super) fn target(&self, masks: Vec<MaskRule>) -> PostgresTarget {
+    pub(crate) fn target(&self, masks: Vec<MaskRule>) -> PostgresTarget {
         let all = BTreeSet::from([
             TablePrivilege::Select,
             TablePrivilege::Insert,
@@ -117,7 +117,7 @@ impl Stage {
         }
     }
 
-    pub(super) fn masked(&self) -> PostgresTarget {
+    pub(crate) fn masked(&self) -> PostgresTarget {
         self.target(vec![
             mask("public.reasoning_traces.api_key", Mask::Full),
             mask("public.*.customer_id", Mask::Null),
@@ -134,12 +134,12 @@ impl Stage {
         ])
     }
 
-    pub(super) async fn login(&self, lease: &Lease) -> Result<Client, tokio_postgres::Error> {
+    pub(crate) async fn login(&self, lease: &Lease) -> Result<Client, tokio_postgres::Error> {
         self.cluster.connect(&lease.user, lease.password.expose_secret(), "app").await
     }
 
     /// Roles of sessions, their backends, what they own or prepared; the keeper does not count.
-    pub(super) async fn remains(&self) -> Vec<String> {
+    pub(crate) async fn remains(&self) -> Vec<String> {
         let query = r"
             SELECT rolname::text FROM pg_roles WHERE rolname ~ '^hoop_.*_[a-z2-7]{8}$'
             UNION ALL SELECT 'backend of ' || usename FROM pg_stat_activity WHERE usename ~ '^hoop_.*_[a-z2-7]{8}$'
@@ -149,7 +149,7 @@ impl Stage {
     }
 }
 
-pub(super) async fn group_role(stage: &Stage) -> String {
+pub(crate) async fn group_role(stage: &Stage) -> String {
     stage
         .root
         .query_one("SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'hoopg%'", &[])
@@ -159,7 +159,7 @@ pub(super) async fn group_role(stage: &Stage) -> String {
 }
 
 /// A broker that has just been started on what there is.
-pub(super) fn fresh(store: &Arc<Store>, journal: &Arc<Pages>) -> Leases {
+pub(crate) fn fresh(store: &Arc<Store>, journal: &Arc<Pages>) -> Leases {
     let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let journal: Arc<dyn Journal> = Arc::clone(journal) as Arc<dyn Journal>;
     Leases::new(Arc::clone(store), journal, Secrets::new(|_| None), || Stamp {
@@ -168,11 +168,11 @@ pub(super) fn fresh(store: &Arc<Store>, journal: &Arc<Pages>) -> Leases {
     })
 }
 
-pub(super) fn newest() -> u32 {
+pub(crate) fn newest() -> u32 {
     majors().pop().expect("a server")
 }
 
-pub(super) fn mask(column: &str, mask: Mask) -> MaskRule {
+pub(crate) fn mask(column: &str, mask: Mask) -> MaskRule {
     MaskRule {
         name: RuleName::new("mask").unwrap(),
         column: ColumnPattern::new(column).unwrap(),
@@ -182,7 +182,7 @@ pub(super) fn mask(column: &str, mask: Mask) -> MaskRule {
     }
 }
 
-pub(super) fn target(name: &str, postgres: PostgresTarget) -> Arc<Target> {
+pub(crate) fn target(name: &str, postgres: PostgresTarget) -> Arc<Target> {
     Arc::new(Target {
         name: TargetName::new(name).unwrap(),
         description: String::new(),
@@ -192,11 +192,11 @@ pub(super) fn target(name: &str, postgres: PostgresTarget) -> Arc<Target> {
     })
 }
 
-pub(super) fn random_session() -> SessionId {
+pub(crate) fn random_session() -> SessionId {
     SessionId::from_random(rand::random())
 }
 
-pub(super) fn session(display: &str, subject: &str, target: Arc<Target>) -> SessionContext {
+pub(crate) fn session(display: &str, subject: &str, target: Arc<Target>) -> SessionContext {
     let id =
         PrincipalId { provider: ProviderName::new("corp").unwrap(), subject: Subject::new(subject).unwrap() };
     SessionContext {
@@ -216,13 +216,13 @@ pub(super) fn session(display: &str, subject: &str, target: Arc<Target>) -> Sess
     }
 }
 
-pub(super) fn write_secret(path: &std::path::Path, text: &str, mode: u32) {
+pub(crate) fn write_secret(path: &std::path::Path, text: &str, mode: u32) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// A block of the administrator's guide, as it stands.
-pub(super) fn documented(block: &str) -> String {
+pub(crate) fn documented(block: &str) -> String {
     let guide = include_str!("../../../docs/postgres-admin.md");
     let (_, rest) = guide.split_once(&format!("<!-- block: {block} -->\n```sql\n")).expect(block);
     rest.split_once("```").expect(block).0.to_owned()

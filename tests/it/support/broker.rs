@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::env::program;
@@ -59,6 +60,15 @@ impl Broker {
     /// Where the broker keeps its state.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// What `login --broker-pin` takes.
+    pub(crate) fn pin(&self) -> String {
+        let pem = fs::read(self.data().join("pki/ca.pem")).expect("the broker's CA");
+        let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).expect("PEM");
+        let certificate = pem.parse_x509().expect("a certificate");
+        let digest = Sha256::digest(certificate.public_key().raw);
+        digest.iter().fold(String::from("sha256:"), |pin, byte| format!("{pin}{byte:02x}"))
     }
 
     /// What it logged so far.

@@ -84,8 +84,21 @@ impl Env {
     /// Runs `login`; `approve` gets the page that it shows.
     pub(crate) async fn login(&self, arguments: &[&str], approve: impl AsyncFnOnce(String)) -> Ran {
         let arguments: Vec<&str> = std::iter::once("login").chain(arguments.iter().copied()).collect();
+        let mut approve = Some(approve);
+        self.watch(&arguments, async |line| {
+            if let Some(page) = page_of(&line)
+                && let Some(approve) = approve.take()
+            {
+                approve(page).await;
+            }
+        })
+        .await
+    }
+
+    /// Runs the program; `told` gets each line that it says, when it says it.
+    pub(crate) async fn watch(&self, arguments: &[&str], mut told: impl AsyncFnMut(String)) -> Ran {
         let mut child = self
-            .command(&arguments)
+            .command(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -93,7 +106,6 @@ impl Env {
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut stderr = BufReader::new(child.stderr.take().expect("a pipe")).lines();
         let (mut out, mut err) = (String::new(), String::new());
-        let mut approve = Some(approve);
         let (mut out_open, mut err_open) = (true, true);
         while out_open || err_open {
             let line = tokio::select! {
@@ -108,11 +120,8 @@ impl Env {
                     line.inspect(|line| err.push_str(&format!("{line}\n")))
                 }
             };
-            let page = line.as_deref().and_then(page_of);
-            if let Some(page) = page
-                && let Some(approve) = approve.take()
-            {
-                approve(page).await;
+            if let Some(line) = line {
+                told(line).await;
             }
         }
         let status = child.wait().await.expect("it ends");
@@ -151,7 +160,8 @@ pub(crate) fn program() -> &'static str {
     env!("CARGO_BIN_EXE_hoopctl")
 }
 
-fn page_of(line: &str) -> Option<String> {
+/// The sign-in page that a line names, if it names one.
+pub(crate) fn page_of(line: &str) -> Option<String> {
     let word = line.split_whitespace().find(|word| word.contains("user_code="))?;
     Some(word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '/').to_owned())
 }

@@ -35,6 +35,8 @@ pub(crate) const SECRET: &str = "open sesame";
 pub(crate) struct Gateway {
     /// The directory of the socket `.s.PGSQL.5432`.
     pub(crate) socket: tempfile::TempDir,
+    /// The target's database.
+    database: String,
     /// What was entered.
     pub(crate) book: Arc<Book>,
     /// Closes the session.
@@ -44,6 +46,8 @@ pub(crate) struct Gateway {
 /// How a test wants its gateway.
 pub(crate) struct Setup {
     pub(crate) masks: Vec<MaskRule>,
+    /// Whether the broker has objects in the database.
+    pub(crate) objects: bool,
     pub(crate) policy: &'static str,
     pub(crate) user: String,
     pub(crate) password: String,
@@ -58,6 +62,7 @@ impl Setup {
     pub(crate) fn open(cluster: &Cluster) -> Self {
         Self {
             masks: Vec::new(),
+            objects: false,
             policy: "",
             user: "postgres".into(),
             password: cluster.password.clone(),
@@ -72,6 +77,7 @@ impl Gateway {
     /// Starts a gateway towards this cluster.
     pub(crate) fn start(cluster: &Cluster, setup: Setup) -> Self {
         let target = Arc::new(target(cluster, &setup));
+        let database = setup.database.clone();
         let principal = principal();
         let session = SessionId::from_random([7; 16]);
         let device = device(&principal);
@@ -122,7 +128,7 @@ impl Gateway {
                 tokio::spawn(async move { tunnels.serve(stream, &session, &device, Inner::Bare).await });
             }
         });
-        Self { socket, book, closing }
+        Self { socket, database, book, closing }
     }
 
     /// psql, ready for arguments.
@@ -158,7 +164,7 @@ impl Gateway {
             .port(5432)
             .user("alice")
             .password(SECRET)
-            .dbname("postgres")
+            .dbname(&self.database)
             .connect(tokio_postgres::NoTls)
             .await?;
         tokio::spawn(connection);
@@ -195,7 +201,7 @@ fn target(cluster: &Cluster, setup: &Setup) -> Target {
             },
             grants: Vec::new(),
             masks: setup.masks.clone(),
-            objects: false,
+            objects: setup.objects,
             replication: false,
             trusted_functions: BTreeSet::new(),
             max_connections: 10,

@@ -154,6 +154,11 @@ impl Drop for Cluster {
     }
 }
 
+/// Somebody with fewer rights, by user and group, when the tests run as root.
+pub(crate) fn ordinary_user() -> Option<(u32, u32)> {
+    ServerUser::pick().0
+}
+
 /// Who runs the server: ourselves, or as root somebody with fewer rights, since PostgreSQL insists.
 struct ServerUser(Option<(u32, u32)>);
 
@@ -226,6 +231,8 @@ fn launch(owner: &ServerUser, bin: &Path, folder: &Path, port: u16) -> (Child, C
             "-c",
             "password_encryption=scram-sha-256",
         ])
+        // off by default; what sessions prepare must go with them
+        .args(["-c", "max_prepared_transactions=8"])
         // nothing in /dev/shm, where a crash would leave it
         .args(["-c", "dynamic_shared_memory_type=mmap"])
         .arg("-c")

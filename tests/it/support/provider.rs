@@ -51,6 +51,16 @@ impl Provider {
         panic!("oidc-provider did not start in {}; run: tests/setup/oidc-provider.sh", folder.display());
     }
 
+    /// A token of the workload `robot`, by client credentials.
+    pub(crate) async fn job_token(&self) -> String {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let form = [("grant_type", "client_credentials")];
+        let request = client.post(format!("{}/token", self.issuer)).basic_auth("robot", Some("robot-secret"));
+        let answer = request.form(&form).send().await.expect("the provider answers");
+        let answer: serde_json::Value = answer.json().await.expect("JSON");
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
+    }
+
     /// Changes somebody's groups, seen in the next ID token.
     pub(crate) fn set_groups(&mut self, person: &str, groups: &[&str]) {
         self.command(&format!("groups {person} {}", groups.join(",")));

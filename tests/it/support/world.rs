@@ -1,10 +1,7 @@
 //! Everything at once: a database, a provider, a broker between them, and people.
 
-use std::fmt::Write as _;
 use std::process::Stdio;
 use std::time::Duration;
-
-use sha2::{Digest as _, Sha256};
 
 use super::broker::Broker;
 use super::env::{Env, Ran};
@@ -69,6 +66,14 @@ client_id = "{CLIENT_ID}"
 scopes = ["openid", "profile", "groups", "offline_access"]
 groups = ["dba", "oncall", "dev"]
 
+[[workload]]
+name = "ci"
+issuer = "{}"
+audience = "urn:hoopctl:broker"
+[[workload.rule]]
+claims = {{ client_id = "robot" }}
+groups = ["deploy"]
+
 [policy]
 presets = [{}]
 files = ["policy.cedar"]
@@ -94,6 +99,7 @@ on = "public.*"
 "#,
             twist.broker,
             provider.issuer,
+            provider.issuer,
             presets.join(", "),
             cluster.port,
             cluster.root_certificate.display(),
@@ -115,14 +121,7 @@ on = "public.*"
 
     /// What `login --broker-pin` takes.
     pub(crate) fn pin(&self) -> String {
-        let pem = std::fs::read(self.broker.data().join("pki/ca.pem")).expect("the broker's CA");
-        let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).expect("PEM");
-        let certificate = pem.parse_x509().expect("a certificate");
-        let digest = Sha256::digest(certificate.public_key().raw);
-        digest.iter().fold(String::from("sha256:"), |mut pin, byte| {
-            write!(pin, "{byte:02x}").expect("room");
-            pin
-        })
+        self.broker.pin()
     }
 
     /// The roles that leases made and that are still there.
@@ -177,6 +176,8 @@ pub(crate) async fn psql(env: &Env, sql: &str) -> Ran {
 const POLICY: &str = r#"
 @id("people.connect")
 permit (principal in Hoop::Group::"corp/dba", action == Hoop::Action::"connect", resource == Hoop::Target::"db");
+@id("jobs.connect")
+permit (principal in Hoop::Group::"ci/deploy", action == Hoop::Action::"connect", resource == Hoop::Target::"db");
 @id("people.audit")
 permit (principal in Hoop::Group::"corp/oncall", action in [Hoop::Action::"audit", Hoop::Action::"kill"], resource);
 "#;

@@ -2,6 +2,7 @@
 
 use pg_query::{Node, NodeEnum};
 
+use crate::sql::protect::Template;
 use crate::sql::tree;
 use crate::sql::walk::{Outcome, Walk, refuse};
 
@@ -61,6 +62,14 @@ impl Walk<'_> {
             ));
         }
         let (relation, number) = (target.relation.oid, column.number);
+        if matches!(self.scope.protection.template(relation, number), Some(Template::Viewed)) {
+            return Err(refuse(
+                "mask.write",
+                &format!("the masked column {} in a statement that changes its table", column.name),
+                "find the rows with a subquery and an alias, as in WHERE id IN (SELECT x.id FROM … x WHERE …), and name \
+                 the other columns after RETURNING",
+            ));
+        }
         let (name, column) = (target.name.clone(), column.name.clone());
         node.node = self.mask(relation, number, &name, &column);
         Ok(())

@@ -280,6 +280,7 @@ impl Conversation {
     fn take_error(&mut self, fields: &Fields<'_>) -> Result<Fate, UpstreamFault> {
         self.report_rows();
         if fields.severity().ends_connection() {
+            self.dying = true;
             let fate = self.scrubbed(b'E', fields, true);
             self.failed(None, fields, fields.sqlstate(), false);
             return Ok(fate);

@@ -116,6 +116,8 @@ fn a_fatal_error_in_place_of_our_refusal_stays_fatal() {
     pair.client(&[query("select secret")]);
     let fatal = error(Severity::Fatal, "57P01", "terminating connection");
     assert_eq!(pair.upstream_bytes(&fatal), ["E 57P01 terminating connection"]);
+    let ours = ErrorFields::new(Severity::Fatal, "08006", "it closed the connection");
+    assert!(!pair.machine.send_fatal(&ours), "the reason is told once");
 }
 
 #[test]

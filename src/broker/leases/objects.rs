@@ -1,0 +1,262 @@
+//! The broker's own objects in a target's database: one schema, `hoopctl`.
+//!
+//! Job: keep in it, for every table with a mask that reads its column, the view that the gateway sends
+//! statements to, and the key of token masks, all owned by a role that nobody can log in as. So a
+//! session needs no privilege on the column itself. Boundary: what a view says is `sql::protect`'s, which the
+//! gateway asks too; both meet at the view's name. Failure mode: no view, and the gateway refuses the table.
+
+mod collect;
+mod key;
+mod manage;
+
+use std::collections::BTreeSet;
+
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use crate::domain::mask::MaskRule;
+use crate::domain::name::TargetName;
+use crate::domain::target::PostgresTarget;
+use crate::gateway::authority::LeaseError;
+use crate::mask::MaskPlan;
+use crate::sql::{BROKER_SCHEMA, Builtins, Catalog, MaskView, Protection, Rows};
+
+use super::name::{OWNER, identifier, literal};
+use super::powerless;
+use super::server::{Session, bounded, reason};
+
+pub(super) use collect::{collect, wanted};
+pub(super) use manage::databases;
+pub use manage::{DatabaseObject, ObjectList, list, remove};
+
+/// What the broker's views show those whom these rules bind; `None` where none are needed or allowed.
+pub(super) fn plan(
+    target: &TargetName,
+    postgres: &PostgresTarget,
+    binding: &[&MaskRule],
+) -> Option<MaskPlan> {
+    let rules: Vec<MaskRule> = binding.iter().map(|rule| (*rule).clone()).collect();
+    let plan = MaskPlan::new(&rules, &BTreeSet::new()).with_objects(target);
+    (postgres.objects && plan.reads_values()).then_some(plan)
+}
+
+/// Makes sure of the owner, and that nobody else is at work on our objects. Before a transaction.
+pub(super) async fn prepare(session: &Session) -> Result<(), LeaseError> {
+    bounded(session.client.batch_execute(&format!("SELECT pg_catalog.pg_advisory_lock({LOCK})"))).await?;
+    match powerless::ensure(session, OWNER).await? {
+        None => Ok(()),
+        Some(fault) => Err(refused(&fault)),
+    }
+}
+
+/// Lets the next one in.
+pub(super) async fn release(session: &Session) -> Result<(), LeaseError> {
+    bounded(session.client.batch_execute(&format!("SELECT pg_catalog.pg_advisory_unlock({LOCK})"))).await
+}
+
+/// Brings our objects, and the group role's privileges on them, up to date with the catalog. Inside of a
+/// transaction, so that a session finds all of it or nothing.
+///
+/// `readable` are the tables that the group role may SELECT from.
+pub(super) async fn fit(
+    session: &Session,
+    group: &str,
+    plan: Option<&MaskPlan>,
+    readable: &BTreeSet<(String, String)>,
+) -> Result<(), LeaseError> {
+    let client = &session.client;
+    let mut wanted = Vec::new();
+    if let Some(plan) = plan {
+        let catalog = snapshot(client).await?;
+        let protection = Protection::resolve_with_views(&catalog, plan)
+            .map_err(|error| LeaseError::Upstream(error.to_string()))?;
+        wanted = protection
+            .views()
+            .filter(|view| readable.contains(&(view.schema.clone(), view.table.clone())))
+            .cloned()
+            .collect();
+        if !wanted.is_empty() {
+            ensure_schema(client).await?;
+            ensure_key(client, plan, &wanted).await?;
+        }
+    }
+    let there = existing(client, group).await?;
+    let mut granted = BTreeSet::new();
+    for view in &wanted {
+        if !lend(client, view).await? {
+            continue;
+        }
+        let known = there.iter().find(|known| known.name == view.name);
+        if known.is_none_or(|known| !known.sound) {
+            make(client, view, known.is_some()).await?;
+        }
+        if known.is_none_or(|known| !known.sound || !known.granted) {
+            grant(client, group, &view.name).await?;
+        }
+        granted.insert(view.name.as_str());
+    }
+    // another view than the masks in force make could show more
+    for known in there.iter().filter(|known| known.granted && !granted.contains(known.name.as_str())) {
+        let text = format!("REVOKE ALL ON {} FROM {}", full(&known.name), identifier(group));
+        bounded(client.batch_execute(&as_owner(&text))).await?;
+    }
+    Ok(())
+}
+
+/// The database's names, as the gateway reads them. The transaction is ours, so those statements that would
+/// open and close one are left out.
+async fn snapshot(client: &Client) -> Result<Catalog, LeaseError> {
+    let mut all: Vec<Rows> = Vec::with_capacity(Catalog::QUERIES.len());
+    for query in Catalog::QUERIES {
+        let mut rows = Rows::new();
+        if !query.starts_with("BEGIN") && !query.starts_with("COMMIT") {
+            for message in bounded(client.simple_query(query)).await? {
+                if let SimpleQueryMessage::Row(row) = message {
+                    rows.push((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect());
+                }
+            }
+        }
+        all.push(rows);
+    }
+    // what comes with the server is never masked
+    Catalog::from_rows(std::sync::Arc::new(Builtins::default()), &all)
+        .map_err(|error| LeaseError::Upstream(error.to_string()))
+}
+
+/// A view of ours that is there.
+struct Known {
+    name: String,
+    /// Whether it is as we made it.
+    sound: bool,
+    /// Whether the group role may read it.
+    granted: bool,
+}
+
+async fn existing(client: &Client, group: &str) -> Result<Vec<Known>, LeaseError> {
+    let rows = bounded(client.query_typed(VIEWS, &[(&group, Type::TEXT), (&OWNER, Type::TEXT)])).await?;
+    Ok(rows.iter().map(|row| Known { name: row.get(0), sound: row.get(1), granted: row.get(2) }).collect())
+}
+
+async fn ensure_schema(client: &Client) -> Result<(), LeaseError> {
+    let rows = bounded(client.query_typed(SCHEMA, &[(&BROKER_SCHEMA, Type::TEXT)])).await?;
+    let owner: Option<String> = rows.first().map(|row| row.get(0));
+    match owner.as_deref() {
+        Some(OWNER) => Ok(()),
+        Some(other) => {
+            Err(refused(&format!("schema {BROKER_SCHEMA} belongs to role {other}, and not to {OWNER}")))
+        }
+        None => {
+            let text = format!(
+                "CREATE SCHEMA {BROKER_SCHEMA} AUTHORIZATION {OWNER};
+                 COMMENT ON SCHEMA {BROKER_SCHEMA} IS 'made by hoopctl; remove it with: hoopctl broker objects TARGET --remove'"
+            );
+            bounded(client.batch_execute(&text)).await.map_err(|error| refused(&reason(error)))
+        }
+    }
+}
+
+async fn ensure_key(client: &Client, plan: &MaskPlan, wanted: &[MaskView]) -> Result<(), LeaseError> {
+    let needs = wanted.iter().any(|view| view.definition.contains("hoopctl.key"));
+    match plan.tokens_of().filter(|_| needs) {
+        Some(target) => key::ensure(client, target).await,
+        None => Ok(()),
+    }
+}
+
+/// Gives the views' owner what this one reads. False, with a line in the log, when we may not.
+async fn lend(client: &Client, view: &MaskView) -> Result<bool, LeaseError> {
+    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+        [(&view.relation, Type::OID), (&view.reads, Type::TEXT_ARRAY), (&OWNER, Type::TEXT)];
+    let rows = bounded(client.query_typed(NEEDS, &parameters)).await?;
+    let Some(row) = rows.first() else { return Ok(false) };
+    let (open, may_open): (bool, bool) = (row.get(0), row.get(1));
+    let (needs, withheld): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
+    if !withheld.is_empty() || !(open || may_open) {
+        let withheld = if withheld.is_empty() { view.schema.clone() } else { withheld.join(", ") };
+        tracing::warn!(
+            table = format!("{}.{}", view.schema, view.table),
+            withheld,
+            "the administrator may not hand on what the masks of this table read, so it cannot be read through the gateway"
+        );
+        return Ok(false);
+    }
+    let mut statements = Vec::new();
+    if !open {
+        statements.push(format!("GRANT USAGE ON SCHEMA {} TO {OWNER}", identifier(&view.schema)));
+    }
+    if !needs.is_empty() {
+        let columns = needs.iter().map(|column| identifier(column)).collect::<Vec<_>>().join(", ");
+        let table = format!("{}.{}", identifier(&view.schema), identifier(&view.table));
+        statements.push(format!("GRANT SELECT ({columns}) ON {table} TO {OWNER}"));
+    }
+    if !statements.is_empty() {
+        bounded(client.batch_execute(&statements.join(";"))).await?;
+    }
+    Ok(true)
+}
+
+/// Makes the view, and writes down what the server made of it, so that a change behind our back is seen.
+async fn make(client: &Client, view: &MaskView, replaced: bool) -> Result<(), LeaseError> {
+    let name = full(&view.name);
+    let drop = if replaced { format!("DROP VIEW {name};") } else { String::new() };
+    let text = format!("{drop}CREATE VIEW {name} WITH (security_barrier = true) AS {}", view.definition);
+    bounded(client.batch_execute(&as_owner(&text))).await?;
+    let digest = "SELECT pg_catalog.md5(pg_catalog.pg_get_viewdef($1::text::regclass))";
+    let row = bounded(client.query_typed(digest, &[(&name, Type::TEXT)])).await?;
+    let digest: String = row.first().map(|row| row.get(0)).unwrap_or_default();
+    let comment = literal(&format!("{}.{} as hoopctl masks it {digest}", view.schema, view.table));
+    bounded(client.batch_execute(&as_owner(&format!("COMMENT ON VIEW {name} IS {comment}")))).await
+}
+
+async fn grant(client: &Client, group: &str, view: &str) -> Result<(), LeaseError> {
+    let group = identifier(group);
+    let text = format!(
+        "GRANT USAGE ON SCHEMA {BROKER_SCHEMA} TO {group}; GRANT SELECT ON {} TO {group}",
+        full(view)
+    );
+    bounded(client.batch_execute(&as_owner(&text))).await
+}
+
+/// Statements, run as the owner of our objects.
+fn as_owner(statements: &str) -> String {
+    format!("SET LOCAL ROLE {OWNER}; {statements}; RESET ROLE")
+}
+
+fn full(view: &str) -> String {
+    format!("{BROKER_SCHEMA}.{}", identifier(view))
+}
+
+fn refused(why: &str) -> LeaseError {
+    LeaseError::Upstream(format!(
+        "the broker's objects cannot be made: {why}; see docs/postgres-admin.md on `objects`"
+    ))
+}
+
+/// The advisory lock under which our objects are changed, in each database.
+const LOCK: &str = "pg_catalog.hashtextextended('hoopctl objects', 0)";
+
+const SCHEMA: &str = "
+    SELECT pg_get_userbyid(nspowner)::text FROM pg_catalog.pg_namespace WHERE nspname = $1::text";
+
+// as we made it: owner, options, and the text that the server printed then
+const VIEWS: &str = "
+    SELECT c.relname::text,
+           pg_get_userbyid(c.relowner) = $2::text
+           AND c.reloptions IS NOT DISTINCT FROM ARRAY['security_barrier=true']
+           AND right(obj_description(c.oid, 'pg_class'), 32) IS NOT DISTINCT FROM md5(pg_get_viewdef(c.oid)),
+           EXISTS (SELECT FROM aclexplode(c.relacl) x JOIN pg_catalog.pg_roles g ON g.oid = x.grantee
+                   WHERE g.rolname = $1::text AND x.privilege_type = 'SELECT')
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'hoopctl' AND pg_get_userbyid(n.nspowner) = $2::text AND c.relkind = 'v'";
+
+const NEEDS: &str = "
+    SELECT has_schema_privilege($3::text::name, c.relnamespace, 'USAGE'),
+           has_schema_privilege(current_user, c.relnamespace, 'USAGE WITH GRANT OPTION'),
+           ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attname::text = ANY ($2::text[])
+                   AND NOT has_column_privilege($3::text::name, c.oid, a.attnum, 'SELECT')),
+           ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attname::text = ANY ($2::text[])
+                   AND NOT has_column_privilege($3::text::name, c.oid, a.attnum, 'SELECT')
+                   AND NOT has_column_privilege(current_user, c.oid, a.attnum, 'SELECT WITH GRANT OPTION'))
+    FROM pg_catalog.pg_class c WHERE c.oid = $1";

@@ -1,0 +1,238 @@
+//! Who somebody is: jobs and their keys, new devices, tokens that are late.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hoopctl::client::api::Api;
+use hoopctl::client::home::{Home, broker_url};
+use hoopctl::client::keychain::StoreChoice;
+use hoopctl::client::link::Link;
+use hoopctl::client::login::{Identity, Person};
+use hoopctl::client::session::LiveSession;
+use hoopctl::client::{ClientContext, Strangers};
+use hoopctl::gateway::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::support::env::{Env, Ran, page_of};
+use crate::support::house::{House, approve};
+use crate::support::world::{Twist, World};
+
+/// A job on a runner: it knows its broker and its token, and has a folder of its own.
+struct Runner {
+    env: Env,
+    folder: &'static str,
+}
+
+impl Runner {
+    fn new(world: &World, folder: &'static str) -> Self {
+        let mut env = Env::new(&world.broker.url);
+        env.set("HOOPCTL_BROKER_PIN", &world.pin());
+        let source = format!("token-file:{}", env.home().join("token").display());
+        env.set("HOOPCTL_WORKLOAD", &source);
+        Self { env, folder }
+    }
+
+    fn gets(&self, token: &str) {
+        std::fs::write(self.env.home().join("token"), token).expect("written");
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.env.command(arguments);
+        command.env_remove("HOOPCTL_HOME").env_remove("XDG_RUNTIME_DIR").env_remove("TMPDIR");
+        command.env(self.folder, self.env.home().join("run"));
+        let output = tokio::time::timeout(Duration::from_secs(60), command.output()).await;
+        Ran::from(output.expect("it ends").expect("it runs"))
+    }
+
+    async fn device(&self) -> String {
+        let ran = self.run(&["whoami", "--output", "json"]).await.ends(0);
+        let who: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        assert_eq!(who["principal"], json!({"provider": "ci", "subject": "robot"}));
+        who["device"].as_str().expect("a device").to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_a_job_share_its_token_and_a_thief_gets_nothing() {
+    let world = World::start(Twist::default()).await;
+    let first = world.provider.job_token().await;
+    for folder in ["RUNNER_TEMP", "XDG_RUNTIME_DIR", "HOOPCTL_HOME"] {
+        let job = Runner::new(&world, folder);
+        let token = world.provider.job_token().await;
+        job.gets(&token);
+        job.run(&["list"]).await.ends(0);
+        let device = job.device().await;
+        let query = ["connect", "db", "--", "-XAtc", "SELECT count(*) FROM plain"];
+        assert_eq!(job.run(&query).await.ends(0).stdout, "2\n");
+        job.run(&["exec", "db", "--", "psql", "-XAtc", "SELECT 1"]).await.ends(0);
+        // the platform writes another one meanwhile
+        job.gets(&world.provider.job_token().await);
+        assert_eq!(job.device().await, device);
+
+        let thief = Runner::new(&world, folder);
+        thief.gets(&token);
+        let refused = thief.run(&["list"]).await.ends(79);
+        assert!(refused.stderr.contains("exchanged before, with another key"), "{}", refused.stderr);
+        job.gets(&token);
+        job.run(&["list"]).await.ends(0);
+        assert!(!job.env.home().join(".local").exists(), "state in the home of the runner");
+    }
+    // a token that nobody used is anybody's: the first exchange binds it
+    let job = Runner::new(&world, "RUNNER_TEMP");
+    job.gets(&first);
+    job.run(&["list"]).await.ends(0);
+    world.until_no_roles().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_without_a_folder_leaves_nothing_behind() {
+    let world = World::start(Twist::default()).await;
+    let job = Runner::new(&world, "TMPDIR");
+    job.gets(&world.provider.job_token().await);
+    assert_eq!(job.run(&["connect", "db", "--", "-XAtc", "SELECT 1"]).await.ends(0).stdout, "1\n");
+    assert_eq!(names(&job.env.home().join("run")), Vec::<String>::new());
+    let refused = job.run(&["list"]).await.ends(79);
+    assert!(refused.stderr.contains("HOOPCTL_HOME, RUNNER_TEMP or XDG_RUNTIME_DIR"), "{}", refused.stderr);
+
+    // no folder at all can be written
+    job.gets(&world.provider.job_token().await);
+    let mut command = job.env.command(&["list"]);
+    command
+        .env_remove("HOOPCTL_HOME")
+        .env_remove("XDG_RUNTIME_DIR")
+        .env("TMPDIR", "/proc")
+        .env("HOME", "/proc");
+    let ran = Ran::from(command.output().await.expect("it runs")).ends(0);
+    assert!(ran.stdout.contains("db"), "{}", ran.stdout);
+}
+
+/// A provider that signs twice within a second may sign the same bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_sign_ins_of_one_second_get_past_each_other() {
+    let house = House::start().await;
+    house.freeze(0);
+    house.machine().await;
+    let second = Env::new(&house.broker.url);
+    let goes_on = async {
+        while !house.broker.log().contains("exchanged before") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        house.thaw();
+    };
+    let signed = async { tokio::join!(house.sign_in(&second, || {}), goes_on) };
+    let (ran, ()) = tokio::time::timeout(Duration::from_secs(60), signed).await.expect("they meet");
+    ran.ends(0);
+    second.run(&["whoami"]).await.ends(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_device_is_let_in_by_one_that_is_enrolled() {
+    let house = House::start().await;
+    let first = house.machine().await;
+    // her sign-in at the provider is seven minutes old
+    house.freeze(420);
+    let second = Env::new(&house.broker.url);
+    let pin = house.broker.pin();
+    let (mut codes, mut keys) = (Vec::new(), Vec::new());
+    let ran = second
+        .watch(&["login", "--broker-pin", &pin], async |line| {
+            if let Some(page) = page_of(&line) {
+                approve(&page).await;
+                house.thaw();
+            } else if let Some(code) = line.trim().strip_prefix("hoopctl device confirm ") {
+                codes.push(code.to_owned());
+            } else if line.trim().len() == 43 && !codes.is_empty() {
+                let (key, code) = (line.trim().to_owned(), codes.last().expect("a code").clone());
+                keys.push(key.clone());
+                let listed = first.run(&["device", "list"]).await.ends(0);
+                assert!(
+                    listed.stdout.contains(&key) && listed.stdout.contains("waits until"),
+                    "{}",
+                    listed.stdout
+                );
+                // nobody is there to be asked
+                first.run(&["device", "confirm", &code]).await.ends(64);
+                let wrong = "A".repeat(43);
+                first.run(&["device", "confirm", &code, "--key", &wrong]).await.ends(77);
+                first.run(&["device", "confirm", "ZZZZ-ZZZZ", "--key", &key]).await.ends(77);
+                let confirmed = first.run(&["device", "confirm", &code, "--key", &key]).await.ends(0);
+                assert!(confirmed.stderr.contains(&format!("waiting: {key}")), "{}", confirmed.stderr);
+                assert!(confirmed.stderr.contains("this device: "), "{}", confirmed.stderr);
+            }
+        })
+        .await
+        .ends(0);
+    assert_eq!((codes.len(), keys.len()), (1, 1), "{}", ran.text());
+    let who = second.run(&["whoami"]).await.ends(0);
+    assert!(who.stdout.contains(&format!("device: {}", keys[0])), "{}", who.stdout);
+    // the one that let it in knows it
+    forget_access(&first);
+    assert!(!first.run(&["whoami"]).await.ends(0).stderr.contains("does not know"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_was_enrolled_meanwhile_is_announced() {
+    let house = House::start().await;
+    let first = house.machine().await;
+    let second = Env::new(&house.broker.url);
+    let ran = house.sign_in(&second, || {}).await.ends(0);
+    assert!(ran.stderr.contains("1 other device of yours may sign in"), "{}", ran.stderr);
+    let who = second.run(&["whoami", "--output", "json"]).await.ends(0);
+    let who: Value = serde_json::from_str(&who.stdout).expect("JSON");
+    let stranger = who["device"].as_str().expect("a device");
+    // at each visit, until the person has looked
+    for _ in 0..2 {
+        forget_access(&first);
+        let ran = first.run(&["whoami"]).await.ends(0);
+        assert!(ran.stderr.contains("warning: a device that this one does not know"), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("hoopctl device revoke {stranger}")), "{}", ran.stderr);
+    }
+    assert!(first.run(&["device", "list"]).await.ends(0).stdout.contains("not seen before"));
+    forget_access(&first);
+    assert_eq!(first.run(&["whoami"]).await.ends(0).stderr, "");
+}
+
+/// A token that the broker no longer takes is replaced while a tunnel is dialled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_that_is_answered_401_is_dialled_with_a_new_token() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    let clock = Clock::system();
+    let context = ClientContext {
+        home: Arc::new(Home::open(alice.state()).expect("the home")),
+        host_name: "test".into(),
+        store: StoreChoice::File,
+        temporary: alice.home().to_owned(),
+        clock: clock.clone(),
+        strangers: Strangers::new(|_| {}),
+    };
+    let url = broker_url(&world.broker.url).expect("a URL");
+    let place = context.home.broker(&url).expect("a place");
+    let (person, pinned) = Person::find(&context, &place).expect("a login");
+    let api =
+        Api::new(context, Link::new(&url, pinned, clock.clone()).expect("a link"), Identity::Person(person));
+    let (session, _secret) = LiveSession::open(&api, "db").await.expect("a session");
+    // what this process keeps is taken for good for four minutes more, and the broker knows nothing of it
+    let later = clock.now() + jiff::SignedDuration::from_mins(4);
+    let token = json!({"token": "x".repeat(43), "since": clock.now(), "expires": later});
+    place.write("access.json", token.to_string().as_bytes()).expect("written");
+    let refused = api.renew(&api.access().await.expect("a token")).await.expect("what lies there");
+    assert_eq!(refused.expires, later);
+    session.opener(None).open().await.map(drop).expect("a tunnel");
+    assert_ne!(api.access().await.expect("a token").expires, later);
+    session.close().await.expect("closed");
+}
+
+/// Makes the client exchange anew at its next call, as it does every few minutes.
+fn forget_access(env: &Env) {
+    let brokers = env.state().join("brokers");
+    for name in names(&brokers) {
+        std::fs::remove_file(brokers.join(name).join("access.json")).expect("removed");
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+}

@@ -1,0 +1,168 @@
+//! Lines that break, machines that sleep, clients that die.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, BufReader, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use crate::support::env::Env;
+use crate::support::postgres::free_port;
+use crate::support::world::{Twist, World, last_words};
+
+/// A line to the broker that can be cut: what a change of network does to every connection.
+struct Line {
+    cut: watch::Sender<u32>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Line {
+    async fn start(port: u16, broker: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
+        let (cut, cuts) = watch::channel(0);
+        let task = tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut cuts = cuts.clone();
+                cuts.mark_unchanged();
+                tokio::spawn(async move {
+                    let mut broker = TcpStream::connect(("127.0.0.1", broker)).await.expect("the broker");
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut broker) => {}
+                        _ = cuts.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { cut, task }
+    }
+
+    fn cut(&self) {
+        self.cut.send_modify(|count| *count += 1);
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Teleport 14180, cloud-sql-proxy 1788: a tunnel that dies says so, and the next connection of the
+/// same session has a new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_is_cut_is_named_and_the_next_connection_has_a_new_one() {
+    let port = free_port();
+    let url = format!("https://127.0.0.1:{port}");
+    let world = World::start(Twist { public_url: Some(&url), ..Twist::default() }).await;
+    let line = Line::start(port, world.broker.port).await;
+    let alice = world.login("alice").await;
+    let script = "psql -XAtc 'select pg_sleep(120)'; echo \"psql ended with $?\"; psql -XAtc 'select 42'";
+    let mut command = alice.command(&["exec", "db", "--", "sh", "-c", script]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    until_queries(&world, 1).await;
+    line.cut();
+    let output = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output()).await;
+    let output = output.expect("in time").expect("it ends");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(out, "psql ended with 2\n42\n", "{err}");
+    assert!(err.contains("connection"), "{err}");
+    until_queries(&world, 0).await;
+}
+
+/// A machine that sleeps is stopped, and so is all it runs; its connections are there when it wakes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_was_asleep_goes_on_where_it_was() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    let script = "psql -XAtc \"select 'a' from pg_sleep(3)\"; psql -XAtc \"select 'b'\"";
+    let mut command = alice.command(&["exec", "db", "--", "sh", "-c", script]);
+    let child = command.stdout(Stdio::piped()).spawn().expect("it runs");
+    until_queries(&world, 1).await;
+    signal(&child, Signal::STOP);
+    // the answer comes while nobody is awake
+    until_queries(&world, 0).await;
+    signal(&child, Signal::CONT);
+    let output = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output()).await;
+    assert_eq!(String::from_utf8_lossy(&output.expect("in time").expect("it ends").stdout), "a\nb\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_of_the_client_ends_its_query() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    let mut child = world.sleeping(&alice).await;
+    child.kill().await.expect("killed");
+    until_queries(&world, 0).await;
+}
+
+/// Teleport 24619: a GUI keeps its settings, so the port can be chosen; Boundary 2400: a "test
+/// connection" before the real ones eats nothing. The string is good until its session ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gui_client_finds_the_port_it_was_told() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    let port = free_port();
+    let mut old = String::new();
+    for _ in 0..2 {
+        let (child, url) = listening(&alice, port).await;
+        assert!(url.contains(&format!("@127.0.0.1:{port}/")), "{url}");
+        for _ in 0..3 {
+            let (said, ok) = psql(&url).await;
+            assert!(ok && said.starts_with("7\n"), "{said}");
+        }
+        let wrong = url::Url::parse(&url).expect("a URL");
+        let mut wrong = wrong.clone();
+        wrong.set_password(Some("guessed")).expect("a password");
+        let (said, ok) = psql(wrong.as_str()).await;
+        assert!(!ok && said.contains("password authentication failed"), "{said}");
+        if !old.is_empty() {
+            let (said, ok) = psql(&old).await;
+            assert!(!ok && said.contains("password authentication failed"), "the old secret: {said}");
+        }
+        old = url;
+        signal(&child, Signal::INT);
+        let said = last_words(child, Duration::from_secs(10)).await;
+        assert!(said.contains("until you press Ctrl-C"), "{said}");
+        world.until_no_roles().await;
+        assert!(!psql(&old).await.1, "somebody still listens");
+    }
+}
+
+async fn listening(env: &Env, port: u16) -> (Child, String) {
+    let mut command = env.command(&["connect", "db", "--listen", &format!("127.0.0.1:{port}")]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let url = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.expect("in time");
+    let url = url.expect("its output").expect("a connection string");
+    (child, url)
+}
+
+/// What a stranger's psql says, without any environment of ours.
+async fn psql(url: &str) -> (String, bool) {
+    let mut command = Command::new("psql");
+    command.args(["-XAtc", "select 7", url]).env_clear().env("PATH", "/usr/bin:/bin").kill_on_drop(true);
+    let output = command.output().await.expect("psql runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout) + &text(&output.stderr), output.status.success())
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id().expect("it runs")).expect("a pid");
+    kill_process(Pid::from_raw(pid).expect("a pid"), signal).expect("it hears");
+}
+
+/// Waits until so many queries of sessions run in the database.
+async fn until_queries(world: &World, wanted: i64) {
+    let admin = world.cluster.admin().await;
+    let query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND usename LIKE 'hoop\\_%'";
+    for _ in 0..400 {
+        if admin.query_one(query, &[]).await.expect("activity").get::<_, i64>(0) == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never {wanted} queries:\n{}", world.broker.log());
+}

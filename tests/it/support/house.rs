@@ -1,0 +1,74 @@
+//! A broker whose people sign in at the embedded provider, by a clock that the test holds.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use hoopctl::broker::embedded::{Decision, DemoUser, EmbeddedProvider, Running, decide};
+use hoopctl::gateway::clock::Clock;
+use jiff::Timestamp;
+
+use super::broker::Broker;
+use super::env::{Env, Ran};
+
+/// A provider and a broker; there is nothing to reach.
+pub(crate) struct House {
+    pub(crate) broker: Broker,
+    /// Seconds since 1970 at the provider; 0 for the machine's own clock.
+    frozen: Arc<AtomicI64>,
+    _provider: Running,
+}
+
+impl House {
+    /// Starts both.
+    pub(crate) async fn start() -> Self {
+        let frozen = Arc::new(AtomicI64::new(0));
+        let (system, hand) = (Clock::system(), Arc::clone(&frozen));
+        let clock = Clock::from_fn(move || match hand.load(Ordering::SeqCst) {
+            0 => system.now(),
+            second => Timestamp::from_second(second).expect("a time"),
+        });
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let provider =
+            EmbeddedProvider::start_by(clock, address, DemoUser::cast()).await.expect("a provider");
+        let config = format!(
+            "[[provider]]\nname = \"corp\"\nissuer = \"{}\"\nclient_id = \"hoopctl\"\ngroups = [\"dba\"]\n\n\
+             [policy]\npresets = [\"allow-statements\"]\n",
+            provider.issuer
+        );
+        Self { broker: Broker::start(&config), frozen, _provider: provider }
+    }
+
+    /// Stops the provider's clock, so long ago.
+    pub(crate) fn freeze(&self, ago: i64) {
+        self.frozen.store(Clock::system().now().as_second() - ago, Ordering::SeqCst);
+    }
+
+    /// Lets the provider's clock go on from the time that it is.
+    pub(crate) fn thaw(&self) {
+        self.frozen.store(0, Ordering::SeqCst);
+    }
+
+    /// Signs alice in on a machine; `then` comes after her approval.
+    pub(crate) async fn sign_in(&self, env: &Env, then: impl FnOnce()) -> Ran {
+        let pin = self.broker.pin();
+        env.login(&["--broker-pin", &pin], async |page| {
+            approve(&page).await;
+            then();
+        })
+        .await
+    }
+
+    /// A machine of alice's, logged in.
+    pub(crate) async fn machine(&self) -> Env {
+        let env = Env::new(&self.broker.url);
+        self.sign_in(&env, || {}).await.ends(0);
+        env
+    }
+}
+
+/// Alice says yes to the page that a device shows.
+pub(crate) async fn approve(page: &str) {
+    let page = page.parse().expect("a page");
+    decide(&page, Decision::Approve("alice")).await.expect("the page takes it");
+}
