@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Direct, two bare TLS relays, pgbouncer and hoopctl, side by side in one run.
 
-Usage: benches/compare.py [--rounds 7] [--seconds 3] [--bin target/release/hoopctl] [--pg BINDIR] [--only pgbench,select,copy,first]
+Usage: benches/compare.py [--rounds 7] [--seconds 2] [--bin target/release/hoopctl] [--pg BINDIR] [--only pgbench,select,copy,first]
+
+Seven rounds take about ten minutes. What is printed is the table of docs/benchmarks.md.
 
 Starts its own PostgreSQL, stunnel pair, pgbouncer, OpenID provider and broker on 127.0.0.1, measures
 in interleaved rounds, prints the median and the spread of each, and stops everything again. The relays
@@ -14,9 +16,11 @@ Needs: a release build, stunnel4, pgbouncer, node with oidc-provider (tests/setu
 import argparse
 import base64
 import hashlib
+import http.cookiejar
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -33,6 +37,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PG, RELAY, SERVER, BOUNCER, BROKER, PROVIDER, LOOP = range(25432, 25439)
 PASSWORD = "bench"
+FIRST_PERSON = "`psql -c 'select 1'`, logged in, ms"
+FIRST_WORKLOAD = "the same with a workload's login, ms"
+LISTING = "`hoopctl list`, ms"
 
 
 def main():
@@ -52,7 +59,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--bin", default=str(ROOT / "target/release/hoopctl"))
     parser.add_argument("--pg", default=None, help="folder with postgres, initdb, pgbench")
@@ -157,13 +164,20 @@ class Stack:
         (self.work / "secret").write_text(PASSWORD)
         (self.work / "secret").chmod(0o600)
         (self.work / "policy.cedar").write_text(
-            '@id("bench.connect")\npermit(principal in Hoop::Group::"ci/bench", action == Hoop::Action::"connect", resource);\n')
+            '@id("bench.connect")\npermit(principal, action == Hoop::Action::"connect", resource)\n'
+            'when { principal in Hoop::Group::"ci/bench" || principal in Hoop::Group::"corp/dba" };\n')
         config = self.work / "broker.toml"
         config.write_text(f"""
 [broker]
 data_dir = "{self.work}/broker"
 listen = "127.0.0.1:{BROKER}"
 public_url = "https://127.0.0.1:{BROKER}"
+[[provider]]
+name = "corp"
+issuer = "http://127.0.0.1:{PROVIDER}"
+client_id = "hoopctl"
+scopes = ["openid", "profile", "groups", "offline_access"]
+groups = ["dba"]
 [[workload]]
 name = "ci"
 issuer = "http://127.0.0.1:{PROVIDER}"
@@ -201,6 +215,7 @@ mask = "full"
                    HOOPCTL_BROKER=f"https://127.0.0.1:{BROKER}", HOOPCTL_WORKLOAD=f"token-file:{self.work / 'token'}",
                    HOOPCTL_BROKER_PIN=pin(self.work / "broker/pki/ca.pem"))
         self.hoop_env = env
+        self.person_env = {k: v for k, v in env.items() if k != "HOOPCTL_WORKLOAD"}
         out = open(self.work / "listen.out", "w+")
         self.spawn([self.args.bin, "--output", "json", "connect", "db", "--listen", f"127.0.0.1:{LOOP}"],
                    env=env, name="connect", stdout=out)
@@ -209,6 +224,18 @@ mask = "full"
         url = urllib.parse.urlparse(ready["url"])
         return {"PGPORT": str(LOOP), "PGUSER": urllib.parse.unquote(url.username),
                 "PGPASSWORD": urllib.parse.unquote(url.password)}
+
+    def log_in(self):
+        """A person signs in, as they do in the morning."""
+        child = subprocess.Popen([self.args.bin, "login"], env=self.person_env, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = ""
+        for line in child.stdout:
+            said += line
+            if page := re.search(r"http\S+user_code=\S+", line):
+                approve(page.group(), "alice")
+        if child.wait():
+            raise SystemExit(f"`hoopctl login` failed:\n{said}")
 
     def fetch_token(self):
         form = urllib.parse.urlencode({"grant_type": "client_credentials", "scope": "broker"}).encode()
@@ -254,12 +281,12 @@ def measure(paths, stack, args):
     if "pgbench" in only:
         for mode in ("simple", "extended", "prepared"):
             for clients in (1, 8):
-                plans.append((f"pgbench -S {mode} c={clients}, tps",
+                plans.append((f"pgbench -S {mode}, {clients} client{'s' * (clients > 1)}, tps",
                               lambda env, m=mode, c=clients: pgbench(stack, env, m, c, args.seconds)))
     if "select" in only:
-        plans.append((f"SELECT {args.rows} rows, thousand rows/s", lambda env: rows(stack, env, "SELECT * FROM wide", args)))
+        plans.append((f"SELECT of {args.rows:,} rows, thousand rows/s", lambda env: rows(stack, env, "SELECT * FROM wide", args)))
     if "copy" in only:
-        plans.append((f"COPY out {args.rows} rows, thousand rows/s",
+        plans.append((f"COPY out of {args.rows:,} rows, thousand rows/s",
                       lambda env: rows(stack, env, "COPY (SELECT id, name, secret, note FROM wide) TO STDOUT", args)))
     for number in range(args.rounds):
         for what, run in plans:
@@ -267,16 +294,27 @@ def measure(paths, stack, args):
                 results.setdefault(what, {}).setdefault(name, []).append(run(env))
         print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
     if "first" in only and "hoopctl" in paths:
-        direct = [str(psql(stack.pg)), "-Xqc", "select 1"]
-        through = [args.bin, "connect", "db", "--", "-Xqc", "select 1"]
-        env = dict(stack.hoop_env, PATH=f"{psql(stack.pg).parent}:{os.environ['PATH']}")
-        what = "psql -c 'select 1', ms"
-        for _ in range(args.rounds * 3):
-            results.setdefault(what, {}).setdefault("direct", []).append(timed(direct, paths["direct"]))
-            # a workload's token is good for one key, and each process has a key of its own
-            stack.fetch_token()
-            results[what].setdefault("hoopctl", []).append(timed(through, env))
+        first_rows(results, paths, stack, args)
     return results
+
+
+def first_rows(results, paths, stack, args):
+    """One program at a time; five turns for each round."""
+    query = ["-Xqc", "select 1"]
+    path = f"{psql(stack.pg).parent}:{os.environ['PATH']}"
+    person, workload = (dict(env, PATH=path) for env in (stack.person_env, stack.hoop_env))
+    through = [args.bin, "connect", "db", "--", *query]
+    stack.log_in()
+    logged_in, token, listing = (results.setdefault(what, {}) for what in (FIRST_PERSON, FIRST_WORKLOAD, LISTING))
+    for _ in range(args.rounds * 5):
+        direct = timed([str(psql(stack.pg)), *query], paths["direct"])
+        for by_path in (logged_in, token):
+            by_path.setdefault("direct", []).append(direct)
+        logged_in.setdefault("hoopctl", []).append(timed(through, person))
+        listing.setdefault("hoopctl", []).append(timed([args.bin, "list"], person))
+        # a workload's token is good for one key, and each process has a key of its own
+        stack.fetch_token()
+        token.setdefault("hoopctl", []).append(timed(through, workload))
 
 
 def pgbench(stack, env, mode, clients, seconds):
@@ -304,23 +342,50 @@ def timed(command, env):
 
 
 def report(results, stack, args):
-    names = list(next(iter(results.values())))
-    print(f"\n{args.rounds} interleaved rounds; median (lowest to highest)\n")
+    print(f"{args.rounds} interleaved rounds of {args.seconds} s; median (lowest to highest)\n")
+    print("| | direct | relays | pgbouncer | hoopctl | of relays | of direct |\n|---|---|---|---|---|---|---|")
     for what, by_path in results.items():
-        print(what)
-        floor = statistics.median(by_path["relays"]) if "relays" in by_path else None
-        direct = statistics.median(by_path["direct"]) if "direct" in by_path else None
-        for name, values in by_path.items():
-            middle = statistics.median(values)
-            shares = "" if direct is None else f"  {middle / direct:5.2f} of direct"
-            shares += "" if floor is None else f"  {middle / floor:5.2f} of relays"
-            print(f"  {name:10} {middle:10.1f}  ({min(values):.1f} to {max(values):.1f}){shares}")
+        median = {name: statistics.median(values) for name, values in by_path.items()}
+        cells = [cell(by_path.get(name)) for name in ("direct", "relays", "pgbouncer", "hoopctl")]
+        for floor in ("relays", "direct"):
+            known = floor in median and "hoopctl" in median
+            cells.append("" if not known else f"+{median['hoopctl'] - median[floor]:.1f} ms" if what.endswith("ms")
+                         else f"{median['hoopctl'] / median[floor]:.2f}")
+        print(f"| {what} | {' | '.join(cells)} |")
     if stack.broker:
         status = Path(f"/proc/{stack.broker.pid}/status").read_text()
         peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-        print(f"broker's peak memory: {int(peak.split()[1]) / 1024:.0f} MiB")
+        print(f"\nbroker's peak memory: {int(peak.split()[1]) / 1024:.0f} MiB")
     if args.json:
         Path(args.json).write_text(json.dumps(results, indent=1))
+
+
+def cell(values):
+    if not values:
+        return ""
+    digits = 1 if max(values) < 1000 else 0
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def approve(page, person):
+    """Signs in and consents through the provider's own forms."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+    answer, body = browser.open(page), None
+    extra = {"confirm": "yes"}
+    for _ in range(6):
+        body = answer.read().decode()
+        if "Sign-in Success" in body:
+            return
+        form = re.search(r"<form(.*?)</form>", body, re.S).group(1)
+        action = re.search(r'action="([^"]*)"', form).group(1).replace("&amp;", "&")
+        fields = {tag[1]: tag[2] for tag in re.finditer(r'<input[^>]*name="([^"]*)"[^>]*value="([^"]*)"', form)}
+        if 'value="login"' in form:
+            fields.update(login=person, password="any")
+        fields.update(extra)
+        extra = {}
+        url = urllib.parse.urljoin(answer.url, action)
+        answer = browser.open(url, urllib.parse.urlencode(fields).encode())
+    raise SystemExit(f"the sign-in did not come to an end: {body}")
 
 
 def pin(ca):

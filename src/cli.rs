@@ -46,7 +46,12 @@ fn start(cli: Cli, ui: Ui) -> Result<u8, Failure> {
     logs::start(&level, serves && ui.json);
     // what is not told which provider of cryptography to use takes this one; a second install is none
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // a client has little to do at a time, and wakes one thread for it, not two in turns
+    let mut builder = match cli.command {
+        Command::Broker(_) | Command::Demo(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| Failure::new(FailureKind::Internal, format!("cannot start: {error}")))?;

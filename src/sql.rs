@@ -12,6 +12,7 @@ mod facts;
 mod functions;
 mod names;
 mod parse;
+mod pattern;
 mod protect;
 mod shape;
 mod tree;
@@ -24,5 +25,6 @@ pub use parse::{
     ParseError, ParseLimits, STACK, Statement, fits_small_stack, parse, parse_escaping, prepares,
     same_statements,
 };
+pub use pattern::{Finding, Pattern, Template, free_literals};
 pub use protect::{BROKER_SCHEMA, MaskView, ProtectedColumn, Protection, ProtectionError};
 pub use shape::{Literals, shape};

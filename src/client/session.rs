@@ -4,7 +4,7 @@
 //! secret goes to whoever launches the child and is not kept. Failure mode: a session that cannot
 //! be closed here is closed by the broker when its login goes silent.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,7 +17,7 @@ use super::api::{Api, ApiError};
 use super::link::LinkError;
 use super::loopback::Opener;
 use super::loopback::refusal::Refusal;
-use super::tunnel::{self, Stream, TunnelError};
+use super::tunnel::{self, Ahead, Stream, TunnelError};
 use crate::domain::name::{Digest, GrantId, SessionId};
 use crate::gateway::clock::Clock;
 use crate::wire::control::ProblemCode;
@@ -73,10 +73,12 @@ impl LiveSession {
         Ok((session, opened.secret.into()))
     }
 
-    /// Opens the session's tunnels.
+    /// Opens the session's tunnels, the first over the connection that was made ahead.
     #[must_use]
-    pub fn opener(&self) -> Arc<dyn Opener> {
-        Arc::new(Tunnels { api: Arc::clone(&self.api), id: self.id.clone(), gateway: self.gateway.clone() })
+    pub fn opener(&self, ahead: Option<Ahead>) -> Arc<dyn Opener> {
+        let ahead = Mutex::new(ahead);
+        let (id, gateway) = (self.id.clone(), self.gateway.clone());
+        Arc::new(Tunnels { api: Arc::clone(&self.api), id, gateway, ahead })
     }
 
     /// Holds true once the session has reached its expiry or is being closed.
@@ -120,12 +122,14 @@ struct Tunnels {
     api: Arc<Api>,
     id: SessionId,
     gateway: Digest,
+    ahead: Mutex<Option<Ahead>>,
 }
 
 impl Opener for Tunnels {
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Stream>, Refusal>> {
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
         Box::pin(async {
-            tunnel::open(&self.api, &self.id, &self.gateway).await.map_err(|error| refusal(&error))
+            tunnel::open(&self.api, &self.id, &self.gateway, ahead).await.map_err(|error| refusal(&error))
         })
     }
 }

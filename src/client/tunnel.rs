@@ -13,11 +13,13 @@ use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONNECTION, HOST, UPGRADE, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use jiff::{SignedDuration, Timestamp};
 use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -26,6 +28,7 @@ use super::link::{self, Link, LinkError};
 use super::login::LoginError;
 use super::trust::{self, Pin};
 use crate::domain::name::{Digest, SessionId};
+use crate::gateway::tls::{Buffered, buffered};
 use crate::wire::control::{self, Problem, TUNNEL_INNER, TUNNEL_PROTOCOL};
 use crate::wire::dpop;
 
@@ -53,20 +56,66 @@ pub enum TunnelError {
     Upgrade(StatusCode),
 }
 
-/// Opens one connection of a session.
+/// A connection to the broker that is made before it is needed: while the session is opened and the
+/// user's own program starts.
+#[derive(Debug)]
+pub struct Ahead {
+    dialled: JoinHandle<Result<TlsStream<Buffered>, LinkError>>,
+    since: Timestamp,
+}
+
+impl Ahead {
+    /// Begins to connect.
+    #[must_use]
+    pub fn dial(api: &Arc<Api>) -> Self {
+        let since = api.context().clock.now();
+        let api = Arc::clone(api);
+        Self { dialled: tokio::spawn(async move { dial(api.link()).await }), since }
+    }
+
+    /// The connection, unless it failed or is so old that the broker may have hung up.
+    async fn take(mut self, now: Timestamp) -> Option<TlsStream<Buffered>> {
+        let fresh = now.duration_since(self.since) < STALE;
+        let dialled = (&mut self.dialled).await;
+        dialled.ok().and_then(Result::ok).filter(|_| fresh)
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.dialled.abort();
+    }
+}
+
+/// Opens one connection of a session, over the one that was made ahead if there is one.
 ///
 /// # Errors
 /// [`TunnelError`].
-pub async fn open(api: &Api, session: &SessionId, gateway: &Digest) -> Result<Box<dyn Stream>, TunnelError> {
+pub async fn open(
+    api: &Api,
+    session: &SessionId,
+    gateway: &Digest,
+    ahead: Option<Ahead>,
+) -> Result<Box<dyn Stream>, TunnelError> {
     let work = async {
         let access = api.access().await?;
-        match attempt(api, session, gateway, &access).await {
-            Err(TunnelError::Link(error)) if is_stale(&error) => {
-                let access = api.renew(&access).await?;
-                attempt(api, session, gateway, &access).await
-            }
-            other => other,
-        }
+        let ahead = match ahead {
+            Some(ahead) => ahead.take(api.context().clock.now()).await,
+            None => None,
+        };
+        let was_ahead = ahead.is_some();
+        let outer = match ahead {
+            Some(outer) => outer,
+            None => dial(api.link()).await?,
+        };
+        let access = match attempt(api, session, gateway, &access, outer).await {
+            Err(TunnelError::Link(error)) if is_stale(&error) => api.renew(&access).await?,
+            // nobody answers there any more
+            Err(TunnelError::Link(LinkError::Unreachable { .. })) if was_ahead => access,
+            other => return other,
+        };
+        let outer = dial(api.link()).await?;
+        attempt(api, session, gateway, &access, outer).await
     };
     tokio::time::timeout(OPEN_TIMEOUT, work).await.map_err(|_| TunnelError::Timeout)?
 }
@@ -76,8 +125,8 @@ async fn attempt(
     session: &SessionId,
     gateway: &Digest,
     access: &super::login::Access,
+    outer: TlsStream<Buffered>,
 ) -> Result<Box<dyn Stream>, TunnelError> {
-    let outer = dial(api.link()).await?;
     let direct = outer.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(|der| Pin::of(der));
     let inner = if direct.is_some_and(|pin| pin.digest() == *gateway) { "none" } else { "tls" };
 
@@ -121,7 +170,7 @@ async fn attempt(
     Ok(Box::new(stream))
 }
 
-async fn dial(link: &Link) -> Result<TlsStream<TcpStream>, LinkError> {
+async fn dial(link: &Link) -> Result<TlsStream<Buffered>, LinkError> {
     let url = link.url();
     let unreachable =
         |error: io::Error| LinkError::Unreachable { url: Box::new(url.clone()), cause: error.to_string() };
@@ -138,7 +187,7 @@ async fn dial(link: &Link) -> Result<TlsStream<TcpStream>, LinkError> {
     keepalive().map_err(|errno| unreachable(errno.into()))?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| LinkError::Tls(error.to_string()))?;
     let connector = TlsConnector::from(Arc::clone(link.tls()));
-    connector.connect(name, socket).await.map_err(|error| link.explain_io(&error))
+    connector.connect(name, buffered(socket)).await.map_err(|error| link.explain_io(&error))
 }
 
 async fn refusal(response: hyper::Response<hyper::body::Incoming>) -> TunnelError {
@@ -159,4 +208,6 @@ fn authority(url: &url::Url) -> String {
 const GATEWAY_NAME: &str = "gateway.hoopctl.internal";
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const MAX_PROBLEM: usize = 64 << 10;
+/// The broker waits ten seconds for a request on a new connection.
+const STALE: SignedDuration = SignedDuration::from_secs(8);
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -293,7 +293,8 @@ pub enum What {
         digest: Digest,
         /// What was sent to the database, when it differs; redacted and cut likewise.
         sent: Option<String>,
-        /// What the statement does; absent when it equals what `verb` alone says.
+        /// What the statement does; absent when an earlier entry of the connection has the facts of this
+        /// statement, or of one that differs from it in literals only.
         facts: Option<Box<Facts>>,
     },
 }

@@ -28,7 +28,7 @@ use crate::wire::postgres::login::{
 };
 
 /// A stream to a database.
-pub(super) type Upstream = Either<TcpStream, TlsStream<TcpStream>>;
+pub(super) type Upstream = Either<TcpStream, TlsStream<tls::Buffered>>;
 
 /// Why a database could not be reached.
 #[derive(Debug, Error)]

@@ -12,6 +12,7 @@ mod front;
 mod inspected;
 mod lens;
 mod observer;
+mod patterns;
 mod relay;
 mod search_path;
 mod tape;

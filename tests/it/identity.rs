@@ -219,7 +219,7 @@ async fn a_tunnel_that_is_answered_401_is_dialled_with_a_new_token() {
     place.write("access.json", token.to_string().as_bytes()).expect("written");
     let refused = api.renew(&api.access().await.expect("a token")).await.expect("what lies there");
     assert_eq!(refused.expires, later);
-    session.opener().open().await.map(drop).expect("a tunnel");
+    session.opener(None).open().await.map(drop).expect("a tunnel");
     assert_ne!(api.access().await.expect("a token").expires, later);
     session.close().await.expect("closed");
 }

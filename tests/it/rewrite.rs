@@ -1,6 +1,7 @@
 //! Masks hold on a real PostgreSQL: two databases that differ only in protected cells answer every
 //! statement alike, and what cannot be made so is refused.
 
+mod alike;
 mod allowed;
 mod facts;
 mod psql;

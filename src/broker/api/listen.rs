@@ -28,6 +28,7 @@ use super::caller::{Peer, forwarded, is_proxy};
 use super::crowd::{Crowd, Stranger};
 use super::fault::Fault;
 use crate::broker::app::core::Core;
+use crate::gateway::tls::buffered;
 
 /// How long a handshake, a request head or a body may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -76,7 +77,7 @@ pub(crate) async fn serve(
         connections.spawn(async move {
             let _place = place;
             let Some(tls) = tls else { return talk(socket, guest, router, stop).await };
-            match tokio::time::timeout(PATIENCE, TlsAcceptor::from(tls).accept(socket)).await {
+            match tokio::time::timeout(PATIENCE, TlsAcceptor::from(tls).accept(buffered(socket))).await {
                 Ok(Ok(stream)) => talk(stream, guest, router, stop).await,
                 Ok(Err(error)) => tracing::debug!(peer = %guest.peer.0, %error, "handshake failed"),
                 Err(_) => tracing::debug!(peer = %guest.peer.0, "handshake took too long"),

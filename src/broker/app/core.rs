@@ -230,11 +230,12 @@ impl Core {
         }
         let TargetKind::Postgres(postgres) = &target.kind;
         let grant = session.grant.clone();
-        self.sessions.open(session, context, limit, postgres.max_connections);
+        self.sessions.open(session, Arc::clone(&context), limit, postgres.max_connections);
         // a revocation that came while this was under way must win
         if let Some(grant) = grant.filter(|grant| !self.approvals.carries(grant)) {
             self.sessions.revoke(&grant);
         }
+        self.mint_ahead(context);
         Ok(OpenedSession {
             session: id,
             protocol: target.kind.protocol().into(),
@@ -271,6 +272,17 @@ impl Core {
         let grant = self.approvals.revoke_grant(&self.config(), caller, id)?;
         self.sessions.revoke(id);
         self.approvals.grant_revoked(caller, &grant).await
+    }
+
+    /// Begins to mint a session's lease, so that it is there when the first connection asks for it: the
+    /// user's own program takes about as long to start. A failure is left to that connection to find.
+    fn mint_ahead(&self, context: Arc<SessionContext>) {
+        let Some(leases) = self.leases.get().map(Arc::clone) else { return };
+        tokio::spawn(async move {
+            if let Err(error) = leases.issue(&context).await {
+                tracing::debug!(session = %context.id, %error, "no lease yet");
+            }
+        });
     }
 
     /// Ends a login: its tokens and its sessions.

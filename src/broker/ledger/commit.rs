@@ -112,11 +112,18 @@ impl Core {
         queue.next += 1;
         frame(&mut queue.batch, entry, &leaf);
         queue.leaves.push(leaf);
+        let mut patience = PATIENCE;
         while queue.written <= index {
             if let Some(failed) = &queue.failed {
                 return Err(unwritable(failed));
             }
-            if queue.writing {
+            if queue.writing && patience > 0 {
+                // a write into the system's memory is over sooner than a sleeping thread wakes up
+                patience -= 1;
+                drop(queue);
+                (0..MOMENT).for_each(|_| std::hint::spin_loop());
+                queue = self.lock();
+            } else if queue.writing {
                 queue.followers += 1;
                 queue = self.wrote.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 queue.followers -= 1;
@@ -331,6 +338,9 @@ fn closed() -> JournalError {
 
 /// How often a checkpoint is signed, at the most, when nobody asks for one.
 const PERIOD: Duration = Duration::from_secs(1);
+/// How many moments to look again before sleeping, and how long a moment is: some microseconds in all.
+const PATIENCE: usize = 16;
+const MOMENT: usize = 32;
 /// A segment that is longer than this is followed by a new one.
 const SEGMENT_BYTES: u64 = 16 << 20;
 /// A buffer larger than this is given back.

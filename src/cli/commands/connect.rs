@@ -13,13 +13,14 @@ use crate::cli::commands::request::ask::Way;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
-use crate::client::api::ApiError;
+use crate::client::api::{Api, ApiError};
 use crate::client::launch::{Endpoint, Launch, PostgresLogin, Signals};
 use crate::client::link::LinkError;
 use crate::client::loopback::locallog::LocalLog;
 use crate::client::loopback::peer::Process;
 use crate::client::loopback::{Admit, Listener, Place, Service};
 use crate::client::session::LiveSession;
+use crate::client::tunnel::Ahead;
 use crate::wire::control::ProblemCode;
 
 /// Starts the native client, or waits for clients of the user's own.
@@ -45,8 +46,9 @@ pub async fn run_child(
     args: Vec<OsString>,
 ) -> Result<u8, Failure> {
     let mut signals = Signals::watch()?;
-    let (session, secret) = open(context, (target, ask), &mut signals).await?;
-    let outcome = with_child(context, &session, &secret, listen, (program, args), &mut signals).await;
+    let (session, secret, ahead) = open(context, (target, ask), &mut signals, Ahead::dial).await?;
+    let outcome =
+        with_child(context, &session, (&secret, ahead), listen, (program, args), &mut signals).await;
     close(context, session).await;
     outcome
 }
@@ -54,7 +56,7 @@ pub async fn run_child(
 async fn with_child(
     context: &Context,
     session: &LiveSession,
-    secret: &SecretString,
+    (secret, ahead): (&SecretString, Ahead),
     listen: Option<SocketAddr>,
     (program, args): (OsString, Vec<OsString>),
     signals: &mut Signals,
@@ -65,7 +67,7 @@ async fn with_child(
     let launch =
         Launch { program, args, inherited: std::env::vars_os().collect(), added: login.environment()? };
     let (known, child) = watch::channel(None);
-    let served = serve(context, session, Admit::Descendants(child), listener)?;
+    let served = serve(context, session, Admit::Descendants(child), listener, Some(ahead))?;
     let started = |pid| {
         known.send_replace(Process::observe(pid));
     };
@@ -80,7 +82,8 @@ async fn listen(context: &Context, (target, ask): (&str, &Ask), address: SocketA
     let place = Place::new(&context.client)?;
     // a taken port is found before a session is opened for it
     let (listener, endpoint) = listener(&place, Some(address)).await?;
-    let (session, secret) = open(context, (target, ask), &mut signals).await?;
+    // nobody knows when the first connection comes
+    let (session, secret, ()) = open(context, (target, ask), &mut signals, |_| ()).await?;
     let url = login(&session, &place, &secret, endpoint).url();
     let until = session.expires.round(jiff::Unit::Second).unwrap_or(session.expires);
     if ui.json {
@@ -90,7 +93,7 @@ async fn listen(context: &Context, (target, ask): (&str, &Ask), address: SocketA
     }
     ui.talk(&format!("any program of yours may use it until {until}, or until you press Ctrl-C"));
     let mut stopped = session.stopped();
-    let served = serve(context, &session, Admit::SameUser, listener)?;
+    let served = serve(context, &session, Admit::SameUser, listener, None)?;
     let code = tokio::select! {
         signal = signals.ended() => match signal {
             // Ctrl-C is how this is meant to end
@@ -111,19 +114,22 @@ async fn listen(context: &Context, (target, ask): (&str, &Ask), address: SocketA
     Ok(code)
 }
 
-/// Opens a session, after an approval where one is needed.
-async fn open(
+/// Opens a session, after an approval where one is needed, and does meanwhile what can be done without
+/// one.
+async fn open<A>(
     context: &Context,
     (target, ask): (&str, &Ask),
     signals: &mut Signals,
-) -> Result<(LiveSession, SecretString), Failure> {
+    meanwhile: impl FnOnce(&Arc<Api>) -> A,
+) -> Result<(LiveSession, SecretString, A), Failure> {
     let interrupted = |signal| Failure::new(FailureKind::Signal(signal), "interrupted");
-    let api = tokio::select! {
-        api = context.api() => api?,
-        signal = signals.ended() => return Err(interrupted(signal)),
+    let opening = async {
+        let api = context.api().await?;
+        let ahead = meanwhile(&api);
+        Ok::<_, Failure>((LiveSession::open(&api, target).await, api, ahead))
     };
-    let first = tokio::select! {
-        opened = LiveSession::open(&api, target) => opened,
+    let (first, api, ahead) = tokio::select! {
+        opened = opening => opened?,
         signal = signals.ended() => return Err(interrupted(signal)),
     };
     let (session, secret) = match first {
@@ -137,7 +143,7 @@ async fn open(
         other => other?,
     };
     if session.protocol == "postgres" {
-        return Ok((session, secret));
+        return Ok((session, secret, ahead));
     }
     let message = format!("this client does not speak `{}`", session.protocol);
     close(context, session).await;
@@ -174,8 +180,9 @@ fn serve(
     session: &LiveSession,
     admit: Admit,
     listener: Listener,
+    ahead: Option<Ahead>,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
     let log = Arc::new(LocalLog::new(context.client.home.logs()?, context.client.clock.clone()));
-    let service = Service { admit, opener: session.opener(), log, session: session.id.to_string() };
+    let service = Service { admit, opener: session.opener(ahead), log, session: session.id.to_string() };
     Ok(tokio::spawn(service.run(listener, session.stopped())))
 }

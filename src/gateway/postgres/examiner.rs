@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use self::holding::{Circumstances, Stage, Weighed};
 use super::inspected::{Era, Inspected, Part, Prepared};
 use super::lens::{Lens, Reading, Settings, needs_deep_stack};
+use super::patterns::{Alike, Patterns};
 use super::values;
 use crate::domain::event::{VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
@@ -56,6 +57,9 @@ pub(super) struct Examiner {
     settings: Settings,
     parser: Parser,
     cache: Cache<Inspected>,
+    alike: Patterns,
+    /// The search path under which those two were filled.
+    read_under: Vec<String>,
     era: Era,
     /// By the Parse that made them.
     prepared: HashMap<QuestionId, Prepared>,
@@ -126,6 +130,8 @@ impl Examiner {
             settings,
             parser,
             cache: Cache::new(TEXTS),
+            alike: Patterns::new(TEXTS),
+            read_under: Vec::new(),
             era: Era::default(),
             prepared: HashMap::new(),
             named: HashMap::new(),
@@ -213,6 +219,7 @@ impl Examiner {
 
     fn take(&mut self, question: Question) -> Result<Step, JournalError> {
         self.follow_policy();
+        self.follow_names();
         let text = match &question.ask {
             Ask::Query { text } | Ask::Parse { text, .. } => text.clone(),
             Ask::Bind { .. } => return self.bind(&question),
@@ -226,8 +233,16 @@ impl Examiner {
         {
             return self.judge(&question, &inspected);
         }
+        let alike = match reading {
+            Reading::Standard => self.alike.find(text),
+            _ => Alike::Nothing,
+        };
+        if let Alike::Found(inspected) = alike {
+            return self.judge(&question, &inspected);
+        }
         if !needs_deep_stack(text, reading) {
             let inspected = Arc::new(self.lens.inspect(text, reading));
+            self.alike.learn(text, &inspected, alike, &self.lens);
             self.keep(text, &inspected);
             return self.judge(&question, &inspected);
         }
@@ -418,7 +433,7 @@ impl Examiner {
         shown: &[Option<String>],
         stage: Stage,
     ) -> Result<Result<Entered, Denial>, JournalError> {
-        let held = matches!(part.opinion.get(), Some(Opinion::Hold(_)));
+        let held = matches!(part.ruled.opinion.get(), Some(Opinion::Hold(_)));
         let reviewed = (held && stage == Stage::Reviewed)
             .then(|| part.with_opinion(self.gate.reviewed(&self.facts_of(part))));
         Ok(match self.ruling(reviewed.as_ref().unwrap_or(part), exact, shown)? {
@@ -443,8 +458,8 @@ impl Examiner {
             text: &part.text,
             sent: part.sent.as_deref(),
             exact,
-            opinion: &part.opinion,
-            facts_entered: &part.facts_entered,
+            opinion: &part.ruled.opinion,
+            facts_entered: &part.ruled.facts_entered,
         };
         let ruling = self.gate.rule(&deed)?;
         let (number, verdict, rule) = match &ruling {
@@ -484,11 +499,11 @@ impl Examiner {
     }
 
     /// EXECUTE does what the prepared statement does.
-    fn facts_of(&self, part: &Part) -> Facts {
-        let Effect::Execute { name } = &part.effect else { return part.facts.clone() };
+    fn facts_of(&self, part: &Part) -> Arc<Facts> {
+        let Effect::Execute { name } = &part.effect else { return Arc::clone(&part.facts) };
         match self.named.get(name).and_then(|prepared| prepared.inspected.parts.first()) {
-            Some(inner) => inner.facts.clone(),
-            None => part.facts.clone(),
+            Some(inner) => Arc::clone(&inner.facts),
+            None => Arc::clone(&part.facts),
         }
     }
 
@@ -498,12 +513,16 @@ impl Examiner {
     }
 
     fn remember(&mut self, question: &Question, text: &Text, inspected: &Arc<Inspected>, is_parse: bool) {
-        let prepared =
-            Prepared { text: text.to_lossy().into(), inspected: Arc::clone(inspected), era: self.era };
         for part in &inspected.parts {
             self.follow_path(&part.effect);
             self.circumstances.asked(&part.facts, &part.text);
         }
+        let names = inspected.parts.iter().any(|part| matches!(part.effect, Effect::Prepare { .. }));
+        if !is_parse && !names {
+            return;
+        }
+        let prepared =
+            Prepared { text: text.to_lossy().into(), inspected: Arc::clone(inspected), era: self.era };
         if !is_parse {
             return self.foresee_names(question.id, &prepared);
         }
@@ -530,20 +549,32 @@ impl Examiner {
 
     fn follow_path(&mut self, effect: &Effect) {
         let moves = matches!(effect, Effect::SetSearchPath { .. } | Effect::DiscardAll | Effect::ResetAll);
-        if moves && self.lens.is_masked() {
-            if let Lens::Masked(masked) = self.lens_mut() {
-                masked.path.foresee(effect);
-            }
-            // what unqualified names meant before, they may not mean now
-            self.cache.clear();
+        if moves && let Lens::Masked(masked) = self.lens_mut() {
+            masked.path.foresee(effect);
+        }
+    }
+
+    /// What unqualified names meant before, they may not mean now: a transaction that set the path may have
+    /// ended since, as well.
+    fn follow_names(&mut self) {
+        if let Lens::Masked(masked) = &*self.lens
+            && masked.path.current() != self.read_under
+        {
+            self.read_under = masked.path.current().to_vec();
+            self.forget_texts();
         }
     }
 
     fn follow_policy(&mut self) {
         if self.gate.follow_policy() {
             self.era.0 += 1;
-            self.cache.clear();
+            self.forget_texts();
         }
+    }
+
+    fn forget_texts(&mut self) {
+        self.cache.clear();
+        self.alike.clear();
     }
 
     fn keep(&mut self, text: &str, inspected: &Arc<Inspected>) {

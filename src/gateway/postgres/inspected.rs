@@ -24,10 +24,10 @@ pub(super) struct Inspected {
 }
 
 /// One statement of a text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Part {
     /// What it does.
-    pub(super) facts: Facts,
+    pub(super) facts: Arc<Facts>,
     /// How it may be shown.
     pub(super) text: String,
     /// How what is sent instead may be shown.
@@ -38,7 +38,15 @@ pub(super) struct Part {
     pub(super) secret_values: bool,
     /// Parameters that are assigned to protected columns: a mask's own output is refused there.
     pub(super) guarded_values: BTreeSet<i32>,
-    /// What policy said of it, once it was asked. Dropped with the whole when policy changes.
+    /// What was said of it so far. Shared by all that differ in their literals only; dropped with the
+    /// whole when policy changes.
+    pub(super) ruled: Arc<Ruled>,
+}
+
+/// How a statement stands with policy and ledger.
+#[derive(Debug, Default)]
+pub(super) struct Ruled {
+    /// What policy said of it, once it was asked.
     pub(super) opinion: OnceLock<Opinion>,
     /// Set once its facts are in the ledger.
     pub(super) facts_entered: OnceLock<()>,
@@ -88,7 +96,7 @@ impl Inspected {
     /// The same, with parameters of types in which several values of a column can be equal to one.
     pub(super) fn with_inexact_parameters(&self) -> Self {
         let mut inexact = self.without_opinions();
-        inexact.parts.iter_mut().for_each(|part| part.facts.at_most_one_row = false);
+        inexact.parts.iter_mut().for_each(|part| Arc::make_mut(&mut part.facts).at_most_one_row = false);
         inexact
     }
 
@@ -107,14 +115,13 @@ impl Part {
     /// A statement that is sent as it came.
     pub(super) fn new(facts: Facts, text: &str) -> Self {
         Self {
-            facts,
+            facts: Arc::new(facts),
             text: text.to_owned(),
             sent: None,
             effect: Effect::None,
             secret_values: false,
             guarded_values: BTreeSet::new(),
-            opinion: OnceLock::new(),
-            facts_entered: OnceLock::new(),
+            ruled: Arc::default(),
         }
     }
 
@@ -125,20 +132,13 @@ impl Part {
 
     /// The same statement, of which this is said.
     pub(super) fn with_opinion(&self, opinion: Opinion) -> Self {
-        Self { opinion: OnceLock::from(opinion), ..self.without_opinion() }
+        let opinion = OnceLock::from(opinion);
+        Self { ruled: Arc::new(Ruled { opinion, ..Ruled::default() }), ..self.without_opinion() }
     }
 
-    fn without_opinion(&self) -> Self {
-        Self {
-            facts: self.facts.clone(),
-            text: self.text.clone(),
-            sent: self.sent.clone(),
-            effect: self.effect.clone(),
-            secret_values: self.secret_values,
-            guarded_values: self.guarded_values.clone(),
-            opinion: OnceLock::new(),
-            facts_entered: OnceLock::new(),
-        }
+    /// The same statement, to be judged again.
+    pub(super) fn without_opinion(&self) -> Self {
+        Self { ruled: Arc::default(), ..self.clone() }
     }
 }
 

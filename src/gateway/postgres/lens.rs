@@ -5,7 +5,7 @@
 //! and replaced by its masked deparse. Boundary: pure; asks nobody and sends nothing. Failure mode:
 //! an [`Inspected`] with a refusal.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::inspected::{Inspected, Part};
 use super::search_path::SearchPath;
@@ -96,6 +96,14 @@ pub(super) struct Masked {
 }
 
 impl Lens {
+    /// Whether a column of this name is protected somewhere.
+    pub(super) fn protects(&self, column: &str) -> bool {
+        match self {
+            Self::Masked(masked) => masked.protection.columns().any(|known| known.column == column),
+            Self::Plain => false,
+        }
+    }
+
     /// Whether texts are rewritten.
     pub(super) fn is_masked(&self) -> bool {
         matches!(self, Self::Masked(_))
@@ -190,13 +198,12 @@ impl Masked {
             };
             parts.push(Part {
                 sent: (sent_text != assessed.record_text).then_some(sent_text),
-                facts: assessed.facts,
+                facts: Arc::new(assessed.facts),
                 text: assessed.record_text,
                 effect: assessed.effect,
                 secret_values: assessed.redacted_parameters,
                 guarded_values: assessed.protected_parameters,
-                opinion: OnceLock::new(),
-                facts_entered: OnceLock::new(),
+                ruled: Arc::default(),
             });
         }
         Inspected { parts, sent: Some(sent), expect, refusal: None }

@@ -28,6 +28,8 @@ use crate::wire::postgres::fault::{ClientFault, UpstreamFault};
 const QUEUED: usize = 256 * 1024;
 /// How much is read ahead from a client whose messages are not wanted yet.
 const AHEAD: usize = 64 * 1024;
+/// How many messages of a client are taken before what came of them is sent.
+const TOGETHER: usize = 32;
 /// How many turns one poll may take before others get theirs.
 const TURNS: usize = 64;
 
@@ -123,8 +125,14 @@ where
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let mut moved = self.take_upstream(cx)?;
         moved |= self.show_client(cx)?;
-        moved |= self.take_answer(cx)?;
-        moved |= self.take_client(cx)?;
+        // a client's messages mostly come as one, and are sent on as one: each write wakes the database
+        for _ in 0..TOGETHER {
+            let more = self.take_answer(cx)? | self.take_client(cx)?;
+            moved |= more;
+            if !more {
+                break;
+            }
+        }
         moved |= self.send_upstream(cx)?;
         Ok(moved)
     }

@@ -61,7 +61,7 @@ impl Examiner {
         };
         let mut held: Option<(Hold, Facts)> = None;
         for part in &inspected.parts {
-            match part.opinion.get_or_init(|| self.gate.opinion(&self.facts_of(part))) {
+            match part.ruled.opinion.get_or_init(|| self.gate.opinion(&self.facts_of(part))) {
                 Opinion::Allow(_) | Opinion::Reviewed(_) => {}
                 Opinion::Deny(denial) => {
                     let denied = Part::denied(part, denial.clone());
@@ -70,7 +70,7 @@ impl Examiner {
                     return Ok(Weighed::Step(refuse(denial)));
                 }
                 Opinion::Hold(hold) => {
-                    let facts = self.facts_of(part);
+                    let facts = Facts::clone(&self.facts_of(part));
                     held = Some(match held {
                         None => (Hold::clone(hold), facts),
                         Some((holds, all)) => (holds.and(hold), all.and(&facts)),
@@ -94,7 +94,8 @@ impl Examiner {
             });
         }
         let mut entered = None;
-        for part in inspected.parts.iter().filter(|part| matches!(part.opinion.get(), Some(Opinion::Hold(_))))
+        for part in
+            inspected.parts.iter().filter(|part| matches!(part.ruled.opinion.get(), Some(Opinion::Hold(_))))
         {
             if let Ruling::Hold(held) = self.ruling(part, exact, shown)? {
                 entered = held.wait.max(entered);

@@ -1,0 +1,158 @@
+//! What was found out about texts, for others that differ in their literals only.
+//!
+//! Job: a program that writes its values into its texts sends a new text each time; the second text of a
+//! pattern teaches a template, from which the third and all later ones are made. Boundary: which literals
+//! are free is `sql`'s to say. Failure mode: a text that is not found is inspected as any other.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::inspected::{Inspected, Part};
+use super::lens::{Lens, Reading, needs_deep_stack};
+use crate::domain::facts::Facts;
+use crate::gateway::cache::Cache;
+use crate::sql::{Effect, Finding, ParseLimits, Pattern, Template};
+use crate::wire::postgres::conversation::Expect;
+
+/// The patterns that a connection knows.
+#[derive(Debug)]
+pub(super) struct Patterns {
+    /// Which literals are free, by what texts have in common beside literals.
+    known: Cache<Known>,
+    /// By what they have in common beside free literals.
+    stencils: Cache<Stencil>,
+}
+
+/// What there is for a text.
+pub(super) enum Alike {
+    /// What inspecting it would give.
+    Found(Arc<Inspected>),
+    /// Nothing, and nothing to learn.
+    Nothing,
+    /// A pattern that was seen for the first time.
+    New(Pattern),
+    /// A pattern that was seen before and could be learned.
+    Seen(Pattern),
+}
+
+#[derive(Debug)]
+enum Known {
+    Free(Vec<bool>),
+    /// It was seen once.
+    Once,
+    /// There is nothing to learn from it.
+    Useless,
+}
+
+/// What texts of one pattern are found to be.
+#[derive(Debug)]
+struct Stencil {
+    template: Template,
+    part: Part,
+    expect: Expect,
+}
+
+/// Everything about an inspected text that may not depend on a free literal.
+#[derive(Debug, PartialEq)]
+struct Rest {
+    facts: Arc<Facts>,
+    effect: Effect,
+    secret_values: bool,
+    guarded_values: BTreeSet<i32>,
+    expect: Expect,
+}
+
+impl Patterns {
+    /// Nothing is known yet; between `generation` and twice as many patterns will be kept.
+    pub(super) fn new(generation: usize) -> Self {
+        Self { known: Cache::new(generation), stencils: Cache::new(generation) }
+    }
+
+    /// What is known about texts like this one.
+    pub(super) fn find(&mut self, text: &str) -> Alike {
+        let Some(pattern) = Pattern::of(text) else { return Alike::Nothing };
+        match self.known.find(&pattern.key(text)).as_deref() {
+            None => Alike::New(pattern),
+            Some(Known::Once) => Alike::Seen(pattern),
+            Some(Known::Useless) => Alike::Nothing,
+            Some(Known::Free(free)) => match self.stencils.find(&pattern.key_but(text, free)) {
+                Some(stencil) => Alike::Found(Arc::new(stencil.fill(&pattern.values(text, free)))),
+                None => Alike::Seen(pattern),
+            },
+        }
+    }
+
+    /// Learns from a text that was inspected, on a stack that was deep enough for it.
+    pub(super) fn learn(&mut self, text: &str, inspected: &Inspected, alike: Alike, lens: &Lens) {
+        let pattern = match alike {
+            Alike::Found(_) | Alike::Nothing => return,
+            Alike::New(pattern) => return self.known.keep(&pattern.key(text), &Arc::new(Known::Once)),
+            Alike::Seen(pattern) => pattern,
+        };
+        let (free, stencil) = match Stencil::learn(text, &pattern, inspected, lens) {
+            Some((free, stencil)) => (Known::Free(free), Some(stencil)),
+            None => (Known::Useless, None),
+        };
+        if let (Known::Free(free), Some(stencil)) = (&free, stencil) {
+            self.stencils.keep(&pattern.key_but(text, free), &Arc::new(stencil));
+        }
+        self.known.keep(&pattern.key(text), &Arc::new(free));
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.known.clear();
+        self.stencils.clear();
+    }
+}
+
+impl Stencil {
+    fn learn(text: &str, pattern: &Pattern, inspected: &Inspected, lens: &Lens) -> Option<(Vec<bool>, Self)> {
+        let statements = crate::sql::parse(text, &ParseLimits::default()).ok()?;
+        let free = crate::sql::free_literals(&statements, text, pattern, &|column| lens.protects(column));
+        let again = |text: &str| {
+            let inspectable = !needs_deep_stack(text, Reading::Standard);
+            finding(&lens.inspect(text, Reading::Standard)).filter(|_| inspectable)
+        };
+        let template = Template::learn(text, pattern, &free, &finding(inspected)?, again)?;
+        // what was said of this very text was said of it alone
+        let part = inspected.parts.first()?.without_opinion();
+        Some((free, Self { template, part, expect: inspected.expect }))
+    }
+
+    fn fill(&self, values: &[&str]) -> Inspected {
+        let mut texts = self.template.fill(values).into_iter();
+        let (sent, text, shown) = (texts.next().flatten(), texts.next().flatten(), texts.next().flatten());
+        let part = Part {
+            facts: Arc::clone(&self.part.facts),
+            text: text.unwrap_or_default(),
+            sent: shown,
+            effect: self.part.effect.clone(),
+            secret_values: self.part.secret_values,
+            guarded_values: self.part.guarded_values.clone(),
+            ruled: Arc::clone(&self.part.ruled),
+        };
+        Inspected { parts: vec![part], sent, expect: self.expect, refusal: None }
+    }
+}
+
+/// What was found, if it is one statement that may be sent and changes nothing about the connection.
+fn finding(inspected: &Inspected) -> Option<Finding<Rest>> {
+    let Inspected { parts, sent, expect, refusal: None } = inspected else { return None };
+    let [Part { facts, text, sent: shown, effect: Effect::None, secret_values, guarded_values, ruled: _ }] =
+        parts.as_slice()
+    else {
+        return None;
+    };
+    let rest = Rest {
+        facts: Arc::clone(facts),
+        effect: Effect::None,
+        secret_values: *secret_values,
+        guarded_values: guarded_values.clone(),
+        expect: *expect,
+    };
+    Some(Finding { texts: vec![sent.clone(), Some(text.clone()), shown.clone()], rest })
+}
+
+#[cfg(test)]
+mod tests;
