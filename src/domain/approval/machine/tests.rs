@@ -22,7 +22,8 @@ fn at(second: u8) -> Timestamp {
 }
 
 fn person(name: &str) -> Person {
-    let id = PrincipalId { provider: ProviderName::new("corp").unwrap(), subject: Subject::new(name).unwrap() };
+    let id =
+        PrincipalId { provider: ProviderName::new("corp").unwrap(), subject: Subject::new(name).unwrap() };
     Person { id, kin: Kin::default() }
 }
 
