@@ -338,9 +338,21 @@ async fn every_way_to_run_it_is_held() {
         assert!(held.is_err());
         assert_eq!(text, shown);
     }
+    // SQL's own way to prepare: what is reviewed is what was prepared
+    client.batch_execute("PREPARE p AS DELETE FROM held_g WHERE id = 3").await.unwrap();
+    let answer = async {
+        let request = gateway.desk.next().await;
+        let What::Deed(deed) = &request.subject.subject().what else { panic!("a session") };
+        let sent = deed.sent.clone();
+        gateway.desk.answer(request, Outcome::Expired);
+        sent
+    };
+    let (held, sent) = tokio::join!(client.batch_execute("EXECUTE p"), answer);
+    assert!(held.is_err());
+    assert_eq!(sent.as_deref(), Some("PREPARE p AS DELETE FROM held_g WHERE id = 3"));
     // of a held string nothing ran
     let allowed = verdicts(&gateway).iter().filter(|verdict| verdict.starts_with("Allow")).count();
-    assert_eq!(allowed, 1, "{:?}", verdicts(&gateway));
+    assert_eq!(allowed, 2, "{:?}", verdicts(&gateway));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -487,7 +487,16 @@ impl Examiner {
     fn facts_of(&self, part: &Part) -> Facts {
         let Effect::Execute { name } = &part.effect else { return part.facts.clone() };
         match self.named.get(name).and_then(|prepared| prepared.inspected.parts.first()) {
-            Some(inner) => inner.facts.clone(),
+            Some(inner) => {
+                let mut facts = inner.facts.clone();
+                // a rule about DELETE is about this one, too
+                if facts.verb == "prepare"
+                    && let Some(verb) = facts.object.take()
+                {
+                    facts.verb = verb;
+                }
+                facts
+            }
             None => part.facts.clone(),
         }
     }
