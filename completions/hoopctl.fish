@@ -38,6 +38,8 @@ complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "list" -d 'List what
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "explain" -d 'Show what is masked, denied, held, recorded and not covered on a target'
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "connect" -d 'Start the target\'s native client'
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "exec" -d 'Run any command with the target\'s environment'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "request" -d 'Ask for approval, and review what others ask for'
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "grant" -d 'See and take back what was approved'
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "session" -d 'Look at sessions, replay them, end them'
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "audit" -d 'Verify and read the audit ledger'
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "policy" -d 'Check policy and ask it questions'
@@ -85,21 +87,144 @@ text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l listen -d 'Listen on this loopback address and start no client; port 0 for any free one' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l reason -d 'Why; reviewers read it' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l for -d 'For how long to ask' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l wait -d 'File a request, wait for the answer, at most so long, and go on when it is approved' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l request -d 'File a request; ends with 75 and the request\'s id'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l listen -d 'Listen on this loopback address instead of a Unix socket; port 0 for any free one' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l reason -d 'Why; reviewers read it' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l for -d 'For how long to ask' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l wait -d 'File a request, wait for the answer, at most so long, and go on when it is approved' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l request -d 'File a request; ends with 75 and the request\'s id'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -f -a "approval" -d 'Ask for approval of sessions on a target'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -f -a "list" -d 'List your requests, and those that you may review'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -f -a "show" -d 'Show all that a reviewer must know of a request'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -f -a "approve" -d 'Approve a request'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -f -a "deny" -d 'Deny a request'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -f -a "wait" -d 'Wait until a request is answered'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -f -a "withdraw" -d 'Take a request back'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l reason -d 'Why; reviewers read it' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l for -d 'For how long' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l from -d 'From when on: `2026-12-01T22:00` (your time), `22:00` (the next), with an offset or `Z`, or `+30m`; from the approval on when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l extend -d 'Make this grant last longer, instead of asking for another' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l idempotency-key -d 'File it once, however often this is called with the same key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l wait -d 'Wait for the answer, at most so long' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l once -d 'For one session only'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -l mine -d 'Only your own'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -l reviewable -d 'Only those that you may review'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from show" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from show" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from show" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from show" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l reason -d 'Why; the requester reads it' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l standing -d 'Also approve, for so long, whatever this requester does that differs only in free literals' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l free -d 'Which literals may differ, by the numbers that `request show` gives them' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l digest -d 'Sign only if this is the digest of what is asked' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l yes -d 'Do not ask'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -l reason -d 'Why; the requester reads it' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -l limit -d 'At most so long; until it expires when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from withdraw" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from withdraw" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from withdraw" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from withdraw" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from withdraw" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from withdraw" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from help" -f -a "approval" -d 'Ask for approval of sessions on a target'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from help" -f -a "list" -d 'List your requests, and those that you may review'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show all that a reviewer must know of a request'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from help" -f -a "approve" -d 'Approve a request'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from help" -f -a "deny" -d 'Deny a request'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from help" -f -a "wait" -d 'Wait until a request is answered'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from help" -f -a "withdraw" -d 'Take a request back'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -f -a "list" -d 'List grants and standing decisions: your own, and those on targets where you may review'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -f -a "revoke" -d 'Take a grant back and close its sessions, or take back a standing decision'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l broker -d 'The broker to use; the one of the last login when absent' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
+text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from revoke" -s V -l version -d 'Print version'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from help" -f -a "list" -d 'List grants and standing decisions: your own, and those on targets where you may review'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Take a grant back and close its sessions, or take back a standing decision'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
@@ -314,22 +439,33 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -l output -d '
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -s V -l version -d 'Print version'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "login" -d 'Sign in'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "logout" -d 'Sign out at the provider, at the broker and on this machine'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "whoami" -d 'Show who you are to the broker'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "list" -d 'List what you may reach'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "explain" -d 'Show what is masked, denied, held, recorded and not covered on a target'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "connect" -d 'Start the target\'s native client'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "exec" -d 'Run any command with the target\'s environment'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "session" -d 'Look at sessions, replay them, end them'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "audit" -d 'Verify and read the audit ledger'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "policy" -d 'Check policy and ask it questions'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "broker" -d 'Set up and run a broker'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "device" -d 'Manage the devices that you signed in from'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "demo" -d 'Run the whole product on this machine, with a database of its own'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "completions" -d 'Print the completions of a shell'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "generate" -d 'Write completions and man pages'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec session audit policy broker device demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "login" -d 'Sign in'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "logout" -d 'Sign out at the provider, at the broker and on this machine'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "whoami" -d 'Show who you are to the broker'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "list" -d 'List what you may reach'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "explain" -d 'Show what is masked, denied, held, recorded and not covered on a target'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "connect" -d 'Start the target\'s native client'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "exec" -d 'Run any command with the target\'s environment'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "request" -d 'Ask for approval, and review what others ask for'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "grant" -d 'See and take back what was approved'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "session" -d 'Look at sessions, replay them, end them'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "audit" -d 'Verify and read the audit ledger'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "policy" -d 'Check policy and ask it questions'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "broker" -d 'Set up and run a broker'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "device" -d 'Manage the devices that you signed in from'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "demo" -d 'Run the whole product on this machine, with a database of its own'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "generate" -d 'Write completions and man pages'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and not __fish_seen_subcommand_from login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from request" -f -a "approval" -d 'Ask for approval of sessions on a target'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from request" -f -a "list" -d 'List your requests, and those that you may review'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from request" -f -a "show" -d 'Show all that a reviewer must know of a request'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from request" -f -a "approve" -d 'Approve a request'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from request" -f -a "deny" -d 'Deny a request'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from request" -f -a "wait" -d 'Wait until a request is answered'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from request" -f -a "withdraw" -d 'Take a request back'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from grant" -f -a "list" -d 'List grants and standing decisions: your own, and those on targets where you may review'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from grant" -f -a "revoke" -d 'Take a grant back and close its sessions, or take back a standing decision'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "list" -d 'List your sessions, and those that you may audit'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "show" -d 'Show one session'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "replay" -d 'See again what a session asked and was shown'

@@ -25,3 +25,4 @@ mod sessions;
 pub mod store;
 #[cfg(test)]
 mod testing;
+mod webhooks;

@@ -71,10 +71,12 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<u8, Failure> {
         Command::Exec(args) => commands::exec::run(&context(cli.global)?, args).await,
         Command::Explain(args) => commands::explain::run(&context(cli.global)?, &args).await,
         Command::Generate { folder } => commands::generate_files(&folder),
+        Command::Grant(command) => commands::grant::run(&context(cli.global)?, command).await,
         Command::List => commands::list::run(&context(cli.global)?).await,
         Command::Login(args) => commands::login::run(&context(cli.global)?, &args).await,
         Command::Logout => commands::logout::run(&context(cli.global)?).await,
         Command::Policy(command) => commands::policy::run(ui, command),
+        Command::Request(command) => commands::request::run(&context(cli.global)?, command).await,
         Command::Session(command) => commands::session::run(&context(cli.global)?, command).await,
         Command::Whoami => commands::whoami::run(&context(cli.global)?).await,
     }

@@ -12,12 +12,14 @@ use std::sync::Arc;
 use crate::gateway::clock::Clock;
 
 pub mod api;
+pub mod approvals;
 pub mod home;
 pub mod keychain;
 pub mod launch;
 pub mod link;
 pub mod login;
 pub mod loopback;
+pub mod notify;
 pub mod provider;
 pub mod session;
 pub mod trust;

@@ -37,8 +37,10 @@ use crate::broker::logins::Logins;
 use crate::broker::metrics::Metrics;
 use crate::broker::pki::{Identity, PkiError, files};
 use crate::broker::scribe::Scribe;
+use crate::broker::secrets::Secrets;
 use crate::broker::sessions::Sessions;
 use crate::broker::store::{Store, StoreError};
+use crate::broker::webhooks::Webhooks;
 use crate::domain::event::{Durability, What};
 use crate::domain::name::{Digest, SessionId};
 use crate::domain::session::CloseReason;
@@ -60,6 +62,8 @@ pub struct Parts {
     pub archive: Arc<dyn Archive>,
     /// How documents of identity providers are fetched.
     pub fetch: Arc<dyn Fetch>,
+    /// How the secrets of webhooks are fetched.
+    pub secrets: Secrets,
     /// Makes the keeper of leases.
     pub leases: LeaseMaker,
     /// Makes the gateway.
@@ -253,7 +257,7 @@ pub(crate) struct Assembled {
 }
 
 pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
-    let Parts { config, clock, store, journal, archive, fetch, leases, tunnels } = parts;
+    let Parts { config, clock, store, journal, archive, fetch, secrets, leases, tunnels } = parts;
     let identity = Arc::new(Identity::load(&config, clock.now())?);
     let (sessions, closing) = Sessions::new(Arc::clone(&store));
     let sessions = Arc::new(sessions);
@@ -265,7 +269,10 @@ pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let logins = Arc::new(Logins::load(Arc::clone(&store))?);
     let authn =
         Authn::new(Arc::clone(&store), Arc::clone(&devices), Arc::clone(&logins), Arc::clone(&scribe), fetch);
-    let approvals = Arc::new(Approvals::new(Arc::clone(&store), Arc::clone(&scribe), clock.clone()));
+    let hooks = config.webhooks.clone();
+    let webhooks = Arc::new(Webhooks::new(Arc::clone(&store), clock.clone(), secrets, hooks));
+    let told = Arc::clone(&webhooks);
+    let approvals = Arc::new(Approvals::new(Arc::clone(&store), Arc::clone(&scribe), clock.clone(), told));
     let root = config.data_dir.join("pki").join("digest.key");
     let digest_root = root_key(&root).map_err(|source| StartError::File { path: root, source })?;
     let core = Arc::new(Core {
@@ -278,6 +285,7 @@ pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         logins,
         authn,
         approvals,
+        webhooks,
         sessions,
         metrics,
         archive,
@@ -302,6 +310,7 @@ async fn clockwork(core: Arc<Core>) {
         let now = core.clock.now();
         core.tick(now);
         core.approvals.tick().await;
+        core.webhooks.tick();
         if now >= next_sweep {
             next_sweep = now.checked_add(SWEEP).unwrap_or(now);
             sweep(&core);
@@ -320,6 +329,9 @@ async fn clockwork(core: Arc<Core>) {
 fn sweep(core: &Core) {
     if let Err(error) = core.authn.prune(core.clock.now()) {
         tracing::error!(%error, "expired tokens could not be forgotten");
+    }
+    if let Err(error) = core.webhooks.prune() {
+        tracing::error!(%error, "old messages could not be forgotten");
     }
     if let Err(error) = core.approvals.prune() {
         tracing::error!(%error, "old requests could not be forgotten");

@@ -30,6 +30,7 @@ pub(crate) use self::words::needs;
 use super::scribe::Scribe;
 use super::store::requests::{self as table, Stored};
 use super::store::{Store, StoreError};
+use super::webhooks::Webhooks;
 use crate::domain::approval::{Life, Misstep, Step};
 use crate::domain::event::{Durability, What};
 use crate::domain::name::{Digest, RequestId};
@@ -41,6 +42,7 @@ pub(crate) struct Approvals {
     store: Arc<Store>,
     scribe: Arc<Scribe>,
     clock: Clock,
+    webhooks: Arc<Webhooks>,
     watchers: Mutex<HashMap<RequestId, watch::Sender<()>>>,
     /// Requests whose waiter is gone; the next tick withdraws them.
     abandoned: Mutex<Vec<RequestId>>,
@@ -92,8 +94,8 @@ struct Made {
 }
 
 impl Approvals {
-    pub(crate) fn new(store: Arc<Store>, scribe: Arc<Scribe>, clock: Clock) -> Self {
-        Self { store, scribe, clock, watchers: Mutex::default(), abandoned: Mutex::default() }
+    pub(crate) fn new(store: Arc<Store>, scribe: Arc<Scribe>, clock: Clock, webhooks: Arc<Webhooks>) -> Self {
+        Self { store, scribe, clock, webhooks, watchers: Mutex::default(), abandoned: Mutex::default() }
     }
 
     /// Waits until a request may have changed.
@@ -119,6 +121,14 @@ impl Approvals {
         self.store.read(|on| table::find(on, id))
     }
 
+    /// Stores a new request, and that it was filed for whoever should know.
+    fn insert(&self, new: &Stored, answered: bool) -> Result<(), StoreError> {
+        self.store.write(|on| {
+            table::insert(on, new)?;
+            if answered { Ok(()) } else { self.webhooks.note(on, new, &new.life) }
+        })
+    }
+
     /// Takes one step of a request, and whatever goes with it in the same transaction.
     fn advance(
         &self,
@@ -140,6 +150,9 @@ impl Approvals {
                 return Ok(Err(ApprovalError::Conflict("somebody else was faster".into())));
             }
             also(on, &before, &after)?;
+            if before.life.state != after.state {
+                self.webhooks.note(on, &before, &after)?;
+            }
             Ok(Ok(Made { before, after }))
         });
         match written {
@@ -174,5 +187,7 @@ impl Approvals {
 /// How many requests of one principal may be open at a time.
 const MAX_OPEN: u32 = 64;
 
+#[cfg(test)]
+mod measure;
 #[cfg(test)]
 mod tests;

@@ -100,6 +100,7 @@ impl Broker {
             journal: Arc::clone(&trail) as Arc<dyn Journal>,
             archive: Arc::new(Shelf { trail: Arc::clone(&trail), ledger: DirectoryFiles::new(&ledger_dir) }),
             fetch: Arc::new(HttpFetch::new()?),
+            secrets: secrets.clone(),
             leases: lease_maker(secrets, policy),
             tunnels: tunnel_maker(Arc::clone(&gateway_fault)),
             config,

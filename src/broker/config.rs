@@ -10,6 +10,7 @@ mod reviews;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,7 @@ use url::Url;
 pub use self::fault::{ConfigError, ConfigFault};
 use self::reader::{Faults, Section};
 pub use self::reviews::ReviewsConfig;
+pub use self::webhooks::{WebhookConfig, WebhookEvent, WebhookFormat};
 
 use crate::domain::approval::threshold::Reviewers;
 use crate::domain::name::{GroupName, ProviderName, TargetName};
@@ -58,6 +60,8 @@ pub struct Config {
     pub targets: BTreeMap<TargetName, Target>,
     /// How long reviews and what comes of them last.
     pub reviews: ReviewsConfig,
+    /// Who is told what happens to requests.
+    pub webhooks: Vec<WebhookConfig>,
     /// The compiled policy.
     pub policy: Policy,
 }
@@ -196,6 +200,7 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
     let groups = groups(&providers, &workloads);
     let (mut reviews, owners) = reviews::read(root, &groups);
     let targets = targets::read(root, &groups, &owners, &mut reviews, base);
+    let webhooks = webhooks::read(root, base);
     let policy = policy(root, base, faults);
     if let Some(policy) = &policy {
         strangers(policy, &groups, &providers, &workloads, &targets, root);
@@ -217,6 +222,7 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
         workloads,
         targets,
         reviews,
+        webhooks,
         policy: policy?,
     })
 }

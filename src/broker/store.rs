@@ -9,6 +9,7 @@ pub(crate) mod devices;
 pub(crate) mod grants;
 pub mod leases;
 pub(crate) mod logins;
+pub(crate) mod outbox;
 pub(crate) mod requests;
 pub(crate) mod sessions;
 

@@ -29,19 +29,23 @@ use crate::broker::app::core::Core;
 use crate::broker::app::{Archive, Assembled, LeaseKeeper, Parts, TunnelHandler, TunnelIo, assemble};
 use crate::broker::authn::{Fetch, FetchError};
 use crate::broker::config::{Config, ProviderConfig, WorkloadConfig, WorkloadRule};
+use crate::broker::secrets::Secrets;
 use crate::broker::store::Store;
 use crate::domain::approval::{Decision, Standing, SubjectText};
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Event, What};
 use crate::domain::name::{Digest, GroupName, ProviderName, SessionId, TargetName};
 use crate::domain::policy::{Policy, PolicySource};
+use crate::domain::principal::PrincipalId;
 use crate::domain::target::{
     LeaseIssuer, PostgresTarget, RecordLevel, SecretSource, Target, TargetKind, UpstreamTls,
 };
 use crate::gateway::authority::{Lease, LeaseError, SessionContext};
 use crate::gateway::clock::Clock;
 use crate::gateway::journal::{Journal, JournalError, Recorder, Ticket};
-use crate::wire::control::{GRANT_TYPE_EXCHANGE, Problem, RequestView, TOKEN, TOKEN_TYPE_ID, TokenResponse};
+use crate::wire::control::{
+    GRANT_TYPE_EXCHANGE, Problem, RequestView, TOKEN, TOKEN_TYPE_ID, TOKEN_TYPE_JWT, TokenResponse,
+};
 use crate::wire::dpop::{DeviceKey, endpoint, prove};
 use crate::wire::review::Claims;
 
@@ -49,6 +53,8 @@ use crate::wire::review::Claims;
 pub(crate) const START: i64 = 1_800_000_000;
 pub(crate) const ISSUER: &str = "https://id.example";
 pub(crate) const CLIENT: &str = "hoopctl";
+/// What webhooks are signed with.
+pub(crate) const HOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// A policy that permits everything.
 pub(crate) const PERMIT_ALL: &str = "@id(\"all\") permit(principal, action, resource);";
 
@@ -282,9 +288,12 @@ impl Bench {
     }
 
     pub(crate) fn with(policy: &str, change: impl FnOnce(&mut Config)) -> Self {
+        Self::on(Arc::new(Store::in_memory().unwrap()), policy, change)
+    }
+
+    pub(crate) fn on(store: Arc<Store>, policy: &str, change: impl FnOnce(&mut Config)) -> Self {
         let (hand, issuer) = (Hand::new(), Issuer::new());
         let (journal, lender) = (Arc::new(Memory::default()), Arc::new(Lender::default()));
-        let store = Arc::new(Store::in_memory().unwrap());
         let directory = tempfile::tempdir().unwrap();
         let mut config = config(directory.path(), policy);
         change(&mut config);
@@ -296,6 +305,7 @@ impl Bench {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             archive: Arc::new(Shelf),
             fetch: Arc::new(Wire(Arc::clone(&issuer))),
+            secrets: Secrets::new(|name| (name == "HOOK").then(|| HOOK_SECRET.to_owned())),
             leases: Box::new(move |_| keeper),
             tunnels: Box::new(|_| Arc::new(Echo)),
         })
@@ -331,9 +341,32 @@ impl Bench {
 
     /// Logs somebody in and returns what they call with.
     pub(crate) async fn login(&self, subject: &str, seed: u8) -> User<'_> {
+        self.login_with(subject, seed, json!({})).await
+    }
+
+    /// Logs somebody in whose token has other or further claims.
+    pub(crate) async fn login_with(&self, subject: &str, seed: u8, more: Value) -> User<'_> {
+        let mut claims = Issuer::claims(subject, self.hand.now());
+        if let (Some(claims), Some(more)) = (claims.as_object_mut(), more.as_object()) {
+            claims.extend(more.clone());
+        }
+        self.login_by(seed, &claims, TOKEN_TYPE_ID).await
+    }
+
+    /// Logs a job of the workload issuer in.
+    pub(crate) async fn login_workload(&self, subject: &str, seed: u8) -> User<'_> {
+        let now = self.hand.now().as_second();
+        let claims = json!({
+            "iss": ISSUER, "aud": "https://broker.example", "sub": subject, "repository": "org/app",
+            "iat": now, "exp": now + 600,
+        });
+        self.login_by(seed, &claims, TOKEN_TYPE_JWT).await
+    }
+
+    async fn login_by(&self, seed: u8, claims: &Value, kind: &str) -> User<'_> {
         let key = DeviceKey::from_bytes(&[seed; 32]);
-        let id_token = self.issuer.sign(&Issuer::claims(subject, self.hand.now()));
-        let answer = self.exchange(&key, &id_token, TOKEN_TYPE_ID).await;
+        let token = self.issuer.sign(claims);
+        let answer = self.exchange(&key, &token, kind).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         let response: TokenResponse = answer.json();
         User { bench: self, key, token: response.access_token }
@@ -400,18 +433,22 @@ impl User<'_> {
         if seen.status != StatusCode::OK {
             return seen;
         }
-        let seen: RequestView = seen.json();
-        let text = SubjectText::read(seen.subject).unwrap();
-        let claims = Claims {
+        let claims = self.claims(request, decision, self.device(subject).principal).await;
+        self.give(request, &Claims { standing, ..claims }).await
+    }
+
+    /// What a client would sign about a request that its user may see.
+    pub(crate) async fn claims(&self, request: &str, decision: Decision, reviewer: PrincipalId) -> Claims {
+        let seen: RequestView = self.call("GET", &format!("/v1/requests/{request}"), None).await.json();
+        Claims {
             request: seen.request.id,
-            subject: text.digest(),
-            reviewer: self.device(subject).principal,
+            subject: SubjectText::read(seen.subject).unwrap().digest(),
+            reviewer,
             decision,
             reason: None,
-            standing,
+            standing: None,
             iat: self.bench.hand.now().as_second(),
-        };
-        self.give(request, &claims).await
+        }
     }
 
     pub(crate) async fn give(&self, request: &str, claims: &Claims) -> Answer {
@@ -421,7 +458,7 @@ impl User<'_> {
     }
 
     pub(crate) fn device(&self, subject: &str) -> Device {
-        let principal = crate::domain::principal::PrincipalId {
+        let principal = PrincipalId {
             provider: ProviderName::new("corp").unwrap(),
             subject: crate::domain::principal::Subject::new(subject).unwrap(),
         };
@@ -535,6 +572,7 @@ pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
         }],
         targets: BTreeMap::from([(target.name.clone(), target)]),
         reviews: crate::broker::config::ReviewsConfig::default(),
+        webhooks: Vec::new(),
         policy: policy(text),
     }
 }

@@ -3,12 +3,18 @@
 //! Job: names, help texts, examples. Boundary: imports nothing of the crate, so that completions and
 //! man pages can be generated from it alone.
 
+mod approval;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use approval::{
+    Approval, Approve, Ask, Deny, GrantCommand, RequestCommand, RequestList, RequestRef, RequestWait,
+};
 
 /// Access to databases without holding their credentials
 ///
@@ -90,7 +96,7 @@ pub enum Command {
     /// unchanged. With --listen no client is started: a connection string is printed, and any program of
     /// yours may use it until you press Ctrl-C.
     #[command(
-        after_long_help = "Examples:\n  hoopctl connect db\n  hoopctl connect db -- -c 'select 1'\n  hoopctl connect db --listen 127.0.0.1:6543"
+        after_long_help = "Examples:\n  hoopctl connect db\n  hoopctl connect db -- -c 'select 1'\n  hoopctl connect db --listen 127.0.0.1:6543\n  hoopctl connect db --wait=15m --reason 'look into incident 4711'"
     )]
     Connect(Connect),
     /// Run any command with the target's environment
@@ -101,6 +107,12 @@ pub enum Command {
         after_long_help = "Examples:\n  hoopctl exec db -- pg_dump -s\n  hoopctl exec db -- sh -c 'psql -c \"select 1\" && ./migrate'"
     )]
     Exec(Exec),
+    /// Ask for approval, and review what others ask for
+    #[command(subcommand)]
+    Request(RequestCommand),
+    /// See and take back what was approved
+    #[command(subcommand)]
+    Grant(GrantCommand),
     /// Look at sessions, replay them, end them
     #[command(subcommand)]
     Session(SessionCommand),
@@ -159,6 +171,9 @@ pub struct Connect {
     /// Listen on this loopback address and start no client; port 0 for any free one
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "args")]
     pub listen: Option<SocketAddr>,
+    /// What to do where approval is needed.
+    #[command(flatten)]
+    pub ask: Ask,
     /// Arguments for the client
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<OsString>,
@@ -172,6 +187,9 @@ pub struct Exec {
     /// Listen on this loopback address instead of a Unix socket; port 0 for any free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
+    /// What to do where approval is needed.
+    #[command(flatten)]
+    pub ask: Ask,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,
@@ -382,5 +400,6 @@ pub const BESIDE: &str = "-";
 
 const EXIT_CODES: &str = "Exit codes:
   connect and exec return the child's. Our own failures:
-  64 usage · 65 verification failed · 69 unreachable · 70 internal · 77 denied · 78 configuration
-  79 login needed · 80 revoked or expired · 128 and the signal's number when a signal ended it";
+  64 usage · 65 verification failed · 69 unreachable · 70 internal · 75 held, or a request is pending
+  76 denied by a reviewer · 77 denied · 78 configuration · 79 login needed · 80 revoked or expired
+  128 and the signal's number when a signal ended it";

@@ -7,10 +7,12 @@ pub mod demo;
 pub mod device;
 pub mod exec;
 pub mod explain;
+pub mod grant;
 pub mod list;
 pub mod login;
 pub mod logout;
 pub mod policy;
+pub mod request;
 pub mod session;
 pub mod whoami;
 

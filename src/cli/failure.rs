@@ -8,6 +8,7 @@ use crate::broker::config::ConfigError;
 use crate::cli::commands::demo::DemoFailure;
 use crate::cli::exit;
 use crate::client::api::ApiError;
+use crate::client::approvals::DossierError;
 use crate::client::home::HomeError;
 use crate::client::keychain::KeychainError;
 use crate::client::launch::LaunchError;
@@ -15,6 +16,7 @@ use crate::client::link::LinkError;
 use crate::client::login::LoginError;
 use crate::client::loopback::LoopbackError;
 use crate::client::provider::ProviderError;
+use crate::domain::approval::SubjectError;
 use crate::wire::control::{Problem, ProblemCode};
 
 /// What went wrong.
@@ -40,6 +42,8 @@ pub enum FailureKind {
     Internal,
     /// A login is needed.
     LoginNeeded,
+    /// A reviewer said no.
+    ReviewDenied,
     /// Revoked or expired.
     Revoked,
     /// A signal ended it.
@@ -85,6 +89,7 @@ impl Failure {
             FailureKind::Internal => exit::INTERNAL,
             FailureKind::Held => exit::HELD,
             FailureKind::LoginNeeded => exit::LOGIN_NEEDED,
+            FailureKind::ReviewDenied => exit::REVIEW_DENIED,
             FailureKind::Revoked => exit::REVOKED,
             FailureKind::Signal(signal) => exit::SIGNAL.saturating_add(signal),
             FailureKind::Unreachable => exit::UNREACHABLE,
@@ -98,6 +103,20 @@ impl From<ApiError> for Failure {
         match error {
             ApiError::Link(error) => error.into(),
             ApiError::Login(error) => error.into(),
+        }
+    }
+}
+
+impl From<DossierError> for Failure {
+    fn from(error: DossierError) -> Self {
+        let kind = match &error {
+            DossierError::Subject(SubjectError::Unreadable(_)) => FailureKind::Unreachable,
+            _ => FailureKind::BadData,
+        };
+        let failure = Self::new(kind, error.to_string());
+        match kind {
+            FailureKind::Unreachable => failure.hint("a newer hoopctl may read it"),
+            _ => failure.hint("nothing was signed; tell whoever answers for the broker"),
         }
     }
 }

@@ -5,10 +5,12 @@
 //! whatever comes from elsewhere is stripped of control characters, so that no text can steer the
 //! terminal. Failure mode: an output that is closed ends the talk silently.
 
+pub mod harmless;
+
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -79,16 +81,7 @@ impl Ui {
 
     /// Writes a table for people; nothing but the header when there are no rows.
     pub fn table(&self, header: &[&str], rows: Vec<Vec<String>>) {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(header.iter().map(|name| name.to_uppercase()));
-        for row in rows {
-            table.add_row(row.iter().map(|cell| clean(cell)));
-        }
-        let text = table.to_string();
-        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-        self.line(&lines.join("\n"));
+        self.line(&table(header, rows, None, None));
     }
 
     /// Shows that something is being waited for, while the returned value lives.
@@ -112,13 +105,30 @@ impl Ui {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
+    /// Asks for one line; `None` when it is empty or there is none.
+    #[must_use]
+    pub fn ask(&self, question: &str) -> Option<String> {
+        let mut err = io::stderr().lock();
+        drop(write!(err, "{} ", clean(question)).and_then(|()| err.flush()));
+        drop(err);
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).ok()?;
+        let answer = answer.trim();
+        (!answer.is_empty()).then(|| answer.to_owned())
+    }
+
+    /// Rings the bell of a terminal, if there is one.
+    pub fn bell(&self) {
+        let mut err = io::stderr().lock();
+        if err.is_terminal() {
+            drop(err.write_all(b"\x07").and_then(|()| err.flush()));
+        }
+    }
+
     /// Asks a question that must be answered with `yes`.
     #[must_use]
     pub fn asks_yes(&self, question: &str) -> bool {
-        let mut err = io::stderr().lock();
-        drop(write!(err, "{} ", clean(question)).and_then(|()| err.flush()));
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("yes")
+        self.ask(question).is_some_and(|answer| answer.eq_ignore_ascii_case("yes"))
     }
 }
 
@@ -126,10 +136,46 @@ impl Ui {
 #[derive(Debug)]
 pub struct Waiting(ProgressBar);
 
+impl Waiting {
+    /// Changes what it says.
+    pub fn say(&self, what: &str) {
+        self.0.set_message(clean(what));
+    }
+
+    /// Whether anybody sees it.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        !self.0.is_hidden()
+    }
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
+}
+
+/// A table as text, at most `width` wide, else as wide as the terminal. The first column, where ids
+/// stand, is never broken; with `gives`, only that column is.
+#[must_use]
+pub fn table(header: &[&str], rows: Vec<Vec<String>>, gives: Option<usize>, width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = width {
+        table.set_width(width);
+    }
+    table.set_header(header.iter().map(|name| name.to_uppercase()));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| clean(cell)));
+    }
+    for (place, column) in table.column_iter_mut().enumerate() {
+        if place == 0 || gives.is_some_and(|gives| gives != place) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    let text = table.to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// Text without anything that could steer a terminal; line breaks and tabs stay.

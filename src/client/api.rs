@@ -3,6 +3,8 @@
 //! Job: one method per call; gets and renews the access token as calls are made. Boundary: no
 //! policy, no retries except one with a fresh token. Failure mode: [`ApiError`].
 
+mod approvals;
+
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::sync::Mutex;
+
+pub use approvals::Scope;
 
 use super::ClientContext;
 use super::link::{Caller, Link, LinkError};

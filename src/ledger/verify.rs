@@ -2,14 +2,18 @@
 //!
 //! Job: from nothing but the log's files, its public key and, if somebody kept one, an older
 //! checkpoint: the signature, every entry's bytes and place in the tree, the root, consistency with
-//! the older checkpoint, and what the entries say about each other (`story`). Boundary: files come
-//! in through [`Files`]; it holds one bundle at a time and one record for each session that is open.
+//! the older checkpoint, and what the entries say about each other (`story`, `approvals`). Boundary:
+//! files come in through [`Files`]; it holds one bundle at a time, one record for each session that is
+//! open, and one for each request that was ever filed.
 //! Failure mode: the first thing that is wrong, as a [`Broken`] with the entry's index where there
 //! is one; a file that cannot be read is an error of its own, never a verdict.
 
+mod approvals;
 mod story;
 
 use thiserror::Error;
+
+pub use approvals::{ApprovalFault, Reviews, SignedReview};
 
 use self::story::Story;
 use super::builder::{Builder, TileFile};
@@ -52,6 +56,8 @@ pub struct Audit<'a> {
     pub key: &'a VerifierKey,
     /// An older checkpoint that somebody kept, as a signed note.
     pub kept: Option<&'a str>,
+    /// What opens the signed form of a review.
+    pub reviews: &'a dyn Reviews,
 }
 
 /// What was found in good order.
@@ -67,6 +73,8 @@ pub struct Verified {
     pub sessions: u64,
     /// How many chunks of recordings were entered.
     pub chunks: u64,
+    /// How many reviews were given, each of them checked again.
+    pub reviews: u64,
     /// Whether the chunks themselves were checked.
     pub recordings: bool,
 }
@@ -98,6 +106,9 @@ pub enum Reason {
     /// The entry's bytes are not those that the tree was built over.
     #[error("its bytes have been altered")]
     Altered,
+    /// Something was let through that was not approved.
+    #[error(transparent)]
+    Approval(#[from] ApprovalFault),
     /// The checkpoint cannot be believed.
     #[error("the checkpoint cannot be believed: {0}")]
     Checkpoint(CheckpointError),
@@ -306,7 +317,7 @@ impl Walk<'_> {
             let broken = |reason| Broken { index: Some(index), reason };
             let event = decode(entry).map_err(|error| broken(Reason::Entry(error)));
             let told = match event {
-                Ok(event) => self.story.tell(&event, self.audit.recordings)?.map_err(broken),
+                Ok(event) => self.story.tell(&event, self.audit)?.map_err(broken),
                 Err(broken) => Err(broken),
             };
             // it is believed once the root has been seen to fit
@@ -336,6 +347,7 @@ impl Walk<'_> {
                         statements: self.story.statements(),
                         sessions: self.story.sessions(),
                         chunks: self.story.chunks(),
+                        reviews: self.story.reviews(),
                         recordings: self.audit.recordings.is_some(),
                     });
                 }

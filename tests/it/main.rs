@@ -26,6 +26,8 @@ mod generated;
 mod holds;
 mod leases;
 mod protocol;
+mod requests;
+mod reviews;
 mod rewrite;
 mod support;
 

@@ -27,6 +27,7 @@ use crate::broker::pki::Identity;
 use crate::broker::scribe::Scribe;
 use crate::broker::sessions::Sessions;
 use crate::broker::store::StoreError;
+use crate::broker::webhooks::Webhooks;
 use crate::domain::action::Action;
 use crate::domain::event::{Durability, What};
 use crate::domain::name::{DeviceId, Digest, GrantId, RequestId, RuleName, SessionId, TargetName};
@@ -50,6 +51,7 @@ pub(crate) struct Core {
     pub(crate) logins: Arc<Logins>,
     pub(crate) authn: Authn,
     pub(crate) approvals: Arc<Approvals>,
+    pub(crate) webhooks: Arc<Webhooks>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) archive: Arc<dyn Archive>,
@@ -309,6 +311,7 @@ impl Core {
         self.scribe.announce(digest.clone()).await?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
         self.scribe.adopt(digest);
+        self.webhooks.adopt(config.webhooks.clone());
         let is_trusted = |who: &Principal| {
             let name = &who.id.provider;
             config.providers.iter().any(|provider| provider.name == *name)

@@ -27,6 +27,7 @@ impl Stage {
             journal: Arc::clone(&self.journal) as Arc<dyn Journal>,
             archive: Arc::new(Shelf),
             fetch: Arc::new(Wire(Issuer::new())),
+            secrets: Secrets::new(|_| None),
             leases: Box::new(|_| Arc::new(Lender::default())),
             tunnels: Box::new(|_| Arc::new(Echo)),
         }

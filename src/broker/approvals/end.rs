@@ -46,6 +46,8 @@ impl Approvals {
     /// A device was revoked: what was asked from it is void, what was reviewed with it does not count,
     /// standing decisions made with it are over. Grants that people issued with it stay until revoked.
     pub(crate) async fn void_device(&self, device: &DeviceId) {
+        // first, while it can be told whose reviews they were made of
+        self.void_standing(device).await;
         let step = Step::VoidDevice(device.clone());
         let ids = match self.store.read(|on| table::of_device(on, device)) {
             Ok(ids) => ids,
@@ -59,7 +61,6 @@ impl Approvals {
                 Err(error) => tracing::error!(request = %id, %error, "a request could not be voided"),
             }
         }
-        self.void_standing(device).await;
     }
 
     /// After a restart: the connections that waited are gone, and grants get their entries.

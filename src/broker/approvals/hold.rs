@@ -46,7 +46,7 @@ impl Approvals {
         // before it can change, so that no change is missed
         let waiter =
             Waiter { changed: self.watch(&id), approvals: Arc::clone(&self), id: id.clone(), waits: true };
-        self.store.write(|on| table::insert(on, &new)).map_err(|error| unstored(&error))?;
+        self.insert(&new, answer.is_some()).map_err(|error| unstored(&error))?;
         if let Some(by) = answer {
             self.answer(Some(context.actor.clone()), &id, by).await.map_err(|error| match error {
                 ApprovalError::Journal(error) => HoldError::Journal(error.to_string()),

@@ -185,7 +185,7 @@ fn issuer(section: &Section<'_, '_>, base: &Path) -> Option<LeaseIssuer> {
     read
 }
 
-fn secret(section: &Section<'_, '_>, key: &'static str, base: &Path) -> Option<SecretSource> {
+pub(super) fn secret(section: &Section<'_, '_>, key: &'static str, base: &Path) -> Option<SecretSource> {
     if !section.has(key) {
         section.fault(key, "is missing: { file = \"…\" }, { env = \"…\" } or { command = [\"…\"] }");
         return None;

@@ -82,7 +82,7 @@ lifted_for = ["corp/nobody"]
     line 8: provider.client_id is missing
     line 9: provider.name `Corp` is not a provider name: 1 to 63 of a-z, 0-9 and -, starting with a letter
     line 10: provider.issuer must be https; plain http is for loopback hosts only
-    line 14: policy.presets `harmless` is not a preset; there are: allow-statements, bulk-export, destructive-sql, read-only
+    line 14: policy.presets `harmless` is not a preset; there are: allow-statements, bulk-export, destructive-sql, high-risk-fields, read-only, single-trace
     line 18: target.protocol `mysql` is not supported; this version speaks `postgres`
     line 21: target.tls can be `disable` only for a loopback host; use `verify-full` with root_certificates
     line 25: target.issuer.password is a secret, which never stands in the configuration: name a file, an env or a command
@@ -248,4 +248,41 @@ fn secrets_never_show() {
     let shown = format!("{config:?}");
     // only where a secret comes from is kept
     assert!(shown.contains(r#"Env("DB_PASSWORD")"#), "{shown}");
+}
+
+/// A rule that asks somebody who cannot answer, an owner who does not exist, and so on: all at once.
+#[test]
+fn reviews_that_nobody_can_give_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = r#"
+        @id("connect") @review("corp/ghosts:1, owner:1")
+        permit(principal, action == Hoop::Action::"connect", resource);
+    "#;
+    std::fs::write(folder.path().join("policy.cedar"), policy).unwrap();
+    let text = Config::template()
+        .replace("# files = [\"policy.cedar\"]", "files = [\"policy.cedar\"]")
+        .replace("# [reviews] ", "[reviews] ")
+        .replace("# grant_max = \"8h\"", "grant_max = \"8 hours or so\"")
+        .replace("# owners = { traces = \"corp/dba\" }", "owners = { traces = \"corp/nobody\" }");
+    let Err(ConfigError::Faults(faults)) = Config::parse(&text, folder.path()) else {
+        panic!("it is broken")
+    };
+    let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    for part in [
+        "reviews.grant_max is not a duration",
+        "reviews.owners `traces`: no provider or workload may assert the group `corp/nobody`",
+        "the rule connect asks for reviews of the group `corp/ghosts`",
+        "the rule connect asks the owner of the target `db`, which has none",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    let owned = Config::template()
+        .replace("# files = [\"policy.cedar\"]", "files = [\"policy.cedar\"]")
+        .replace("# [reviews] ", "[reviews] ")
+        .replace("# owners = ", "owners = ")
+        .replace("# labels = { env = \"production\" }", "labels = { project = \"traces\" }");
+    std::fs::write(folder.path().join("policy.cedar"), policy.replace("corp/ghosts:1, ", "")).unwrap();
+    let config = Config::parse(&owned, folder.path()).unwrap();
+    let owner = config.targets.values().next().unwrap().owner.as_ref().map(ToString::to_string);
+    assert_eq!(owner.as_deref(), Some("corp/dba"));
 }

@@ -50,7 +50,7 @@ impl Home {
         let files = DirectoryFiles::new(&self.dir());
         let key = fs::read_to_string(self.dir().join("key")).unwrap();
         let key = crate::ledger::note::VerifierKey::parse(&key).unwrap();
-        Audit { log: &files, recordings: None, key: &key, kept }.run()
+        Audit { log: &files, recordings: None, key: &key, kept, reviews: &() }.run()
     }
 
     fn checkpoint(&self) -> String {

@@ -80,7 +80,7 @@ impl Home {
         let log = DirectoryFiles::new(&self.root.path().join("ledger"));
         let recordings = DirectoryFiles::new(&self.root.path().join("recordings"));
         let key = self.trail.ledger().key();
-        Audit { log: &log, recordings: Some(&recordings), key, kept: None }.run()
+        Audit { log: &log, recordings: Some(&recordings), key, kept: None, reviews: &() }.run()
     }
 
     fn replay(&self, connection: u32) -> Vec<(ItemKind, Vec<u8>)> {

@@ -12,6 +12,7 @@ use crate::cli::args::{AuditCommand, BESIDE, Global, Verify};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
+use crate::client::approvals::SignedReviews;
 use crate::client::home::BrokerHome;
 use crate::ledger::note::VerifierKey;
 use crate::ledger::tile::{CHECKPOINT, KEY};
@@ -110,7 +111,7 @@ fn verify(
     let key = VerifierKey::parse(key.trim()).map_err(|error| {
         Failure::new(FailureKind::BadData, format!("the ledger's key cannot be read: {error}"))
     })?;
-    Audit { log, recordings, key: &key, kept }.run().map_err(|error| match error {
+    Audit { log, recordings, key: &key, kept, reviews: &SignedReviews }.run().map_err(|error| match error {
         VerifyError::Broken(broken) => {
             Failure::new(FailureKind::BadData, format!("the ledger is broken: {broken}"))
                 .hint("keep a copy of it as it is, and tell whoever answers for the broker")
@@ -135,6 +136,7 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
             "sessions": verified.sessions,
             "statements": verified.statements,
             "chunks": verified.chunks,
+            "reviews": verified.reviews,
             "recordings": verified.recordings,
             "extends": verified.kept,
             "key_from": key,
@@ -144,6 +146,12 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
     ui.line(&format!(
         "the ledger is in good order: {size} entries, {sessions} sessions, {statements} statements"
     ));
+    if verified.reviews > 0 {
+        ui.line(&format!(
+            "every approval was given and signed by its reviewers: {} reviews",
+            verified.reviews
+        ));
+    }
     if verified.recordings {
         ui.line(&format!("the recordings are what was entered: {} chunks", verified.chunks));
     }

@@ -8,15 +8,19 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::cli::args::Connect;
+use crate::cli::args::{Ask, Connect};
+use crate::cli::commands::request::ask::Way;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
+use crate::client::api::ApiError;
 use crate::client::launch::{Endpoint, Launch, PostgresLogin, Signals};
+use crate::client::link::LinkError;
 use crate::client::loopback::locallog::LocalLog;
 use crate::client::loopback::peer::Process;
 use crate::client::loopback::{Admit, Listener, Place, Service};
 use crate::client::session::LiveSession;
+use crate::wire::control::ProblemCode;
 
 /// Starts the native client, or waits for clients of the user's own.
 ///
@@ -24,8 +28,8 @@ use crate::client::session::LiveSession;
 /// [`Failure`].
 pub async fn run(context: &Context, args: Connect) -> Result<u8, Failure> {
     match args.listen {
-        Some(address) => listen(context, &args.target, address).await,
-        None => run_child(context, &args.target, None, "psql".into(), args.args).await,
+        Some(address) => listen(context, (&args.target, &args.ask), address).await,
+        None => run_child(context, (&args.target, &args.ask), None, "psql".into(), args.args).await,
     }
 }
 
@@ -35,13 +39,13 @@ pub async fn run(context: &Context, args: Connect) -> Result<u8, Failure> {
 /// [`Failure`], of ours only.
 pub async fn run_child(
     context: &Context,
-    target: &str,
+    (target, ask): (&str, &Ask),
     listen: Option<SocketAddr>,
     program: OsString,
     args: Vec<OsString>,
 ) -> Result<u8, Failure> {
     let mut signals = Signals::watch()?;
-    let (session, secret) = open(context, target, &mut signals).await?;
+    let (session, secret) = open(context, (target, ask), &mut signals).await?;
     let outcome = with_child(context, &session, &secret, listen, (program, args), &mut signals).await;
     close(context, session).await;
     outcome
@@ -70,13 +74,13 @@ async fn with_child(
     Ok(code?)
 }
 
-async fn listen(context: &Context, target: &str, address: SocketAddr) -> Result<u8, Failure> {
+async fn listen(context: &Context, (target, ask): (&str, &Ask), address: SocketAddr) -> Result<u8, Failure> {
     let ui = context.ui;
     let mut signals = Signals::watch()?;
     let place = Place::new(&context.client)?;
     // a taken port is found before a session is opened for it
     let (listener, endpoint) = listener(&place, Some(address)).await?;
-    let (session, secret) = open(context, target, &mut signals).await?;
+    let (session, secret) = open(context, (target, ask), &mut signals).await?;
     let url = login(&session, &place, &secret, endpoint).url();
     let until = session.expires.round(jiff::Unit::Second).unwrap_or(session.expires);
     if ui.json {
@@ -104,18 +108,30 @@ async fn listen(context: &Context, target: &str, address: SocketAddr) -> Result<
     Ok(code)
 }
 
+/// Opens a session, after an approval where one is needed.
 async fn open(
     context: &Context,
-    target: &str,
+    (target, ask): (&str, &Ask),
     signals: &mut Signals,
 ) -> Result<(LiveSession, SecretString), Failure> {
-    let opening = async {
-        let api = context.api().await?;
-        Ok::<_, Failure>(LiveSession::open(&api, target).await?)
+    let interrupted = |signal| Failure::new(FailureKind::Signal(signal), "interrupted");
+    let api = tokio::select! {
+        api = context.api() => api?,
+        signal = signals.ended() => return Err(interrupted(signal)),
     };
-    let (session, secret) = tokio::select! {
-        opened = opening => opened?,
-        signal = signals.ended() => return Err(Failure::new(FailureKind::Signal(signal), "interrupted")),
+    let first = tokio::select! {
+        opened = LiveSession::open(&api, target) => opened,
+        signal = signals.ended() => return Err(interrupted(signal)),
+    };
+    let (session, secret) = match first {
+        Err(ApiError::Link(LinkError::Problem(problem))) if problem.code == ProblemCode::ReviewNeeded => {
+            Way { ask, problem: &problem, target }.take(context, &api, signals).await?;
+            tokio::select! {
+                opened = LiveSession::open(&api, target) => opened?,
+                signal = signals.ended() => return Err(interrupted(signal)),
+            }
+        }
+        other => other?,
     };
     if session.protocol == "postgres" {
         return Ok((session, secret));

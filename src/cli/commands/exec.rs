@@ -15,5 +15,5 @@ pub async fn run(context: &Context, args: Exec) -> Result<u8, Failure> {
     let Some(program) = words.next() else {
         return Err(Failure::new(FailureKind::Usage, "there is no command to run"));
     };
-    run_child(context, &args.target, args.listen, program, words.collect()).await
+    run_child(context, (&args.target, &args.ask), args.listen, program, words.collect()).await
 }

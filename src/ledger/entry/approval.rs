@@ -1,7 +1,7 @@
 //! The members of entries about requests, reviews and grants.
 
-use super::super::json::Writer;
 use crate::domain::event::What;
+use crate::ledger::json::Writer;
 
 /// Members in sorted order; of any other event, none.
 pub(super) fn write(json: &mut Writer<'_>, what: &What) {
@@ -76,3 +76,6 @@ pub(super) fn write(json: &mut Writer<'_>, what: &What) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

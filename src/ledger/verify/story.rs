@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Files, FilesError, Reason};
+use super::approvals::Approvals;
+use super::{Audit, Files, FilesError, Reason};
 use crate::domain::event::{Event, What};
 use crate::domain::name::{Digest, SessionId};
 use crate::domain::session::CloseReason;
@@ -16,6 +17,7 @@ use crate::domain::session::CloseReason;
 #[derive(Debug, Default)]
 pub(super) struct Story {
     open: HashMap<SessionId, Session>,
+    approvals: Approvals,
     sessions: u64,
     statements: u64,
     chunks: u64,
@@ -47,12 +49,19 @@ impl Story {
         self.chunks
     }
 
+    pub(super) fn reviews(&self) -> u64 {
+        self.approvals.reviews()
+    }
+
     /// Takes the next entry; the inner error is what is wrong with it.
     pub(super) fn tell(
         &mut self,
         event: &Event,
-        recordings: Option<&dyn Files>,
+        audit: &Audit<'_>,
     ) -> Result<Result<(), Reason>, FilesError> {
+        if let Err(fault) = self.approvals.tell(event, audit.reviews) {
+            return Ok(Err(fault.into()));
+        }
         Ok(match &event.what {
             What::BrokerStarted { .. } => {
                 self.restart();
@@ -61,7 +70,7 @@ impl Story {
             What::ChunkClosed { session, connection, chunk, digest, bytes } => {
                 self.chunks += 1;
                 let told = self.chunk(session, *connection, *chunk);
-                match recordings {
+                match audit.recordings {
                     Some(files) if told.is_ok() => {
                         check_chunk(files, (session, *connection, *chunk), digest, *bytes)?
                     }

@@ -29,6 +29,8 @@ pub(crate) struct Twist<'a> {
     pub(crate) below: &'a str,
     /// Presets; `allow-statements` when empty.
     pub(crate) presets: &'a [&'a str],
+    /// More rules.
+    pub(crate) policy: &'a str,
     /// What clients are told, when it is not the broker's own port.
     pub(crate) public_url: Option<&'a str>,
 }
@@ -100,7 +102,8 @@ on = "public.*"
             twist.target,
             twist.below,
         );
-        let files = [("admin-password", cluster.password.as_str()), ("policy.cedar", POLICY)];
+        let policy = format!("{POLICY}{}", twist.policy);
+        let files = [("admin-password", cluster.password.as_str()), ("policy.cedar", &policy)];
         let broker = Broker::start_behind(twist.public_url, &config, &files);
         Self { cluster, provider, broker }
     }

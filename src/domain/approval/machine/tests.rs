@@ -48,7 +48,7 @@ fn request(threshold: &str, purpose: Purpose) -> Life {
         people_only: false,
         voices: Vec::new(),
         answer: None,
-        expires: at(2),
+        expires: at(1),
     }
 }
 
@@ -100,7 +100,6 @@ impl Held {
                 Step::Release,
                 Step::Release,
                 Step::Expire,
-                Step::Withdraw,
                 Step::VoidDevice(device("a")),
             ],
         }
@@ -132,7 +131,7 @@ impl Model for Held {
                 Some(_) => moves.push(Move::Write(place)),
             }
         }
-        if scene.now < 3 {
+        if scene.now < 1 {
             moves.push(Move::Tick);
         }
         if scene.restarts < 1 {
@@ -192,7 +191,7 @@ impl Model for Held {
     }
 
     fn within_boundary(&self, scene: &Scene) -> bool {
-        scene.version <= 5
+        scene.version <= 4
     }
 }
 

@@ -1,0 +1,101 @@
+//! What a webhook is told, in words of its own.
+//!
+//! INVARIANT: no statement, literal, bind value or reason is in it: those can hold what is protected.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::broker::approvals::needs;
+use crate::broker::config::{WebhookEvent, WebhookFormat};
+use crate::broker::store::requests::Stored;
+use crate::domain::approval::{Life, What};
+
+pub(super) fn write(
+    format: WebhookFormat,
+    event: WebhookEvent,
+    request: &Stored,
+    after: &Life,
+    now: Timestamp,
+) -> String {
+    let facts = Told::new(request, after);
+    match format {
+        WebhookFormat::Standard => json!({
+            "type": event.as_str(), "timestamp": now.to_string(), "data": facts.members(request, after),
+        }),
+        WebhookFormat::Slack => {
+            let text = format!("*{}* · {}\n`{}`", Told::state(event), escape(&facts.summary), facts.command);
+            json!({ "text": text })
+        }
+        WebhookFormat::Ticket => json!({
+            "external_id": request.request.id,
+            "summary": facts.summary,
+            "description": format!("{}\nTakes {}.\nLook at it: {}", Told::state(event), facts.needs, facts.command),
+            "status": after.state.word(),
+            "labels": ["hoopctl", event.as_str(), request.request.target.as_str()],
+        }),
+    }
+    .to_string()
+}
+
+struct Told {
+    summary: String,
+    needs: String,
+    command: String,
+    verb: Option<String>,
+    relations: Vec<String>,
+}
+
+impl Told {
+    fn new(request: &Stored, after: &Life) -> Self {
+        let (who, target) = (&request.request.display, &request.request.target);
+        let (summary, verb, relations) = match &request.subject.subject().what {
+            What::Session(session) => {
+                (format!("{who} asks for {} min on {target}", session.seconds.div_ceil(60)), None, Vec::new())
+            }
+            What::Deed(deed) => {
+                let facts = &deed.facts;
+                let relations = facts.relations_written.iter().chain(&facts.relations_read).cloned();
+                let summary = format!("{who} asks to run {} on {target}", facts.verb);
+                (summary, Some(facts.verb.clone()), relations.take(20).collect())
+            }
+        };
+        Self {
+            summary,
+            needs: needs(&after.threshold),
+            command: format!("hoopctl request show {}", request.request.id),
+            verb,
+            relations,
+        }
+    }
+
+    fn members(&self, request: &Stored, after: &Life) -> Value {
+        json!({
+            "request": request.request.id,
+            "state": after.state.word(),
+            "requester": request.request.requester.to_string(),
+            "display": request.request.display,
+            "target": request.request.target,
+            "rules": request.subject.subject().rules,
+            "needs": self.needs,
+            "expires": request.request.expires.to_string(),
+            "verb": self.verb,
+            "relations": self.relations,
+            "summary": self.summary,
+            "command": self.command,
+        })
+    }
+
+    fn state(event: WebhookEvent) -> &'static str {
+        match event {
+            WebhookEvent::Approved => "approved",
+            WebhookEvent::Denied => "denied",
+            WebhookEvent::Ended => "over",
+            WebhookEvent::Filed => "waits for a review",
+        }
+    }
+}
+
+/// What Slack would read as markup (its three escapes).
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

@@ -1,0 +1,245 @@
+//! Filing a request: by hand, or because `connect` and `exec` were told that one is needed.
+
+use jiff::Timestamp;
+use jiff::civil::{DateTime, Time};
+use jiff::tz::TimeZone;
+
+use super::result;
+use super::wait::{finish, outcome, wait};
+use super::words::{lasting, when};
+use crate::cli::args::{Approval, Ask};
+use crate::cli::context::Context;
+use crate::cli::failure::{Failure, FailureKind};
+use crate::cli::ui::harmless;
+use crate::client::api::{Api, Scope};
+use crate::client::launch::Signals;
+use crate::domain::approval::{RequestState, SubjectText, What};
+use crate::domain::name::GrantId;
+use crate::wire::control::{AskSession, Problem, RequestView};
+
+/// `request approval`.
+///
+/// # Errors
+/// [`Failure`]; with `--wait` also what was answered, unless it was yes.
+pub(super) async fn run(context: &Context, args: Approval) -> Result<u8, Failure> {
+    let now = context.client.clock.now();
+    let starts = args.from.as_deref().map(|text| starts(text, now, &TimeZone::system())).transpose()?;
+    let extends = args.extend.map(GrantId::new).transpose().map_err(|error| {
+        Failure::new(FailureKind::Usage, error.to_string()).hint("`hoopctl grant list` shows the ids")
+    })?;
+    let ask = AskSession {
+        target: args.target,
+        reason: args.reason,
+        seconds: args.lasts.as_secs(),
+        starts,
+        once: args.once,
+        extends,
+        key: args.idempotency_key,
+    };
+    let api = context.api().await?;
+    let view = api.ask_session(&ask).await?;
+    let Some(limit) = args.wait else {
+        result(context.ui, &view, view.request.id.as_str());
+        context.ui.talk(&filed(&view, now));
+        return Ok(0);
+    };
+    context.ui.talk(&format!("filed {}", view.request.id));
+    let view = match view.request.state {
+        RequestState::Pending => wait(context, &api, &view.request.id, limit).await?,
+        _ => view,
+    };
+    finish(context, &view)
+}
+
+/// How a target that needs approval is got through to.
+pub struct Way<'a> {
+    /// What the command line says.
+    pub ask: &'a Ask,
+    /// What the broker said.
+    pub problem: &'a Problem,
+    /// The target, as the user spelled it.
+    pub target: &'a str,
+}
+
+impl Way<'_> {
+    /// Files a request, or finds the one that is pending, and waits for its approval.
+    ///
+    /// # Errors
+    /// [`Failure`], unless it was approved.
+    pub async fn take(&self, context: &Context, api: &Api, signals: &mut Signals) -> Result<(), Failure> {
+        let pending = self.pending(api).await?;
+        if self.ask.request && self.ask.wait.is_none() {
+            let view = match pending {
+                Some(view) => view,
+                None => self.file(context, api, self.ask.reason.clone().unwrap_or_default()).await?,
+            };
+            if context.ui.json {
+                context.ui.object(&view);
+            }
+            return outcome(context, &view);
+        }
+        let view = match (pending, &self.ask.reason) {
+            (Some(view), _) => {
+                context.ui.talk(&format!("you have asked already: {}", view.request.id));
+                view
+            }
+            (None, Some(reason)) if self.ask.wait.is_some() || context.ui.can_ask() => {
+                self.file(context, api, reason.clone()).await?
+            }
+            (None, None) if context.ui.can_ask() => {
+                let reason = self.question(context, signals).await?;
+                self.file(context, api, reason).await?
+            }
+            (None, _) => return Err(self.refusal()),
+        };
+        let id = &view.request.id;
+        if view.request.state == RequestState::Pending {
+            // whoever cannot be asked and did not say `--wait` does not want to wait
+            if self.ask.wait.is_none() && !context.ui.can_ask() {
+                return outcome(context, &view);
+            }
+            context.ui.talk("Ctrl-C stops waiting; the request stays filed");
+        }
+        let answered = tokio::select! {
+            answered = wait(context, api, id, self.ask.wait.flatten()) => answered?,
+            signal = signals.ended() => {
+                return Err(Failure::new(FailureKind::Signal(signal), format!("{id} stays filed"))
+                    .hint(format!("`hoopctl connect {}` waits on, `hoopctl request withdraw {id}` gives up", self.target)));
+            }
+        };
+        outcome(context, &answered)?;
+        context.ui.talk(&approved(&answered, context.client.clock.now()));
+        Ok(())
+    }
+
+    /// What the broker said, and what to type.
+    fn refusal(&self) -> Failure {
+        Failure::from(self.problem.clone()).hint("or add `--wait --reason TEXT` here, to ask, wait and go on")
+    }
+
+    /// The caller's own request for sessions on the target, if one is pending.
+    async fn pending(&self, api: &Api) -> Result<Option<RequestView>, Failure> {
+        let now = api.context().clock.now();
+        let mine = api.requests(Scope::Mine, None).await?;
+        Ok(mine.into_iter().find(|view| {
+            let waits = view.request.state == RequestState::Pending && view.request.expires > now;
+            let here = view.request.target.as_str() == self.target;
+            waits && here && is_for_sessions_from_now_on(view)
+        }))
+    }
+
+    async fn file(&self, context: &Context, api: &Api, reason: String) -> Result<RequestView, Failure> {
+        let ask = AskSession {
+            target: self.target.to_owned(),
+            reason,
+            seconds: self.ask.lasts.as_secs(),
+            starts: None,
+            once: false,
+            extends: None,
+            key: None,
+        };
+        let view = api.ask_session(&ask).await?;
+        context.ui.talk(&filed(&view, context.client.clock.now()));
+        Ok(view)
+    }
+
+    /// Asks for the reason. The terminal is read in a thread of its own, so that Ctrl-C is heard.
+    async fn question(&self, context: &Context, signals: &mut Signals) -> Result<String, Failure> {
+        let ui = context.ui;
+        let problem = self.problem;
+        let because = problem.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        ui.talk(&harmless::line(&format!("{}{because}", problem.title)));
+        let lasts = lasting(self.ask.lasts.as_secs());
+        let question = format!("To ask for {lasts}, say why (nothing to give up):");
+        let asked = tokio::task::spawn_blocking(move || ui.ask(&question));
+        let answer = tokio::select! {
+            answer = asked => answer.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?,
+            signal = signals.ended() => {
+                return Err(Failure::new(FailureKind::Signal(signal), "interrupted; nothing was filed"));
+            }
+        };
+        answer.ok_or_else(|| self.refusal())
+    }
+}
+
+/// Whether an approval of this request would let `connect` in at once.
+fn is_for_sessions_from_now_on(view: &RequestView) -> bool {
+    let Ok(text) = SubjectText::read(view.subject.as_str()) else { return false };
+    match &text.subject().what {
+        What::Session(session) => session.starts.is_none() && session.extends.is_none(),
+        What::Deed(_) => false,
+    }
+}
+
+fn filed(view: &RequestView, now: Timestamp) -> String {
+    let (id, request) = (&view.request.id, &view.request);
+    match &request.state {
+        RequestState::Pending => {
+            let missing = harmless::line(&view.missing);
+            format!("filed {id}: it awaits {missing}, until {}", when(request.expires, now))
+        }
+        _ => approved(view, now),
+    }
+}
+
+fn approved(view: &RequestView, now: Timestamp) -> String {
+    let id = &view.request.id;
+    match &view.grant {
+        Some(grant) if grant.starts > now => {
+            format!("{id} is approved, from {} until {}", when(grant.starts, now), when(grant.ends, now))
+        }
+        Some(grant) => format!("{id} is approved, until {}", when(grant.ends, now)),
+        None => format!("{id} is approved"),
+    }
+}
+
+/// `+30m`, `22:00`, `2026-12-01T22:00`, or a time with its offset.
+fn starts(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, Failure> {
+    let wrong = || {
+        Failure::new(FailureKind::Usage, format!("`{}` is not a time", harmless::line(text)))
+            .hint("write +30m, 22:00, 2026-12-01T22:00 or 2026-12-01T22:00:00Z")
+    };
+    if let Some(later) = text.strip_prefix('+') {
+        let later: jiff::SignedDuration = later.parse().map_err(|_| wrong())?;
+        return now.checked_add(later).map_err(|_| wrong());
+    }
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    let here = now.to_zoned(zone.clone());
+    let at = match (text.parse::<Time>(), text.contains(['-', 'T'])) {
+        (Ok(time), false) => {
+            let today = here.date().to_datetime(time);
+            // a time of day that is over is tomorrow's
+            if today > here.datetime() {
+                today
+            } else {
+                today.checked_add(jiff::Span::new().days(1)).map_err(|_| wrong())?
+            }
+        }
+        _ => text.parse::<DateTime>().map_err(|_| wrong())?,
+    };
+    at.to_zoned(zone.clone()).map(|at| at.timestamp()).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_beginning_is_written_in_four_ways() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let now: Timestamp = "2026-11-21T20:30:00Z".parse().unwrap();
+        let at = |text: &str| starts(text, now, &zone).map(|at| at.to_string());
+        assert_eq!(at("+30m").unwrap(), "2026-11-21T21:00:00Z");
+        assert_eq!(at("23:00").unwrap(), "2026-11-21T21:00:00Z");
+        assert_eq!(at("22:00").unwrap(), "2026-11-22T20:00:00Z", "over for today");
+        assert_eq!(at("2026-12-01T22:00").unwrap(), "2026-12-01T20:00:00Z");
+        assert_eq!(at("2026-12-01T22:00:00Z").unwrap(), "2026-12-01T22:00:00Z");
+        for wrong in ["", "soon", "+", "+soon", "25:00", "2026-13-01T00:00"] {
+            assert_eq!(at(wrong).unwrap_err().code(), crate::cli::exit::USAGE, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,519 @@
+//! What entries say about requests, reviews and grants: nothing was let through that was not approved.
+//!
+//! Job: checks each review again (signature, device, subject, reviewer), counts the reviews of each
+//! request once more, and finds what was let through without them, twice, or too late. Boundary: who
+//! was in which group, and whose a device was, is what the entries of that time say; what signs a
+//! review comes in through [`Reviews`]. A record is kept for each request ever filed, so that no
+//! approval can be used again under its old id.
+//!
+//! A broker enters a review before it counts it. So a review that came an instant too late is in the
+//! ledger as well, and [`SLACK`] is what two entries of one moment may be apart.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+use thiserror::Error;
+
+use crate::domain::approval::threshold::{Reviewers, Threshold};
+use crate::domain::approval::{Decision, Shape, Standing, SubjectText, What as Matter};
+use crate::domain::event::{Actor, Event, What};
+use crate::domain::name::{DeviceId, Digest, GrantId, RequestId, SessionId, TargetName};
+use crate::domain::principal::PrincipalId;
+
+/// Opens the signed form of a review.
+pub trait Reviews {
+    /// What was signed, if the signature holds.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn open(&self, proof: &str) -> Result<SignedReview, String>;
+}
+
+/// Opens nothing: for a ledger in which nobody reviews.
+impl Reviews for () {
+    fn open(&self, _: &str) -> Result<SignedReview, String> {
+        Err("no reviews were expected".into())
+    }
+}
+
+/// A review whose signature holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedReview {
+    /// The device whose key signed it.
+    pub device: DeviceId,
+    /// The request.
+    pub request: RequestId,
+    /// SHA-256 of the subject's text.
+    pub subject: Digest,
+    /// Who signed.
+    pub reviewer: PrincipalId,
+    /// What they said.
+    pub decision: Decision,
+    /// The standing decision that goes with it.
+    pub standing: Option<Standing>,
+}
+
+/// What can be wrong with approvals.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ApprovalFault {
+    /// Nobody is named who did it.
+    #[error("it does not say who did it")]
+    Actor,
+    /// It speaks of a grant that was not issued, is over, was revoked or used up.
+    #[error("the grant {0} {1}")]
+    Grant(GrantId, &'static str),
+    /// It was let through without the reviews that it takes.
+    #[error("{request} was let through without the reviews that it takes: {threshold}")]
+    NotApproved {
+        /// The request.
+        request: RequestId,
+        /// What it takes.
+        threshold: Threshold,
+    },
+    /// It was let through for somebody or something else than was asked for.
+    #[error("{0} was let through for another {1} than was asked for")]
+    Other(RequestId, &'static str),
+    /// It was let through after its end.
+    #[error("{0} was let through after its end")]
+    Over(RequestId),
+    /// Somebody reviewed their own request.
+    #[error("{0} was reviewed by the one who asked")]
+    Own(RequestId),
+    /// An approval was used again.
+    #[error("{0} was let through twice")]
+    Reused(RequestId),
+    /// The signed form of a review does not say what the entry says.
+    #[error("the review was signed {0}")]
+    Signed(&'static str),
+    /// No standing decision covers it.
+    #[error("the standing decision of {0} does not cover it")]
+    Standing(RequestId),
+    /// What was asked is not what the digest is of.
+    #[error("the {0} of what was asked is not the one entered")]
+    Subject(&'static str),
+    /// What the request takes cannot be read.
+    #[error("what the request takes cannot be read: {0}")]
+    Threshold(String),
+    /// There was no such request.
+    #[error("{0} was never filed")]
+    Unknown(RequestId),
+    /// The device was not the reviewer's.
+    #[error("the review was signed by a device that was not enrolled for the reviewer, or was revoked")]
+    UnknownDevice,
+    /// The signature of a review is wrong.
+    #[error("the review: {0}")]
+    Unsigned(String),
+}
+
+/// What was told so far.
+#[derive(Debug, Default)]
+pub(super) struct Approvals {
+    /// Who enrolled which device, and when it was revoked.
+    devices: HashMap<(PrincipalId, DeviceId), Option<Timestamp>>,
+    requests: HashMap<RequestId, Record>,
+    grants: HashMap<GrantId, Grant>,
+    reviews: u64,
+}
+
+#[derive(Debug)]
+struct Record {
+    requester: PrincipalId,
+    target: TargetName,
+    session: Option<SessionId>,
+    digest: Digest,
+    threshold: Threshold,
+    expires: Timestamp,
+    /// What a standing decision goes by, as long as it can matter.
+    shape: Option<Box<Shape>>,
+    approvals: BTreeMap<PrincipalId, Approval>,
+    denied: Option<Timestamp>,
+    answered: bool,
+    ended: bool,
+    used: bool,
+    /// The standing decision of its reviewers, once they were enough.
+    standing: Option<Stands>,
+}
+
+#[derive(Debug)]
+struct Approval {
+    groups: BTreeSet<String>,
+    standing: Option<Standing>,
+    at: Timestamp,
+}
+
+#[derive(Debug)]
+struct Stands {
+    free: BTreeSet<u16>,
+    until: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Grant {
+    request: RequestId,
+    principal: PrincipalId,
+    target: TargetName,
+    starts: Timestamp,
+    ends: Timestamp,
+    once: bool,
+    used: HashSet<SessionId>,
+    revoked: Option<Timestamp>,
+}
+
+impl Approvals {
+    /// How many reviews there were.
+    pub(super) fn reviews(&self) -> u64 {
+        self.reviews
+    }
+
+    /// Takes the next entry, whatever it is about.
+    pub(super) fn tell(&mut self, event: &Event, reviews: &dyn Reviews) -> Result<(), ApprovalFault> {
+        let at = event.at;
+        let actor = || event.actor.as_ref().ok_or(ApprovalFault::Actor);
+        match &event.what {
+            What::DeviceEnrolled { device } => {
+                self.devices.insert((actor()?.principal.clone(), device.clone()), None);
+            }
+            What::DeviceRevoked { device } => {
+                // whoever revoked it, it is nobody's any more
+                self.devices
+                    .iter_mut()
+                    .filter(|((_, known), revoked)| known == device && revoked.is_none())
+                    .for_each(|(_, revoked)| *revoked = Some(at));
+            }
+            What::RequestFiled { .. } => self.filed(&event.what, actor()?)?,
+            What::ReviewGiven { request, decision, groups, proof } => {
+                self.reviews += 1;
+                let signed = reviews.open(proof).map_err(ApprovalFault::Unsigned)?;
+                self.reviewed(at, actor()?, (request, decision, groups), signed)?;
+            }
+            What::RequestAnswered { request, standing, .. } => {
+                if let Some(earlier) = standing {
+                    self.covered(request, earlier, at)?;
+                }
+                self.record(request)?.answered = true;
+            }
+            What::RequestReleased { request, session } => {
+                let record = self.let_through(request, at)?;
+                if record.session.as_ref() != Some(session) {
+                    return Err(ApprovalFault::Other(request.clone(), "session"));
+                }
+                record.forget();
+            }
+            What::RequestEnded { request, .. } => {
+                let record = self.record(request)?;
+                if record.used {
+                    return Err(ApprovalFault::Over(request.clone()));
+                }
+                record.ended = true;
+                record.forget();
+            }
+            What::GrantIssued { .. } => self.issued(&event.what, at)?,
+            What::GrantExtended { grant, request, ends } => self.extended(grant, request, *ends, at)?,
+            What::GrantRevoked { grant, .. } => {
+                self.grant(grant)?.revoked.get_or_insert(at);
+            }
+            What::GrantUsed { grant, session } => self.used(grant, session, at)?,
+            What::StandingRevoked { request, .. } => {
+                if let Some(stands) = &mut self.record(request)?.standing {
+                    stands.until = stands.until.min(at);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn filed(&mut self, what: &What, actor: &Actor) -> Result<(), ApprovalFault> {
+        let What::RequestFiled { request, target, session, subject, digest, threshold, expires } = what
+        else {
+            return Ok(());
+        };
+        let threshold =
+            threshold.parse::<Threshold>().map_err(|error| ApprovalFault::Threshold(error.to_string()))?;
+        // a text that had to be cut cannot be compared; every other must be what its digest is of
+        let shape = match SubjectText::read(subject.as_str()) {
+            Err(_) if subject.len() < CUT => return Err(ApprovalFault::Subject("text")),
+            Err(_) => None,
+            Ok(text) => {
+                let said = text.subject();
+                let same = [
+                    ("digest", text.digest() == *digest),
+                    ("id", said.request == *request),
+                    ("requester", said.requester == actor.principal),
+                    ("target", said.target == *target),
+                ];
+                if let Some((what, _)) = same.into_iter().find(|(_, same)| !same) {
+                    return Err(ApprovalFault::Subject(what));
+                }
+                match &said.what {
+                    Matter::Deed(deed) if Some(&deed.session) == session.as_ref() => deed.shape.clone(),
+                    Matter::Session(_) if session.is_none() => None,
+                    Matter::Deed(_) | Matter::Session(_) => return Err(ApprovalFault::Subject("session")),
+                }
+            }
+        };
+        let record = Record {
+            requester: actor.principal.clone(),
+            target: target.clone(),
+            session: session.clone(),
+            digest: digest.clone(),
+            threshold,
+            expires: *expires,
+            shape: shape.map(Box::new),
+            approvals: BTreeMap::new(),
+            denied: None,
+            answered: false,
+            ended: false,
+            used: false,
+            standing: None,
+        };
+        match self.requests.insert(request.clone(), record) {
+            None => Ok(()),
+            Some(_) => Err(ApprovalFault::Reused(request.clone())),
+        }
+    }
+
+    fn reviewed(
+        &mut self,
+        at: Timestamp,
+        actor: &Actor,
+        (request, decision, groups): (&RequestId, &str, &[String]),
+        signed: SignedReview,
+    ) -> Result<(), ApprovalFault> {
+        let key = (signed.reviewer.clone(), signed.device.clone());
+        let enrolled = match self.devices.get(&key) {
+            Some(None) => true,
+            Some(Some(revoked)) => at <= *revoked + SLACK,
+            None => false,
+        };
+        let record = self.record(request)?;
+        let word = match signed.decision {
+            Decision::Approve => "approve",
+            Decision::Deny => "deny",
+        };
+        let same = [
+            ("for another request", signed.request == *request),
+            ("over another subject", signed.subject == record.digest),
+            ("by somebody else", signed.reviewer == actor.principal),
+            ("with another decision", word == decision),
+        ];
+        if let Some((what, _)) = same.into_iter().find(|(_, same)| !same) {
+            return Err(ApprovalFault::Signed(what));
+        }
+        if !enrolled {
+            return Err(ApprovalFault::UnknownDevice);
+        }
+        if signed.reviewer == record.requester {
+            return Err(ApprovalFault::Own(request.clone()));
+        }
+        if record.used || record.ended || at > record.expires + SLACK {
+            // it came too late, and counts for nothing
+            return Ok(());
+        }
+        match signed.decision {
+            Decision::Deny if !record.is_met() => {
+                record.denied.get_or_insert(at);
+            }
+            Decision::Deny => {}
+            Decision::Approve if record.denied.is_some_and(|denied| at > denied + SLACK) => {}
+            Decision::Approve => {
+                let groups = groups.iter().cloned().collect();
+                let approval = Approval { groups, standing: signed.standing, at };
+                record.approvals.entry(signed.reviewer).or_insert(approval);
+                if record.standing.is_none() {
+                    record.standing = record.stands();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks a request as used, if it may be.
+    fn let_through(&mut self, request: &RequestId, at: Timestamp) -> Result<&mut Record, ApprovalFault> {
+        let record = self.record(request)?;
+        if record.used {
+            return Err(ApprovalFault::Reused(request.clone()));
+        }
+        if record.ended || at > record.expires + SLACK {
+            return Err(ApprovalFault::Over(request.clone()));
+        }
+        if !record.answered && !record.is_met() {
+            let threshold = record.threshold.clone();
+            return Err(ApprovalFault::NotApproved { request: request.clone(), threshold });
+        }
+        record.used = true;
+        Ok(record)
+    }
+
+    /// Whether the standing decision that was made with an earlier request covers this one.
+    fn covered(
+        &mut self,
+        request: &RequestId,
+        earlier: &RequestId,
+        at: Timestamp,
+    ) -> Result<(), ApprovalFault> {
+        let uncovered = || ApprovalFault::Standing(earlier.clone());
+        let known = |id: &RequestId| self.requests.get(id).ok_or_else(|| ApprovalFault::Unknown(id.clone()));
+        let (now, before) = (known(request)?, known(earlier)?);
+        let stands = before.standing.as_ref().filter(|stands| at <= stands.until + SLACK);
+        let stands = stands.ok_or_else(uncovered)?;
+        let same = now.requester == before.requester && now.target == before.target;
+        // of a text that was cut, the shape is not known
+        let shaped = match (&before.shape, &now.shape) {
+            (Some(before), Some(now)) => before.covers(&stands.free, now),
+            (None, _) | (_, None) => true,
+        };
+        if same && shaped { Ok(()) } else { Err(uncovered()) }
+    }
+
+    fn issued(&mut self, what: &What, at: Timestamp) -> Result<(), ApprovalFault> {
+        let What::GrantIssued { grant, request, principal, target, starts, ends, once } = what else {
+            return Ok(());
+        };
+        let (starts, ends, once) = (*starts, *ends, *once);
+        let mut new = Grant {
+            request: request.clone(),
+            principal: principal.clone(),
+            target: target.clone(),
+            starts,
+            ends,
+            once,
+            used: HashSet::new(),
+            revoked: None,
+        };
+        if let Some(known) = self.grants.get(grant) {
+            // a broker that was killed in between enters the same once more
+            new.used.clone_from(&known.used);
+            new.revoked = known.revoked;
+            let again = *known == new;
+            return if again { Ok(()) } else { Err(ApprovalFault::Reused(request.clone())) };
+        }
+        let record = self.let_through(request, at)?;
+        for (what, same) in [
+            ("principal", record.requester == *principal),
+            ("target", record.target == *target),
+            ("purpose", record.session.is_none()),
+        ] {
+            if !same {
+                return Err(ApprovalFault::Other(request.clone(), what));
+            }
+        }
+        record.forget();
+        self.grants.insert(grant.clone(), new);
+        Ok(())
+    }
+
+    fn extended(
+        &mut self,
+        grant: &GrantId,
+        request: &RequestId,
+        ends: Timestamp,
+        at: Timestamp,
+    ) -> Result<(), ApprovalFault> {
+        if self.grant(grant)?.ends == ends && self.requests.get(request).is_some_and(|record| record.used) {
+            return Ok(());
+        }
+        let record = self.let_through(request, at)?;
+        let (requester, target) = (record.requester.clone(), record.target.clone());
+        record.forget();
+        let known = self.grant(grant)?;
+        if known.principal != requester || known.target != target {
+            return Err(ApprovalFault::Other(request.clone(), "grant"));
+        }
+        known.ends = ends;
+        Ok(())
+    }
+
+    fn used(&mut self, id: &GrantId, session: &SessionId, at: Timestamp) -> Result<(), ApprovalFault> {
+        let grant = self.grant(id)?;
+        let wrong = |what| Err(ApprovalFault::Grant(id.clone(), what));
+        if at > grant.ends + SLACK || at + SLACK < grant.starts {
+            return wrong("was used outside its time");
+        }
+        if grant.revoked.is_some_and(|revoked| at > revoked + SLACK) {
+            return wrong("was used after it was revoked");
+        }
+        if !grant.used.insert(session.clone()) || (grant.once && grant.used.len() > 1) {
+            return wrong("was used twice");
+        }
+        if !grant.once {
+            // only grants for one session need to know
+            grant.used.clear();
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, id: &RequestId) -> Result<&mut Record, ApprovalFault> {
+        self.requests.get_mut(id).ok_or_else(|| ApprovalFault::Unknown(id.clone()))
+    }
+
+    fn grant(&mut self, id: &GrantId) -> Result<&mut Grant, ApprovalFault> {
+        self.grants.get_mut(id).ok_or_else(|| ApprovalFault::Grant(id.clone(), "was never issued"))
+    }
+}
+
+impl Record {
+    /// Whether the reviews are enough: every place of every need filled by somebody of its own.
+    fn is_met(&self) -> bool {
+        let places: Vec<&Reviewers> = self
+            .threshold
+            .needs()
+            .flat_map(|need| std::iter::repeat_n(&need.from, need.count.into()))
+            .collect();
+        let people: Vec<&BTreeSet<String>> =
+            self.approvals.values().map(|approval| &approval.groups).collect();
+        let mut filled = vec![None; people.len()];
+        !places.is_empty()
+            && (0..places.len()).all(|place| fill(place, &places, &people, &mut filled, &mut HashSet::new()))
+    }
+
+    /// What all of its reviewers let through from now on, if they do.
+    fn stands(&self) -> Option<Stands> {
+        let made: Option<Vec<_>> = self.approvals.values().map(|given| given.standing.as_ref()).collect();
+        let made = made.filter(|_| self.session.is_some() && self.is_met())?;
+        // it begins with the last review, and is the least that anybody gave
+        let begins = self.approvals.values().map(|given| given.at).max()?;
+        let seconds = made.iter().map(|standing| standing.seconds).min()?;
+        let free = made.iter().map(|standing| standing.free.clone());
+        let free = free.reduce(|all, one| all.intersection(&one).copied().collect())?;
+        let lasts = SignedDuration::from_secs(i64::try_from(seconds).ok()?);
+        Some(Stands { free, until: begins.checked_add(lasts).ok()? })
+    }
+
+    /// Drops what cannot matter any more.
+    fn forget(&mut self) {
+        self.approvals.clear();
+        if self.standing.is_none() {
+            self.shape = None;
+        }
+    }
+}
+
+/// Finds somebody for a place, moving others to another place if need be.
+fn fill(
+    place: usize,
+    places: &[&Reviewers],
+    people: &[&BTreeSet<String>],
+    filled: &mut [Option<usize>],
+    asked: &mut HashSet<usize>,
+) -> bool {
+    let Some(Reviewers::Group(group)) = places.get(place) else { return false };
+    for (person, groups) in people.iter().enumerate() {
+        if !groups.contains(group.as_str()) || !asked.insert(person) {
+            continue;
+        }
+        let held = filled.get(person).copied().flatten();
+        if held.is_none_or(|held| fill(held, places, people, filled, asked)) {
+            if let Some(slot) = filled.get_mut(person) {
+                *slot = Some(place);
+            }
+            return true;
+        }
+    }
+    false
+}
+
+/// What the entries of one moment may be apart.
+const SLACK: SignedDuration = SignedDuration::from_secs(5);
+/// A text shorter than this was not cut, in bytes.
+const CUT: usize = 20 * 1024;
