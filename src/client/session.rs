@@ -18,7 +18,7 @@ use super::link::LinkError;
 use super::loopback::Opener;
 use super::loopback::refusal::Refusal;
 use super::tunnel::{self, Stream, TunnelError};
-use crate::domain::name::{Digest, SessionId};
+use crate::domain::name::{Digest, GrantId, SessionId};
 use crate::wire::control::ProblemCode;
 
 /// A session of ours.
@@ -73,6 +73,12 @@ impl LiveSession {
     #[must_use]
     pub fn stopped(&self) -> watch::Receiver<bool> {
         self.stop.subscribe()
+    }
+
+    /// The grant that it stands on, as far as the broker says so.
+    pub async fn grant(&self) -> Option<GrantId> {
+        let told = tokio::time::timeout(CLOSE_TIMEOUT, self.api.session(&self.id)).await;
+        told.ok()?.ok()?.grant
     }
 
     /// Closes the session here and at the broker.

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::env::{Env, program};
-use crate::support::world::{Twist, World, last_words, psql};
+use crate::support::world::{MASKED, Twist, World, last_words, psql};
 
 fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
@@ -339,8 +339,15 @@ async fn a_session_is_asked_for_reviewed_used_and_taken_back() {
     assert!(words.contains("its approval was revoked"), "{words}");
     psql(&bob, "select 1").await.ends(75);
 
-    let verified = world.login("alice").await.run(&["audit", "verify"]).await.ends(0);
-    assert!(verified.stdout.contains("signed by its reviewers: 1 review"), "{}", verified.stdout);
+    // the next checkpoint covers it
+    for _ in 0..100 {
+        let verified = alice.run(&["audit", "verify"]).await.ends(0);
+        if verified.stdout.contains("signed by its reviewers: 1 review\n") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the ledger never held the review:\n{}", world.broker.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -400,24 +407,24 @@ async fn a_denial_is_76_with_its_reason_and_what_is_gone_is_80() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_statement_runs_when_a_second_person_approves_it() {
-    let world = reviewed_world().await;
+    // shapes need names that are resolved, which masks make the gateway do
+    let world = World::start(Twist { policy: REVIEWED, below: MASKED, ..Twist::default() }).await;
     let (alice, bob) = (world.login("alice").await, world.login("bob").await);
     let id = asks(&bob, "clean up").await;
     alice.run(&["request", "approve", &id, "--yes"]).await.ends(0);
-    let held = psql(&bob, "DELETE FROM plain WHERE a = 1 RETURNING b");
+    // in one session, since a standing decision is for one role
+    let twice = ["DELETE FROM plain WHERE a = 1 RETURNING b", "DELETE FROM plain WHERE a = 2 RETURNING b"];
+    let held = ["connect", "db", "--", "-XAt", "-c", twice[0], "-c", twice[1]];
     let approved = async {
         let id = awaited(&alice).await;
         let page = alice.run(&["request", "show", &id]).await.ends(0).stdout;
-        assert!(page.contains("DELETE FROM plain WHERE a = 1") && page.contains("“clean up”"), "{page}");
+        assert!(page.contains("DELETE FROM plain WHERE a = ") && page.contains("“clean up”"), "{page}");
         let digest = digest_of(&alice, &id).await;
         let arguments = ["request", "approve", &id, "--digest", &digest, "--standing", "30m", "--free", "1"];
         alice.run(&arguments).await.ends(0);
     };
-    let (ran, ()) = tokio::join!(held, approved);
-    assert!(ran.stdout.contains("one"), "{}", ran.text());
-    // the standing decision covers the same with another literal
-    let again = psql(&bob, "DELETE FROM plain WHERE a = 2 RETURNING b").await.ends(0);
-    assert!(again.stdout.contains("two"), "{}", again.text());
+    let (ran, ()) = tokio::join!(bob.run(&held), approved);
+    assert_eq!(ran.stdout, "one\nDELETE 1\ntwo\nDELETE 1\n", "{}", ran.text());
     let list = alice.run(&["grant", "list"]).await.ends(0);
     assert!(list.stdout.contains("DELETE"), "{}", list.stdout);
     alice.run(&["audit", "verify"]).await.ends(0);

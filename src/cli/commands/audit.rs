@@ -147,10 +147,8 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
         "the ledger is in good order: {size} entries, {sessions} sessions, {statements} statements"
     ));
     if verified.reviews > 0 {
-        ui.line(&format!(
-            "every approval was given and signed by its reviewers: {} reviews",
-            verified.reviews
-        ));
+        let (count, plural) = (verified.reviews, if verified.reviews == 1 { "" } else { "s" });
+        ui.line(&format!("every approval was given and signed by its reviewers: {count} review{plural}"));
     }
     if verified.recordings {
         ui.line(&format!("the recordings are what was entered: {} chunks", verified.chunks));

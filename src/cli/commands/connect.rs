@@ -100,7 +100,10 @@ async fn listen(context: &Context, (target, ask): (&str, &Ask), address: SocketA
         _ = stopped.wait_for(|stopped| *stopped) => exit::REVOKED,
     };
     if code == exit::REVOKED {
-        ui.talk("the session has reached its expiry");
+        match session.grant().await {
+            Some(grant) => ui.talk(&format!("the session has ended with its grant {grant}")),
+            None => ui.talk("the session has reached its expiry"),
+        }
     }
     close(context, session).await;
     // lets connections that still hold on hear the gateway's goodbye

@@ -104,6 +104,14 @@ const POLICY: &str = r#"// Who may open a session. What they may do in it is up 
 permit (principal, action == Hoop::Action::"connect", resource == Hoop::Target::"db")
 when { principal in Hoop::Group::"demo/dba" || principal in Hoop::Group::"demo/dev" };
 
+// Whoever deletes a trace asks one of the developers, whose agents wrote it.
+@id("demo-delete")
+@reason("deleting traces is looked at by a second person")
+@review("demo/dev:1")
+@standing("1h")
+forbid (principal, action == Hoop::Action::"statement", resource == Hoop::Target::"db")
+when { context.verb == "delete" };
+
 // Who may see the record of everybody.
 @id("demo-auditors")
 permit (

@@ -96,6 +96,8 @@ impl Stage {
     hoopctl connect db
     hoopctl connect db -- -c 'SELECT id, project, api_key, customer_id FROM reasoning_traces LIMIT 3'
     hoopctl connect db -- -c 'DROP TABLE reasoning_traces'
+    hoopctl connect db -- -c 'DELETE FROM reasoning_traces WHERE id = 7'    waits for a developer:
+    hoopctl request list --reviewable                                       as bob, with another HOOPCTL_HOME
     hoopctl session list
     hoopctl audit verify
 

@@ -4,6 +4,7 @@
 //! promise. Boundary: nothing is called but the program; signing in goes through the provider's
 //! own form. Failure mode: the first promise that is not kept ends the tour.
 
+mod review;
 mod shell;
 
 use std::path::PathBuf;
@@ -54,13 +55,17 @@ pub(super) async fn run(stage: &Stage, show: &mut (dyn Show + Send)) -> Result<(
     let still = shell.succeeds(&["connect", "db", "--", "-Atc", COUNT]).await?;
     still.tells(&seed::ROWS.to_string(), "the table is still there, with all its rows")?;
 
+    review::hold_and_approve(stage, &mut shell, &login).await?;
+
     shell.succeeds(&["session", "list"]).await?.tells("db", "session list shows the sessions")?;
     let session = shell.first_session().await?;
     let replayed = shell.succeeds(&["session", "replay", &session, "--speed", "1000"]).await?;
     replayed.tells("reasoning_traces", "the replay shows the statement")?;
     replayed.tells("rows", "the replay shows what was answered")?;
     replayed.hides(&secrets, "no protected value in the recording")?;
-    shell.succeeds(&["audit", "verify"]).await?;
+    review::until_entered(&shell).await?;
+    let verified = shell.succeeds(&["audit", "verify"]).await?;
+    verified.tells("signed by its reviewers: 1 review", "the approval is verified again")?;
     shell.succeeds(&["logout"]).await?;
     shell.fails_with(LOGIN_NEEDED, &["list"]).await?;
     Ok(())

@@ -1,7 +1,7 @@
 //! Commands as a user types them, and what they said.
 
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -47,6 +47,50 @@ impl<'a> Shell<'a> {
         Self { program, environment, show }
     }
 
+    /// Goes on as the person whose state is in this folder of the stage.
+    pub(super) fn becomes(&mut self, stage: &Stage, folder: &str) {
+        let folder = stage.folder().join(folder).to_string_lossy().into_owned();
+        for (name, value) in &mut self.environment {
+            if matches!(*name, "HOME" | "HOOPCTL_HOME") {
+                value.clone_from(&folder);
+            }
+        }
+    }
+
+    /// Says something between two commands.
+    pub(super) fn remark(&mut self, text: &str) {
+        self.show.line(text);
+    }
+
+    /// Starts a command in the background; the future ends with it, and ends it when dropped.
+    pub(super) fn begins(
+        &mut self,
+        arguments: &[&str],
+    ) -> impl Future<Output = Result<Output, DemoFailure>> + use<> {
+        self.show.line(&format!("$ {} &\n", typed(arguments)));
+        let run = tokio::time::timeout(LIMIT, private::output(self.command(arguments)));
+        let typed = typed(arguments);
+        async move {
+            run.await
+                .map_err(|_| promise(format!("`{typed}` ends within {} s", LIMIT.as_secs())))?
+                .map_err(|source| DemoFailure::Io { what: "a command of the tour could not be run", source })
+        }
+    }
+
+    /// Shows what a command of the background said, which must have succeeded.
+    pub(super) fn ended(&mut self, arguments: &[&str], output: &Output) -> Result<Said, DemoFailure> {
+        self.told(typed(arguments), output, 0)
+    }
+
+    /// Runs a command whose output is for the tour only, and reads it as JSON.
+    pub(super) async fn asks(&self, arguments: &[&str]) -> Result<Vec<Value>, DemoFailure> {
+        let output = private::output(self.command(arguments))
+            .await
+            .map_err(|source| DemoFailure::Io { what: "a command of the tour could not be run", source })?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(serde_json::Deserializer::from_str(&text).into_iter::<Value>().flatten().collect())
+    }
+
     /// Runs a command that must succeed.
     pub(super) async fn succeeds(&mut self, arguments: &[&str]) -> Result<Said, DemoFailure> {
         self.fails_with(0, arguments).await
@@ -60,6 +104,10 @@ impl<'a> Shell<'a> {
             .await
             .map_err(|_| promise(format!("`{typed}` ends within {} s", LIMIT.as_secs())))?
             .map_err(|source| DemoFailure::Io { what: "a command of the tour could not be run", source })?;
+        self.told(typed, &output, code)
+    }
+
+    fn told(&mut self, typed: String, output: &Output, code: i32) -> Result<Said, DemoFailure> {
         let mut text = String::from_utf8_lossy(&output.stderr).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stdout));
         self.show.line(text.trim_end());
@@ -114,12 +162,8 @@ impl<'a> Shell<'a> {
 
     /// The id of the session that was opened first.
     pub(super) async fn first_session(&mut self) -> Result<String, DemoFailure> {
-        let output = private::output(self.command(&["session", "list", "--output", "json"]))
-            .await
-            .map_err(|source| DemoFailure::Io { what: "a command of the tour could not be run", source })?;
-        let text = String::from_utf8_lossy(&output.stdout);
         let mut sessions: Vec<(String, String)> = Vec::new();
-        for document in serde_json::Deserializer::from_str(&text).into_iter::<Value>().flatten() {
+        for document in self.asks(&["session", "list", "--output", "json"]).await? {
             collect_sessions(&document, &mut sessions);
         }
         sessions.sort_unstable();
@@ -155,7 +199,7 @@ impl Said {
     }
 }
 
-fn promise(promise: String) -> DemoFailure {
+pub(super) fn promise(promise: String) -> DemoFailure {
     DemoFailure::Promise { promise }
 }
 
