@@ -136,8 +136,9 @@ impl Approvals {
         step: &Step,
         also: impl Fn(&Connection, &Stored, &Life) -> rusqlite::Result<()>,
     ) -> Result<Made, ApprovalError> {
-        let now = self.clock.now();
         let written = self.store.write(|on| {
+            // not before the store is ours: waiting for it must not let a late step through
+            let now = self.clock.now();
             let Some(before) = table::find(on, id)? else {
                 return Ok(Err(ApprovalError::Unknown("request")));
             };
@@ -189,5 +190,7 @@ const MAX_OPEN: u32 = 64;
 
 #[cfg(test)]
 mod measure;
+#[cfg(test)]
+mod stage;
 #[cfg(test)]
 mod tests;

@@ -74,6 +74,16 @@ pub(crate) fn outline(node: &NodeEnum) -> Facts {
             facts.summary = summary::is_summary(select);
             facts.limit = select.limit_count.as_deref().and_then(whole_number);
         }
+        NodeEnum::PrepareStmt(prepare) => {
+            // what EXECUTE will do is judged by what is prepared
+            if let Some(inner) = prepare.query.as_deref().and_then(|query| query.node.as_ref()) {
+                let inner = outline(inner);
+                facts.object = Some(inner.verb);
+                facts.has_where = inner.has_where;
+                facts.summary = inner.summary;
+                facts.limit = inner.limit;
+            }
+        }
         NodeEnum::UpdateStmt(update) => facts.has_where = update.where_clause.is_some(),
         NodeEnum::DeleteStmt(delete) => facts.has_where = delete.where_clause.is_some(),
         NodeEnum::CopyStmt(copy) => {

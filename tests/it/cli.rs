@@ -129,6 +129,46 @@ async fn policy_is_checked_with_lines() {
 }
 
 #[tokio::test]
+async fn policy_cases_are_judged_and_a_failing_one_is_65() {
+    let env = Env::new(NOBODY);
+    env.run(&["broker", "init"]).await.ends(0);
+    let cases = r#"
+        [[case]]
+        name = "drop"
+        as = "corp:alice"
+        target = "db"
+        sql = "DROP TABLE t"
+        expect = "deny"
+        rule = "destructive-sql.drop"
+
+        [[case]]
+        as = "corp:alice"
+        target = "db"
+        sql = "SELECT * FROM t"
+        facts = { limit = 5 }
+        expect = "allow"
+    "#;
+    std::fs::write(env.home().join("cases.toml"), cases).expect("written");
+    assert_snapshot!("policy_test", whole(&env.run(&["policy", "test", "cases.toml"]).await, &env));
+    let wrong = cases.replace(r#"expect = "allow""#, r#"expect = "hold""#);
+    std::fs::write(env.home().join("cases.toml"), wrong).expect("written");
+    let ran = env.run(&["policy", "test", "cases.toml", "--output", "json"]).await.ends(65);
+    assert_eq!(ran.stdout.lines().count(), 2, "{}", ran.stdout);
+    for (broken, told) in [
+        ("", "has no [[case]]"),
+        ("[[case]]\nas = 'corp:a'\ntarget = 'db'\nexpect = 'maybe'", "`maybe` is not allow, deny or hold"),
+        (
+            "[[case]]\nas = 'corp:a'\ntarget = 'db'\nsql = 'SELECT 1'\nfacts = { labls = [] }\nexpect = 'allow'",
+            "there is no fact `labls`",
+        ),
+    ] {
+        std::fs::write(env.home().join("cases.toml"), broken).expect("written");
+        let ran = env.run(&["policy", "test", "cases.toml"]).await.ends(78);
+        assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    }
+}
+
+#[tokio::test]
 async fn verifying_a_folder_that_is_no_ledger_fails() {
     let env = Env::new(NOBODY);
     assert_snapshot!(whole(&env.run(&["audit", "verify", "--dir", "."]).await, &env));

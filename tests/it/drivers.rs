@@ -153,7 +153,7 @@ fn mask() -> MaskRule {
 }
 
 /// Where `tests/setup/drivers.sh` put the drivers.
-fn drivers() -> PathBuf {
+pub(crate) fn drivers() -> PathBuf {
     let caches = [
         std::env::var_os("HOOPCTL_TEST_CACHE").map(PathBuf::from),
         Some(PathBuf::from("/var/cache/hoopctl-tests")),

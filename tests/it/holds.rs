@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::postgres::Cluster;
-use crate::support::reviewer::{Request, bob, signed_by};
+use crate::support::reviewer::{Request, bob, signed_by, standing};
 
 const DELETES: &str = r#"
 @id("delete-is-reviewed")
@@ -134,9 +134,7 @@ async fn an_approval_that_its_reviewers_have_not_signed_releases_nothing() {
             "another request",
             Box::new(|r| {
                 vec![bob(&r.subject, |c| {
-                    c.request = "rq-other"
-                        .parse()
-                        .unwrap_or_else(|_| hoopctl::domain::name::RequestId::from_random([1; 16]))
+                    c.request = hoopctl::domain::name::RequestId::from_random([1; 16]);
                 })]
             }),
         ),
@@ -165,7 +163,7 @@ async fn an_approval_that_its_reviewers_have_not_signed_releases_nothing() {
             "standing decision",
             Box::new(|r| {
                 let mut review = bob(&r.subject, |_| {});
-                review.standing = Some(crate::support::reviewer::standing(&[0], 60));
+                review.standing = Some(standing(&[0], 60));
                 vec![review]
             }),
         ),
@@ -338,9 +336,21 @@ async fn every_way_to_run_it_is_held() {
         assert!(held.is_err());
         assert_eq!(text, shown);
     }
+    // SQL's own way to prepare: what is reviewed is what was prepared
+    client.batch_execute("PREPARE p AS DELETE FROM held_g WHERE id = 3").await.unwrap();
+    let answer = async {
+        let request = gateway.desk.next().await;
+        let What::Deed(deed) = &request.subject.subject().what else { panic!("a session") };
+        let sent = deed.sent.clone();
+        gateway.desk.answer(request, Outcome::Expired);
+        sent
+    };
+    let (held, sent) = tokio::join!(client.batch_execute("EXECUTE p"), answer);
+    assert!(held.is_err());
+    assert_eq!(sent.as_deref(), Some("PREPARE p AS DELETE FROM held_g WHERE id = 3"));
     // of a held string nothing ran
     let allowed = verdicts(&gateway).iter().filter(|verdict| verdict.starts_with("Allow")).count();
-    assert_eq!(allowed, 1, "{:?}", verdicts(&gateway));
+    assert_eq!(allowed, 2, "{:?}", verdicts(&gateway));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -383,4 +393,135 @@ async fn held_statements_of_many_connections_each_get_their_own_answer() {
     for (number, task) in tasks.into_iter().enumerate() {
         assert_eq!(task.await.unwrap().is_ok(), number % 2 == 1, "{number}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drivers_wait_are_told_and_may_give_up() {
+    let cluster = Cluster::start(18);
+    let tables = "CREATE TABLE people (id int PRIMARY KEY); INSERT INTO people VALUES (1), (2), (3)";
+    cluster.admin().await.batch_execute(tables).await.unwrap();
+    let gateway = gateway(&cluster);
+    let script = |name: &str| {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/drivers");
+        let mut command = tokio::process::Command::new(crate::drivers::drivers().join("python/bin/python"));
+        command
+            .arg(folder.join(name))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PGHOST", gateway.folder())
+            .env("PGPORT", "5432")
+            .env("PGUSER", "alice")
+            .env("PGPASSWORD", crate::support::gateway::SECRET)
+            .env("PGDATABASE", "postgres")
+            .kill_on_drop(true);
+        command.output()
+    };
+    let approve = async {
+        let request = gateway.desk.next().await;
+        gateway.desk.approve(request);
+    };
+    let (output, ()) = tokio::join!(script("hold_psycopg.py"), approve);
+    let told = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert_eq!(
+        told,
+        "1 [('01HC1', 'held for review: deleting rows is looked at by a second person (rule delete-is-reviewed)')]\n"
+    );
+
+    let (output, request) = tokio::join!(script("hold_asyncpg.py"), gateway.desk.next());
+    let output = output.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "timed out\n2\n", "{output:?}");
+    until("the request is withdrawn", || !request.waiting.load(Ordering::Relaxed)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standing_decision_covers_its_shape_for_a_while_and_nothing_else() {
+    let cluster = Cluster::start(18);
+    let tables = "CREATE TABLE notes (id int PRIMARY KEY, body text); INSERT INTO notes SELECT n, 'x' FROM generate_series(1, 9) n";
+    cluster.admin().await.batch_execute(tables).await.unwrap();
+    // labels make names be resolved, and only what is resolved has a shape
+    let label = std::collections::BTreeSet::from(["text".to_owned()]);
+    let fields = std::collections::BTreeMap::from([("public.notes.body".to_owned(), label)]);
+    let setup = Setup { policy: DELETES, fields, ..Setup::open(&cluster) };
+    let gateway = Gateway::start(&cluster, setup);
+    let client = gateway.connect().await;
+
+    let answer = async {
+        let request = gateway.desk.next().await;
+        let subject = request.subject.clone();
+        gateway.desk.approve(request);
+        subject
+    };
+    let (held, earlier) =
+        tokio::join!(client.batch_execute("DELETE FROM notes WHERE id = 1 AND body = 'x'"), answer);
+    held.unwrap();
+    let What::Deed(deed) = &earlier.subject().what else { panic!("a session") };
+    let shown: Vec<&str> =
+        deed.shape.as_ref().unwrap().literals.iter().map(|literal| literal.shown.as_str()).collect();
+    assert_eq!(shown, ["1", "x"]);
+
+    let hour_ago = hoopctl::gateway::clock::Clock::system().now().as_second() - 4000;
+    for (statement, seconds, iat, goes) in [
+        ("DELETE FROM notes WHERE id = 2 AND body = 'x'", 3600, None, true),
+        ("DELETE FROM notes WHERE id = 3 AND body = 'y'", 3600, None, false),
+        ("DELETE FROM notes WHERE id = 3 OR body = 'x'", 3600, None, false),
+        // longer than the rule allows
+        ("DELETE FROM notes WHERE id = 4 AND body = 'x'", 3601, None, false),
+        // over, by what the reviewer has signed
+        ("DELETE FROM notes WHERE id = 5 AND body = 'x'", 3600, Some(hour_ago), false),
+    ] {
+        let subject = Box::new(earlier.clone());
+        let review = bob(&earlier, |claims| {
+            claims.standing = Some(standing(&[0], seconds));
+            claims.iat = iat.unwrap_or(claims.iat);
+        });
+        let answer = async {
+            let request = gateway.desk.next().await;
+            gateway.desk.answer(request, Outcome::Standing { subject, reviews: vec![review] });
+        };
+        let (held, ()) = tokio::join!(client.batch_execute(statement), answer);
+        assert_eq!(held.is_ok(), goes, "{statement}: {held:?}");
+    }
+    let left = client.query("SELECT id FROM notes", &[]).await.unwrap();
+    assert_eq!(left.len(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_presets_hold_before_any_row_is_released() {
+    let cluster = Cluster::start(18);
+    let tables = "CREATE TABLE traces (id int PRIMARY KEY, prompt text, api_key text); INSERT INTO traces VALUES (1, 'p', 'k'), (2, 'p', 'k')";
+    cluster.admin().await.batch_execute(tables).await.unwrap();
+    let label = std::collections::BTreeSet::from(["high-risk".to_owned()]);
+    let fields = std::collections::BTreeMap::from([("*.traces.api_key".to_owned(), label)]);
+    let policy = concat!(
+        include_str!("../../policies/single-trace.cedar"),
+        include_str!("../../policies/high-risk-fields.cedar")
+    );
+    let gateway = Gateway::start(&cluster, Setup { policy, fields, ..Setup::open(&cluster) });
+    gateway.desk.closed.store(true, Ordering::Relaxed);
+    let client = gateway.connect().await;
+    for (statement, rule) in [
+        ("SELECT id, prompt FROM traces WHERE id = 1", None),
+        ("SELECT count(*) FROM traces", None),
+        ("SELECT id, prompt FROM traces", Some("single-trace.read")),
+        ("SELECT id, prompt FROM traces LIMIT 1", Some("single-trace.read")),
+        ("UPDATE traces SET prompt = prompt RETURNING id, prompt", Some("single-trace.read")),
+        ("COPY traces (id) TO STDOUT", Some("single-trace.copy")),
+        ("SELECT api_key FROM traces WHERE id = 1", Some("high-risk-fields.read")),
+        ("SELECT * FROM traces WHERE id = 1", Some("high-risk-fields.read")),
+        ("SELECT traces FROM traces WHERE id = 1", Some("high-risk-fields.read")),
+        ("SELECT api_key(traces) FROM traces WHERE id = 1", Some("high-risk-fields.read")),
+    ] {
+        let told = client.simple_query(statement).await;
+        match (told, rule) {
+            (Ok(_), None) => {}
+            (Err(error), Some(rule)) => {
+                let error = error.as_db_error().unwrap().message().to_owned();
+                assert!(error.contains(&format!("(rule {rule})")), "{statement}: {error}");
+            }
+            (told, _) => panic!("{statement}: {told:?}"),
+        }
+    }
+    // one who declares a key to be a float may mean several rows
+    let types = [tokio_postgres::types::Type::FLOAT8];
+    let statement = client.prepare_typed("SELECT prompt FROM traces WHERE id = $1", &types).await.unwrap();
+    assert!(client.query(&statement, &[&1.0_f64]).await.is_err());
 }

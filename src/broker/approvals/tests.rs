@@ -1,26 +1,22 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use axum::http::StatusCode;
 use serde_json::json;
 
+use super::stage::Statement;
 use crate::broker::testing::{Answer, Bench, PERMIT_ALL, User};
-use crate::domain::approval::{
-    Decision, DeedSubject, GrantState, Literal, RequestState, Shape, Standing, Subject, SubjectText,
-    Threshold, What as Matter,
-};
+use crate::domain::approval::{Decision, GrantState, Literal, RequestState, Shape, Standing};
 use crate::domain::event::What;
-use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::mask::{ColumnPattern, Mask, MaskRule};
-use crate::domain::name::{Digest, GroupName, ProviderName, RequestId, RuleName, SessionId};
+use crate::domain::name::{Digest, GroupName, ProviderName, RequestId, RuleName};
 use crate::domain::policy::Hold;
 use crate::domain::principal::{PrincipalId, Subject as Sub};
 use crate::domain::session::{CloseReason, SessionState};
 use crate::domain::target::TargetKind;
-use crate::gateway::authority::{Authority as _, Filed, Held, HoldError, Outcome, SessionContext};
+use crate::gateway::authority::{Authority as _, HoldError, Outcome};
 use crate::wire::control::{Listing, ProblemCode, RequestView, StandingView};
 use crate::wire::review::Claims;
 
@@ -64,67 +60,6 @@ async fn a_session_is_asked_for_approved_and_opened() {
     let opened = bench.core.sessions.look(&session).unwrap().unwrap();
     assert_eq!((opened.expires, opened.grant), (grant.ends, Some(grant.id)));
     bench.core.admit(&session, &alice.device("alice")).unwrap();
-}
-
-/// A statement that policy holds, on a session of somebody.
-pub(super) struct Statement<'a> {
-    pub(super) bench: &'a Bench,
-    pub(super) context: Arc<SessionContext>,
-}
-
-impl<'a> Statement<'a> {
-    pub(super) fn of(bench: &'a Bench, session: &SessionId, user: &User<'_>, subject: &str) -> Self {
-        let context = bench.core.admit(session, &user.device(subject)).unwrap().context;
-        Self { bench, context }
-    }
-
-    fn subject(&self, shape: Option<Shape>) -> SubjectText {
-        let digest = Digest::from_bytes(&[7; 32]);
-        SubjectText::write(Subject {
-            version: 1,
-            request: RequestId::from_random(rand::random()),
-            requester: self.context.principal.id.clone(),
-            target: self.context.target.name.clone(),
-            policy: self.bench.core.policy(),
-            rules: vec![RuleName::new("drop").unwrap()],
-            reason: None,
-            what: Matter::Deed(Box::new(DeedSubject {
-                session: self.context.id.clone(),
-                connection: 1,
-                protocol: "postgres".into(),
-                database: "app".into(),
-                login: "u".into(),
-                text: "drop table t".into(),
-                sent: None,
-                values: Vec::new(),
-                exact: digest,
-                facts: Facts::new("drop", StatementKind::Definition),
-                settings: BTreeMap::new(),
-                estimate: None,
-                shape,
-            })),
-        })
-        .unwrap()
-    }
-
-    fn hold() -> Hold {
-        Hold {
-            rules: vec![RuleName::new("drop").unwrap()],
-            reason: "dropping takes a review".into(),
-            threshold: "corp/dba:1".parse::<Threshold>().unwrap(),
-            standing: 7200,
-            people_only: false,
-        }
-    }
-
-    pub(super) async fn held(&self) -> (RequestId, Filed) {
-        self.held_as(self.subject(None), Self::hold()).await.unwrap()
-    }
-
-    async fn held_as(&self, subject: SubjectText, hold: Hold) -> Result<(RequestId, Filed), HoldError> {
-        let id = subject.subject().request.clone();
-        Ok((id, self.bench.core.hold(&self.context, Held { subject, hold }).await?))
-    }
 }
 
 #[tokio::test]

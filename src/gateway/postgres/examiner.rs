@@ -502,7 +502,15 @@ impl Examiner {
     fn facts_of(&self, part: &Part) -> Arc<Facts> {
         let Effect::Execute { name } = &part.effect else { return Arc::clone(&part.facts) };
         match self.named.get(name).and_then(|prepared| prepared.inspected.parts.first()) {
-            Some(inner) => Arc::clone(&inner.facts),
+            Some(inner) => {
+                let mut facts = Arc::clone(&inner.facts);
+                // a rule about DELETE is about this one, too
+                if facts.verb == "prepare" && facts.object.is_some() {
+                    let facts = Arc::make_mut(&mut facts);
+                    facts.verb = facts.object.take().unwrap_or_default();
+                }
+                facts
+            }
             None => Arc::clone(&part.facts),
         }
     }

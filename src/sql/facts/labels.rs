@@ -135,16 +135,15 @@ impl Visitor for Words {
         if text.is_empty() || above.iter().any(|(name, _)| *name == "AConst") {
             return;
         }
-        if above.iter().any(|place| *place == ("Alias", "colnames")) {
+        if above.contains(&("Alias", "colnames")) {
             self.whole = true;
         }
-        match above.last() {
-            Some(("RangeVar", "relname") | ("Alias", "aliasname") | ("CommonTableExpr", "ctename")) => {
-                self.sources.insert(text.to_owned());
-            }
-            _ => {}
+        let names_a_source =
+            [("RangeVar", "relname"), ("Alias", "aliasname"), ("CommonTableExpr", "ctename")];
+        if above.last().is_some_and(|place| names_a_source.contains(place)) {
+            self.sources.insert(text.to_owned());
         }
-        if above.iter().any(|place| *place == ("ColumnRef", "fields")) {
+        if above.contains(&("ColumnRef", "fields")) {
             text.clone_into(&mut self.reference);
         }
         self.all.insert(text.to_owned());

@@ -11,6 +11,7 @@ use hoopctl::domain::name::{GroupName, ProviderName, RequestId};
 use hoopctl::domain::policy::Hold;
 use hoopctl::domain::principal::{PrincipalId, Subject};
 use hoopctl::gateway::authority::{Filed, Held, HoldError, Outcome};
+use hoopctl::gateway::clock::Clock;
 use hoopctl::wire::jws::DeviceKey;
 use hoopctl::wire::review::{self, Claims};
 use tokio::sync::{mpsc, oneshot};
@@ -53,7 +54,7 @@ pub(crate) struct Request {
 
 impl Desk {
     pub(crate) fn follow(&self, boss: &Arc<Boss>) {
-        self.boss.set(Arc::downgrade(boss)).ok().expect("once");
+        self.boss.set(Arc::downgrade(boss)).expect("once");
     }
 
     /// Puts other rules in force.
@@ -69,7 +70,7 @@ impl Desk {
         let waiting = Arc::new(AtomicBool::new(true));
         let left = Left(Arc::clone(&waiting));
         let request = Request { subject: held.subject, hold: held.hold, answer, waiting };
-        self.filed.send(request).ok().expect("the desk is there");
+        assert!(self.filed.send(request).is_ok(), "the desk is there");
         let outcome = Box::pin(async move {
             let _left = left;
             outcome.await.unwrap_or(Outcome::Void)
@@ -138,7 +139,7 @@ pub(crate) fn signed_by(
         provider: ProviderName::new("test").expect("a name"),
         subject: Subject::new(name).expect("a subject"),
     };
-    let at = jiff::Timestamp::now();
+    let at = Clock::system().now();
     let mut claims = Claims {
         request: subject.subject().request.clone(),
         subject: subject.digest(),

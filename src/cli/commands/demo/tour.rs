@@ -63,6 +63,7 @@ pub(super) async fn run(stage: &Stage, show: &mut (dyn Show + Send)) -> Result<(
     replayed.tells("reasoning_traces", "the replay shows the statement")?;
     replayed.tells("rows", "the replay shows what was answered")?;
     replayed.hides(&secrets, "no protected value in the recording")?;
+    review::until_entered(&shell).await?;
     let verified = shell.succeeds(&["audit", "verify"]).await?;
     verified.tells("signed by its reviewers: 1 review", "the approval is verified again")?;
     shell.succeeds(&["logout"]).await?;

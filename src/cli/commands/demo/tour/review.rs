@@ -55,6 +55,19 @@ async fn awaited(shell: &Shell<'_>) -> Result<(String, String), DemoFailure> {
     Err(promise("a held statement awaits a reviewer".into()))
 }
 
+/// Waits until the ledger's next checkpoint covers the review.
+pub(super) async fn until_entered(shell: &Shell<'_>) -> Result<(), DemoFailure> {
+    for _ in 0..ATTEMPTS {
+        let verified = shell.asks(&["audit", "verify", "--output", "json"]).await?;
+        let reviews = verified.first().and_then(|told| told.pointer("/reviews")).and_then(Value::as_u64);
+        if reviews == Some(1) {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(promise("the ledger holds the review".into()))
+}
+
 const ALICE: &str = "home";
 const BOB: &str = "bob";
 const DELETE: &str = "DELETE FROM reasoning_traces WHERE id = 7";
