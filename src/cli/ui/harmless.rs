@@ -157,7 +157,7 @@ mod tests {
             Some("     │  x"),
             "what was moved out of sight is seen"
         );
-        assert_eq!(lines.get(1).map(String::as_str), Some("   2 │ digest     0000\\u{d}state      appr"));
+        assert_eq!(lines.get(1).map(String::as_str), Some("   2 │ digest     0000\\u{d}state      ap"));
     }
 
     #[test]
