@@ -22,7 +22,7 @@ pub use assess::{Assessed, Effect, Refusal, Scope, assess, record_text, safe_tex
 pub use catalog::{Builtins, Catalog, CatalogError, Rows};
 pub use facts::facts;
 pub use parse::{
-    ParseError, ParseLimits, STACK, Statement, fits_small_stack, parse, parse_escaping, prepares,
+    ParseError, ParseLimits, STACK, Statement, executes, fits_small_stack, parse, parse_escaping, prepares,
     same_statements,
 };
 pub use pattern::{Finding, Pattern, Template, free_literals};

@@ -10,8 +10,6 @@
 
 mod notice;
 mod proof;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

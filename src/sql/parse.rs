@@ -133,6 +133,15 @@ pub fn prepares(statement: &Statement) -> Option<String> {
     }
 }
 
+/// The name of the prepared statement that this runs, when it is an EXECUTE.
+#[must_use]
+pub fn executes(statement: &Statement) -> Option<String> {
+    match statement.node()? {
+        pg_query::NodeEnum::ExecuteStmt(execute) => Some(execute.name.clone()),
+        _ => None,
+    }
+}
+
 /// Whether two readings of one text are the same.
 #[must_use]
 pub fn same_statements(one: &[Statement], other: &[Statement]) -> bool {

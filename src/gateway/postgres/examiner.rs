@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 
-use self::holding::{Circumstances, Stage, Weighed};
+use self::holding::{Circumstances, Stage, Weighed, refuse};
 use super::inspected::{Era, Inspected, Part, Prepared};
 use super::lens::{Lens, Reading, Settings, needs_deep_stack};
 use super::patterns::{Alike, Patterns};
@@ -30,7 +30,7 @@ use crate::gateway::parser::{Overwhelmed, Parser};
 use crate::recording::item;
 use crate::sql::{Effect, Protection};
 use crate::wire::postgres::conversation::{Answer, Ask, Expect, Question, QuestionId, Text};
-use crate::wire::postgres::error::{ErrorFields, Severity};
+use crate::wire::postgres::error::ErrorFields;
 
 /// What comes of a question.
 pub(super) enum Step {
@@ -601,20 +601,6 @@ impl Examiner {
             Ok(Resume::Synced(answer))
         }))
     }
-}
-
-fn refuse(denial: &Denial) -> Step {
-    refuse_as("42501", denial)
-}
-
-fn refuse_as(sqlstate: &str, denial: &Denial) -> Step {
-    let message = format!("{} (rule {})", denial.reason, denial.rule);
-    let fields = ErrorFields::new(Severity::Error, sqlstate, message);
-    let fields = match &denial.hint {
-        Some(hint) => fields.with_hint(hint.clone()),
-        None => fields,
-    };
-    Step::Answer(Answer::Refuse(Box::new(fields)))
 }
 
 fn unseen(what: &str) -> Denial {

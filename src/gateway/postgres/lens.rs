@@ -260,7 +260,9 @@ fn plain(statements: &[Statement]) -> Inspected {
             expect = Expect::ANYTHING;
         }
         let part = Part::new(facts, &crate::sql::safe_text(statement));
-        let effect = crate::sql::prepares(statement).map_or(Effect::None, |name| Effect::Prepare { name });
+        let prepares = crate::sql::prepares(statement).map(|name| Effect::Prepare { name });
+        let executes = || crate::sql::executes(statement).map(|name| Effect::Execute { name });
+        let effect = prepares.or_else(executes).unwrap_or(Effect::None);
         parts.push(Part { effect, ..part });
     }
     Inspected::passing(parts, expect)

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
-use super::{Examiner, Inspected, Part, Resume, Step, refuse, refuse_as};
+use super::{Answer, Examiner, Inspected, Part, Resume, Step};
 use crate::domain::approval::{Literal, Shape};
 use crate::domain::facts::Facts;
 use crate::domain::policy::{Denial, Hold};
@@ -249,6 +249,21 @@ impl Circumstances {
         }
         all
     }
+}
+
+/// Refuses a message as denied.
+pub(super) fn refuse(denial: &Denial) -> Step {
+    refuse_as("42501", denial)
+}
+
+fn refuse_as(sqlstate: &str, denial: &Denial) -> Step {
+    let message = format!("{} (rule {})", denial.reason, denial.rule);
+    let fields = ErrorFields::new(Severity::Error, sqlstate, message);
+    let fields = match &denial.hint {
+        Some(hint) => fields.with_hint(hint.clone()),
+        None => fields,
+    };
+    Step::Answer(Answer::Refuse(Box::new(fields)))
 }
 
 fn fields(notice: Notice) -> ErrorFields {
