@@ -424,6 +424,47 @@ fn what_is_let_through_for_somebody_or_something_else_is_found() {
     });
 }
 
+#[test]
+fn a_grant_that_gives_more_than_was_signed_is_found() {
+    let grant = |events: &mut [Event], change: fn(&mut Timestamp, &mut Timestamp, &mut bool)| {
+        let What::GrantIssued { starts, ends, once, .. } = &mut events[GRANT].what else { panic!("a grant") };
+        change(starts, ends, once);
+    };
+    let more = "another time or number of sessions";
+    found(GRANT, more, |events| grant(events, |_, _, once| *once = false));
+    found(GRANT, more, |events| grant(events, |_, ends, _| *ends = time(51 + 3606)));
+    found(GRANT, more, |events| {
+        grant(events, |starts, ends, _| (*starts, *ends) = (time(90_000), time(93_600)));
+    });
+    found(GRANT, more, |events| grant(events, |_, ends, _| *ends = Timestamp::MAX));
+}
+
+#[test]
+fn a_review_by_a_device_that_was_revoked_before_the_release_is_found() {
+    found(RELEASE + 1, "without the reviews", |events| {
+        let revoked = What::DeviceRevoked { device: key("carol").thumbprint() };
+        events.insert(RELEASE, by("carol", 31, revoked));
+        for event in &mut events[RELEASE + 1..] {
+            event.at = event.at + SignedDuration::from_secs(10);
+        }
+    });
+}
+
+#[test]
+fn a_rule_that_answers_after_a_denial_is_found() {
+    let statement = deed(1, 7);
+    let no = Claims { decision: Decision::Deny, ..claims("bob", 1, &statement) };
+    let rule = Some(RuleName::new("small-reads").expect("a name"));
+    let events = [
+        enrolled("bob"),
+        filed(10, 1, &statement, "corp/dba:1"),
+        given(20, "bob", &["corp/dba"], &no),
+        by("alice", 21, What::RequestAnswered { request: id(1), rule, standing: None }),
+    ];
+    let (index, reason) = broken(&events);
+    assert_eq!((index, reason.contains("after its end")), (3, true), "{reason}");
+}
+
 /// Two requests: the first with a standing decision for an hour in which the literal is free or not.
 fn standing(free: &[u16], literal: u8, second: i64) -> Vec<Event> {
     let (first, next) = (deed(1, 7), deed(2, literal));

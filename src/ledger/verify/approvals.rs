@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 use crate::domain::approval::threshold::{Reviewers, Threshold};
-use crate::domain::approval::{Decision, Shape, Standing, SubjectText, What as Matter};
+use crate::domain::approval::{Decision, SessionSubject, Shape, Standing, SubjectText, What as Matter};
 use crate::domain::event::{Actor, Event, What};
 use crate::domain::name::{DeviceId, Digest, GrantId, RequestId, SessionId, TargetName};
 use crate::domain::principal::PrincipalId;
@@ -123,8 +123,7 @@ struct Record {
     digest: Digest,
     threshold: Threshold,
     expires: Timestamp,
-    /// What a standing decision goes by, as long as it can matter.
-    shape: Option<Box<Shape>>,
+    wanted: Wanted,
     approvals: BTreeMap<PrincipalId, Approval>,
     denied: Option<Timestamp>,
     answered: bool,
@@ -134,8 +133,20 @@ struct Record {
     standing: Option<Stands>,
 }
 
+/// What was asked for, as long as it can matter.
+#[derive(Debug)]
+enum Wanted {
+    /// One action, and what a standing decision about it goes by.
+    Deed(Option<Box<Shape>>),
+    /// Sessions.
+    Session(SessionSubject),
+    /// The text was cut, so that it is not known.
+    Unknown,
+}
+
 #[derive(Debug)]
 struct Approval {
+    device: DeviceId,
     groups: BTreeSet<String>,
     standing: Option<Standing>,
     at: Timestamp,
@@ -190,7 +201,11 @@ impl Approvals {
                 if let Some(earlier) = standing {
                     self.covered(request, earlier, at)?;
                 }
-                self.record(request)?.answered = true;
+                let record = self.record(request)?;
+                if record.denied.is_some() {
+                    return Err(ApprovalFault::Over(request.clone()));
+                }
+                record.answered = true;
             }
             What::RequestReleased { request, session } => {
                 let record = self.let_through(request, at)?;
@@ -231,9 +246,9 @@ impl Approvals {
         let threshold =
             threshold.parse::<Threshold>().map_err(|error| ApprovalFault::Threshold(error.to_string()))?;
         // a text that had to be cut cannot be compared; every other must be what its digest is of
-        let shape = match SubjectText::read(subject.as_str()) {
+        let wanted = match SubjectText::read(subject.as_str()) {
             Err(_) if subject.len() < CUT => return Err(ApprovalFault::Subject("text")),
-            Err(_) => None,
+            Err(_) => Wanted::Unknown,
             Ok(text) => {
                 let said = text.subject();
                 let same = [
@@ -246,8 +261,10 @@ impl Approvals {
                     return Err(ApprovalFault::Subject(what));
                 }
                 match &said.what {
-                    Matter::Deed(deed) if Some(&deed.session) == session.as_ref() => deed.shape.clone(),
-                    Matter::Session(_) if session.is_none() => None,
+                    Matter::Deed(deed) if Some(&deed.session) == session.as_ref() => {
+                        Wanted::Deed(deed.shape.clone().map(Box::new))
+                    }
+                    Matter::Session(wanted) if session.is_none() => Wanted::Session(wanted.clone()),
                     Matter::Deed(_) | Matter::Session(_) => return Err(ApprovalFault::Subject("session")),
                 }
             }
@@ -259,7 +276,7 @@ impl Approvals {
             digest: digest.clone(),
             threshold,
             expires: *expires,
-            shape: shape.map(Box::new),
+            wanted,
             approvals: BTreeMap::new(),
             denied: None,
             answered: false,
@@ -283,7 +300,7 @@ impl Approvals {
         let key = (signed.reviewer.clone(), signed.device.clone());
         let enrolled = match self.devices.get(&key) {
             Some(None) => true,
-            Some(Some(revoked)) => at <= *revoked + SLACK,
+            Some(Some(revoked)) => at <= after(*revoked, SLACK),
             None => false,
         };
         let record = self.record(request)?;
@@ -306,7 +323,7 @@ impl Approvals {
         if signed.reviewer == record.requester {
             return Err(ApprovalFault::Own(request.clone()));
         }
-        if record.used || record.ended || at > record.expires + SLACK {
+        if record.used || record.ended || at > after(record.expires, SLACK) {
             // it came too late, and counts for nothing
             return Ok(());
         }
@@ -315,10 +332,10 @@ impl Approvals {
                 record.denied.get_or_insert(at);
             }
             Decision::Deny => {}
-            Decision::Approve if record.denied.is_some_and(|denied| at > denied + SLACK) => {}
+            Decision::Approve if record.denied.is_some_and(|denied| at > after(denied, SLACK)) => {}
             Decision::Approve => {
                 let groups = groups.iter().cloned().collect();
-                let approval = Approval { groups, standing: signed.standing, at };
+                let approval = Approval { device: signed.device, groups, standing: signed.standing, at };
                 record.approvals.entry(signed.reviewer).or_insert(approval);
                 if record.standing.is_none() {
                     record.standing = record.stands();
@@ -330,11 +347,19 @@ impl Approvals {
 
     /// Marks a request as used, if it may be.
     fn let_through(&mut self, request: &RequestId, at: Timestamp) -> Result<&mut Record, ApprovalFault> {
-        let record = self.record(request)?;
+        let Some(record) = self.requests.get_mut(request) else {
+            return Err(ApprovalFault::Unknown(request.clone()));
+        };
         if record.used {
             return Err(ApprovalFault::Reused(request.clone()));
         }
-        if record.ended || at > record.expires + SLACK {
+        // what was signed with a device that was revoked since lets nothing through any more
+        let devices = &self.devices;
+        record.approvals.retain(|reviewer, approval| {
+            let revoked = devices.get(&(reviewer.clone(), approval.device.clone())).copied().flatten();
+            revoked.is_none_or(|revoked| at <= after(revoked, SLACK))
+        });
+        if record.ended || at > after(record.expires, SLACK) {
             return Err(ApprovalFault::Over(request.clone()));
         }
         if !record.answered && !record.is_met() {
@@ -355,13 +380,13 @@ impl Approvals {
         let uncovered = || ApprovalFault::Standing(earlier.clone());
         let known = |id: &RequestId| self.requests.get(id).ok_or_else(|| ApprovalFault::Unknown(id.clone()));
         let (now, before) = (known(request)?, known(earlier)?);
-        let stands = before.standing.as_ref().filter(|stands| at <= stands.until + SLACK);
+        let stands = before.standing.as_ref().filter(|stands| at <= after(stands.until, SLACK));
         let stands = stands.ok_or_else(uncovered)?;
         let same = now.requester == before.requester && now.target == before.target;
-        // of a text that was cut, the shape is not known
-        let shaped = match (&before.shape, &now.shape) {
-            (Some(before), Some(now)) => before.covers(&stands.free, now),
-            (None, _) | (_, None) => true,
+        let shaped = match (&before.wanted, &now.wanted) {
+            (Wanted::Deed(Some(before)), Wanted::Deed(Some(now))) => before.covers(&stands.free, now),
+            (Wanted::Unknown, Wanted::Deed(_) | Wanted::Unknown) | (Wanted::Deed(_), Wanted::Unknown) => true,
+            _ => false,
         };
         if same && shaped { Ok(()) } else { Err(uncovered()) }
     }
@@ -393,6 +418,7 @@ impl Approvals {
             ("principal", record.requester == *principal),
             ("target", record.target == *target),
             ("purpose", record.session.is_none()),
+            ("time or number of sessions", record.wanted.allows(&new, at)),
         ] {
             if !same {
                 return Err(ApprovalFault::Other(request.clone(), what));
@@ -415,10 +441,14 @@ impl Approvals {
         }
         let record = self.let_through(request, at)?;
         let (requester, target) = (record.requester.clone(), record.target.clone());
+        let longest = record.wanted.lengthens(grant);
         record.forget();
         let known = self.grant(grant)?;
-        if known.principal != requester || known.target != target {
+        if known.principal != requester || known.target != target || longest.is_none() {
             return Err(ApprovalFault::Other(request.clone(), "grant"));
+        }
+        if longest.is_some_and(|longest| ends > after(known.ends, longest)) {
+            return Err(ApprovalFault::Other(request.clone(), "time"));
         }
         known.ends = ends;
         Ok(())
@@ -427,10 +457,10 @@ impl Approvals {
     fn used(&mut self, id: &GrantId, session: &SessionId, at: Timestamp) -> Result<(), ApprovalFault> {
         let grant = self.grant(id)?;
         let wrong = |what| Err(ApprovalFault::Grant(id.clone(), what));
-        if at > grant.ends + SLACK || at + SLACK < grant.starts {
+        if at > after(grant.ends, SLACK) || after(at, SLACK) < grant.starts {
             return wrong("was used outside its time");
         }
-        if grant.revoked.is_some_and(|revoked| at > revoked + SLACK) {
+        if grant.revoked.is_some_and(|revoked| at > after(revoked, SLACK)) {
             return wrong("was used after it was revoked");
         }
         if !grant.used.insert(session.clone()) || (grant.once && grant.used.len() > 1) {
@@ -450,6 +480,48 @@ impl Approvals {
     fn grant(&mut self, id: &GrantId) -> Result<&mut Grant, ApprovalFault> {
         self.grants.get_mut(id).ok_or_else(|| ApprovalFault::Grant(id.clone(), "was never issued"))
     }
+}
+
+impl Wanted {
+    /// Whether this grant, entered at `at`, gives no more than was asked for.
+    fn allows(&self, grant: &Grant, at: Timestamp) -> bool {
+        let wanted = match self {
+            Self::Session(wanted) => wanted,
+            Self::Unknown => return true,
+            Self::Deed(_) => return false,
+        };
+        let starts = match wanted.starts {
+            Some(asked) => grant.starts >= asked && after(asked.max(at), SLACK) >= grant.starts,
+            None => grant.starts <= after(at, SLACK),
+        };
+        let since = wanted.starts.unwrap_or(grant.starts);
+        starts
+            && wanted.extends.is_none()
+            && wanted.once == grant.once
+            && grant.ends <= after(since, seconds(wanted.seconds))
+    }
+
+    /// By how much it asked to lengthen this grant; `None` when it did not.
+    fn lengthens(&self, grant: &GrantId) -> Option<SignedDuration> {
+        match self {
+            Self::Session(wanted) => {
+                (wanted.extends.as_ref() == Some(grant)).then(|| seconds(wanted.seconds))
+            }
+            // the longest that can be asked for
+            Self::Unknown => Some(seconds(u64::from(u32::MAX))),
+            Self::Deed(_) => None,
+        }
+    }
+}
+
+/// Entries are hostile: their times may be the last there are.
+fn after(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// As a duration that can be added to any time of ours.
+fn seconds(seconds: u64) -> SignedDuration {
+    SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX).min(i64::from(u32::MAX)))
 }
 
 impl Record {
@@ -483,8 +555,10 @@ impl Record {
     /// Drops what cannot matter any more.
     fn forget(&mut self) {
         self.approvals.clear();
-        if self.standing.is_none() {
-            self.shape = None;
+        if let Wanted::Deed(shape) = &mut self.wanted
+            && self.standing.is_none()
+        {
+            *shape = None;
         }
     }
 }
