@@ -32,6 +32,7 @@ mod leases;
 mod objects;
 mod protocol;
 mod requests;
+mod restarts;
 mod reviews;
 mod rewrite;
 mod support;
