@@ -36,6 +36,7 @@ mod restarts;
 mod reviews;
 mod rewrite;
 mod support;
+mod webhooks;
 
 /// A story that is not declared above would silently never run.
 #[test]
