@@ -316,7 +316,9 @@ async fn clockwork(core: Arc<Core>) {
         ticks.tick().await;
         let now = core.clock.now();
         core.tick(now);
-        core.approvals.tick().await;
+        for grant in core.approvals.tick().await {
+            core.extend(&grant);
+        }
         core.webhooks.tick();
         if now >= next_sweep {
             next_sweep = now.checked_add(SWEEP).unwrap_or(now);

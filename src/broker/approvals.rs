@@ -46,6 +46,8 @@ pub(crate) struct Approvals {
     watchers: Mutex<HashMap<RequestId, watch::Sender<()>>>,
     /// Requests whose waiter is gone; the next tick withdraws them.
     abandoned: Mutex<Vec<RequestId>>,
+    /// Requests that became a grant whose entry was not written; the next tick writes it.
+    unentered: Mutex<Vec<RequestId>>,
 }
 
 /// Why a call about approvals was not done.
@@ -95,7 +97,15 @@ struct Made {
 
 impl Approvals {
     pub(crate) fn new(store: Arc<Store>, scribe: Arc<Scribe>, clock: Clock, webhooks: Arc<Webhooks>) -> Self {
-        Self { store, scribe, clock, webhooks, watchers: Mutex::default(), abandoned: Mutex::default() }
+        Self {
+            store,
+            scribe,
+            clock,
+            webhooks,
+            watchers: Mutex::default(),
+            abandoned: Mutex::default(),
+            unentered: Mutex::default(),
+        }
     }
 
     /// Waits until a request may have changed.
@@ -191,6 +201,6 @@ const MAX_OPEN: u32 = 64;
 #[cfg(test)]
 mod measure;
 #[cfg(test)]
-mod stage;
+pub(crate) mod stage;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use thiserror::Error;
 
 use super::app::{App, Archive, LeaseKeeper, Parts, Running, StartError, TunnelHandler, TunnelIo, Wiring};
@@ -195,6 +196,14 @@ struct Keeper(Leases);
 impl LeaseKeeper for Keeper {
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
         Box::pin(self.0.issue(context))
+    }
+
+    fn extend<'a>(
+        &'a self,
+        session: &'a SessionId,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<(), LeaseError>> {
+        Box::pin(self.0.extend(session, until))
     }
 
     fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()> {

@@ -89,8 +89,9 @@ pub struct StuckLease {
 
 /// What is known of a session here.
 enum Entry {
-    /// Its lease is being minted or has been; all callers wait for the same answer.
-    Leased { answer: Answer, order: Arc<Owned> },
+    /// Its lease is being minted or has been; all callers wait for the same answer. `valid` is until when
+    /// the server takes it, `expires` until when the session needs it, which may be later for a moment.
+    Leased { answer: Answer, order: Arc<Owned>, valid: Timestamp, expires: Timestamp },
     /// It has closed; a connection that comes too late gets nothing.
     Ended(Instant),
 }
@@ -140,18 +141,51 @@ impl Leases {
                 None => {
                     let order = Arc::new(Owned::new(context));
                     let answer = self.0.start(&order);
-                    sessions.insert(context.id.clone(), Entry::Leased { answer: answer.clone(), order });
+                    let (valid, expires) = (order.expires, order.expires);
+                    let entry = Entry::Leased { answer: answer.clone(), order, valid, expires };
+                    sessions.insert(context.id.clone(), entry);
                     answer
                 }
             }
         };
         match answer.clone().await {
-            Ok(lease) => Ok(lease),
+            Ok(lease) => Ok(Lease { expires: self.0.valid(&context.id).unwrap_or(lease.expires), ..lease }),
             Err(error) => {
                 self.0.forget(&context.id, &answer);
                 Err(again(&error))
             }
         }
+    }
+
+    /// Lets the session's lease open connections until then, if it has one and not for longer anyway.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses; the lease stays as it is, and a later call tries again.
+    pub async fn extend(&self, session: &SessionId, until: Timestamp) -> Result<(), LeaseError> {
+        let found = {
+            let mut sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            match sessions.get_mut(session) {
+                Some(Entry::Leased { answer, order, valid, expires }) => {
+                    // first, so that the reaper leaves it alone
+                    *expires = until.max(*expires);
+                    (*valid < until).then(|| (answer.clone(), Arc::clone(order)))
+                }
+                Some(Entry::Ended(_)) | None => None,
+            }
+        };
+        let Some((answer, order)) = found else { return Ok(()) };
+        if answer.await.is_err() {
+            return Ok(());
+        }
+        let LeaseIssuer::PostgresRole(issuer) = &order.postgres().issuer else { return Ok(()) };
+        mint::extend(&self.0.servers, order.postgres(), issuer, &order.login, until).await?;
+        let (id, login) = (session.clone(), order.login.clone());
+        self.0.stored(move |store| store.lease_lasts(&id, &login, until)).await?;
+        let mut sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Entry::Leased { valid, .. }) = sessions.get_mut(session) {
+            *valid = until.max(*valid);
+        }
+        Ok(())
     }
 
     /// Takes the session's lease back. No lease is minted for the session after this.
@@ -163,7 +197,7 @@ impl Leases {
             let mut sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             sessions.insert(session.clone(), Entry::Ended(Instant::now()))
         };
-        let Some(Entry::Leased { answer, order }) = entry else { return Ok(()) };
+        let Some(Entry::Leased { answer, order, .. }) = entry else { return Ok(()) };
         if answer.await.is_err() {
             // a minting that failed has cleaned up after itself, or left its row to the reaper
             return Ok(());
@@ -451,12 +485,20 @@ impl Inner {
     fn alive(&self, row: &LeaseRow) -> bool {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         match sessions.get(&row.session) {
-            Some(Entry::Leased { order, .. }) => {
-                order.login == row.login && order.expires + GRACE > (self.stamp)().at
+            Some(Entry::Leased { order, expires, .. }) => {
+                order.login == row.login && *expires + GRACE > (self.stamp)().at
             }
             // being taken back, unless that has failed before
             Some(Entry::Ended(since)) => row.state != LeaseState::Stuck && since.elapsed() < GRACE,
             None => false,
+        }
+    }
+
+    /// Until when the server takes the session's lease.
+    fn valid(&self, session: &SessionId) -> Option<Timestamp> {
+        match self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(session) {
+            Some(Entry::Leased { valid, .. }) => Some(*valid),
+            Some(Entry::Ended(_)) | None => None,
         }
     }
 
@@ -475,7 +517,7 @@ impl Inner {
         let now = (self.stamp)().at;
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, entry| match entry {
-            Entry::Leased { order, .. } => order.expires + GRACE > now,
+            Entry::Leased { expires, .. } => *expires + GRACE > now,
             Entry::Ended(since) => since.elapsed() < MEMORY,
         });
     }

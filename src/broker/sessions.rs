@@ -169,8 +169,10 @@ impl Sessions {
         })
     }
 
-    /// Lets the sessions that stand on a grant go on until its new end, as far as their own limit goes.
-    pub(crate) fn extend(&self, grant: &GrantId, ends: Timestamp) {
+    /// Lets the sessions that stand on a grant go on until its new end, as far as their own limit goes;
+    /// which ones, and until when.
+    pub(crate) fn extend(&self, grant: &GrantId, ends: Timestamp) -> Vec<(SessionId, Timestamp)> {
+        let mut extended = Vec::new();
         for live in self.all() {
             let mut state = live.state();
             let is_open = matches!(state.session.state, SessionState::Pending | SessionState::Active);
@@ -181,7 +183,14 @@ impl Sessions {
             let session = state.session.clone();
             drop(state);
             self.keep(&session);
+            extended.push((session.id, session.expires));
         }
+        extended
+    }
+
+    /// When a live session ends, as of now.
+    pub(crate) fn ends(&self, id: &SessionId) -> Option<Timestamp> {
+        Some(self.get(id)?.state().session.expires)
     }
 
     /// The grant that a session stands on.

@@ -174,10 +174,18 @@ impl Fetch for Wire {
 }
 
 /// A journal that remembers, and breaks when told to.
-#[derive(Default)]
 pub(crate) struct Memory {
     events: Mutex<Vec<Event>>,
     pub(crate) broken: AtomicBool,
+    /// For how many more entries there is room.
+    pub(crate) room: AtomicUsize,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        let room = AtomicUsize::new(usize::MAX);
+        Self { events: Mutex::default(), broken: AtomicBool::default(), room }
+    }
 }
 
 impl Memory {
@@ -188,7 +196,9 @@ impl Memory {
 
 impl Journal for Memory {
     fn enter(&self, event: &Event) -> Result<Ticket, JournalError> {
-        if self.broken.load(Ordering::SeqCst) {
+        let took = |room: usize| room.checked_sub(1);
+        let is_full = self.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, took).is_err();
+        if is_full || self.broken.load(Ordering::SeqCst) {
             return Err(JournalError::Unwritable("the disk is full".into()));
         }
         let mut events = self.events.lock().unwrap();
@@ -205,14 +215,23 @@ impl Journal for Memory {
     }
 }
 
-/// Leases that only remember which were taken back; two resist.
+/// Leases that only remember which were taken back, and which were made longer; two resist.
 #[derive(Default)]
-pub(crate) struct Lender(pub(crate) Mutex<Vec<SessionId>>);
+pub(crate) struct Lender(pub(crate) Mutex<Vec<SessionId>>, pub(crate) Mutex<BTreeMap<SessionId, Timestamp>>);
 
 impl LeaseKeeper for Lender {
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
         let lease = Lease { user: "u".into(), password: SecretString::from("p"), expires: context.expires };
         Box::pin(async move { Ok(lease) })
+    }
+
+    fn extend<'a>(
+        &'a self,
+        session: &'a SessionId,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<(), LeaseError>> {
+        self.1.lock().unwrap().insert(session.clone(), until);
+        Box::pin(async { Ok(()) })
     }
 
     fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()> {

@@ -21,12 +21,12 @@ use rusqlite::Connection;
 use secrecy::ExposeSecret as _;
 use sha2::Sha256;
 
-use super::config::{WebhookConfig, WebhookEvent};
+use super::config::{WebhookConfig, WebhookEvent, WebhookFormat};
 use super::secrets::Secrets;
 use super::store::outbox::{self as table, Letter};
 use super::store::requests::Stored;
 use super::store::{Store, StoreError};
-use crate::domain::approval::{Life, Purpose, RequestState};
+use crate::domain::approval::{Grant, Life, Purpose, RequestState};
 use crate::gateway::clock::Clock;
 
 /// Tells webhooks.
@@ -61,11 +61,34 @@ impl Webhooks {
     pub(crate) fn note(&self, on: &Connection, request: &Stored, after: &Life) -> rusqlite::Result<()> {
         let Some(event) = event(request, after) else { return Ok(()) };
         let now = self.clock.now();
+        self.post(on, event, now, |format| letter::write(format, event, request, after, now))
+    }
+
+    /// Writes that a grant was taken back by somebody, in the transaction of that.
+    pub(crate) fn note_revoked(
+        &self,
+        on: &Connection,
+        grant: &Grant,
+        request: Option<&Stored>,
+        by: &str,
+    ) -> rusqlite::Result<()> {
+        let now = self.clock.now();
+        let event = WebhookEvent::Revoked;
+        self.post(on, event, now, |format| letter::write_revoked(format, grant, request, by, now))
+    }
+
+    fn post(
+        &self,
+        on: &Connection,
+        event: WebhookEvent,
+        now: Timestamp,
+        body: impl Fn(WebhookFormat) -> String,
+    ) -> rusqlite::Result<()> {
         for hook in self.hooks().iter().filter(|hook| hook.events.contains(&event)) {
             let letter = Letter {
                 id: format!("msg_{}", crate::broker::app::random_text()),
                 hook: hook.name.clone(),
-                body: letter::write(hook.format, event, request, after, now),
+                body: body(hook.format),
                 created: now,
                 attempts: 0,
             };

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use hoopctl::broker::leases::ReapReport;
 use hoopctl::broker::store::leases::{IssuerWord, LeaseRow, LeaseState};
 use hoopctl::domain::event::What;
 use hoopctl::domain::mask::{Mask, MaskRule};
@@ -21,6 +22,32 @@ use crate::support::postgres::majors;
 use stage::{
     Stage, documented, fresh, group_role, mask, newest, random_session, session, target, write_secret,
 };
+
+/// PostgreSQL goes by its own clock, so the first end is in the past.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_made_longer_opens_connections_after_its_first_end_on_every_major() {
+    for major in majors() {
+        let stage = Stage::new(major).await;
+        let mut context = session("Alice", "alice", target("db", stage.target(Vec::new())));
+        let until = context.expires;
+        context.expires = until - jiff::SignedDuration::from_hours(2);
+        let lease = stage.leases.issue(&context).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}"));
+        assert!(stage.login(&lease).await.is_err(), "PostgreSQL {major}: it is over");
+        stage.leases.extend(&context.id, until).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}"));
+        stage.login(&lease).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}"));
+        // the reaper goes by the new end, as does everybody who asks
+        assert_eq!(stage.leases.reap(&BTreeMap::new()).await, ReapReport::default());
+        stage.login(&lease).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}"));
+        assert_eq!(stage.leases.issue(&context).await.unwrap().expires, until);
+        assert_eq!(stage.store.leases().unwrap()[0].expires, until.to_string());
+        // never shorter, and never back to life
+        stage.leases.extend(&context.id, context.expires).await.unwrap();
+        stage.login(&lease).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}"));
+        stage.leases.revoke(&context.id).await.unwrap();
+        stage.leases.extend(&context.id, until).await.unwrap();
+        assert_eq!(stage.remains().await, [""; 0]);
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_lives_and_dies_with_its_session_on_every_major() {

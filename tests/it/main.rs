@@ -32,9 +32,11 @@ mod leases;
 mod objects;
 mod protocol;
 mod requests;
+mod restarts;
 mod reviews;
 mod rewrite;
 mod support;
+mod webhooks;
 
 /// A story that is not declared above would silently never run.
 #[test]

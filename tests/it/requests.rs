@@ -260,7 +260,7 @@ fn requests_and_grants_are_tables_that_fit_80_columns() {
 // -- with everything real
 
 /// bob needs alice for a session, and everybody needs somebody else in order to delete.
-const REVIEWED: &str = r#"
+pub(crate) const REVIEWED: &str = r#"
 @id("dev.connect")
 @review("corp/dba:1")
 permit (principal in Hoop::Group::"corp/dev", action == Hoop::Action::"connect", resource == Hoop::Target::"db");
@@ -271,16 +271,16 @@ permit (principal in Hoop::Group::"corp/dev", action == Hoop::Action::"connect",
 forbid (principal, action == Hoop::Action::"statement", resource) when { context.verb == "delete" };
 "#;
 
-async fn reviewed_world() -> World {
+pub(crate) async fn reviewed_world() -> World {
     World::start(Twist { policy: REVIEWED, ..Twist::default() }).await
 }
 
-async fn asks(who: &Env, reason: &str) -> String {
+pub(crate) async fn asks(who: &Env, reason: &str) -> String {
     who.run(&["request", "approval", "db", "--reason", reason]).await.ends(0).stdout.trim().to_owned()
 }
 
 /// Waits until somebody may review something, and returns its id.
-async fn awaited(reviewer: &Env) -> String {
+pub(crate) async fn awaited(reviewer: &Env) -> String {
     for _ in 0..200 {
         let list = reviewer.run(&["request", "list", "--reviewable", "--output", "json"]).await.ends(0);
         if let Some(line) = list.stdout.lines().next() {

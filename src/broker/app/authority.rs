@@ -52,10 +52,20 @@ impl Authority for Core {
     }
 
     fn lease<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
-        match self.leases.get() {
-            Some(leases) => leases.issue(context),
-            None => Box::pin(async { Err(LeaseError::Upstream("the broker is still starting".into())) }),
-        }
+        Box::pin(async move {
+            let starting = || LeaseError::Upstream("the broker is still starting".into());
+            let leases = self.leases.get().ok_or_else(starting)?;
+            let lease = leases.issue(context).await?;
+            match self.sessions.ends(&context.id) {
+                // its grant was made longer
+                Some(until) if lease.expires < until => match leases.extend(&context.id, until).await {
+                    Ok(()) => Ok(Lease { expires: until, ..lease }),
+                    Err(_) if self.clock.now() < lease.expires => Ok(lease),
+                    Err(error) => Err(error),
+                },
+                _ => Ok(lease),
+            }
+        })
     }
 
     fn hold(
@@ -63,10 +73,11 @@ impl Authority for Core {
         context: &Arc<SessionContext>,
         held: Held,
     ) -> BoxFuture<'static, Result<Filed, HoldError>> {
-        if !self.sessions.is_open(&context.id) {
+        let Some(ends) = self.sessions.ends(&context.id).filter(|_| self.sessions.is_open(&context.id))
+        else {
             return Box::pin(async { Err(HoldError::Refused("its session is over".into())) });
-        }
-        Box::pin(Arc::clone(&self.approvals).hold(self.config(), Arc::clone(context), held))
+        };
+        Box::pin(Arc::clone(&self.approvals).hold(self.config(), Arc::clone(context), ends, held))
     }
 
     fn release<'a>(&'a self, request: &'a RequestId) -> BoxFuture<'a, Result<(), HoldError>> {

@@ -29,6 +29,7 @@ use crate::broker::sessions::Sessions;
 use crate::broker::store::StoreError;
 use crate::broker::webhooks::Webhooks;
 use crate::domain::action::Action;
+use crate::domain::approval::Grant;
 use crate::domain::event::{Durability, What};
 use crate::domain::name::{DeviceId, Digest, GrantId, RequestId, RuleName, SessionId, TargetName};
 use crate::domain::policy::{Hold, Verdict};
@@ -262,9 +263,22 @@ impl Core {
     ) -> Result<(), ApprovalError> {
         self.approvals.review(&self.config(), &self.devices, caller, id, proof).await?;
         if let Some(grant) = self.approvals.extended_by(id)? {
-            self.sessions.extend(&grant.id, grant.ends);
+            self.extend(&grant);
         }
         Ok(())
+    }
+
+    /// Lets sessions go on that stand on a grant which was made longer, and what they hold with them.
+    pub(crate) fn extend(&self, grant: &Grant) {
+        for (session, until) in self.sessions.extend(&grant.id, grant.ends) {
+            let Some(leases) = self.leases.get().map(Arc::clone) else { return };
+            // what fails is tried again when the session wants its next connection
+            tokio::spawn(async move {
+                if let Err(error) = leases.extend(&session, until).await {
+                    tracing::warn!(%session, %error, "a lease still ends before its session");
+                }
+            });
+        }
     }
 
     /// Takes a grant back and closes its sessions.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::domain::device::Device;
@@ -16,6 +17,13 @@ use crate::gateway::journal::JournalError;
 pub trait LeaseKeeper: Send + Sync + 'static {
     /// The session's lease: minted at the first call, the same one later.
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>>;
+
+    /// Lets the session's lease open connections until then, if it has one and not for longer anyway.
+    fn extend<'a>(
+        &'a self,
+        session: &'a SessionId,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<(), LeaseError>>;
 
     /// Takes the session's lease back; what cannot be removed now is kept for [`Self::reap`].
     fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()>;

@@ -10,7 +10,7 @@ use crate::broker::config::Config;
 use crate::broker::store::requests as table;
 use crate::broker::store::{StoreError, grants};
 use crate::domain::action::Action;
-use crate::domain::approval::{RequestState, Step};
+use crate::domain::approval::{Grant, RequestState, Step};
 use crate::domain::event::Actor;
 use crate::domain::name::{DeviceId, RequestId, SessionId};
 use crate::domain::policy::Verdict;
@@ -29,13 +29,36 @@ impl Approvals {
         self.end(actor, id, &Step::Withdraw).await
     }
 
-    /// What is due by now.
-    pub(crate) async fn tick(&self) {
+    /// What is due by now. Returns the grants that turn out to be longer.
+    pub(crate) async fn tick(&self) -> Vec<Grant> {
         let abandoned: Vec<RequestId> =
             std::mem::take(&mut *self.abandoned.lock().unwrap_or_else(PoisonError::into_inner));
         self.end_all(Ok(abandoned), &Step::Withdraw).await;
         let now = self.clock.now();
         self.end_all(self.store.read(|on| table::due(on, now)), &Step::Expire).await;
+        self.enter_again().await
+    }
+
+    /// Enters the grants again whose entries could not be written. Returns those made longer.
+    async fn enter_again(&self) -> Vec<Grant> {
+        let requests = std::mem::take(&mut *self.unentered.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut longer = Vec::new();
+        for id in requests {
+            let stored = match self.find(&id) {
+                Ok(Some(stored)) => stored,
+                Ok(None) => continue,
+                Err(_) => {
+                    self.unentered.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+                    continue;
+                }
+            };
+            let RequestState::Granted { grant } = &stored.life.state else { continue };
+            match self.enter_grant(None, &id, grant).await {
+                Ok(grant) => longer.extend(grant),
+                Err(error) => tracing::warn!(%grant, %error, "a grant is not in the ledger yet"),
+            }
+        }
+        longer
     }
 
     /// A session is over, and what it waited for with it.

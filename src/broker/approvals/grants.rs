@@ -4,7 +4,7 @@ use super::{ApprovalError, Approvals};
 use crate::broker::authn::Caller;
 use crate::broker::config::Config;
 use crate::broker::store::StoreError;
-use crate::broker::store::grants as table;
+use crate::broker::store::{grants as table, requests};
 use crate::domain::approval::{Grant, RequestState};
 use crate::domain::event::{Durability, What};
 use crate::domain::name::{GrantId, RequestId, TargetName};
@@ -89,7 +89,12 @@ impl Approvals {
             let Some(grant) = table::find(on, id)? else { return Ok(Err(unknown())) };
             let over = || ApprovalError::Conflict("the grant is no longer in force".into());
             let Ok(revoked) = grant.clone().revoke(now) else { return Ok(Err(over())) };
-            if table::advance(on, &grant, &revoked)? { Ok(Ok(revoked)) } else { Ok(Err(over())) }
+            if !table::advance(on, &grant, &revoked)? {
+                return Ok(Err(over()));
+            }
+            let made_in = requests::find(on, &revoked.request)?;
+            self.webhooks.note_revoked(on, &revoked, made_in.as_ref(), &caller.principal().display)?;
+            Ok(Ok(revoked))
         })?
     }
 

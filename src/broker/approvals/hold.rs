@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use futures_util::future::BoxFuture;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use super::file::{answerable, filed, later};
@@ -20,14 +20,15 @@ use crate::domain::name::{DeviceId, RequestId, SessionId};
 use crate::gateway::authority::{Filed, Held, HoldError, Outcome, SessionContext};
 
 impl Approvals {
-    /// Files a request for an action that policy holds.
+    /// Files a request for an action that policy holds, in a session that ends then.
     pub(crate) async fn hold(
         self: Arc<Self>,
         config: Arc<Config>,
         context: Arc<SessionContext>,
+        ends: Timestamp,
         held: Held,
     ) -> Result<Filed, HoldError> {
-        let new = self.deed(&config, &context, held)?;
+        let new = self.deed(&config, &context, ends, held)?;
         let open = self
             .store
             .read(|on| table::count_open(on, &context.principal.id))
@@ -83,7 +84,13 @@ impl Approvals {
         self.find(id).ok().flatten()?.session
     }
 
-    fn deed(&self, config: &Config, context: &SessionContext, held: Held) -> Result<Stored, HoldError> {
+    fn deed(
+        &self,
+        config: &Config,
+        context: &SessionContext,
+        ends: Timestamp,
+        held: Held,
+    ) -> Result<Stored, HoldError> {
         let refused = |text: &str| HoldError::Refused(text.to_owned());
         let subject = held.subject.subject();
         let Matter::Deed(deed) = &subject.what else { return Err(refused("it is not an action")) };
@@ -98,7 +105,7 @@ impl Approvals {
             context.actor.device.clone().ok_or_else(|| refused("its device is not known"))?;
         let now = self.now();
         let wait = SignedDuration::try_from(config.reviews.statement_wait).unwrap_or_default();
-        let expires = later(now, wait).min(context.expires);
+        let expires = later(now, wait).min(ends);
         let life = Life {
             purpose: Purpose::Deed,
             state: RequestState::Pending,

@@ -5,6 +5,8 @@
 //! those of the reviewer's login now. A machine may review like anybody in the group, unless the rule
 //! demands people.
 
+use std::sync::PoisonError;
+
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
@@ -19,7 +21,7 @@ use crate::domain::approval::{
     Decision, Grant, GrantState, Life, RequestState, Review, Standing, Step, Voice, What as Matter,
 };
 use crate::domain::event::{Actor, Durability, What};
-use crate::domain::name::RequestId;
+use crate::domain::name::{GrantId, RequestId};
 use crate::wire::review::{self as signed, Claims};
 
 impl Approvals {
@@ -71,23 +73,41 @@ impl Approvals {
         Ok(())
     }
 
-    /// Enters what an approval brought about, so that it may be used.
+    /// Enters what an approval brought about, so that it may be used. What fails, or is given up by
+    /// its caller, is done again by the next tick.
     pub(super) async fn granted(&self, actor: Option<Actor>, made: &Made) -> Result<(), ApprovalError> {
-        let RequestState::Granted { grant: id } = &made.after.state else { return Ok(()) };
+        match &made.after.state {
+            RequestState::Granted { grant } => {
+                self.enter_grant(actor, &made.before.request.id, grant).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Enters the grant that a request became, or made longer; then it is returned.
+    pub(super) async fn enter_grant(
+        &self,
+        actor: Option<Actor>,
+        request: &RequestId,
+        id: &GrantId,
+    ) -> Result<Option<Grant>, ApprovalError> {
+        let mut unentered = Unentered { approvals: self, request: Some(request) };
+        let mut longer = None;
         if let Some(grant) = self.store.read(|on| grants::find(on, id))? {
-            let what = What::GrantExtended {
-                grant: grant.id,
-                request: made.before.request.id.clone(),
-                ends: grant.ends,
-            };
-            self.scribe.enter(actor, what, Durability::Synced).await?;
-            return Ok(());
+            if grant.request != *request {
+                let (grant, request, ends) = (grant.id.clone(), request.clone(), grant.ends);
+                let what = What::GrantExtended { grant, request, ends };
+                self.scribe.enter(actor, what, Durability::Synced).await?;
+                longer = self.grant(id)?;
+            }
+        } else {
+            let unissued = self.store.read(grants::unissued)?;
+            if let Some(grant) = unissued.iter().find(|grant| grant.id == *id) {
+                self.issue(actor, grant).await?;
+            }
         }
-        let unissued = self.store.read(grants::unissued)?;
-        match unissued.iter().find(|grant| grant.id == *id) {
-            Some(grant) => self.issue(actor, grant).await,
-            None => Ok(()),
-        }
+        unentered.request = None;
+        Ok(longer)
     }
 
     /// Enters a grant, and then lets it be used.
@@ -146,6 +166,21 @@ impl Approvals {
             )));
         }
         Ok(claims)
+    }
+}
+
+/// Leaves a request to the next tick, unless its grant came to be entered.
+struct Unentered<'a> {
+    approvals: &'a Approvals,
+    request: Option<&'a RequestId>,
+}
+
+impl Drop for Unentered<'_> {
+    fn drop(&mut self) {
+        if let Some(request) = self.request {
+            let mut all = self.approvals.unentered.lock().unwrap_or_else(PoisonError::into_inner);
+            all.push(request.clone());
+        }
     }
 }
 

@@ -13,18 +13,18 @@ use crate::domain::policy::Hold;
 use crate::gateway::authority::{Authority as _, Filed, Held, HoldError, SessionContext};
 
 /// A statement that policy holds, on a session of somebody.
-pub(super) struct Statement<'a> {
-    pub(super) bench: &'a Bench,
-    pub(super) context: Arc<SessionContext>,
+pub(crate) struct Statement<'a> {
+    pub(crate) bench: &'a Bench,
+    pub(crate) context: Arc<SessionContext>,
 }
 
 impl<'a> Statement<'a> {
-    pub(super) fn of(bench: &'a Bench, session: &SessionId, user: &User<'_>, subject: &str) -> Self {
+    pub(crate) fn of(bench: &'a Bench, session: &SessionId, user: &User<'_>, subject: &str) -> Self {
         let context = bench.core.admit(session, &user.device(subject)).unwrap().context;
         Self { bench, context }
     }
 
-    pub(super) fn subject(&self, shape: Option<Shape>) -> SubjectText {
+    pub(crate) fn subject(&self, shape: Option<Shape>) -> SubjectText {
         let digest = Digest::from_bytes(&[7; 32]);
         SubjectText::write(Subject {
             version: 1,
@@ -53,7 +53,7 @@ impl<'a> Statement<'a> {
         .unwrap()
     }
 
-    pub(super) fn hold() -> Hold {
+    pub(crate) fn hold() -> Hold {
         Hold {
             rules: vec![RuleName::new("drop").unwrap()],
             reason: "dropping takes a review".into(),
@@ -63,11 +63,11 @@ impl<'a> Statement<'a> {
         }
     }
 
-    pub(super) async fn held(&self) -> (RequestId, Filed) {
+    pub(crate) async fn held(&self) -> (RequestId, Filed) {
         self.held_as(self.subject(None), Self::hold()).await.unwrap()
     }
 
-    pub(super) async fn held_as(
+    pub(crate) async fn held_as(
         &self,
         subject: SubjectText,
         hold: Hold,

@@ -273,6 +273,45 @@ async fn what_cannot_be_entered_does_not_happen() {
     assert_eq!(bench.core.release(&id).await, Err(HoldError::NotApproved));
 }
 
+#[tokio::test]
+async fn a_grant_whose_entry_could_not_be_written_is_entered_by_a_later_tick() {
+    let bench = Bench::new(BY_DBA);
+    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
+    let issued = || {
+        let all = bench.journal.whats();
+        all.iter().filter(|what| matches!(what, What::GrantIssued { .. })).count()
+    };
+    let extended = || {
+        let all = bench.journal.whats();
+        all.iter().filter(|what| matches!(what, What::GrantExtended { .. })).count()
+    };
+    let full_after_the_review = || bench.journal.room.store(1, Ordering::SeqCst);
+    let emptied = || bench.journal.room.store(usize::MAX, Ordering::SeqCst);
+
+    let id = asked(&alice).await.request.id;
+    let claims = bob.claims(id.as_str(), Decision::Approve, corp("bob")).await;
+    full_after_the_review();
+    assert_eq!(bob.give(id.as_str(), &claims).await.problem().code, ProblemCode::Unavailable);
+    bench.core.approvals.tick().await;
+    emptied();
+    let early = alice.call("POST", "/v1/sessions", Some(json!({"target": "db", "host": "laptop"}))).await;
+    assert_eq!((early.problem().code, issued()), (ProblemCode::ReviewNeeded, 0));
+    bench.core.approvals.tick().await;
+    bench.core.approvals.tick().await;
+    assert_eq!(issued(), 1);
+    let session = alice.open().await;
+
+    let grant = bench.core.sessions.grant_of(&session).unwrap();
+    let longer: RequestView = alice.ask(json!({"extends": grant, "seconds": 900})).await.json();
+    let claims = bob.claims(longer.request.id.as_str(), Decision::Approve, corp("bob")).await;
+    full_after_the_review();
+    assert_eq!(bob.give(longer.request.id.as_str(), &claims).await.problem().code, ProblemCode::Unavailable);
+    emptied();
+    let again = bench.core.approvals.tick().await;
+    assert_eq!((again.len(), extended()), (1, 1));
+    assert!(bench.core.approvals.tick().await.is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_grant_for_one_session_lets_one_of_sixteen_in() {
     let bench = Bench::new(BY_DBA);
@@ -378,6 +417,14 @@ async fn a_grant_starts_later_is_made_longer_and_is_asked_for_once_per_key() {
     bob.review("bob", longer.request.id.as_str(), Decision::Approve).await;
     let expires = bench.core.sessions.look(&session).unwrap().unwrap().expires;
     assert_eq!(expires.as_second() - grant.ends.as_second(), 900);
+    tokio::task::yield_now().await;
+    assert_eq!(bench.lender.1.lock().unwrap().get(&session), Some(&expires), "and its database role with it");
+    // a statement that is held after the first end waits as long as any other
+    bench.hand.advance(605);
+    let statement = Statement::of(&bench, &session, &alice, "alice");
+    let (_, filed) = statement.held().await;
+    assert!(filed.expires > bench.hand.now() && filed.expires <= expires);
+    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
     let too_long = alice.ask(json!({"extends": grant.id, "seconds": 8 * 3600})).await;
     assert_eq!(problem(&too_long), (StatusCode::BAD_REQUEST, ProblemCode::BadRequest));
     // revoked meanwhile, an extension brings nothing back

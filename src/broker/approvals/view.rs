@@ -5,8 +5,9 @@
 //! are redacted for the requester's masks only, and what a reviewer signs cannot be redacted again.
 //! So they cannot review them either. To everybody else the request does not exist.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::review::voice;
 use super::{ApprovalError, Approvals, words};
@@ -16,8 +17,8 @@ use crate::broker::store::StoreError;
 use crate::broker::store::grants;
 use crate::broker::store::requests::{self as table, Cursor, Stored};
 use crate::domain::action::Action;
-use crate::domain::approval::{Decision, RequestState};
-use crate::domain::name::{GroupName, RequestId};
+use crate::domain::approval::{Decision, RequestState, Voice};
+use crate::domain::name::RequestId;
 use crate::domain::policy::Verdict;
 use crate::domain::target::{Target, TargetKind};
 use crate::wire::control::RequestView;
@@ -83,25 +84,21 @@ impl Approvals {
         before: Option<&RequestId>,
     ) -> Result<Vec<RequestView>, ApprovalError> {
         let mut before = self.cursor(config, caller, before)?;
-        let groups = &caller.principal().groups;
+        let (groups, voice, now) =
+            (&caller.principal().groups, voice(caller, Decision::Approve), self.clock.now());
         let mut views = Vec::new();
         for _ in 0..PASSES {
-            let page = self.store.read(|on| page(on, groups, &before))?;
+            let page = self.store.read(|on| table::inbox(on, groups.iter(), &before, PAGE))?;
             let Some(last) = page.last() else { break };
-            before = last.clone();
-            for (_, id) in &page {
-                let Ok(id) = RequestId::new(id.as_str()) else { continue };
-                let Some(stored) = self.find(&id)? else { continue };
-                if !sees(config, caller, &stored) {
-                    continue;
+            before = (last.request.filed.as_second(), last.request.id.to_string());
+            for stored in page {
+                // whoever may review a request may see it
+                if views.len() < PAGE as usize && is_reviewable(config, caller, &voice, &stored, now) {
+                    views.push(face(stored, true));
                 }
-                let view = self.show(caller, config, stored)?;
-                if view.reviewable {
-                    views.push(view);
-                }
-                if views.len() >= PAGE as usize {
-                    return Ok(cut(views));
-                }
+            }
+            if views.len() >= PAGE as usize {
+                break;
             }
         }
         Ok(cut(views))
@@ -118,24 +115,19 @@ impl Approvals {
         Ok((stored.request.filed.as_second(), id.to_string()))
     }
 
-    fn show(&self, caller: &Caller, config: &Config, stored: Stored) -> Result<RequestView, StoreError> {
+    fn show<S: Into<String>>(
+        &self,
+        caller: &Caller,
+        config: &Config,
+        stored: Stored<S>,
+    ) -> Result<RequestView, StoreError> {
         let grant = match &stored.life.state {
             RequestState::Granted { grant } => self.store.read(|on| grants::find(on, grant))?,
             _ => None,
         };
-        let missing = match stored.life.state {
-            RequestState::Pending => words::missing(&stored.life.missing()),
-            _ => String::new(),
-        };
-        let reviewable = stored.life.admits(&voice(caller, Decision::Approve), self.clock.now()).is_ok()
-            && is_masked_no_more(config, caller, &stored);
-        Ok(RequestView {
-            subject: stored.subject.text().to_owned(),
-            missing,
-            reviewable,
-            grant,
-            request: stored.request,
-        })
+        let voice = voice(caller, Decision::Approve);
+        let reviewable = is_reviewable(config, caller, &voice, &stored, self.clock.now());
+        Ok(RequestView { grant, ..face(stored, reviewable) })
     }
 
     /// Whether the caller may take back what a request became.
@@ -160,8 +152,27 @@ fn sees(config: &Config, caller: &Caller, stored: &Stored) -> bool {
     reviews || config.targets.get(&stored.request.target).is_some_and(audits)
 }
 
+fn is_reviewable<S>(
+    config: &Config,
+    caller: &Caller,
+    voice: &Voice,
+    stored: &Stored<S>,
+    now: Timestamp,
+) -> bool {
+    stored.life.admits(voice, now).is_ok() && is_masked_no_more(config, caller, stored)
+}
+
+/// What everybody who may see a request is shown, without the grant that it became.
+fn face<S: Into<String>>(stored: Stored<S>, reviewable: bool) -> RequestView {
+    let missing = match stored.life.state {
+        RequestState::Pending => words::missing(&stored.life.missing()),
+        _ => String::new(),
+    };
+    RequestView { subject: stored.subject.into(), missing, reviewable, grant: None, request: stored.request }
+}
+
 /// Whether everything that was redacted for the caller would have been for the requester, too.
-fn is_masked_no_more(config: &Config, caller: &Caller, stored: &Stored) -> bool {
+fn is_masked_no_more<S>(config: &Config, caller: &Caller, stored: &Stored<S>) -> bool {
     if stored.session.is_none() {
         // a request for a session shows nothing of the database
         return true;
@@ -170,19 +181,6 @@ fn is_masked_no_more(config: &Config, caller: &Caller, stored: &Stored) -> bool 
     let TargetKind::Postgres(postgres) = &target.kind;
     let (own, theirs) = (&caller.principal().groups, &stored.who.groups);
     postgres.masks.iter().all(|rule| !rule.binds(own) || rule.binds(theirs))
-}
-
-/// The next requests of some groups' inboxes, merged.
-fn page(
-    on: &rusqlite::Connection,
-    groups: &BTreeSet<GroupName>,
-    before: &Cursor,
-) -> rusqlite::Result<Vec<Cursor>> {
-    let mut all = BTreeSet::new();
-    for group in groups {
-        all.extend(table::inbox(on, group.as_str(), before, PAGE)?);
-    }
-    Ok(all.into_iter().rev().take(PAGE as usize).collect())
 }
 
 /// As many views as one answer carries.

@@ -47,6 +47,8 @@ pub enum WebhookEvent {
     Ended,
     /// `request.filed`.
     Filed,
+    /// `grant.revoked`: taken back, so that its sessions are closed.
+    Revoked,
 }
 
 impl WebhookEvent {
@@ -58,10 +60,11 @@ impl WebhookEvent {
             Self::Denied => "request.denied",
             Self::Ended => "request.ended",
             Self::Filed => "request.filed",
+            Self::Revoked => "grant.revoked",
         }
     }
 
-    const ALL: [Self; 4] = [Self::Approved, Self::Denied, Self::Ended, Self::Filed];
+    const ALL: [Self; 5] = [Self::Approved, Self::Denied, Self::Ended, Self::Filed, Self::Revoked];
 }
 
 /// Reads all webhooks.
@@ -85,7 +88,7 @@ pub(super) fn read(root: &Section<'_, '_>, base: &Path) -> Vec<WebhookConfig> {
         });
         let events = section.parsed_list("events", |text| {
             let known = WebhookEvent::ALL.into_iter().find(|event| event.as_str() == text);
-            known.ok_or("is request.filed, request.approved, request.denied or request.ended")
+            known.ok_or("is request.filed, request.approved, request.denied, request.ended or grant.revoked")
         });
         let events: BTreeSet<_> =
             if section.has("events") { events.into_iter().collect() } else { WebhookEvent::ALL.into() };

@@ -103,7 +103,7 @@ async fn attempt(
 }
 
 fn statement(rights: Rights, order: &Order<'_>, verifier: &str) -> String {
-    let until = literal(&order.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    let until = until(order.expires);
     // a backend outlives its connection for a moment, so the server's limit is a little above ours
     let limit = u32::from(order.postgres.max_connections) + SLACK;
     let verifier = literal(verifier);
@@ -120,6 +120,32 @@ fn statement(rights: Rights, order: &Order<'_>, verifier: &str) -> String {
             identifier(order.group)
         ),
     }
+}
+
+/// Lets a role open connections until then.
+pub(super) async fn extend(
+    servers: &Servers,
+    postgres: &PostgresTarget,
+    issuer: &RoleIssuer,
+    role: &str,
+    expires: Timestamp,
+) -> Result<(), LeaseError> {
+    let mut admin = servers.admin(postgres, issuer, &postgres.database).await?;
+    let session = admin.session()?;
+    let until = until(expires);
+    let statement = match session.rights {
+        Rights::Doorway => format!("SELECT hoopctl_admin.extend_role({}, {until})", literal(role)),
+        Rights::Superuser | Rights::CreateRole | Rights::None => {
+            format!("ALTER ROLE {} VALID UNTIL {until}", identifier(role))
+        }
+    };
+    bounded(session.client.batch_execute(&statement)).await?;
+    admin.done();
+    Ok(())
+}
+
+fn until(expires: Timestamp) -> String {
+    literal(&expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 async fn elsewhere(

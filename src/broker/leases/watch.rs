@@ -56,7 +56,7 @@ impl Leases {
     fn open(&self) -> Vec<Arc<Owned>> {
         let sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let minted = sessions.values().filter_map(|entry| match entry {
-            Entry::Leased { answer, order } if matches!(answer.peek(), Some(Ok(_))) => {
+            Entry::Leased { answer, order, .. } if matches!(answer.peek(), Some(Ok(_))) => {
                 Some(Arc::clone(order))
             }
             Entry::Leased { .. } | Entry::Ended(_) => None,

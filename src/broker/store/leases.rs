@@ -2,6 +2,7 @@
 //!
 //! Failure mode: an error; a lease that cannot be stored is not minted.
 
+use jiff::Timestamp;
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +106,20 @@ impl Store {
             tx.execute(
                 "UPDATE leases SET state = 'live' WHERE session = ?1 AND login = ?2",
                 [session.as_str(), login],
+            )
+            .map(drop)
+        })
+    }
+
+    /// Notes that a lease lasts until another time.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn lease_lasts(&self, session: &SessionId, login: &str, until: Timestamp) -> Result<(), StoreError> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE leases SET expires = ?3 WHERE session = ?1 AND login = ?2",
+                [session.as_str(), login, &until.to_string()],
             )
             .map(drop)
         })

@@ -3,18 +3,22 @@
 //! INVARIANT: whatever changes a request is one conditional UPDATE on its version, and its caller
 //! looks at the row count.
 
+use std::collections::{BTreeSet, HashMap};
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::convert::{count, from_json, name, seconds, time, to_count, to_json};
 use crate::domain::approval::threshold::Reviewers;
-use crate::domain::approval::{Decision, Life, Purpose, Request, RequestState, Review, SubjectText, Voice};
-use crate::domain::name::{DeviceId, RequestId, SessionId};
+use crate::domain::approval::{
+    Decision, Life, Purpose, Request, RequestState, Review, SubjectText, Voice, digest_of,
+};
+use crate::domain::name::{DeviceId, GroupName, RequestId, SessionId};
 use crate::domain::principal::{Person, Principal, PrincipalId, PrincipalKind};
 
-/// A request as it is stored.
+/// A request as it is stored; in lists with the text of its subject only.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Stored {
+pub(crate) struct Stored<S = SubjectText> {
     /// Counted up by every transition.
     pub(crate) version: i64,
     /// Who asked, as they were then.
@@ -24,7 +28,7 @@ pub(crate) struct Stored {
     /// Its public face.
     pub(crate) request: Request,
     /// What is reviewed.
-    pub(crate) subject: SubjectText,
+    pub(crate) subject: S,
     /// The session of a deed.
     pub(crate) session: Option<SessionId>,
     /// The requester's own key.
@@ -120,28 +124,39 @@ pub(crate) fn of(
     whose: &PrincipalId,
     before: &Cursor,
     limit: u32,
-) -> rusqlite::Result<Vec<Stored>> {
+) -> rusqlite::Result<Vec<Stored<String>>> {
     let mut statement = on.prepare_cached(&select(
         "WHERE principal = ?1 AND (filed, id) < (?2, ?3) ORDER BY filed DESC, id DESC LIMIT ?4",
     ))?;
-    let rows = statement.query_map(params![whose.to_string(), before.0, before.1, limit], read)?;
-    rows.map(|stored| with_reviews(on, stored?)).collect()
+    let rows = statement.query_map(params![whose.to_string(), before.0, before.1, limit], read_listed)?;
+    with_all_reviews(on, rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Pending requests that members of a group may review, newest first: when filed, and the id.
-pub(crate) fn inbox(
+/// Pending requests that members of any of these groups may review, newest first. The end of each
+/// group's inbox is read from its index, and then all requests, and all reviews, at once.
+pub(crate) fn inbox<'a>(
     on: &Connection,
-    group: &str,
+    groups: impl Iterator<Item = &'a GroupName>,
     before: &Cursor,
     limit: u32,
-) -> rusqlite::Result<Vec<Cursor>> {
-    let mut statement = on.prepare_cached(
-        "SELECT filed, request FROM inbox WHERE grp = ?1 AND (filed, request) < (?2, ?3)
-         ORDER BY filed DESC, request DESC LIMIT ?4",
-    )?;
-    statement
-        .query_map(params![group, before.0, before.1, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+) -> rusqlite::Result<Vec<Stored<String>>> {
+    let mut ends = on.prepare_cached(INBOX)?;
+    let mut all: BTreeSet<Cursor> = BTreeSet::new();
+    for group in groups {
+        let rows = ends.query_map(params![group.as_str(), before.0, before.1, limit], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        for cursor in rows {
+            all.insert(cursor?);
+        }
+    }
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let ids: Vec<&str> = all.iter().rev().take(limit).map(|(_, id)| id.as_str()).collect();
+    let mut statement = on.prepare_cached(&select(
+        "WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY filed DESC, id DESC",
+    ))?;
+    let rows = statement.query_map([to_json(&ids)?], read_listed)?;
+    with_all_reviews(on, rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// How many of somebody's requests are open.
@@ -246,6 +261,14 @@ fn select(rest: &str) -> String {
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    let Stored { version, who, life, request, subject, session, key } = read_listed(row)?;
+    let subject = SubjectText::read(subject).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(9, rusqlite::types::Type::Text, Box::new(error))
+    })?;
+    Ok(Stored { version, who, life, request, subject, session, key })
+}
+
+fn read_listed(row: &Row<'_>) -> rusqlite::Result<Stored<String>> {
     let who: Principal = from_json(&row.get::<_, String>(3)?)?;
     let session = row.get::<_, Option<String>>(7)?.map(name).transpose()?;
     let grant = row.get::<_, Option<String>>(8)?.map(name).transpose()?;
@@ -265,9 +288,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
         // the table takes no other word
         _ => RequestState::Void,
     };
-    let subject = SubjectText::read(row.get::<_, String>(9)?).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(9, rusqlite::types::Type::Text, Box::new(error))
-    })?;
+    let subject: String = row.get(9)?;
     let threshold = row.get::<_, String>(10)?.parse().map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(10, rusqlite::types::Type::Text, Box::new(error))
     })?;
@@ -289,7 +310,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
         display: row.get(4)?,
         device,
         target: name(row.get(6)?)?,
-        subject: subject.digest(),
+        subject: digest_of(&subject),
         threshold: life.threshold.clone(),
         people_only: life.people_only,
         standing_max: to_count(row.get(12)?)?,
@@ -302,39 +323,90 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
 }
 
 fn with_reviews(on: &Connection, mut stored: Stored) -> rusqlite::Result<Stored> {
-    let mut statement = on.prepare_cached(
-        "SELECT person, machine, display, device, groups, decision, reason, standing, at, proof
-         FROM reviews WHERE request = ?1 ORDER BY place",
-    )?;
-    let rows = statement.query_map([stored.request.id.as_str()], |row| {
-        let person: Person = from_json(&row.get::<_, String>(0)?)?;
-        let kind = if row.get(1)? { PrincipalKind::Machine } else { PrincipalKind::Human };
-        let review = Review {
-            reviewer: person.id.clone(),
-            display: row.get(2)?,
-            device: name(row.get(3)?)?,
-            groups: from_json(&row.get::<_, String>(4)?)?,
-            decision: match row.get::<_, String>(5)?.as_str() {
-                "approve" => Decision::Approve,
-                _ => Decision::Deny,
-            },
-            reason: row.get(6)?,
-            standing: row.get::<_, Option<String>>(7)?.map(|text| from_json(&text)).transpose()?,
-            at: time(row.get(8)?)?,
-            proof: row.get(9)?,
-        };
-        Ok((person, kind, review))
-    })?;
-    for row in rows {
-        let (person, kind, review) = row?;
-        stored.life.voices.push(Voice {
-            person,
-            kind,
-            device: review.device.clone(),
-            groups: review.groups.clone(),
-            decision: review.decision,
-        });
-        stored.request.reviews.push(review);
+    let mut statement = on.prepare_cached(&select_reviews("request = ?1"))?;
+    for row in statement.query_map([stored.request.id.as_str()], read_review)? {
+        stored.add(row?.1);
     }
     Ok(stored)
+}
+
+fn with_all_reviews<S>(on: &Connection, mut requests: Vec<Stored<S>>) -> rusqlite::Result<Vec<Stored<S>>> {
+    let ids: Vec<&str> = requests.iter().map(|stored| stored.request.id.as_str()).collect();
+    let mut statement = on.prepare_cached(&select_reviews("request IN (SELECT value FROM json_each(?1))"))?;
+    let mut reviews: HashMap<String, Vec<(Voice, Review)>> = HashMap::new();
+    for row in statement.query_map([to_json(&ids)?], read_review)? {
+        let (request, review) = row?;
+        reviews.entry(request).or_default().push(review);
+    }
+    for stored in &mut requests {
+        for review in reviews.remove(stored.request.id.as_str()).unwrap_or_default() {
+            stored.add(review);
+        }
+    }
+    Ok(requests)
+}
+
+fn select_reviews(condition: &str) -> String {
+    format!(
+        "SELECT request, person, machine, display, device, groups, decision, reason, standing, at, proof
+         FROM reviews WHERE {condition} ORDER BY request, place"
+    )
+}
+
+fn read_review(row: &Row<'_>) -> rusqlite::Result<(String, (Voice, Review))> {
+    let person: Person = from_json(&row.get::<_, String>(1)?)?;
+    let kind = if row.get(2)? { PrincipalKind::Machine } else { PrincipalKind::Human };
+    let review = Review {
+        reviewer: person.id.clone(),
+        display: row.get(3)?,
+        device: name(row.get(4)?)?,
+        groups: from_json(&row.get::<_, String>(5)?)?,
+        decision: match row.get::<_, String>(6)?.as_str() {
+            "approve" => Decision::Approve,
+            _ => Decision::Deny,
+        },
+        reason: row.get(7)?,
+        standing: row.get::<_, Option<String>>(8)?.map(|text| from_json(&text)).transpose()?,
+        at: time(row.get(9)?)?,
+        proof: row.get(10)?,
+    };
+    let voice = Voice {
+        person,
+        kind,
+        device: review.device.clone(),
+        groups: review.groups.clone(),
+        decision: review.decision,
+    };
+    Ok((row.get(0)?, (voice, review)))
+}
+
+impl<S> Stored<S> {
+    fn add(&mut self, (voice, review): (Voice, Review)) {
+        self.life.voices.push(voice);
+        self.request.reviews.push(review);
+    }
+}
+
+const INBOX: &str = "SELECT filed, request FROM inbox WHERE grp = ?1 AND (filed, request) < (?2, ?3)
+     ORDER BY filed DESC, request DESC LIMIT ?4";
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+    use crate::broker::store::Store;
+
+    #[test]
+    fn an_inbox_is_read_from_the_end_of_its_index() {
+        let plan: Vec<String> = Store::in_memory()
+            .unwrap()
+            .read(|on| {
+                let mut statement = on.prepare(&format!("EXPLAIN QUERY PLAN {INBOX}"))?;
+                let values = params!["corp/dba", i64::MAX, "", 100];
+                statement.query_map(values, |row| row.get(3))?.collect()
+            })
+            .unwrap();
+        assert_eq!(plan, ["SEARCH inbox USING PRIMARY KEY (grp=? AND (filed,request)<(?,?))"]);
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::broker::approvals::needs;
 use crate::broker::config::{WebhookEvent, WebhookFormat};
 use crate::broker::store::requests::Stored;
-use crate::domain::approval::{Life, What};
+use crate::domain::approval::{Grant, Life, What};
 
 pub(super) fn write(
     format: WebhookFormat,
@@ -32,6 +32,45 @@ pub(super) fn write(
             "description": format!("{}\nTakes {}.\nLook at it: {}", Told::state(event), facts.needs, facts.command),
             "status": after.state.word(),
             "labels": ["hoopctl", event.as_str(), request.request.target.as_str()],
+        }),
+    }
+    .to_string()
+}
+
+/// That a grant was taken back. Its request is forgotten after a while.
+pub(super) fn write_revoked(
+    format: WebhookFormat,
+    grant: &Grant,
+    request: Option<&Stored>,
+    by: &str,
+    now: Timestamp,
+) -> String {
+    let event = WebhookEvent::Revoked;
+    let whose = request.map_or_else(|| grant.principal.to_string(), |stored| stored.request.display.clone());
+    let summary = format!("{by} took back the approval of {whose} for {}", grant.target);
+    let command = format!("hoopctl request show {}", grant.request);
+    match format {
+        WebhookFormat::Standard => json!({
+            "type": event.as_str(), "timestamp": now.to_string(), "data": {
+                "grant": grant.id,
+                "request": grant.request,
+                "requester": grant.principal.to_string(),
+                "display": whose,
+                "target": grant.target,
+                "by": by,
+                "summary": summary,
+                "command": command,
+            },
+        }),
+        WebhookFormat::Slack => {
+            json!({ "text": format!("*{}* · {}\n`{command}`", Told::state(event), escape(&summary)) })
+        }
+        WebhookFormat::Ticket => json!({
+            "external_id": grant.request,
+            "summary": summary,
+            "description": format!("{}\nLook at it: {command}", Told::state(event)),
+            "status": Told::state(event),
+            "labels": ["hoopctl", event.as_str(), grant.target.as_str()],
         }),
     }
     .to_string()
@@ -91,6 +130,7 @@ impl Told {
             WebhookEvent::Denied => "denied",
             WebhookEvent::Ended => "over",
             WebhookEvent::Filed => "waits for a review",
+            WebhookEvent::Revoked => "revoked",
         }
     }
 }

@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -10,11 +10,14 @@ use axum::routing::post;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::broker::approvals::stage::Statement;
 use crate::broker::config::WebhookFormat;
-use crate::broker::testing::{Bench, HOOK_SECRET};
-use crate::domain::approval::Decision;
+use crate::broker::testing::{Bench, HOOK_SECRET, PERMIT_ALL};
+use crate::domain::approval::{Decision, SubjectText, What as Matter};
 use crate::domain::target::SecretSource;
+use crate::gateway::authority::{Authority as _, Outcome};
 use crate::wire::control::RequestView;
+use crate::wire::review::Claims;
 
 const ASK: &str = r#"
     @id("ask-first") @reason("a review first") @review("corp/dba:1")
@@ -146,6 +149,92 @@ async fn an_endpoint_that_is_down_for_hours_gets_everything_later_and_delays_nob
     bench.core.webhooks.prune().unwrap();
     settle(&bench).await;
     assert_eq!(down.ids().len(), 5);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_never_answers_keeps_neither_another_nor_a_statement_waiting() {
+    let up = Arc::new(Receiver::default());
+    let up_url = up.start().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_url = format!("http://{}/hook", silent.local_addr().unwrap()).parse().unwrap();
+    let hooks =
+        [hook("silent", &silent_url, WebhookFormat::Standard), hook("up", &up_url, WebhookFormat::Standard)];
+    let bench = Bench::with(PERMIT_ALL, |config| config.webhooks = hooks.to_vec());
+    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
+    let session = alice.open().await;
+    let (id, filed) = Statement::of(&bench, &session, &alice, "alice").held().await;
+    bench.core.webhooks.tick();
+    // from here to the end of the test it is being delivered to
+    let _silent = silent.accept().await.unwrap();
+    bob.review("bob", id.as_str(), Decision::Approve).await;
+    assert!(matches!(filed.outcome.await, Outcome::Approved(_)));
+    bench.core.release(&id).await.unwrap();
+    while up.ids().len() < 2 {
+        bench.core.webhooks.tick();
+        tokio::task::yield_now().await;
+    }
+    assert!(bench.core.webhooks.busy.lock().unwrap().contains("silent"));
+}
+
+/// Statements, values and reasons hold what is protected here, and a name what Slack would obey.
+#[tokio::test]
+async fn chat_and_ticket_say_who_asks_for_what_and_nothing_that_is_protected() {
+    let (chat, ticket) = (Arc::new(Receiver::default()), Arc::new(Receiver::default()));
+    let (chat_url, ticket_url) = (chat.start().await, ticket.start().await);
+    let all = |name, url, format| WebhookConfig {
+        events: [WebhookEvent::Filed, WebhookEvent::Denied, WebhookEvent::Revoked].into(),
+        ..hook(name, url, format)
+    };
+    let hooks =
+        [all("chat", &chat_url, WebhookFormat::Slack), all("ticket", &ticket_url, WebhookFormat::Ticket)];
+    let bench = bench(&hooks);
+    let hostile = json!({"preferred_username": "<!channel> & co"});
+    let (alice, bob) = (bench.login_with("alice", 1, hostile).await, bench.login("bob", 2).await);
+    let mut shown = Vec::new();
+    let mut tell = async |request: &str| {
+        settle(&bench).await;
+        for receiver in [&chat, &ticket] {
+            for (_, body) in std::mem::take(&mut *receiver.got.lock().unwrap()) {
+                shown.push(body.replace(request, "req_1"));
+            }
+        }
+    };
+    let asked: RequestView = alice.ask(json!({"reason": "card 4111 1111"})).await.json();
+    tell(asked.request.id.as_str()).await;
+    let approved: RequestView = bob.review("bob", asked.request.id.as_str(), Decision::Approve).await.json();
+    let session = alice.open().await;
+
+    let statement = Statement::of(&bench, &session, &alice, "alice");
+    let mut subject = statement.subject(None).subject().clone();
+    subject.reason = Some("card 4111 1111".into());
+    let Matter::Deed(deed) = &mut subject.what else { panic!("it is one") };
+    deed.text = "DELETE FROM cards WHERE number = '4111 1111'".into();
+    deed.sent = Some(deed.text.clone());
+    deed.values = vec!["4111 1111".into()];
+    deed.facts.verb = "delete".into();
+    deed.facts.relations_written = ["public.cards".to_owned()].into();
+    let (held, _filed) =
+        statement.held_as(SubjectText::write(subject).unwrap(), Statement::hold()).await.unwrap();
+    tell(held.as_str()).await;
+    let claims = bob.claims(held.as_str(), Decision::Deny, bob.device("bob").principal).await;
+    bob.give(held.as_str(), &Claims { reason: Some("4111 1111 is a customer".into()), ..claims }).await;
+    tell(held.as_str()).await;
+
+    let grant = approved.grant.unwrap().id;
+    assert_eq!(bob.call("DELETE", &format!("/v1/grants/{grant}"), None).await.status, StatusCode::NO_CONTENT);
+    tell(asked.request.id.as_str()).await;
+    let shown = shown.join("\n");
+    assert!(!shown.contains("4111"), "{shown}");
+    insta::assert_snapshot!(shown, @r#"
+    {"text":"*waits for a review* · &lt;!channel&gt; &amp; co asks for 60 min on db\n`hoopctl request show req_1`"}
+    {"external_id":"req_1","summary":"<!channel> & co asks for 60 min on db","description":"waits for a review\nTakes 1 of corp/dba.\nLook at it: hoopctl request show req_1","status":"pending","labels":["hoopctl","request.filed","db"]}
+    {"text":"*waits for a review* · &lt;!channel&gt; &amp; co asks to run delete on db\n`hoopctl request show req_1`"}
+    {"external_id":"req_1","summary":"<!channel> & co asks to run delete on db","description":"waits for a review\nTakes 1 of corp/dba.\nLook at it: hoopctl request show req_1","status":"pending","labels":["hoopctl","request.filed","db"]}
+    {"text":"*denied* · &lt;!channel&gt; &amp; co asks to run delete on db\n`hoopctl request show req_1`"}
+    {"external_id":"req_1","summary":"<!channel> & co asks to run delete on db","description":"denied\nTakes 1 of corp/dba.\nLook at it: hoopctl request show req_1","status":"denied","labels":["hoopctl","request.denied","db"]}
+    {"text":"*revoked* · bob took back the approval of &lt;!channel&gt; &amp; co for db\n`hoopctl request show req_1`"}
+    {"external_id":"req_1","summary":"bob took back the approval of <!channel> & co for db","description":"revoked\nLook at it: hoopctl request show req_1","status":"revoked","labels":["hoopctl","grant.revoked","db"]}
+    "#);
 }
 
 #[test]

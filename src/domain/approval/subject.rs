@@ -158,6 +158,18 @@ impl SubjectText {
     /// SHA-256 of the text: what reviewers sign.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::from_bytes(&Sha256::digest(self.text.as_bytes()).into())
+        digest_of(&self.text)
     }
+}
+
+impl From<SubjectText> for String {
+    fn from(subject: SubjectText) -> Self {
+        subject.text
+    }
+}
+
+/// What reviewers of a subject with this text sign.
+#[must_use]
+pub fn digest_of(text: &str) -> Digest {
+    Digest::from_bytes(&Sha256::digest(text.as_bytes()).into())
 }

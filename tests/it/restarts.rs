@@ -1,0 +1,113 @@
+//! What becomes of requests and grants when the broker dies, and of sessions when a grant is revoked.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::requests::{asks, awaited, reviewed_world};
+use crate::support::env::Env;
+use crate::support::world::{World, last_words, psql};
+
+/// Between approval and release nothing of the broker's is slow enough to be met by chance, so the
+/// test takes the write lock of its database as soon as the approval is in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_approved_and_not_yet_released_when_the_broker_was_killed_is_void() {
+    let mut world = reviewed_world().await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let id = asks(&bob, "clean up").await;
+    alice.run(&["request", "approve", &id, "--yes"]).await.ends(0);
+    // too late by a moment is no fault; the next row is tried
+    for row in 1..=2 {
+        let delete = format!("DELETE FROM plain WHERE a = {row}");
+        let mut command = bob.command(&["connect", "db", "--", "-XAtc", &delete]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let held = awaited(&alice).await;
+        let (file, wanted) = (world.broker.data().join("broker.sqlite"), held.clone());
+        let lock = tokio::task::spawn_blocking(move || locked_when_approved(&file, &wanted));
+        let mut approve = alice.command(&["request", "approve", &held, "--yes"]);
+        let mut approve = approve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+        let Some(lock) = lock.await.expect("it ends") else {
+            approve.wait().await.expect("it ends");
+            last_words(child, Duration::from_secs(20)).await;
+            continue;
+        };
+        world.broker.kill();
+        drop(lock);
+        let words = last_words(child, Duration::from_secs(20)).await;
+        approve.wait().await.expect("it ends");
+        world.broker.resume();
+        assert_eq!(state(&alice, &held).await, "void", "{words}");
+        let admin = world.cluster.admin().await;
+        let left = admin.query("SELECT FROM plain WHERE a = $1", &[&row]).await.expect("rows");
+        assert_eq!(left.len(), 1, "nothing was let through: {words}");
+        alice.run(&["audit", "verify"]).await.ends(0);
+        return;
+    }
+    panic!("the broker was never met between approval and release");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_sessions_outlives_the_death_of_the_broker() {
+    let mut world = reviewed_world().await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let id = asks(&bob, "incident 4711").await;
+    world.broker.kill();
+    world.broker.resume();
+    assert_eq!(state(&bob, &id).await, "pending");
+    psql(&bob, "select 1").await.ends(75);
+    assert_eq!(awaited(&alice).await, id);
+    alice.run(&["request", "approve", &id, "--yes"]).await.ends(0);
+    assert_eq!(psql(&bob, "select 1").await.ends(0).stdout, "1\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_grant_closes_a_running_psql_within_a_second() {
+    let world = reviewed_world().await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let id = asks(&bob, "clean up").await;
+    alice.run(&["request", "approve", &id, "--yes"]).await.ends(0);
+    let sleeping = world.sleeping(&bob).await;
+    let grants = bob.run(&["grant", "list", "--output", "json"]).await.ends(0);
+    let grant: Value = serde_json::from_str(&grants.stdout).expect("one grant");
+    alice.run(&["grant", "revoke", grant["id"].as_str().expect("an id")]).await.ends(0);
+    let revoked = Instant::now();
+    let words = last_words(sleeping, Duration::from_secs(20)).await;
+    let took = revoked.elapsed();
+    assert!(words.contains("its approval was revoked"), "{words}");
+    assert!(took < Duration::from_secs(1), "it took {took:?}");
+    until_nothing_runs(&world, revoked + Duration::from_secs(3)).await;
+}
+
+/// The write lock of the broker's database with a request in it that is approved and no more; `None`
+/// when it was released already.
+fn locked_when_approved(file: &Path, id: &str) -> Option<rusqlite::Connection> {
+    let lock = rusqlite::Connection::open(file).expect("the broker's database");
+    lock.busy_timeout(Duration::from_secs(10)).expect("patience");
+    let state = || -> String {
+        let query = "SELECT state FROM requests WHERE id = ?1";
+        lock.prepare_cached(query).expect("SQL").query_row([id], |row| row.get(0)).expect("the request")
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while state() == "pending" {
+        assert!(Instant::now() < deadline, "it was never approved");
+    }
+    lock.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    (state() == "approved").then_some(lock)
+}
+
+async fn state(who: &Env, id: &str) -> String {
+    let shown = who.run(&["request", "show", id, "--output", "json"]).await.ends(0);
+    let view: Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    view["request"]["state"]["state"].as_str().expect("a state").to_owned()
+}
+
+async fn until_nothing_runs(world: &World, deadline: Instant) {
+    let admin = world.cluster.admin().await;
+    let query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND usename LIKE 'hoop\\_%'";
+    while admin.query_one(query, &[]).await.expect("activity").get::<_, i64>(0) > 0 {
+        assert!(Instant::now() < deadline, "the database goes on with it");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
