@@ -64,7 +64,7 @@ fn each_preset_judges_as_its_file_says() {
     create role                        !                      open!                  .privileges            open!                  .changes               open!
     do                                 !                      open!                  .code                  .unknown?              .changes               .unknown?
     function call                      !                      open!                  .code                  .unknown?              .changes               .unknown?
-    unparsed                           !                      .unknown               .unknown               .unknown?              .changes               .unknown?
+    unparsed                           !                      .unknown               .unknown               unjudged               .changes               unjudged
     "##);
 }
 
@@ -77,6 +77,20 @@ fn nothing_is_allowed_by_default() {
             (denial.rule.as_str(), denial.reason.as_str(), denial.hint.as_deref()),
             ("default", "no rule allows it", Some("see what is allowed: hoopctl explain db"))
         );
+    }
+}
+
+#[test]
+fn what_cannot_be_read_goes_on_only_where_no_rule_binds() {
+    let no_drop = r#"@id("no-drop") forbid (principal in Hoop::Group::"corp/dev", action == Hoop::Action::"statement", resource)
+                     when { context.verb == "drop table" };"#;
+    let policy = compile(&[("a", OPEN), ("b", no_drop)]);
+    let facts = Facts::unparsed();
+    let action = Action::Statement(&facts);
+    let nobody: &[&str] = &[];
+    for (groups, said) in [(nobody, "open!"), (&["corp/dev"], "unjudged")] {
+        assert_eq!(word(&policy.judge(&alice(groups), &db(), &action)), said);
+        assert_eq!(word(&policy.session(&alice(groups), &db()).judge(&action)), said);
     }
 }
 
