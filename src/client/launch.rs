@@ -59,7 +59,7 @@ impl PostgresLogin<'_> {
         line.push_str(&escape(self.secret.expose_secret()));
         line.push('\n');
         write_private(&file, line.as_bytes())?;
-        Ok([
+        let mut variables = vec![
             ("PGHOST", host),
             ("PGPORT", port.into()),
             ("PGUSER", self.user.into()),
@@ -71,9 +71,12 @@ impl PostgresLogin<'_> {
             ("PGSSLMODE", "disable".into()),
             ("PGGSSENCMODE", "disable".into()),
             ("DATABASE_URL", self.url().expose_secret().into()),
-        ]
-        .map(|(name, value)| (name.into(), value))
-        .into())
+        ];
+        // a socket that another user has put in the place of ours gets nothing (libpq 9.1 and later)
+        if let (Endpoint::Unix, Some(name)) = (self.endpoint, own_name()) {
+            variables.push(("PGREQUIREPEER", name));
+        }
+        Ok(variables.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 
     /// A connection string that holds everything, the secret too.
@@ -216,6 +219,17 @@ impl Launch {
             }
         }
     }
+}
+
+/// What the system calls the user of this process; `None` where it has no name for it, as in containers.
+fn own_name() -> Option<OsString> {
+    let uid = rustix::process::geteuid().as_raw().to_string();
+    let known = std::fs::read_to_string("/etc/passwd").ok()?;
+    let fields = known.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    fields.into_iter().find_map(|fields| match fields.as_slice() {
+        [name, _, of, ..] if *of == uid => Some((*name).into()),
+        _ => None,
+    })
 }
 
 /// Another server's address or password in the environment must not mix with ours.

@@ -51,11 +51,19 @@ pub struct Facts {
     pub touches_masked: bool,
 }
 
+const UNPARSED: &str = "unparsed";
+
 impl Facts {
     /// The facts of a text that our parser rejects.
     #[must_use]
     pub fn unparsed() -> Self {
-        Self::new("unparsed", StatementKind::Unknown)
+        Self::new(UNPARSED, StatementKind::Unknown)
+    }
+
+    /// Whether they are of a text that our parser rejects.
+    #[must_use]
+    pub fn is_unparsed(&self) -> bool {
+        self.verb == UNPARSED
     }
 
     /// Facts with only a verb and a kind, everything else empty and cautious.

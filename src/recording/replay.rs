@@ -51,6 +51,61 @@ pub struct Item {
     pub more: bool,
 }
 
+/// Puts items together that came in parts and are read as a whole: statements and outcomes. Answers pass
+/// as they are, since they are read as a stream.
+#[derive(Debug, Default)]
+pub struct Joiner {
+    begun: Option<Item>,
+    /// How many bytes of what was begun have come.
+    length: usize,
+}
+
+/// What a [`Joiner`] gives.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// An item to be read.
+    Item(Item),
+    /// An item longer than [`MAX_WHOLE`], without its bytes, and how many they were.
+    TooLong(Item, usize),
+}
+
+/// Longer statements and outcomes are not put together, in bytes.
+pub const MAX_WHOLE: usize = 256 << 20;
+
+impl Joiner {
+    /// Takes the next item, or part of one; gives what is complete.
+    pub fn join(&mut self, item: Item) -> Option<Joined> {
+        if item.kind == ItemKind::Answer {
+            return Some(Joined::Item(item));
+        }
+        self.length = self.length.saturating_add(item.bytes.len());
+        let mut whole = match self.begun.take() {
+            Some(mut begun) => {
+                begun.bytes.extend_from_slice(&item.bytes);
+                begun.more = item.more;
+                begun
+            }
+            None => item,
+        };
+        let too_long = self.length > MAX_WHOLE;
+        if too_long {
+            whole.bytes = Vec::new();
+        }
+        if whole.more {
+            self.begun = Some(whole);
+            return None;
+        }
+        let length = std::mem::take(&mut self.length);
+        Some(if too_long { Joined::TooLong(whole, length) } else { Joined::Item(whole) })
+    }
+
+    /// Whether something was begun whose rest has not come.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+}
+
 /// Why a recording cannot be replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ReplayError {

@@ -36,6 +36,25 @@ async fn a_session_is_replayed_as_it_was_shown() {
     assert!(!replay.text().contains(PLANTED), "{}", replay.text());
 }
 
+/// Nobody can make their own session unreplayable by its size.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_with_a_huge_statement_is_replayed_to_its_end() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    let file = alice.home().join("huge.sql");
+    let huge = "x".repeat(20 << 20);
+    std::fs::write(&file, format!("SELECT length('{huge}');\nSELECT 'after' || 'wards';\n"))
+        .expect("written");
+    alice.run(&["connect", "db", "--", "-XAtqf", &file.to_string_lossy()]).await.ends(0);
+    let list = alice.run(&["--output", "json", "session", "list"]).await.ends(0);
+    let session: serde_json::Value =
+        serde_json::from_str(list.stdout.lines().next().expect("a line")).expect("JSON");
+    let id = session["id"].as_str().expect("an id");
+    let replay = alice.run(&["session", "replay", id, "--speed", "1000"]).await.ends(0);
+    assert!(replay.stdout.contains(&huge), "the statement is cut: {} bytes", replay.stdout.len());
+    assert!(replay.stdout.contains("afterwards"), "the replay ends before the session does");
+}
+
 /// Warpgate's audit log ends for good after a burst.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_loses_no_entry() {

@@ -132,6 +132,18 @@ async fn the_exit_code_is_the_childs() {
     alice.run(&["exec", "db", "--", "sh", "-c", "kill -9 $$"]).await.ends(137);
 }
 
+/// A socket of another user's in the place of ours is told apart by libpq itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn libpq_is_told_whose_socket_it_may_talk_to() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    let script = "test \"$PGREQUIREPEER\" = \"$(id -un)\" && psql -XAtc \"SELECT 'with ours'\"
+                  PGREQUIREPEER=nobody psql -XAtc \"SELECT 'with another'\"";
+    let ran = alice.run(&["exec", "db", "--", "sh", "-c", script]).await.ends(2);
+    assert_eq!(ran.stdout, "with ours\n");
+    assert!(ran.stderr.contains("requirepeer specifies \"nobody\""), "{}", ran.stderr);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_reaches_output_arguments_or_logs() {
     let world = World::start(Twist { below: MASKED, ..Twist::default() }).await;

@@ -144,6 +144,63 @@ async fn large_messages_pass_both_ways_and_are_recorded_whole() {
     assert!(text.starts_with("SELECT length("), "{}", &text[..80]);
 }
 
+/// A rule about DROP cannot tell whether there is one in what nobody can read.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_does_not_walk_past_a_rule() {
+    let cluster = newest();
+    let policy = r#"@id("no-drop") forbid(principal, action == Hoop::Action::"statement", resource)
+                    when { context.verb == "drop table" };"#;
+    let gateway = Gateway::start(&cluster, Setup { policy, ..Setup::open(&cluster) });
+    let client = gateway.connect().await;
+    client.batch_execute("CREATE TABLE kept (a int)").await.expect("allowed");
+    let long = format!("DROP TABLE kept; SELECT '{}'", "x".repeat(17 << 20));
+    let many = format!("DROP TABLE kept{}", "; SELECT 1".repeat(10_001));
+    let deep = format!("DROP TABLE kept; SELECT {}1{}", "(".repeat(1500), ")".repeat(1500));
+    let odd = format!("DROP TABLE kept; SELECT '\\'{}'", "x".repeat(5000));
+    for (what, text) in [("long", &long), ("many", &many), ("deep", &deep), ("odd", &odd)] {
+        if what == "odd" {
+            client.batch_execute("SET standard_conforming_strings = off").await.expect("allowed");
+        }
+        let error = client.batch_execute(text).await.expect_err(what);
+        let error = error.as_db_error().expect("an ErrorResponse");
+        assert!(error.message().contains("(rule unjudged)"), "{what}: {}", error.message());
+    }
+    client.batch_execute("SELECT a FROM kept").await.expect("the table stands, and the session goes on");
+}
+
+/// Code that nobody sees can give a known name to another statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_not_trusted_after_code_that_could_have_changed_it() {
+    let cluster = newest();
+    let policy = r#"@id("no-delete") forbid(principal, action == Hoop::Action::"statement", resource)
+                    when { context.verb == "delete" || context.verb == "execute" };"#;
+    let gateway = Gateway::start(&cluster, Setup { policy, ..Setup::open(&cluster) });
+    let client = gateway.connect().await;
+    client.batch_execute("CREATE TABLE kept (a int); INSERT INTO kept VALUES (1)").await.expect("allowed");
+    let swap = "DEALLOCATE again; EXECUTE 'PREPARE again AS DELETE FROM kept'";
+    let swap = swap.replace("DEALLOCATE again", "EXECUTE 'DEALLOCATE again'");
+    let as_do = format!("DO $do$ BEGIN {swap}; END $do$");
+    let make = format!(
+        "CREATE FUNCTION pg_temp.swap() RETURNS int LANGUAGE plpgsql AS $do$ BEGIN {swap}; RETURN 1; END $do$"
+    );
+    client.batch_execute(&make).await.expect("allowed");
+    for hidden in [as_do.as_str(), "SELECT pg_temp.swap()"] {
+        client.batch_execute("PREPARE again AS SELECT 1").await.expect("allowed");
+        client.batch_execute("EXECUTE again").await.expect("known, and a SELECT");
+        client.batch_execute(hidden).await.expect("allowed");
+        let error = client.batch_execute("EXECUTE again").await.expect_err(hidden);
+        assert!(error.as_db_error().expect("an ErrorResponse").message().contains("no-delete"), "{error:?}");
+        client.batch_execute("DEALLOCATE again").await.expect("allowed");
+    }
+    let count: i64 = client.query_one("SELECT count(*) FROM kept", &[]).await.expect("counts").get(0);
+    assert_eq!(count, 1);
+    // the protocol's own names can be given away, too
+    let statement = client.prepare("SELECT 1").await.expect("prepared");
+    client.query_one(&statement, &[]).await.expect("known, and a SELECT");
+    client.batch_execute(&as_do.replace("EXECUTE 'DEALLOCATE again'; ", "")).await.expect("allowed");
+    client.query_one(&statement, &[]).await.expect_err("it may be another one by now");
+}
+
 /// Drivers prepare once and run often: each run is on record, with its values.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_run_of_a_prepared_statement_is_recorded_with_its_values() {

@@ -79,13 +79,14 @@ pub(super) fn judge(
     target: &TargetName,
     action: &Action<'_>,
 ) -> Verdict {
+    let unread = || is_unread(rules, slices, pair, action);
     let first = ask(rules, slices, pair, action, Stage::Unreviewed);
     if first.as_ref().is_none_or(|answer| answer.decision == Decision::Allow || !answer.errors.is_empty()) {
-        return verdict(target, action, first);
+        return verdict(target, action, first).unless(unread);
     }
     let second = ask(rules, slices, pair, action, Stage::Reviewed);
     match first.as_ref().zip(second.as_ref()).and_then(|(first, second)| hold(first, second)) {
-        Some(hold) => Verdict::Hold(hold),
+        Some(hold) => Verdict::Hold(hold).unless(unread),
         // what denies even with reviews is the rule to name
         None => verdict(target, action, second),
     }
@@ -105,6 +106,37 @@ pub(super) fn judge_reviewed(
         return verdict(target, action, first);
     }
     verdict(target, action, ask(rules, slices, pair, action, Stage::Reviewed))
+        .unless(|| is_unread(rules, slices, pair, action))
+}
+
+/// Whether this is a statement that could not be read, where a rule denies or holds some statements of
+/// this principal on this target: nobody can tell whether it is one of them.
+fn is_unread(rules: &[Rule], slices: &[Slice], pair: Option<&Pair>, action: &Action<'_>) -> bool {
+    let Action::Statement(facts) = action else { return false };
+    let slice = slices.iter().find(|slice| slice.action_name == action.name());
+    let binds = |rule: &Rule| {
+        let (principal, resource) = rule.scope();
+        (rule.forbids() || rule.review.is_some())
+            && slice.is_none_or(|slice| entities::covers(&rule.policy.action_constraint(), &slice.action))
+            && pair.is_none_or(|pair| pair.is_in_scope(&principal, &resource))
+    };
+    facts.is_unparsed() && rules.iter().any(binds)
+}
+
+impl Verdict {
+    /// INVARIANT: what our parser rejects goes on only where no rule denies or holds statements. A review
+    /// does not help: nobody could say what it is that was reviewed.
+    fn unless(self, unread: impl FnOnce() -> bool) -> Self {
+        if matches!(self, Self::Deny(_)) || !unread() {
+            return self;
+        }
+        Self::Deny(Denial {
+            rule: RuleName::new("unjudged").unwrap_or_else(|_| RuleName::default_deny()),
+            reason: "the statement cannot be read, so the rules about statements cannot be applied to it"
+                .into(),
+            hint: Some("send fewer or simpler statements at once, in UTF-8 and below 16 MiB".into()),
+        })
+    }
 }
 
 /// The rule that answers a review instead of people, if one does. Neither an error nor a permit that

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 
 use self::holding::{Circumstances, Stage, Weighed, refuse};
-use super::inspected::{Era, Inspected, Part, Prepared};
+use super::inspected::{Era, Inspected, Part, Prepared, Sight};
 use super::lens::{Lens, Reading, Settings, needs_deep_stack};
 use super::patterns::{Alike, Patterns};
 use super::values;
@@ -67,6 +67,8 @@ pub(super) struct Examiner {
     named: HashMap<String, Prepared>,
     /// What is about to get a name, once the database says so.
     naming: VecDeque<Naming>,
+    /// The last question whose code, out of our sight, could give the names before it to other statements.
+    hidden: Option<QuestionId>,
     /// By the Bind that made them.
     portals: HashMap<QuestionId, Portal>,
     /// The statements that each question stands for, until it is answered.
@@ -136,6 +138,7 @@ impl Examiner {
             prepared: HashMap::new(),
             named: HashMap::new(),
             naming: VecDeque::new(),
+            hidden: None,
             portals: HashMap::new(),
             running: BTreeMap::new(),
             judged: Vec::new(),
@@ -314,6 +317,8 @@ impl Examiner {
             return Ok(refuse(&unclear()));
         };
         let known = match parsed {
+            // code may have made another one of this name since; the unnamed one it cannot reach
+            Some(id) if statement.as_str() != Some("") && self.hidden.is_some_and(|at| *id < at) => None,
             Some(id) => self.prepared.get(id),
             None => statement.as_str().and_then(|name| self.named.get(name)),
         };
@@ -361,6 +366,7 @@ impl Examiner {
         }
         let (number, expect) = (portal.number, portal.prepared.inspected.expect);
         let prepared = portal.prepared.clone();
+        self.lose_sight(question.id, &prepared.inspected.parts);
         self.foresee_names(question.id, &prepared);
         self.running.insert(question.id, Running { next: number, last: number });
         Ok(Step::Answer(Answer::Forward(expect)))
@@ -376,6 +382,7 @@ impl Examiner {
         match self.rule(part, &exact, &[], stage)? {
             Ok(entered) => {
                 let number = entered.number;
+                self.lose_sight(question.id, &prepared.inspected.parts);
                 self.running.insert(question.id, Running { next: number, last: number });
                 Ok(self.when_durable(entered.wait, Answer::Forward(prepared.inspected.expect)))
             }
@@ -409,6 +416,7 @@ impl Examiner {
         match self.rule(part, &exact, &shown, stage)? {
             Ok(entered) => {
                 let number = entered.number;
+                self.lose_sight(question.id, &inspected.parts);
                 self.running.insert(question.id, Running { next: number, last: number });
                 Ok(self.when_durable(entered.wait, Answer::Forward(Expect::default())))
             }
@@ -525,8 +533,10 @@ impl Examiner {
             self.follow_path(&part.effect);
             self.circumstances.asked(&part.facts, &part.text);
         }
+        // the names that a string with such code gives are not known either
+        let hidden = !is_parse && self.lose_sight(question.id, &inspected.parts);
         let names = inspected.parts.iter().any(|part| matches!(part.effect, Effect::Prepare { .. }));
-        if !is_parse && !names {
+        if !is_parse && (!names || hidden) {
             return;
         }
         let prepared =
@@ -553,6 +563,21 @@ impl Examiner {
                 self.naming.push_back(Naming { question, name: name.clone(), prepared });
             }
         }
+    }
+
+    /// Code that runs out of our sight can DEALLOCATE and PREPARE: what has a name by then is not what it
+    /// was. Whether there is such code.
+    fn lose_sight(&mut self, question: QuestionId, parts: &[Part]) -> bool {
+        let sight = parts.iter().map(|part| Sight::of(&self.facts_of(part))).max().unwrap_or(Sight::Clear);
+        if sight == Sight::Clear || self.lens.is_masked() {
+            return false;
+        }
+        self.named.clear();
+        self.naming.clear();
+        if sight == Sight::Hidden {
+            self.hidden = Some(question);
+        }
+        true
     }
 
     fn follow_path(&mut self, effect: &Effect) {

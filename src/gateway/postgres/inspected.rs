@@ -67,6 +67,33 @@ pub(super) struct Prepared {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Era(pub(super) u64);
 
+/// Whether a statement can run other statements that nobody judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sight {
+    /// It does what it says.
+    Clear,
+    /// It calls a function that is more likely than not the server's own, so that names of the protocol
+    /// are kept; otherwise no driver could call `count` between two uses of a prepared statement.
+    Dim,
+    /// It is code, calls a function of users, or nobody knows what it is.
+    Hidden,
+}
+
+impl Sight {
+    /// Of a statement with these facts.
+    pub(super) fn of(facts: &Facts) -> Self {
+        if matches!(facts.kind, StatementKind::Code | StatementKind::Unknown) {
+            return Self::Hidden;
+        }
+        let of_function = |name: &String| match name.split_once('.') {
+            Some(("pg_catalog" | "information_schema", _)) => Self::Clear,
+            Some(("?", _)) | None => Self::Dim,
+            Some(_) => Self::Hidden,
+        };
+        facts.functions.iter().map(of_function).max().unwrap_or(Self::Clear)
+    }
+}
+
 impl Inspected {
     /// A text that is refused before policy is asked. What cannot be judged is not shown either: it
     /// could hold anything.

@@ -12,7 +12,7 @@ use crate::client::api::Api;
 use crate::domain::event::VerdictWord;
 use crate::domain::name::{Digest, SessionId};
 use crate::recording::item::{ItemKind, Outcome, Statement};
-use crate::recording::replay::{Cursor, Item, Speed};
+use crate::recording::replay::{Cursor, Item, Joined, Joiner, Speed};
 use crate::wire::postgres::transcript::{Line, Transcript};
 
 /// Replays a session.
@@ -38,7 +38,8 @@ pub(super) async fn run(context: &Context, args: &Replay) -> Result<u8, Failure>
         ));
     }
     for (connection, chunks) in (1_u32..).zip(&index.connections) {
-        Player { ui, connection, transcript: Transcript::default() }.play(&api, &id, chunks, speed).await?;
+        let player = Player { ui, connection, transcript: Transcript::default(), joiner: Joiner::default() };
+        player.play(&api, &id, chunks, speed).await?;
     }
     Ok(0)
 }
@@ -47,6 +48,8 @@ struct Player {
     ui: Ui,
     connection: u32,
     transcript: Transcript,
+    /// A statement can be longer than what the cursor hands out at once.
+    joiner: Joiner,
 }
 
 impl Player {
@@ -75,18 +78,38 @@ impl Player {
                 if !self.ui.json {
                     tokio::time::sleep(item.wait).await;
                 }
-                self.show(&item)?;
+                self.take(item)?;
             }
         }
-        if let Some(item) = cursor.finish() {
-            self.show(&item)?;
+        let rest = cursor.finish();
+        if rest.is_some() || self.joiner.has_begun() {
+            // the rows that came are worth showing; half a statement cannot be read
+            if let Some(item) = rest.filter(|item| item.kind == ItemKind::Answer) {
+                self.show(&item)?;
+            }
             self.ui.talk("the recording ends in the middle of an item");
         }
         Ok(())
     }
 
+    fn take(&mut self, item: Item) -> Result<(), Failure> {
+        match self.joiner.join(item) {
+            Some(Joined::Item(item)) => return self.show(&item),
+            Some(Joined::TooLong(item, length)) => {
+                let what = if item.kind == ItemKind::Statement { "statement" } else { "outcome" };
+                if self.ui.json {
+                    self.object(time(&item), what, &json!({ "too_long": length }));
+                } else {
+                    self.ui.line(&format!("\n[the {what} is too large to be shown: {length} bytes]"));
+                }
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
     fn show(&mut self, item: &Item) -> Result<(), Failure> {
-        let at = Timestamp::from_microsecond(item.at).unwrap_or(Timestamp::UNIX_EPOCH);
+        let at = time(item);
         match item.kind {
             ItemKind::Statement => self.statement(at, &read::<Statement>(&item.bytes)?),
             ItemKind::Outcome => self.outcome(at, &read::<Outcome>(&item.bytes)?),
@@ -175,6 +198,10 @@ impl Player {
     fn object(&self, at: Timestamp, name: &str, value: &Value) {
         self.ui.object(&json!({ "connection": self.connection, "at": at, name: value }));
     }
+}
+
+fn time(item: &Item) -> Timestamp {
+    Timestamp::from_microsecond(item.at).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
