@@ -32,6 +32,11 @@ main() {
     if [ -z "$prefix" ]; then
         if [ "$(id -u)" = 0 ]; then prefix=/usr/local; else prefix=$HOME/.local; fi
     fi
+    # as seen from where it was typed, not from the clone
+    case $prefix in
+        /*) ;;
+        *) prefix=$PWD/$prefix ;;
+    esac
     cd "$(dirname "$0")"
     case $action in
         uninstall) uninstall ;;
@@ -105,6 +110,10 @@ packages() {
     fi
     export DEBIAN_FRONTEND=noninteractive
     $sudo apt-get update -qq >&2 || fail "apt-get update failed"
+    # an interrupted run must not decide over later installations either
+    trap '$sudo rm -f "$NO_CLUSTER"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
     case " $missing " in
         *" postgresql "*) no_cluster ;;
     esac
@@ -114,6 +123,7 @@ packages() {
         installed=
     # later installations are the owner's own business again
     $sudo rm -f "$NO_CLUSTER"
+    trap - EXIT INT TERM HUP
     [ -n "$installed" ] || fail "the packages could not be installed; run: ${sudo:+sudo }$line"
 }
 

@@ -37,6 +37,7 @@ use crate::wire::dpop::{self, Expected, Proof, ProofError};
 pub(crate) use exchange::{Exchange, Exchanged};
 use jwks::Keys;
 use limit::Limiter;
+pub(crate) use limit::network;
 use replay::Replays;
 
 /// Decides who is calling.

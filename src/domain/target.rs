@@ -74,7 +74,7 @@ pub struct PostgresTarget {
 }
 
 /// How the gateway speaks TLS to a database; the names are libpq's `sslmode`s.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UpstreamTls {
     /// No TLS. Refused by configuration unless the host is a loopback address.
@@ -112,7 +112,7 @@ pub struct RoleIssuer {
 }
 
 /// Where a secret is fetched from, at each use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretSource {
     /// Standard output of a command, first line; no shell is involved.

@@ -67,13 +67,14 @@ pub(super) fn address(parts: &Parts, config: &Config) -> IpAddr {
 /// is that address's own invention.
 pub(super) fn forwarded(peer: IpAddr, headers: &HeaderMap, config: &Config) -> IpAddr {
     let mut address = peer;
-    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
-    for hop in hops.iter().rev() {
+    let forwarded = headers.get_all("x-forwarded-for").iter().rev();
+    // as bytes: what a client put to the left of its proxy's word must not spoil that word
+    for hop in forwarded.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')) {
         if !is_proxy(address, config) {
             break;
         }
-        let Ok(next) = hop.parse::<IpAddr>() else { break };
+        let hop = std::str::from_utf8(hop.trim_ascii());
+        let Some(next) = hop.ok().and_then(|hop| hop.parse::<IpAddr>().ok()) else { break };
         address = next.to_canonical();
     }
     address

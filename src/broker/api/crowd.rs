@@ -6,8 +6,10 @@
 //! closed before anything is read from it.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::broker::authn::network;
 
 /// All strangers, by address.
 #[derive(Clone, Default)]
@@ -54,13 +56,5 @@ impl Drop for Place {
                 held.remove(&self.address);
             }
         }
-    }
-}
-
-/// A subscriber of IPv6 has 2^64 addresses.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(six) => Ipv6Addr::from(u128::from(six) & (u128::MAX << 64)).into(),
-        four => four,
     }
 }

@@ -280,7 +280,7 @@ fn forwarded_addresses_are_believed_from_trusted_proxies_only() {
     let home = tempfile::tempdir().unwrap();
     let mut config = config(home.path(), PERMIT_ALL);
     config.trusted_proxies = vec![("10.0.0.0".parse().unwrap(), 8)];
-    let seen = |peer: &str, forwarded: &[&str]| {
+    let bytes = |peer: &str, forwarded: &[&[u8]]| {
         let mut request = Request::builder().uri("/");
         for value in forwarded {
             request = request.header("x-forwarded-for", *value);
@@ -289,12 +289,18 @@ fn forwarded_addresses_are_believed_from_trusted_proxies_only() {
         parts.extensions.insert(Peer(SocketAddr::new(peer.parse().unwrap(), 1)));
         address(&parts, &config).to_string()
     };
+    let seen = |peer: &str, forwarded: &[&str]| {
+        bytes(peer, &forwarded.iter().map(|value| value.as_bytes()).collect::<Vec<_>>())
+    };
     assert_eq!(seen("192.0.2.1", &["203.0.113.9"]), "192.0.2.1");
     assert_eq!(seen("10.0.0.1", &["203.0.113.9"]), "203.0.113.9");
     assert_eq!(seen("10.0.0.1", &["6.6.6.6, 203.0.113.9, 10.0.0.2"]), "203.0.113.9");
     assert_eq!(seen("10.0.0.1", &["6.6.6.6", "203.0.113.9"]), "203.0.113.9");
     assert_eq!(seen("10.0.0.1", &["6.6.6.6, rubbish"]), "10.0.0.1");
     assert_eq!(seen("::ffff:10.0.0.1", &["203.0.113.9"]), "203.0.113.9");
+    assert_eq!(bytes("10.0.0.1", &[b"\xff, 203.0.113.9"]), "203.0.113.9");
+    assert_eq!(bytes("10.0.0.1", &[b"6.6.6.6", b"\xff", b"203.0.113.9"]), "203.0.113.9");
+    assert_eq!(bytes("10.0.0.1", &[b"6.6.6.6, \xff"]), "10.0.0.1");
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! How often one address may try to log in.
 //!
-//! Job: a token bucket per address. Failure mode: when more addresses are trying than can be
+//! Job: a token bucket per address, of IPv6 per network. Failure mode: when more addresses are trying than can be
 //! remembered, further ones are refused until some have calmed down.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -24,6 +24,7 @@ struct Bucket {
 impl Limiter {
     /// Whether this address may try now.
     pub(super) fn admits(&self, address: IpAddr, now: Timestamp) -> bool {
+        let address = network(address);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_BUCKETS {
             buckets.retain(|_, bucket| bucket.refilled(now) < BURST);
@@ -44,6 +45,14 @@ impl Limiter {
     }
 }
 
+/// Who is counted as one: a subscriber of IPv6 has 2^64 addresses.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(six) => Ipv6Addr::from(u128::from(six) & (u128::MAX << 64)).into(),
+        four => four,
+    }
+}
+
 impl Bucket {
     fn refilled(self, now: Timestamp) -> i64 {
         let passed = now.as_millisecond().saturating_sub(self.at.as_millisecond()).max(0);
@@ -56,3 +65,21 @@ impl Bucket {
 const BURST: i64 = 120_000;
 const PER_SECOND: i64 = 5;
 const MAX_BUCKETS: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn all_addresses_of_one_subscriber_are_one() {
+        let limiter = Limiter::default();
+        let admits = |text: &str| limiter.admits(text.parse().unwrap(), Timestamp::UNIX_EPOCH);
+        for host in 0..120 {
+            assert!(admits(&format!("2001:db8::{host:x}")));
+        }
+        assert!(!admits("2001:db8::ffff"));
+        assert!(admits("2001:db8:0:1::1"));
+    }
+}

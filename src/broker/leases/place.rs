@@ -19,8 +19,13 @@ pub(super) fn ways(row: &LeaseRow, target: Option<&Target>) -> Vec<Option<Postgr
         });
         // today's administrator first: the password may be somewhere else by now
         ways.extend(today.filter(|today| leads_there(today, row.place.as_ref())).cloned().map(Some));
-        let then = row.place.as_ref().filter(|then| today.and_then(Place::of).as_ref() != Some(*then));
-        ways.extend(then.map(Place::way).map(Some));
+        let then = row.place.clone().map(|then| match today {
+            // who can pose as the server must not choose the way that verifies less
+            Some(today) if is_at(today, &then) => Place { tls: today.tls.clone(), ..then },
+            _ => then,
+        });
+        let then = then.filter(|then| today.and_then(Place::of).as_ref() != Some(then));
+        ways.extend(then.as_ref().map(Place::way).map(Some));
     }
     if ways.is_empty() {
         ways.push(None);
@@ -30,9 +35,13 @@ pub(super) fn ways(row: &LeaseRow, target: Option<&Target>) -> Vec<Option<Postgr
 
 /// Whether the target, as it is configured now, is the server that the role is on.
 fn leads_there(today: &PostgresTarget, then: Option<&Place>) -> bool {
-    let same = |then: &Place| (&then.host, then.port) == (&today.host, today.port);
     // a row from before places were kept has nothing else
-    then.is_none_or(same) && matches!(today.issuer, LeaseIssuer::PostgresRole(_))
+    then.is_none_or(|then| is_at(today, then)) && matches!(today.issuer, LeaseIssuer::PostgresRole(_))
+}
+
+/// Whether the target is at the place's address.
+fn is_at(today: &PostgresTarget, then: &Place) -> bool {
+    (&then.host, then.port) == (&today.host, today.port)
 }
 
 impl Place {
@@ -70,5 +79,49 @@ impl Place {
             trusted_functions: BTreeSet::new(),
             max_connections: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::store::leases::LeaseState;
+    use crate::broker::testing::target;
+    use crate::domain::name::SessionId;
+    use crate::domain::target::{SecretSource, UpstreamTls};
+
+    #[test]
+    fn a_server_that_must_prove_itself_today_is_never_tried_without() {
+        let verified = UpstreamTls::VerifyFull { root_certificates: None };
+        let mut today = target();
+        let TargetKind::Postgres(postgres) = &mut today.kind;
+        postgres.tls = verified.clone();
+        let then = Place {
+            host: postgres.host.clone(),
+            port: postgres.port,
+            database: postgres.database.clone(),
+            tls: UpstreamTls::Disable,
+            admin: "someone_else".into(),
+            admin_password: SecretSource::Env("OLD".into()),
+        };
+        let row = |place| LeaseRow {
+            target: today.name.clone(),
+            login: "h_1".into(),
+            session: SessionId::from_random([1; 16]),
+            issuer: IssuerWord::PostgresRole,
+            place: Some(place),
+            state: LeaseState::Live,
+            expires: String::new(),
+            attempts: 0,
+            note: String::new(),
+        };
+        let tried = |place| -> Vec<UpstreamTls> {
+            ways(&row(place), Some(&today)).into_iter().flatten().map(|way| way.tls).collect()
+        };
+        let here = tried(then.clone());
+        assert!(!here.is_empty() && here.iter().all(|tls| *tls == verified), "{here:?}");
+        // at another address, nothing newer is known
+        let moved = tried(Place { port: then.port ^ 1, ..then });
+        assert_eq!(moved.last(), Some(&UpstreamTls::Disable));
     }
 }

@@ -38,6 +38,9 @@ struct Address {
     port: u16,
     database: String,
     admin: String,
+    /// A connection that proved less, or by another's password, is not today's.
+    tls: UpstreamTls,
+    password: SecretSource,
 }
 
 /// At most four connections at a time to one place, of which one may rest.
@@ -156,6 +159,8 @@ impl Servers {
             port: postgres.port,
             database: database.to_owned(),
             admin: issuer.admin.clone(),
+            tls: postgres.tls.clone(),
+            password: issuer.admin_password.clone(),
         };
         let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
         let door = doors.entry(address).or_insert_with(|| {

@@ -2,8 +2,8 @@
 //!
 //! Job: outlive the process, so that a proof cannot be used again after a restart. Boundary: knows
 //! digests only. Every call of the API writes here, so nothing waits for the disk: what is written
-//! survives the death of the process, and a machine that dies takes longer to come back than a proof
-//! is good for. Failure mode: an error; the caller refuses the call.
+//! survives the death of the process. A machine that dies may lose the last writes: one that is back
+//! within the minute that a proof is good for would take such a proof a second time. Failure mode: an error; the caller refuses the call.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
