@@ -178,7 +178,12 @@ impl Fetch for Wire {
 pub(crate) struct Memory {
     events: Mutex<Vec<Event>>,
     pub(crate) broken: AtomicBool,
+    /// What happens while the next event is entered.
+    pub(crate) meanwhile: Mutex<Option<Meanwhile>>,
 }
+
+/// Something that happens at a certain moment, once.
+pub(crate) type Meanwhile = Box<dyn FnOnce() + Send>;
 
 impl Memory {
     pub(crate) fn whats(&self) -> Vec<What> {
@@ -190,6 +195,9 @@ impl Journal for Memory {
     fn enter(&self, event: &Event) -> Result<Ticket, JournalError> {
         if self.broken.load(Ordering::SeqCst) {
             return Err(JournalError::Unwritable("the disk is full".into()));
+        }
+        if let Some(happens) = self.meanwhile.lock().unwrap().take() {
+            happens();
         }
         let mut events = self.events.lock().unwrap();
         events.push(event.clone());

@@ -14,7 +14,7 @@ use crate::broker::authn::Caller;
 use crate::broker::config::Config;
 use crate::broker::devices::{self, Devices};
 use crate::broker::store::requests::{self as table, Stored};
-use crate::broker::store::{StoreError, grants};
+use crate::broker::store::{StoreError, emails, grants};
 use crate::domain::approval::{
     Decision, Grant, GrantState, Life, RequestState, Review, Standing, Step, Voice, What as Matter,
 };
@@ -35,7 +35,7 @@ impl Approvals {
         let stored = self.visible(config, caller, id)?;
         let claims = self.verify(devices, caller, &stored, proof)?;
         let now = self.now();
-        let voice = voice(caller, claims.decision);
+        let voice = self.voice(caller, claims.decision)?;
         stored.life.admits(&voice, now)?;
         let standing = standing(&stored, &claims)?;
         let review = Review {
@@ -147,17 +147,20 @@ impl Approvals {
         }
         Ok(claims)
     }
-}
 
-/// Somebody's voice, with the groups they are in now.
-pub(super) fn voice(caller: &Caller, decision: Decision) -> Voice {
-    let who = caller.principal();
-    Voice {
-        person: who.person(),
-        kind: who.kind,
-        device: caller.device.id.clone(),
-        groups: who.groups.clone(),
-        decision,
+    /// Somebody's voice, with the groups they are in now, and whoever is known by now to be the same
+    /// person.
+    pub(super) fn voice(&self, caller: &Caller, decision: Decision) -> Result<Voice, StoreError> {
+        let who = caller.principal();
+        let mut person = who.person();
+        self.store.read(|on| emails::complete(on, &mut person.kin))?;
+        Ok(Voice {
+            person,
+            kind: who.kind,
+            device: caller.device.id.clone(),
+            groups: who.groups.clone(),
+            decision,
+        })
     }
 }
 

@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::review::voice;
 use super::{ApprovalError, Approvals, words};
 use crate::broker::authn::Caller;
 use crate::broker::config::Config;
@@ -127,7 +126,8 @@ impl Approvals {
             RequestState::Pending => words::missing(&stored.life.missing()),
             _ => String::new(),
         };
-        let reviewable = stored.life.admits(&voice(caller, Decision::Approve), self.clock.now()).is_ok()
+        let voice = self.voice(caller, Decision::Approve)?;
+        let reviewable = stored.life.admits(&voice, self.clock.now()).is_ok()
             && is_masked_no_more(config, caller, &stored);
         Ok(RequestView {
             subject: stored.subject.text().to_owned(),
@@ -149,7 +149,7 @@ impl Approvals {
     }
 }
 
-fn sees(config: &Config, caller: &Caller, stored: &Stored) -> bool {
+pub(super) fn sees(config: &Config, caller: &Caller, stored: &Stored) -> bool {
     let who = caller.principal();
     if stored.request.requester == who.id {
         return true;

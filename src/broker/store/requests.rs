@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::convert::{count, from_json, name, seconds, time, to_count, to_json};
+use super::emails;
 use crate::domain::approval::threshold::Reviewers;
 use crate::domain::approval::{Decision, Life, Purpose, Request, RequestState, Review, SubjectText, Voice};
 use crate::domain::name::{DeviceId, RequestId, SessionId};
@@ -302,6 +303,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
 }
 
 fn with_reviews(on: &Connection, mut stored: Stored) -> rusqlite::Result<Stored> {
+    // who owns a machine may have signed in for the first time since it asked
+    emails::complete(on, &mut stored.life.requester.kin)?;
     let mut statement = on.prepare_cached(
         "SELECT person, machine, display, device, groups, decision, reason, standing, at, proof
          FROM reviews WHERE request = ?1 ORDER BY place",
@@ -326,7 +329,8 @@ fn with_reviews(on: &Connection, mut stored: Stored) -> rusqlite::Result<Stored>
         Ok((person, kind, review))
     })?;
     for row in rows {
-        let (person, kind, review) = row?;
+        let (mut person, kind, review) = row?;
+        emails::complete(on, &mut person.kin)?;
         stored.life.voices.push(Voice {
             person,
             kind,
