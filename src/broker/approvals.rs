@@ -29,7 +29,7 @@ use tokio::sync::watch;
 pub(crate) use self::words::needs;
 use super::scribe::Scribe;
 use super::store::requests::{self as table, Stored};
-use super::store::{Store, StoreError};
+use super::store::{Store, StoreError, devices};
 use super::webhooks::Webhooks;
 use crate::domain::approval::{Life, Misstep, Step};
 use crate::domain::event::{Durability, What};
@@ -152,6 +152,14 @@ impl Approvals {
             let Some(before) = table::find(on, id)? else {
                 return Ok(Err(ApprovalError::Unknown("request")));
             };
+            if let Step::Review(voice) = step {
+                // it was entered meanwhile, and the key may have been called lost
+                if devices::is_revoked(on, &voice.device)? {
+                    return Ok(Err(ApprovalError::Conflict(
+                        "the device that signed the review was revoked".into(),
+                    )));
+                }
+            }
             let after = match before.life.clone().step(step, now) {
                 Ok(after) => after,
                 Err(misstep) => return Ok(Err(misstep.into())),

@@ -7,6 +7,7 @@
 
 pub(crate) mod convert;
 pub(crate) mod devices;
+pub(crate) mod emails;
 pub(crate) mod grants;
 pub mod leases;
 pub(crate) mod logins;
@@ -139,6 +140,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/0002-leases.sql"),
     include_str!("store/0003-lease-place.sql"),
     include_str!("store/0004-approvals.sql"),
+    include_str!("store/0005-kin.sql"),
 ];
 
 #[cfg(test)]

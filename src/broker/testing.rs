@@ -179,14 +179,19 @@ pub(crate) struct Memory {
     pub(crate) broken: AtomicBool,
     /// For how many more entries there is room.
     pub(crate) room: AtomicUsize,
+    /// What happens while the next event is entered.
+    pub(crate) meanwhile: Mutex<Option<Meanwhile>>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
         let room = AtomicUsize::new(usize::MAX);
-        Self { events: Mutex::default(), broken: AtomicBool::default(), room }
+        Self { events: Mutex::default(), broken: AtomicBool::default(), room, meanwhile: Mutex::default() }
     }
 }
+
+/// Something that happens at a certain moment, once.
+pub(crate) type Meanwhile = Box<dyn FnOnce() + Send>;
 
 impl Memory {
     pub(crate) fn whats(&self) -> Vec<What> {
@@ -200,6 +205,9 @@ impl Journal for Memory {
         let is_full = self.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, took).is_err();
         if is_full || self.broken.load(Ordering::SeqCst) {
             return Err(JournalError::Unwritable("the disk is full".into()));
+        }
+        if let Some(happens) = self.meanwhile.lock().unwrap().take() {
+            happens();
         }
         let mut events = self.events.lock().unwrap();
         events.push(event.clone());

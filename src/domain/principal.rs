@@ -31,6 +31,9 @@ pub struct Kin {
     pub email: Option<String>,
     /// The person who owns this machine, by the configuration of its issuer.
     pub owner: Option<PrincipalId>,
+    /// That person's e-mail address, as of their last sign-in.
+    #[serde(default)]
+    pub owner_email: Option<String>,
 }
 
 /// Provider and subject: `corp:alice`. The subject is the provider's own, unique and never reused.
@@ -60,7 +63,10 @@ impl Person {
             .iter()
             .flatten()
             .any(|own| persons(other).iter().flatten().any(|theirs| theirs == own));
-        let shares_mail = self.kin.email.is_some() && self.kin.email == other.kin.email;
+        // through the owner, too: the second account of a machine's owner is the owner
+        let mails = |who: &Self| [who.kin.email.clone(), who.kin.owner_email.clone()];
+        let shares_mail =
+            mails(self).iter().flatten().any(|own| mails(other).iter().flatten().any(|theirs| theirs == own));
         shares_person || shares_mail
     }
 }

@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{ApprovalError, Approvals, MAX_OPEN};
 use crate::broker::authn::Caller;
 use crate::broker::config::Config;
-use crate::broker::store::grants;
 use crate::broker::store::requests::{self as table, Stored};
+use crate::broker::store::{emails, grants};
 use crate::domain::action::{Action, Petition, PetitionKind};
 use crate::domain::approval::{
     Life, Purpose, ReleasedBy, Request, RequestState, SessionSubject, Step, Subject, SubjectText,
@@ -158,7 +158,8 @@ impl Approvals {
         ask: &AskSession,
         terms: &Terms,
     ) -> Result<Stored, ApprovalError> {
-        let who = caller.principal();
+        let mut who = caller.principal().clone();
+        self.store.read(|on| emails::complete(on, &mut who.kin))?;
         let threshold = answerable(config, target, hold).map_err(ApprovalError::Denied)?;
         let id = RequestId::from_random(rand::random());
         let subject = Subject {
@@ -200,15 +201,7 @@ impl Approvals {
             state: RequestState::Pending,
             reviews: Vec::new(),
         };
-        Ok(Stored {
-            version: 0,
-            who: who.clone(),
-            life,
-            request,
-            subject,
-            session: None,
-            key: ask.key.clone(),
-        })
+        Ok(Stored { version: 0, who, life, request, subject, session: None, key: ask.key.clone() })
     }
 
     /// Lets a rule or a standing decision answer a request.

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use super::file::{answerable, filed, later};
 use super::{ApprovalError, Approvals, MAX_OPEN, needs};
 use crate::broker::config::Config;
-use crate::broker::store::StoreError;
 use crate::broker::store::requests::{self as table, Stored};
+use crate::broker::store::{StoreError, emails};
 use crate::domain::action::{Petition, PetitionKind};
 use crate::domain::approval::{
     Decision, Life, Purpose, ReleasedBy, Request, RequestState, Review, Step, What as Matter,
@@ -103,13 +103,15 @@ impl Approvals {
         let threshold = answerable(config, &context.target, &held.hold).map_err(HoldError::Refused)?;
         let device: DeviceId =
             context.actor.device.clone().ok_or_else(|| refused("its device is not known"))?;
+        let mut who = context.principal.clone();
+        self.store.read(|on| emails::complete(on, &mut who.kin)).map_err(|error| unstored(&error))?;
         let now = self.now();
         let wait = SignedDuration::try_from(config.reviews.statement_wait).unwrap_or_default();
         let expires = later(now, wait).min(ends);
         let life = Life {
             purpose: Purpose::Deed,
             state: RequestState::Pending,
-            requester: context.principal.person(),
+            requester: who.person(),
             device: device.clone(),
             threshold,
             people_only: held.hold.people_only,
@@ -133,7 +135,6 @@ impl Approvals {
             reviews: Vec::new(),
         };
         let session = Some(context.id.clone());
-        let who = context.principal.clone();
         Ok(Stored { version: 0, who, life, request, subject: held.subject, session, key: None })
     }
 

@@ -16,7 +16,7 @@ use crate::broker::authn::Caller;
 use crate::broker::config::Config;
 use crate::broker::devices::{self, Devices};
 use crate::broker::store::requests::{self as table, Stored};
-use crate::broker::store::{StoreError, grants};
+use crate::broker::store::{StoreError, emails, grants};
 use crate::domain::approval::{
     Decision, Grant, GrantState, Life, RequestState, Review, Standing, Step, Voice, What as Matter,
 };
@@ -37,7 +37,7 @@ impl Approvals {
         let stored = self.visible(config, caller, id)?;
         let claims = self.verify(devices, caller, &stored, proof)?;
         let now = self.now();
-        let voice = voice(caller, claims.decision);
+        let voice = self.voice(caller, claims.decision)?;
         stored.life.admits(&voice, now)?;
         let standing = standing(&stored, &claims)?;
         let review = Review {
@@ -167,6 +167,21 @@ impl Approvals {
         }
         Ok(claims)
     }
+
+    /// Somebody's voice, with the groups they are in now, and whoever is known by now to be the same
+    /// person.
+    pub(super) fn voice(&self, caller: &Caller, decision: Decision) -> Result<Voice, StoreError> {
+        let who = caller.principal();
+        let mut person = who.person();
+        self.store.read(|on| emails::complete(on, &mut person.kin))?;
+        Ok(Voice {
+            person,
+            kind: who.kind,
+            device: caller.device.id.clone(),
+            groups: who.groups.clone(),
+            decision,
+        })
+    }
 }
 
 /// Leaves a request to the next tick, unless its grant came to be entered.
@@ -181,18 +196,6 @@ impl Drop for Unentered<'_> {
             let mut all = self.approvals.unentered.lock().unwrap_or_else(PoisonError::into_inner);
             all.push(request.clone());
         }
-    }
-}
-
-/// Somebody's voice, with the groups they are in now.
-pub(super) fn voice(caller: &Caller, decision: Decision) -> Voice {
-    let who = caller.principal();
-    Voice {
-        person: who.person(),
-        kind: who.kind,
-        device: caller.device.id.clone(),
-        groups: who.groups.clone(),
-        decision,
     }
 }
 

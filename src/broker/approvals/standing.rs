@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
 use super::file::later;
+use super::view::sees;
 use super::{ApprovalError, Approvals};
 use crate::broker::authn::Caller;
 use crate::broker::config::Config;
@@ -57,7 +58,7 @@ impl Approvals {
             let Some(made_in) = self.find(&row.request)? else { continue };
             if made_in.request.requester == caller.principal().id || self.may_revoke(config, caller, &made_in)
             {
-                views.push(view(row, &made_in));
+                views.push(view(row, &made_in, sees(config, caller, &made_in)));
             }
         }
         Ok(views)
@@ -152,10 +153,11 @@ pub(super) fn keep(
     )
 }
 
-fn view(row: StandingRow, made_in: &Stored) -> StandingView {
+/// Who may revoke it without seeing the request that it was made in learns nothing of the statement.
+fn view(row: StandingRow, made_in: &Stored, seen: bool) -> StandingView {
     let text = match &made_in.subject.subject().what {
-        Matter::Deed(deed) => deed.text.clone(),
-        Matter::Session(_) => String::new(),
+        Matter::Deed(deed) if seen => deed.text.clone(),
+        Matter::Deed(_) | Matter::Session(_) => String::new(),
     };
     StandingView {
         request: row.request,

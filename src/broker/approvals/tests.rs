@@ -582,3 +582,79 @@ async fn nobody_floods_the_inbox_and_pages_follow_each_other() {
         bob.call("GET", &format!("/v1/requests?scope=reviewable&before={tenth}"), None).await.json();
     assert_eq!(rest.items, page.items.get(10..).unwrap());
 }
+
+#[tokio::test]
+async fn the_second_account_of_a_machines_owner_is_the_owner() {
+    let policy = BY_DBA.replace("corp/dba:1", "corp/dba:2");
+    let owned = |config: &mut crate::broker::config::Config| {
+        let rule = config.workloads.first_mut().unwrap().rules.first_mut().unwrap();
+        rule.owner = Some(corp("alice"));
+        rule.groups = BTreeSet::from([GroupName::new("corp/dba").unwrap()]);
+    };
+    let bench = Bench::with(&policy, owned);
+    let robot = bench.login_workload("job", 1).await;
+    // asked for before its owner was ever seen
+    let of_robot = asked(&robot).await.request.id.to_string();
+    let alice = bench.login_with("alice", 2, json!({"email": "alice@corp.example"})).await;
+    let twin = bench.login_with("alice-admin", 3, json!({"email": "alice@corp.example"})).await;
+    let own = twin.review("alice-admin", &of_robot, Decision::Approve).await;
+    assert_eq!(problem(&own), (StatusCode::FORBIDDEN, ProblemCode::Denied));
+    // nor do the two count as two people
+    let bob = bench.login("bob", 4).await;
+    let of_bob = asked(&bob).await.request.id.to_string();
+    assert_eq!(twin.review("alice-admin", &of_bob, Decision::Approve).await.status, StatusCode::OK);
+    let claims = robot.claims(&of_bob, Decision::Approve, principal("ci", "job")).await;
+    assert_eq!(robot.give(&of_bob, &claims).await.problem().code, ProblemCode::Conflict);
+    assert_eq!(alice.review("alice", &of_bob, Decision::Approve).await.problem().code, ProblemCode::Conflict);
+}
+
+#[tokio::test]
+async fn who_revokes_a_standing_decision_without_seeing_its_request_does_not_read_the_statement() {
+    // nobody audits here
+    let bench = Bench::with(&BY_DBA.replace("corp/dba:1", "corp/vip:1"), |config| {
+        config.providers.first_mut().unwrap().groups.insert(GroupName::new("corp/vip").unwrap());
+        let TargetKind::Postgres(postgres) = &mut config.targets.values_mut().next().unwrap().kind;
+        postgres.masks.push(MaskRule {
+            name: RuleName::new("ssn").unwrap(),
+            column: ColumnPattern::new("public.people.ssn").unwrap(),
+            path: None,
+            mask: Mask::Full,
+            lifted_for: BTreeSet::from([GroupName::new("corp/vip").unwrap()]),
+        });
+    });
+    let alice = bench.login_with("alice", 1, json!({"groups": ["dba", "vip"]})).await;
+    let bob = bench.login("bob", 2).await;
+    let carol = bench.login_with("carol", 3, json!({"groups": ["dba", "vip"]})).await;
+    let door = asked(&alice).await.request.id.to_string();
+    assert_eq!(carol.review("carol", &door, Decision::Approve).await.status, StatusCode::OK);
+    let session = alice.open().await;
+    let statement = Statement::of(&bench, &session, &alice, "alice");
+    let shape = Shape { tree: Digest::from_bytes(&[1; 32]), literals: Vec::new() };
+    let (id, _filed) = statement.held_as(statement.subject(Some(shape)), Statement::hold()).await.unwrap();
+    let standing = Standing { free: BTreeSet::new(), seconds: 3600 };
+    let given = carol.review_with("carol", id.as_str(), Decision::Approve, Some(standing)).await;
+    assert_eq!(given.status, StatusCode::OK, "{}", given.text());
+    let text = async |user: &User<'_>| {
+        let listed: Listing<StandingView> = user.call("GET", "/v1/standing", None).await.json();
+        listed.items.first().unwrap().text.clone()
+    };
+    assert_eq!(text(&carol).await, "drop table t");
+    assert_eq!(text(&bob).await, "");
+}
+
+#[tokio::test]
+async fn a_device_that_is_revoked_while_its_review_is_entered_says_nothing() {
+    let bench = Bench::new(PERMIT_ALL);
+    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
+    let session = alice.open().await;
+    let statement = Statement::of(&bench, &session, &alice, "alice");
+    let (id, _filed) = statement.held().await;
+    let claims = bob.claims(id.as_str(), Decision::Approve, corp("bob")).await;
+    *bench.journal.meanwhile.lock().unwrap() = Some(Box::new({
+        let core = std::sync::Arc::clone(&bench.core);
+        let (device, now) = (bob.key.thumbprint(), bench.hand.now());
+        move || assert!(core.devices.revoke(&device, &corp("bob"), now).unwrap())
+    }));
+    assert_eq!(problem(&bob.give(id.as_str(), &claims).await), (StatusCode::CONFLICT, ProblemCode::Conflict));
+    assert_eq!(bench.core.release(&id).await, Err(HoldError::NotApproved));
+}

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::review::voice;
 use super::{ApprovalError, Approvals, words};
 use crate::broker::authn::Caller;
 use crate::broker::config::Config;
@@ -84,8 +83,8 @@ impl Approvals {
         before: Option<&RequestId>,
     ) -> Result<Vec<RequestView>, ApprovalError> {
         let mut before = self.cursor(config, caller, before)?;
-        let (groups, voice, now) =
-            (&caller.principal().groups, voice(caller, Decision::Approve), self.clock.now());
+        let voice = self.voice(caller, Decision::Approve)?;
+        let (groups, now) = (&caller.principal().groups, self.clock.now());
         let mut views = Vec::new();
         for _ in 0..PASSES {
             let page = self.store.read(|on| table::inbox(on, groups.iter(), &before, PAGE))?;
@@ -125,7 +124,7 @@ impl Approvals {
             RequestState::Granted { grant } => self.store.read(|on| grants::find(on, grant))?,
             _ => None,
         };
-        let voice = voice(caller, Decision::Approve);
+        let voice = self.voice(caller, Decision::Approve)?;
         let reviewable = is_reviewable(config, caller, &voice, &stored, self.clock.now());
         Ok(RequestView { grant, ..face(stored, reviewable) })
     }
@@ -141,7 +140,7 @@ impl Approvals {
     }
 }
 
-fn sees(config: &Config, caller: &Caller, stored: &Stored) -> bool {
+pub(super) fn sees(config: &Config, caller: &Caller, stored: &Stored) -> bool {
     let who = caller.principal();
     if stored.request.requester == who.id {
         return true;

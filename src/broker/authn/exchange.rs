@@ -16,6 +16,7 @@ use super::{Authn, AuthnError, digest};
 use crate::broker::config::{Config, WorkloadRule};
 use crate::broker::devices::{Asked, Standing};
 use crate::broker::logins::Login;
+use crate::broker::store::emails;
 use crate::broker::store::logins::{Spending, spend};
 use crate::domain::event::{Actor, Durability, What};
 use crate::domain::name::{DeviceId, GroupName, ProviderName};
@@ -190,7 +191,7 @@ impl Authn {
                 if groups.is_empty() && !provider.groups.is_empty() {
                     tracing::warn!(provider = %provider.name, claim = provider.groups_claim, "no configured group in the ID token");
                 }
-                let kin = Kin { email: claims.email(), owner: None };
+                let kin = Kin { email: claims.email(), ..Kin::default() };
                 let principal = principal(&provider.name, &claims, PrincipalKind::Human, groups, kin);
                 let idle = SignedDuration::try_from(config.login_idle).unwrap_or(SignedDuration::MAX);
                 Ok(Identity { principal, claims, idle, session_cap: None })
@@ -209,7 +210,8 @@ impl Authn {
                 let matches =
                     |rule: &&WorkloadRule| rule.claims.iter().all(|(claim, value)| claims.has(claim, value));
                 let rule = workload.rules.iter().find(matches).ok_or(AuthnError::NoRule)?;
-                let kin = Kin { email: claims.email(), owner: rule.owner.clone() };
+                let mut kin = Kin { email: claims.email(), owner: rule.owner.clone(), ..Kin::default() };
+                self.store.read(|on| emails::complete(on, &mut kin))?;
                 let groups = rule.groups.clone();
                 let principal = principal(&workload.name, &claims, PrincipalKind::Machine, groups, kin);
                 // a job cannot refresh as a person's client does: its rule says how long it may stay

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::convert::{from_json, name, seconds, time, to_json};
+use super::emails;
 use crate::broker::logins::{Access, Login, TokenDigest};
 use crate::domain::name::DeviceId;
 
@@ -52,7 +53,7 @@ pub(crate) fn put(on: &Connection, device: &DeviceId, login: &Login) -> rusqlite
             login.session_cap.map(|cap| cap.as_secs())
         ],
     )?;
-    Ok(())
+    emails::remember(on, &login.principal)
 }
 
 pub(crate) fn put_token(on: &Connection, digest: &TokenDigest, access: &Access) -> rusqlite::Result<()> {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::convert::{count, from_json, name, seconds, time, to_count, to_json};
+use super::emails;
 use crate::domain::approval::threshold::Reviewers;
 use crate::domain::approval::{
     Decision, Life, Purpose, Request, RequestState, Review, SubjectText, Voice, digest_of,
@@ -323,9 +324,14 @@ fn read_listed(row: &Row<'_>) -> rusqlite::Result<Stored<String>> {
 }
 
 fn with_reviews(on: &Connection, mut stored: Stored) -> rusqlite::Result<Stored> {
+    // who owns a machine may have signed in for the first time since it asked
+    emails::complete(on, &mut stored.life.requester.kin)?;
     let mut statement = on.prepare_cached(&select_reviews("request = ?1"))?;
     for row in statement.query_map([stored.request.id.as_str()], read_review)? {
         stored.add(row?.1);
+    }
+    for voice in &mut stored.life.voices {
+        emails::complete(on, &mut voice.person.kin)?;
     }
     Ok(stored)
 }

@@ -184,8 +184,15 @@ impl Life {
     /// What is still missing, in order.
     #[must_use]
     pub fn missing(&self) -> Vec<(Reviewers, u8)> {
-        let approvals = self.voices.iter().filter(|voice| voice.decision == Decision::Approve);
-        self.threshold.missing(&approvals.map(|voice| &voice.groups).collect::<Vec<_>>())
+        let mut people: Vec<&Voice> = Vec::new();
+        for voice in self.voices.iter().filter(|voice| voice.decision == Decision::Approve) {
+            // that two are one person may have come out since they spoke
+            let known = people.iter().any(|other| other.person.is(&voice.person));
+            if !known && !voice.person.is(&self.requester) {
+                people.push(voice);
+            }
+        }
+        self.threshold.missing(&people.iter().map(|voice| &voice.groups).collect::<Vec<_>>())
     }
 
     fn review(&mut self, voice: &Voice, now: Timestamp) -> Result<(), Misstep> {
