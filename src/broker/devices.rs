@@ -13,6 +13,7 @@ use crate::broker::store::{Store, StoreError, devices as table};
 use crate::domain::device::Device;
 use crate::domain::name::DeviceId;
 use crate::domain::principal::{Principal, PrincipalId, PrincipalKind};
+use crate::wire::control::PendingDevice;
 
 pub(crate) use pending::{Asked, Guess, Pending};
 
@@ -71,6 +72,34 @@ impl Devices {
         };
         self.store.write(|on| table::insert(on, &device, whose.kind == PrincipalKind::Machine))?;
         Ok(device)
+    }
+
+    /// Enrols a key that another of the same person confirmed; false, and nothing, when that one is
+    /// not enrolled any more, or either was revoked.
+    pub(crate) fn enrol_by(
+        &self,
+        confirmer: &DeviceId,
+        waits: &PendingDevice,
+        whose: &Principal,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let device = Device {
+            id: waits.device.clone(),
+            principal: whose.id.clone(),
+            host: waits.host.clone(),
+            enrolled: now,
+            revoked: None,
+        };
+        self.store.write(|on| {
+            if table::is_revoked(on, confirmer)?
+                || table::is_revoked(on, &device.id)?
+                || table::find(on, confirmer, &whose.id)?.is_none()
+            {
+                return Ok(false);
+            }
+            table::insert(on, &device, whose.kind == PrincipalKind::Machine)?;
+            Ok(true)
+        })
     }
 
     /// The keys of a principal, oldest first.

@@ -40,7 +40,7 @@ impl Context {
     /// When a variable is wrong, or there is no place for state.
     pub fn read(global: Global, ui: Ui) -> Result<Self, Failure> {
         let (home, scratch) = match &global.workload {
-            Some(_) => job_dir()?,
+            Some(_) => job_dir(ui)?,
             None => (Home::open(state_dir()?)?, None),
         };
         let client = ClientContext {
@@ -157,13 +157,15 @@ fn state_dir() -> Result<PathBuf, Failure> {
 
 /// Where a job keeps its key between its commands: where it is told to, else where its platform
 /// removes things after the job or the login, else nowhere.
-fn job_dir() -> Result<(Home, Option<TempDir>), Failure> {
+fn job_dir(ui: Ui) -> Result<(Home, Option<TempDir>), Failure> {
     if let Some(home) = set("HOOPCTL_HOME") {
         return Ok((Home::open(home)?, None));
     }
     for folder in ["RUNNER_TEMP", "XDG_RUNTIME_DIR"].into_iter().filter_map(set) {
-        if let Ok(home) = Home::open(PathBuf::from(folder).join("hoopctl")) {
-            return Ok((home, None));
+        match Home::open(PathBuf::from(folder).join("hoopctl")) {
+            Ok(home) => return Ok((home, None)),
+            // somebody may have put it there before the job
+            Err(error) => ui.warning(&format!("the job's key is kept elsewhere: {error}")),
         }
     }
     match tempfile::Builder::new().prefix("hoopctl-").tempdir() {

@@ -226,6 +226,7 @@ impl From<HomeError> for Failure {
     fn from(error: HomeError) -> Self {
         let message = error.to_string();
         match error {
+            HomeError::NotADirectory { .. } => Self::new(FailureKind::Configuration, message),
             HomeError::Exposed { path } => Self::new(FailureKind::Configuration, message)
                 .hint(format!("type `chmod go-rwx {}`, if you trust what is in it", path.display())),
             HomeError::Io { .. } => Self::new(FailureKind::Configuration, message),

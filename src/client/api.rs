@@ -226,10 +226,18 @@ impl Api {
         let Identity::Person(person) = &self.identity else { return Ok(Vec::new()) };
         let look = known::look(person.place(), &self.identity.key().thumbprint(), listed)?;
         known::know(person.place(), listed)?;
-        Ok(match look {
-            known::Look::First(_) => Vec::new(),
-            known::Look::Since(strangers) => strangers.into_iter().map(|device| device.id).collect(),
-        })
+        let (known::Look::First(strangers) | known::Look::Since(strangers)) = look;
+        Ok(strangers.into_iter().map(|device| device.id).collect())
+    }
+
+    /// Remembers one key of a list as known to this machine.
+    ///
+    /// # Errors
+    /// When what is known cannot be read or written.
+    pub fn meet_device(&self, met: &DeviceId, listed: &[Device]) -> Result<(), LoginError> {
+        let Identity::Person(person) = &self.identity else { return Ok(()) };
+        let met: Vec<_> = listed.iter().filter(|device| device.id == *met).cloned().collect();
+        Ok(known::know(person.place(), &met)?)
     }
 
     /// Revokes a device.

@@ -40,6 +40,12 @@ pub enum HomeError {
         /// The path.
         path: PathBuf,
     },
+    /// It leads elsewhere, or is no directory.
+    #[error("`{}` is a link or a file where a directory is expected", path.display())]
+    NotADirectory {
+        /// The path.
+        path: PathBuf,
+    },
     /// The URL cannot name a broker.
     #[error("`{0}` is not the URL of a broker: https://HOST[:PORT] is expected")]
     NotABroker(String),
@@ -220,7 +226,7 @@ pub struct HomeLock {
     _file: File,
 }
 
-/// Reads the URL of a broker: `https`, or `http` on loopback only; `https` when none is given.
+/// Reads the URL of a broker: `https` only, and when no scheme is given.
 ///
 /// # Errors
 /// When it cannot name a broker.
@@ -252,13 +258,17 @@ pub fn private_dir(path: &Path) -> Result<(), HomeError> {
         path: path.into(),
         source,
     })?;
-    let meta = fs::metadata(path).map_err(|source| HomeError::Io {
+    // a link would lead to a place that somebody else may choose
+    let meta = fs::symlink_metadata(path).map_err(|source| HomeError::Io {
         action: "look at",
         path: path.into(),
         source,
     })?;
     let mine = meta.uid() == rustix::process::geteuid().as_raw();
     // writable by others means that they could put their own files here; readable is tightened
+    if !meta.is_dir() {
+        return Err(HomeError::NotADirectory { path: path.into() });
+    }
     if !mine || meta.mode() & 0o022 != 0 {
         return Err(HomeError::Exposed { path: path.into() });
     }
@@ -291,7 +301,8 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
 
 fn read_private(path: &Path) -> Result<Option<Vec<u8>>, HomeError> {
     let failed = |source| HomeError::Io { action: "read", path: path.into(), source };
-    let file = match File::open(path) {
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let file = match OpenOptions::new().read(true).custom_flags(nofollow).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
@@ -349,6 +360,19 @@ mod tests {
             let place = home.broker(&Url::parse(url).unwrap()).unwrap();
             assert_eq!(place.read("x").unwrap().unwrap(), url.as_bytes());
         }
+    }
+
+    #[test]
+    fn links_lead_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (there, link) = (dir.path().join("there"), dir.path().join("link"));
+        let home = Home::open(&there).unwrap();
+        std::os::unix::fs::symlink(&there, &link).unwrap();
+        assert!(matches!(Home::open(&link), Err(HomeError::NotADirectory { .. })));
+        let place = home.broker(&Url::parse("https://a.example").unwrap()).unwrap();
+        place.write("real", b"key").unwrap();
+        std::os::unix::fs::symlink(place.dir.join("real"), place.dir.join("linked")).unwrap();
+        assert!(place.read("linked").is_err());
     }
 
     #[test]

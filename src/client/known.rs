@@ -13,9 +13,9 @@ use crate::domain::name::DeviceId;
 /// What a look at the list found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// The first look from this machine, so that nothing on the list is known: how many others
-    /// there are. They are known from now on.
-    First(usize),
+    /// Nothing on the list is known: the first look from this machine, or what was known is lost.
+    /// The others.
+    First(Vec<Device>),
     /// These were enrolled since.
     Since(Vec<Device>),
 }
@@ -27,8 +27,7 @@ pub(super) fn look(place: &BrokerHome, this: &DeviceId, listed: &[Device]) -> Re
         return Ok(Look::Since(Vec::new()));
     };
     let Some(known) = read(place)?.remove(&whose) else {
-        know(place, listed)?;
-        return Ok(Look::First(listed.iter().filter(others).count()));
+        return Ok(Look::First(listed.iter().filter(others).cloned().collect()));
     };
     let strangers = listed.iter().filter(others).filter(|device| !known.contains(&device.id));
     Ok(Look::Since(strangers.cloned().collect()))
@@ -78,8 +77,9 @@ mod tests {
         let place = home.broker(&"https://a.example".parse().unwrap()).unwrap();
         let (this, old, new) = (device(1), device(2), device(3));
         let before = [this.clone(), old.clone()];
-        assert_eq!(look(&place, &this.id, &before).unwrap(), Look::First(1));
-        let after = [this.clone(), old, new.clone()];
+        assert_eq!(look(&place, &this.id, &before).unwrap(), Look::First(vec![old.clone()]));
+        know(&place, &before).unwrap();
+        let after = [this.clone(), old.clone(), new.clone()];
         for _ in 0..2 {
             assert_eq!(look(&place, &this.id, &after).unwrap(), Look::Since(vec![new.clone()]));
         }
@@ -87,5 +87,10 @@ mod tests {
         assert_eq!(look(&place, &this.id, &after).unwrap(), Look::Since(Vec::new()));
         let gone = Device { revoked: Some(Timestamp::UNIX_EPOCH), ..device(4) };
         assert_eq!(look(&place, &this.id, &[this.clone(), gone]).unwrap(), Look::Since(Vec::new()));
+        // what was known is lost: nobody is taken as known, however often one looks
+        place.write(FILE, b"rubbish").unwrap();
+        for _ in 0..2 {
+            assert_eq!(look(&place, &this.id, &after).unwrap(), Look::First(vec![old.clone(), new.clone()]));
+        }
     }
 }

@@ -24,6 +24,7 @@ use super::link::{Caller, Link, LinkError};
 use super::provider::{DevicePrompt, Provider, ProviderError};
 use super::trust::PinnedRoot;
 use super::workload::{WorkloadError, WorkloadSource};
+use crate::domain::device::Device;
 use crate::domain::name::DeviceId;
 use crate::wire::control::{
     self, BrokerInfo, Confirmation, DeviceListing, GRANT_TYPE_EXCHANGE, ProblemCode, ProviderInfo,
@@ -188,7 +189,11 @@ impl Person {
         };
         let access = redemption.redeem(&mut credential, id_token).await?;
         store_access(&self.place, &access)?;
-        look_around(&self.context, &self.place, link, self.caller(Some(&access))).await;
+        // also when what was known is lost: who can lose it must not silence the warning
+        let others = look_around(&self.context, &self.place, link, self.caller(Some(&access))).await;
+        if !others.is_empty() {
+            self.context.strangers.tell(&others);
+        }
         Ok(access)
     }
 
@@ -319,6 +324,11 @@ pub async fn sign_in(
     let caller =
         Caller { key: &credential.device_key, token: Some(&access.token), public_url: &info.public_url };
     let others = look_around(context, &place, link, caller).await;
+    // the person is told how many there are; at the first login all are new
+    if let Err(error) = known::know(&place, &others) {
+        tracing::warn!(%error, "what devices are known cannot be kept");
+    }
+    let others = others.len();
     let bytes = serde_json::to_vec(&info).map_err(|_| KeychainError::Corrupt)?;
     place.write(INFO, &bytes)?;
     context.home.set_default_broker(Some(place.url()))?;
@@ -392,8 +402,13 @@ fn choose<'i>(known: &'i [ProviderInfo], wanted: Option<&str>) -> Result<&'i Pro
 }
 
 /// Looks whether devices were enrolled for the person that this one does not know, and tells them;
-/// counts the others at the first look. A look that fails stops nobody.
-async fn look_around(context: &ClientContext, place: &BrokerHome, link: &Link, caller: Caller<'_>) -> usize {
+/// returns the others where none is known. A look that fails stops nobody.
+async fn look_around(
+    context: &ClientContext,
+    place: &BrokerHome,
+    link: &Link,
+    caller: Caller<'_>,
+) -> Vec<Device> {
     let listed =
         link.call::<DeviceListing>(caller, reqwest::Method::GET, control::DEVICES, None::<&()>).await;
     let look = match &listed {
@@ -406,7 +421,7 @@ async fn look_around(context: &ClientContext, place: &BrokerHome, link: &Link, c
         Ok(known::Look::Since(_)) => {}
         Err(error) => tracing::warn!(%error, "what devices are known cannot be read"),
     }
-    0
+    Vec::new()
 }
 
 async fn exchange(

@@ -314,14 +314,13 @@ impl Core {
         if !self.devices.belongs(device, whose)? {
             return Ok(false);
         }
-        let revoked = self.devices.revoke(device, whose, self.clock.now())?;
+        self.devices.revoke(device, whose, self.clock.now())?;
         self.close_device(device, CloseReason::DeviceRevoked);
         self.approvals.void_device(device).await;
         self.logins.end(device)?;
-        if revoked {
-            let what = What::DeviceRevoked { device: device.clone() };
-            self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
-        }
+        // at each call: the entry of an earlier one may have failed after the key was shut out
+        let what = What::DeviceRevoked { device: device.clone() };
+        self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
         Ok(true)
     }
 
@@ -357,7 +356,12 @@ impl Core {
             }
             let what = What::DeviceEnrolled { device: waits.device.clone() };
             self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
-            self.devices.enrol(&waits.device, whose, &waits.host, now)?;
+            // INVARIANT: a key that was revoked while the entry was written lets nobody in
+            if !self.devices.enrol_by(&caller.device.id, &waits, whose, now)? {
+                let what = What::DeviceRevoked { device: waits.device };
+                self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
+                return Err(ConfirmError::NotEnrolled);
+            }
         }
         Ok(waits)
     }

@@ -1,12 +1,16 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
 use axum::http::StatusCode;
 use serde_json::json;
 
 use crate::broker::testing::{Answer, Bench, Issuer, PERMIT_ALL, User};
 use crate::domain::event::What;
+use crate::domain::principal::{Kin, Principal, PrincipalKind};
 use crate::wire::control::{
-    Confirmation, Listing, PENDING_DEVICES, PendingDevice, Problem, ProblemCode, TOKEN_TYPE_ID,
+    Confirmation, DEVICES, Listing, PENDING_DEVICES, PendingDevice, Problem, ProblemCode, TOKEN_TYPE_ID,
 };
 use crate::wire::dpop::DeviceKey;
 
@@ -124,4 +128,37 @@ async fn without_a_device_that_could_confirm_a_fresh_sign_in_is_needed() {
     let problem = refused(&bench, 2, &old_sign_in(&bench, "alice")).await;
     assert_eq!((problem.code, problem.confirmation), (ProblemCode::LoginNeeded, None));
     bench.login("alice", 2).await;
+}
+
+#[tokio::test]
+async fn a_revocation_is_entered_at_the_next_try_when_the_ledger_failed() {
+    let bench = Bench::new(PERMIT_ALL);
+    let (alice, _lost) = (bench.login("alice", 1).await, bench.login("alice", 2).await);
+    let lost = key(2).thumbprint();
+    let path = format!("{DEVICES}/{lost}");
+    bench.journal.broken.store(true, Ordering::SeqCst);
+    assert_ne!(alice.call("DELETE", &path, None).await.status, StatusCode::NO_CONTENT);
+    bench.journal.broken.store(false, Ordering::SeqCst);
+    assert_eq!(alice.call("DELETE", &path, None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(bench.journal.whats().last(), Some(&What::DeviceRevoked { device: lost }));
+}
+
+#[tokio::test]
+async fn a_key_that_was_revoked_meanwhile_lets_nobody_in() {
+    let bench = Bench::new(PERMIT_ALL);
+    let alice = bench.login("alice", 1).await;
+    let shown = come(&bench, 2, "alice").await;
+    let waits: PendingDevice = confirm(&alice, &shown.code, None).await.json();
+    let whose = alice.device("alice").principal;
+    let person = Principal {
+        id: whose.clone(),
+        kind: PrincipalKind::Human,
+        display: "alice".into(),
+        groups: BTreeSet::new(),
+        kin: Kin::default(),
+    };
+    let devices = &bench.core.devices;
+    devices.revoke(&key(1).thumbprint(), &whose, bench.hand.now()).unwrap();
+    assert!(!devices.enrol_by(&key(1).thumbprint(), &waits, &person, bench.hand.now()).unwrap());
+    assert!(!devices.belongs(&waits.device, &whose).unwrap());
 }

@@ -39,7 +39,8 @@ async fn confirm(context: &Context, code: &str, compared: Option<&str>) -> Resul
             .hint("if the keys differ, somebody else signed in as you: end that at the identity provider"));
     }
     let enrolled = api.confirm_device(code, Some(&waits.device)).await?;
-    api.meet_devices(&api.devices().await?)?;
+    // only this one was compared: another that came meanwhile stays unknown
+    api.meet_device(&enrolled.device, &api.devices().await?)?;
     if ui.json {
         ui.object(&json!({ "confirmed": enrolled.device }));
     } else {
@@ -54,7 +55,14 @@ async fn list(context: &Context) -> Result<u8, Failure> {
     let strangers = api.meet_devices(&devices)?;
     let ui = context.ui;
     if ui.json {
-        devices.iter().for_each(|device| ui.object(device));
+        for device in &devices {
+            // whoever reads this sees what the table says
+            let mut object = json!(device);
+            if let Some(fields) = object.as_object_mut() {
+                fields.insert("new".into(), strangers.contains(&device.id).into());
+            }
+            ui.object(&object);
+        }
         for waits in &waiting {
             ui.object(&json!({ "pending": waits }));
         }
