@@ -2,6 +2,7 @@
 
 mod keys;
 mod life;
+mod watched;
 
 use std::sync::Arc;
 

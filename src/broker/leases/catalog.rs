@@ -71,13 +71,28 @@ impl Bound {
     }
 
     /// The first protected column that the role could read, by whatever way: its own privileges,
-    /// PUBLIC's, those of any role that it is or could become, ownership.
+    /// PUBLIC's, those of any role that it is or could become, ownership, a view with its owner's rights.
     pub(super) async fn leak(&self, client: &Client, role: &str) -> Result<Option<String>, LeaseError> {
-        if self.is_empty() {
-            return Ok(None);
+        let leaks = self.leaks(client, &[role]).await?;
+        match leaks.into_iter().next() {
+            None => Ok(None),
+            Some((_, Some(column))) => Ok(Some(column)),
+            Some((_, None)) => Err(LeaseError::Upstream(format!("there is no role {role}"))),
         }
-        let rows = bounded(client.query_typed(LEAK, &self.parameters(&[(&role, Type::TEXT)]))).await?;
-        Ok(rows.first().map(|row| row.get(0)))
+    }
+
+    /// Those of the roles that could read something protected, each with the first such thing; a role that is not
+    /// there is named without one.
+    pub(super) async fn leaks(
+        &self,
+        client: &Client,
+        roles: &[&str],
+    ) -> Result<Vec<(String, Option<String>)>, LeaseError> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = bounded(client.query_typed(LEAK, &self.parameters(&[(&roles, Type::TEXT_ARRAY)]))).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// The relations that `templates` cover, and those on which `group` holds something.
@@ -125,7 +140,7 @@ impl Bound {
     }
 }
 
-/// A text that changes whenever a relation, rule, inheritance or schema does; privileges count too.
+/// A text that changes whenever a relation, column, rule, inheritance or schema does; privileges count too.
 pub(super) async fn fingerprint(client: &Client, group: &str) -> Result<String, LeaseError> {
     let rows = bounded(client.query_typed(FINGERPRINT, &[(&group, Type::TEXT)])).await?;
     Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
@@ -152,7 +167,7 @@ macro_rules! over_bound_columns {
                 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS r(s, t, k, reads)
             ), relation AS (
                 SELECT c.oid, n.oid AS nspoid, n.nspname::text AS schema, c.relname::text AS name,
-                       c.relkind, c.relacl, c.relowner
+                       c.relkind, c.relacl, c.relowner, c.reloptions
                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
                   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -198,29 +213,67 @@ macro_rules! over_bound_columns {
     };
 }
 
+// A view reads with its owner's rights what it names; one with `security_invoker`, with those of whoever asks,
+// who is then judged by the tables. Which columns a view reads is what its rule depends on; a whole row leaves no
+// trace there, but in the rule's text. A materialized view keeps what its owner may no longer read.
 const LEAK: &str = over_bound_columns!(
-    ", reach AS MATERIALIZED (
-        SELECT oid FROM pg_catalog.pg_roles WHERE pg_has_role($5::text::name, oid, 'MEMBER')
+    ", view AS MATERIALIZED (
+        SELECT r.oid, r.relkind, r.relowner, EXISTS (
+            SELECT FROM pg_options_to_table(r.reloptions) o
+            WHERE CASE WHEN o.option_name = 'security_invoker' THEN o.option_value::boolean ELSE false END) AS invoker
+        FROM relation r WHERE r.relkind IN ('v', 'm')
+    ), uses AS MATERIALIZED (
+        SELECT v.oid AS viewid, v.relowner, v.invoker OR v.relkind = 'm' AS regardless,
+               d.refobjid AS relid, d.refobjsubid AS attnum,
+               w.ev_action::text LIKE '%:varattno 0 %' AS whole
+        FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
+        JOIN view v ON v.oid = w.ev_class
+        WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+          AND d.refobjid <> w.ev_class
+    ), exposed(viewid) AS (
+        SELECT u.viewid
+        FROM bound b
+        JOIN pg_catalog.pg_attribute a
+          ON a.attrelid = b.relid AND a.attname = b.attname AND a.attnum > 0 AND NOT a.attisdropped
+        JOIN uses u ON u.relid = b.relid AND (u.whole OR u.attnum IN (0, a.attnum))
+        WHERE b.hidden AND (u.regardless OR has_column_privilege(u.relowner, b.relid, a.attnum, 'SELECT'))
+        UNION
+        SELECT u.viewid
+        FROM exposed e JOIN view s ON s.oid = e.viewid JOIN uses u ON u.relid = e.viewid
+        WHERE u.regardless OR s.invoker OR has_any_column_privilege(u.relowner, s.oid, 'SELECT')
+    ), reach AS MATERIALIZED (
+        SELECT me.rolname::text AS login, g.oid
+        FROM pg_catalog.pg_roles me JOIN pg_catalog.pg_roles g ON pg_has_role(me.oid, g.oid, 'MEMBER')
+        WHERE me.rolname::text = ANY ($5::text[])
+    ), leak(login, what) AS (
+        SELECT reach.login, r.schema || '.' || r.name || '.' || a.attname
+        FROM bound b JOIN relation r ON r.oid = b.relid
+        JOIN pg_catalog.pg_attribute a
+          ON a.attrelid = b.relid AND a.attname = b.attname AND a.attnum > 0 AND NOT a.attisdropped
+        CROSS JOIN reach
+        WHERE b.hidden
+          AND (r.relowner = reach.oid OR has_column_privilege(reach.oid, r.oid, a.attnum, 'SELECT'))
+        UNION ALL
+        SELECT reach.login, r.schema || '.' || r.name
+        FROM exposed e JOIN view v ON v.oid = e.viewid JOIN relation r ON r.oid = v.oid CROSS JOIN reach
+        WHERE NOT v.invoker AND (r.relowner = reach.oid OR has_any_column_privilege(reach.oid, r.oid, 'SELECT'))
+        UNION ALL
+        SELECT reach.login, 'hoopctl.' || c.relname
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace CROSS JOIN reach
+        WHERE n.nspname = 'hoopctl' AND pg_get_userbyid(n.nspowner) = 'hoop_objects'
+          AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (
+            pg_has_role(reach.oid, n.nspowner, 'MEMBER') OR pg_has_role(reach.oid, c.relowner, 'MEMBER')
+            OR has_schema_privilege(reach.oid, n.oid, 'CREATE')
+            OR has_table_privilege(reach.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+            OR has_any_column_privilege(reach.oid, c.oid, 'INSERT, UPDATE, REFERENCES')
+            OR has_any_column_privilege(reach.oid, c.oid, 'SELECT') AND (c.relkind <> 'v' OR NOT EXISTS (
+                -- the group's own view, and not one that everybody may read
+                SELECT FROM aclexplode(c.relacl) x JOIN reach g ON g.oid = x.grantee AND g.login = reach.login)))
+        UNION ALL
+        SELECT l.login, NULL FROM unnest($5::text[]) l(login)
+        WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname::text = l.login)
     )
-    SELECT r.schema || '.' || r.name || '.' || a.attname
-    FROM bound b JOIN relation r ON r.oid = b.relid
-    JOIN pg_catalog.pg_attribute a
-      ON a.attrelid = b.relid AND a.attname = b.attname AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE b.hidden AND EXISTS (
-        SELECT FROM reach WHERE r.relowner = reach.oid OR has_column_privilege(reach.oid, r.oid, a.attnum, 'SELECT'))
-    UNION ALL
-    SELECT 'hoopctl.' || c.relname
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace CROSS JOIN reach
-    WHERE n.nspname = 'hoopctl' AND pg_get_userbyid(n.nspowner) = 'hoop_objects'
-      AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (
-        pg_has_role(reach.oid, n.nspowner, 'MEMBER') OR pg_has_role(reach.oid, c.relowner, 'MEMBER')
-        OR has_schema_privilege(reach.oid, n.oid, 'CREATE')
-        OR has_table_privilege(reach.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
-        OR has_any_column_privilege(reach.oid, c.oid, 'INSERT, UPDATE, REFERENCES')
-        OR has_any_column_privilege(reach.oid, c.oid, 'SELECT') AND (c.relkind <> 'v' OR NOT EXISTS (
-            -- the group's own view, and not one that everybody may read
-            SELECT FROM aclexplode(c.relacl) x JOIN reach g ON g.oid = x.grantee)))
-    LIMIT 1"
+    SELECT DISTINCT ON (login) login, what FROM leak ORDER BY login"
 );
 
 const RELATIONS: &str = over_bound_columns!(
@@ -278,6 +331,11 @@ const FINGERPRINT: &str = "
          FROM pg_catalog.pg_rewrite WHERE oid >= 16384),
         (SELECT sum(hashtextextended(attrelid || ' ' || attnum || ' ' || xmin, 0))
          FROM pg_catalog.pg_attribute WHERE attacl IS NOT NULL AND attrelid >= 16384),
+        (SELECT count(*) || ':' || coalesce(
+             sum(hashtextextended(concat_ws(' ', a.attrelid, a.attnum, a.atttypid, a.attname), 0)), 0)
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.oid >= 16384
+           AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'),
         (SELECT count(*) || ':' || coalesce(sum(hashtextextended(inhrelid || ' ' || inhparent, 0)), 0)
          FROM pg_catalog.pg_inherits),
         (SELECT sum(hashtextextended(oid || ' ' || xmin, 0)) FROM pg_catalog.pg_namespace

@@ -1,12 +1,14 @@
 //! What changes in a database while sessions are open.
 //!
-//! Job: look every few seconds whether relations, views or privileges changed, fit the group roles to that, and
-//! look again at each role whether it could read what is protected. So a view that an operator replaces by one
-//! that shows a masked column is out of reach for sessions that are open, too. Boundary: one cheap question while
+//! Job: look every few seconds at each role whether it could read what is protected, and fit the group roles to
+//! what changed of relations, views or privileges. So a view that an operator replaces by one that shows a masked
+//! column is out of reach for sessions that are open, too. Boundary: two questions for each group role while
 //! nothing changes. Failure mode: a role that could read something is taken back, which ends its session.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
+
+use futures_util::future::join_all;
 
 use crate::domain::mask::MaskRule;
 use crate::domain::name::TargetName;
@@ -16,6 +18,7 @@ use crate::gateway::authority::LeaseError;
 use super::catalog::Bound;
 use super::group::Fitting;
 use super::mint::Refit;
+use super::server::Session;
 use super::{Entry, Leases, Owned, name, objects};
 
 impl Leases {
@@ -32,24 +35,19 @@ impl Leases {
             let group = name::group_role(&order.target.name, postgres, &binding);
             groups.entry((order.target.name.clone(), group)).or_default().push(order);
         }
-        for ((target, group), orders) in groups {
-            match self.look(&group, &orders).await {
-                Ok(leaks) => {
-                    for (order, column) in leaks {
-                        tracing::error!(
-                            name = %target, session = %order.session, column,
-                            "a change in the database lets a session's role read a protected column; it is taken back"
-                        );
-                        if let Err(error) = self.revoke(&order.session).await {
-                            tracing::error!(session = %order.session, %error, "it was not taken back; the reaper goes on");
-                        }
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(name = %target, %error, "changes of its database could not be looked at");
+        // side by side, so that a server that does not answer delays nobody else
+        let rounds = groups.iter().map(async |((target, group), orders)| {
+            for (order, column) in self.look(group, orders).await {
+                tracing::error!(
+                    name = %target, session = %order.session, column,
+                    "a change in the database lets a session's role read a protected column; it is taken back"
+                );
+                if let Err(error) = self.revoke(&order.session).await {
+                    tracing::error!(session = %order.session, %error, "it was not taken back; the reaper goes on");
                 }
             }
-        }
+        });
+        join_all(rounds).await;
     }
 
     /// The sessions whose leases were minted.
@@ -65,33 +63,77 @@ impl Leases {
     }
 
     /// Those of the sessions of one group role that could read a protected column, with the column.
-    async fn look(
+    async fn look(&self, group: &str, orders: &[Arc<Owned>]) -> Vec<(Arc<Owned>, String)> {
+        let Some(first) = orders.first() else { return Vec::new() };
+        let mut leaks = Vec::new();
+        for database in objects::databases(first.postgres()) {
+            match self.look_into(group, orders, database).await {
+                Ok(found) => leaks.extend(found),
+                // the other databases are looked at all the same
+                Err(error) => {
+                    tracing::warn!(name = %first.target.name, database, %error, "changes of its database could not be looked at");
+                }
+            }
+        }
+        leaks
+    }
+
+    /// The same, in one database.
+    async fn look_into(
         &self,
         group: &str,
         orders: &[Arc<Owned>],
+        database: &str,
     ) -> Result<Vec<(Arc<Owned>, String)>, LeaseError> {
         let Some(first) = orders.first() else { return Ok(Vec::new()) };
-        let TargetKind::Postgres(postgres) = &first.target.kind;
+        let postgres = first.postgres();
         let LeaseIssuer::PostgresRole(issuer) = &postgres.issuer else { return Ok(Vec::new()) };
         let binding = first.binding();
         let bound = Bound::new(&binding, postgres);
         let views = objects::plan(&first.target.name, postgres, &binding);
-        let mut leaks = Vec::new();
-        for database in objects::databases(postgres) {
-            let mut admin = self.0.servers.admin(postgres, issuer, database).await?;
-            let session = admin.session()?;
-            let fitting = Fitting { postgres, database, group, bound: &bound, views: views.as_ref() };
-            if self.0.fits.fit(session, &fitting, Refit::IfChanged).await? {
-                for order in orders {
-                    if let Some(column) = bound.leak(&session.client, &order.login).await? {
-                        leaks.push((Arc::clone(order), column));
-                    }
-                }
-            }
+        let fitting = Fitting { postgres, database, group, bound: &bound, views: views.as_ref() };
+        let mut admin = self.0.servers.admin(postgres, issuer, database).await?;
+        // INVARIANT: in every round, whoever fitted the group role to a change, and before a fitting that may fail
+        let before = leaking(&bound, admin.session()?, orders).await?;
+        let fitted = self.0.fits.fit(admin.session()?, &fitting, Refit::IfChanged).await;
+        if fitted.is_ok() && before.is_empty() {
             admin.done();
+            return Ok(before);
         }
-        Ok(leaks)
+        if let Err(error) = fitted {
+            tracing::warn!(name = %first.target.name, database, %error, "the group role could not be fitted to a change");
+            // that connection may be in the middle of anything
+            return Ok(before);
+        }
+        // the fitting may have closed the gap
+        match leaking(&bound, admin.session()?, orders).await {
+            Ok(after) => {
+                admin.done();
+                Ok(after)
+            }
+            Err(error) => {
+                tracing::warn!(name = %first.target.name, database, %error, "the second look failed");
+                Ok(before)
+            }
+        }
     }
+}
+
+/// Those whose roles could read something protected, with its name.
+async fn leaking(
+    bound: &Bound,
+    session: &Session,
+    orders: &[Arc<Owned>],
+) -> Result<Vec<(Arc<Owned>, String)>, LeaseError> {
+    let logins: Vec<&str> = orders.iter().map(|order| order.login.as_str()).collect();
+    let mut leaks = Vec::new();
+    for (login, what) in bound.leaks(&session.client, &logins).await? {
+        // a role that is gone reads nothing
+        let Some(what) = what else { continue };
+        let its = orders.iter().filter(|order| order.login == login);
+        leaks.extend(its.map(|order| (Arc::clone(order), what.clone())));
+    }
+    Ok(leaks)
 }
 
 impl Owned {
