@@ -63,7 +63,8 @@ impl Approvals {
             return self.known(caller, ask, &terms)?.ok_or_else(|| error.into());
         }
         if let Some(rule) = rule {
-            self.answer(Some(caller.actor()), &id, ReleasedBy::Rule(rule)).await?;
+            let most = super::review::longest(config, &target.name);
+            self.answer(Some(caller.actor()), &id, ReleasedBy::Rule(rule), most).await?;
         }
         Ok(id)
     }
@@ -210,6 +211,7 @@ impl Approvals {
         actor: Option<Actor>,
         id: &RequestId,
         by: ReleasedBy,
+        most: SignedDuration,
     ) -> Result<(), ApprovalError> {
         let (rule, standing) = match &by {
             ReleasedBy::Rule(rule) => (Some(rule.clone()), None),
@@ -219,7 +221,7 @@ impl Approvals {
         self.scribe.enter(actor.clone(), what, Durability::Synced).await?;
         let now = self.now();
         let made = self.advance(id, &Step::Answer(by), |on, before, after| {
-            super::review::turn_into_grant(on, before, after, now)
+            super::review::turn_into_grant(on, before, after, now, most)
         })?;
         self.granted(actor, &made).await?;
         self.wake(id);

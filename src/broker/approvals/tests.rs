@@ -7,8 +7,11 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::stage::Statement;
+use crate::broker::store::grants;
 use crate::broker::testing::{Answer, Bench, PERMIT_ALL, User};
-use crate::domain::approval::{Decision, GrantState, Literal, RequestState, Shape, Standing};
+use crate::domain::approval::{
+    Decision, DeedSubject, GrantState, Literal, RequestState, Shape, Standing, SubjectText, What as Matter,
+};
 use crate::domain::event::What;
 use crate::domain::mask::{ColumnPattern, Mask, MaskRule};
 use crate::domain::name::{Digest, GroupName, ProviderName, RequestId, RuleName};
@@ -233,7 +236,7 @@ async fn an_approval_is_void_after_its_time_its_session_its_device_and_a_restart
     let (pending, filed) = statement.held().await;
     bench.core.approvals.void_device(&bob.key.thumbprint()).await;
     // bob had said nothing about it
-    assert!(bench.core.approvals.session_of(&pending).is_some());
+    assert!(!bench.core.approvals.find(&pending).unwrap().unwrap().life.state.is_final());
     drop(filed);
     bench.core.approvals.tick().await;
     let withdrawn = What::RequestEnded { request: pending, outcome: "withdrawn".into() };
@@ -610,4 +613,87 @@ async fn a_device_that_is_revoked_while_its_review_is_entered_says_nothing() {
     }));
     assert_eq!(problem(&bob.give(id.as_str(), &claims).await), (StatusCode::CONFLICT, ProblemCode::Conflict));
     assert_eq!(bench.core.release(&id).await, Err(HoldError::NotApproved));
+}
+
+#[tokio::test]
+async fn a_release_stands_on_the_grant_of_its_session_and_waits_as_long_as_that_lasts() {
+    let bench = Bench::new(BY_DBA);
+    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
+    let approve = async |filed: RequestView| {
+        let answer = bob.review("bob", filed.request.id.as_str(), Decision::Approve).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        answer.json::<RequestView>().grant.unwrap()
+    };
+    let grant = approve(alice.ask(json!({"seconds": 120})).await.json()).await;
+    let session = alice.open().await;
+    let statement = Statement::of(&bench, &session, &alice, "alice");
+    let longer: RequestView = alice.ask(json!({"extends": grant.id, "seconds": 1800})).await.json();
+    let grant = approve(longer).await;
+    bench.hand.advance(119);
+    // not by the end that the session had when it began
+    let (id, filed) = statement.held().await;
+    assert_eq!(filed.expires.as_second() - bench.hand.now().as_second(), 600);
+    bob.review("bob", id.as_str(), Decision::Approve).await;
+    // taken back, and the session not closed yet
+    let revoked = grant.clone().revoke(bench.hand.now()).unwrap();
+    assert!(bench.store.write(|on| grants::advance(on, &grant, &revoked)).unwrap());
+    assert_eq!(bench.core.release(&id).await, Err(HoldError::NotApproved));
+}
+
+#[tokio::test]
+async fn extensions_that_were_asked_for_at_once_do_not_add_up_beyond_the_longest_grant() {
+    let bench = Bench::new(BY_DBA);
+    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
+    let id = asked(&alice).await.request.id.to_string();
+    let grant = bob.review("bob", &id, Decision::Approve).await.json::<RequestView>().grant.unwrap();
+    let extends = json!({"extends": grant.id, "seconds": 4 * 3600});
+    let (one, other): (RequestView, RequestView) =
+        (alice.ask(extends.clone()).await.json(), alice.ask(extends).await.json());
+    assert_eq!(bob.review("bob", one.request.id.as_str(), Decision::Approve).await.status, StatusCode::OK);
+    let refused = bob.review("bob", other.request.id.as_str(), Decision::Approve).await;
+    assert_eq!(problem(&refused), (StatusCode::CONFLICT, ProblemCode::Conflict));
+}
+
+#[tokio::test]
+async fn a_grant_counts_only_while_its_reviews_are_what_policy_demands() {
+    let bench = Bench::new(BY_DBA);
+    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
+    let id = asked(&alice).await.request.id.to_string();
+    assert_eq!(bob.review("bob", &id, Decision::Approve).await.status, StatusCode::OK);
+    alice.open().await;
+    let stricter = BY_DBA.replace("corp/dba:1", "corp/dba:2");
+    let config = crate::broker::testing::config(bench.directory.path(), &stricter);
+    bench.core.adopt(config).await.unwrap();
+    let refused = alice.call("POST", "/v1/sessions", Some(json!({"target": "db", "host": "laptop"}))).await;
+    assert_eq!(refused.problem().code, ProblemCode::ReviewNeeded);
+}
+
+#[tokio::test]
+async fn a_standing_decision_answers_in_its_own_database_and_by_as_many_people_as_today_demands() {
+    let bench = Bench::new(PERMIT_ALL);
+    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
+    let session = alice.open().await;
+    let statement = Statement::of(&bench, &session, &alice, "alice");
+    let shape = Shape { tree: Digest::from_bytes(&[1; 32]), literals: Vec::new() };
+    let changed = |change: &dyn Fn(&mut DeedSubject)| {
+        let mut subject = statement.subject(Some(shape.clone())).subject().clone();
+        if let Matter::Deed(deed) = &mut subject.what {
+            change(deed);
+        }
+        SubjectText::write(subject).unwrap()
+    };
+    let set = |deed: &mut DeedSubject, name: &str| drop(deed.settings.insert(name.into(), "x".into()));
+    let (first, _filed) = statement.held_as(changed(&|_| ()), Statement::hold()).await.unwrap();
+    let standing = Standing { free: BTreeSet::new(), seconds: 3600 };
+    bob.review_with("bob", first.as_str(), Decision::Approve, Some(standing)).await;
+    let stands = async |subject: SubjectText, hold: Hold| {
+        let (_, filed) = statement.held_as(subject, hold).await.unwrap();
+        let mut outcome = filed.outcome;
+        futures_util::poll!(&mut outcome).is_ready()
+    };
+    assert!(stands(changed(&|deed| set(deed, "session_authorization")), Statement::hold()).await);
+    assert!(!stands(changed(&|deed| set(deed, "search_path")), Statement::hold()).await);
+    assert!(!stands(changed(&|deed| deed.database = "other".into()), Statement::hold()).await);
+    let two = Hold { threshold: "corp/dba:2".parse().unwrap(), ..Statement::hold() };
+    assert!(!stands(changed(&|_| ()), two).await);
 }
