@@ -146,12 +146,26 @@ impl Approvals {
         step: &Step,
         also: impl Fn(&Connection, &Stored, &Life) -> rusqlite::Result<()>,
     ) -> Result<Made, ApprovalError> {
+        self.advance_if(id, step, |_, _| Ok(true), also)
+    }
+
+    /// Takes one step of a request, if something else is so in the same transaction.
+    fn advance_if(
+        &self,
+        id: &RequestId,
+        step: &Step,
+        may: impl Fn(&Connection, &Stored) -> rusqlite::Result<bool>,
+        also: impl Fn(&Connection, &Stored, &Life) -> rusqlite::Result<()>,
+    ) -> Result<Made, ApprovalError> {
         let written = self.store.write(|on| {
             // not before the store is ours: waiting for it must not let a late step through
             let now = self.clock.now();
             let Some(before) = table::find(on, id)? else {
                 return Ok(Err(ApprovalError::Unknown("request")));
             };
+            if !may(on, &before)? {
+                return Ok(Err(ApprovalError::Conflict("what it was for is gone".into())));
+            }
             if let Step::Review(voice) = step {
                 // it was entered meanwhile, and the key may have been called lost
                 if devices::is_revoked(on, &voice.device)? {
@@ -176,7 +190,7 @@ impl Approvals {
         });
         match written {
             Err(error) if review::is_gone(&error) => Err(ApprovalError::Conflict(
-                "the grant that it would make longer is no longer in force".into(),
+                "the grant that it would make longer is no longer in force, or would last too long".into(),
             )),
             written => written?,
         }

@@ -200,9 +200,13 @@ impl Sessions {
 
     /// Whether a session can be used.
     pub(crate) fn is_open(&self, id: &SessionId) -> bool {
-        self.get(id).is_some_and(|live| {
-            matches!(live.state().session.state, SessionState::Pending | SessionState::Active)
-        })
+        self.open_until(id).is_some()
+    }
+
+    /// Until when a session can be used, as of now; `None` when it is over.
+    pub(crate) fn open_until(&self, id: &SessionId) -> Option<Timestamp> {
+        let session = self.get(id)?.snapshot();
+        matches!(session.state, SessionState::Pending | SessionState::Active).then_some(session.expires)
     }
 
     /// Waits until a closing session's connections are gone, for at most `grace`.

@@ -17,6 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::{SignedDuration, Timestamp};
+use reqwest::StatusCode;
 use rusqlite::Connection;
 use secrecy::ExposeSecret as _;
 use sha2::Sha256;
@@ -138,7 +139,8 @@ impl Webhooks {
         for letter in letters {
             match self.send(hook, letter).await {
                 Ok(()) => self.store.write(|on| table::delivered(on, &letter.id))?,
-                Err(problem) => {
+                Err(unsent) => {
+                    let problem = unsent.problem;
                     tracing::warn!(
                         webhook = hook.name,
                         problem,
@@ -146,7 +148,11 @@ impl Webhooks {
                     );
                     let wait = backoff(letter.attempts, rand::random());
                     let until = self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
-                    return self.store.write(|on| table::postpone(on, letter, until));
+                    if !unsent.is_refused {
+                        return self.store.write(|on| table::postpone(on, letter, until));
+                    }
+                    // the others do not wait for one that the webhook does not want
+                    self.store.write(|on| table::postpone_one(on, letter, until))?;
                 }
             }
         }
@@ -154,11 +160,11 @@ impl Webhooks {
     }
 
     /// Sends one message. What the other side answers beyond its status is not read.
-    async fn send(&self, hook: &WebhookConfig, letter: &Letter) -> Result<(), String> {
+    async fn send(&self, hook: &WebhookConfig, letter: &Letter) -> Result<(), Unsent> {
         let secret = self.secrets.fetch(&hook.secret).await.map_err(|error| error.to_string())?;
         let at = self.clock.now().as_second();
         let signature = sign(secret.expose_secret(), &letter.id, at, &letter.body)
-            .ok_or("its secret is not `whsec_` and base64 of 24 to 64 bytes")?;
+            .ok_or_else(|| "its secret is not `whsec_` and base64 of 24 to 64 bytes".to_owned())?;
         let request = self
             .client
             .post(hook.url.clone())
@@ -170,11 +176,29 @@ impl Webhooks {
         // an address may hold a token, so it is not told
         let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
         let status = answer.status();
-        if status.is_success() { Ok(()) } else { Err(format!("it answered {}", status.as_u16())) }
+        if status.is_success() {
+            return Ok(());
+        }
+        let passes = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+        let is_refused = status.is_client_error() && !passes;
+        Err(Unsent { problem: format!("it answered {}", status.as_u16()), is_refused })
     }
 
     fn hooks(&self) -> Arc<Vec<WebhookConfig>> {
         Arc::clone(&self.hooks.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Why a message was not taken.
+struct Unsent {
+    problem: String,
+    /// The webhook does not want this very message; of others it has said nothing.
+    is_refused: bool,
+}
+
+impl From<String> for Unsent {
+    fn from(problem: String) -> Self {
+        Self { problem, is_refused: false }
     }
 }
 

@@ -73,21 +73,15 @@ impl Authority for Core {
         context: &Arc<SessionContext>,
         held: Held,
     ) -> BoxFuture<'static, Result<Filed, HoldError>> {
-        let Some(ends) = self.sessions.ends(&context.id).filter(|_| self.sessions.is_open(&context.id))
-        else {
+        // of this moment: the grant under it may have been made longer
+        let Some(until) = self.sessions.open_until(&context.id) else {
             return Box::pin(async { Err(HoldError::Refused("its session is over".into())) });
         };
-        Box::pin(Arc::clone(&self.approvals).hold(self.config(), Arc::clone(context), ends, held))
+        Box::pin(Arc::clone(&self.approvals).hold(self.config(), Arc::clone(context), until, held))
     }
 
     fn release<'a>(&'a self, request: &'a RequestId) -> BoxFuture<'a, Result<(), HoldError>> {
-        Box::pin(async move {
-            let session = self.approvals.session_of(request);
-            if !session.is_some_and(|session| self.sessions.is_open(&session)) {
-                return Err(HoldError::NotApproved);
-            }
-            self.approvals.release(request).await
-        })
+        Box::pin(self.approvals.release(request, &self.sessions))
     }
 
     fn close(&self, session: &SessionId, reason: CloseReason) {

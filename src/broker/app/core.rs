@@ -146,7 +146,7 @@ impl Core {
         let Verdict::Hold(hold) = self.config().policy.judge(who, target, &Action::Connect) else {
             return None;
         };
-        if matches!(self.approvals.live_grant(&who.id, &target.name), Ok(Some(_))) {
+        if matches!(self.approvals.live_grant(&who.id, target, &hold), Ok(Some(_))) {
             return None;
         }
         let threshold = hold.threshold.resolve(target.owner.as_ref()).unwrap_or(hold.threshold);
@@ -193,7 +193,7 @@ impl Core {
         let mut reason = None;
         if let Some(hold) = hold {
             // INVARIANT: whoever uses up a grant for one session is the only one
-            let Some(grant) = self.approvals.use_grant(&caller.principal().id, &target.name)? else {
+            let Some(grant) = self.approvals.use_grant(&caller.principal().id, &target, &hold)? else {
                 if let Some(rule) = hold.rules.into_iter().next() {
                     self.refused(caller, ask, rule).await?;
                 }

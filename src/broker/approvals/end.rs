@@ -148,7 +148,8 @@ fn stands(config: &Config, stored: &table::Stored) -> bool {
     let Some(target) = config.targets.get(&stored.request.target) else { return false };
     match config.policy.judge(&stored.who, target, &Action::Connect) {
         Verdict::Hold(hold) => {
-            answerable(config, target, &hold).is_ok_and(|now| now == stored.life.threshold)
+            hold.people_only == stored.life.people_only
+                && answerable(config, target, &hold).is_ok_and(|now| now == stored.life.threshold)
         }
         Verdict::Allow(_) | Verdict::Deny(_) => false,
     }

@@ -36,10 +36,10 @@ impl Approvals {
                 return Err(ApprovalError::Bad(format!("a session on `{name}` needs no approval from you")));
             }
         };
-        let terms = self.terms(config, caller, target, ask)?;
-        if let Some(known) = self.known(caller, ask, &terms)? {
+        if let Some(known) = self.known(caller, ask)? {
             return Ok(known);
         }
+        let terms = self.terms(config, caller, target, ask)?;
         let new = self.draft(config, caller, target, &hold, ask, &terms)?;
         if self.store.read(|on| table::count_open(on, &who.id))? >= MAX_OPEN {
             return Err(ApprovalError::TooMany);
@@ -60,10 +60,11 @@ impl Approvals {
             over.state = RequestState::Void;
             self.ended(None, &id, &over).await;
             // two calls with one key at the same instant: the other was first
-            return self.known(caller, ask, &terms)?.ok_or_else(|| error.into());
+            return self.known(caller, ask)?.ok_or_else(|| error.into());
         }
         if let Some(rule) = rule {
-            self.answer(Some(caller.actor()), &id, ReleasedBy::Rule(rule)).await?;
+            let most = super::review::longest(config, &target.name);
+            self.answer(Some(caller.actor()), &id, ReleasedBy::Rule(rule), most).await?;
         }
         Ok(id)
     }
@@ -129,18 +130,18 @@ impl Approvals {
     }
 
     /// The request that the caller filed with the same key.
-    fn known(
-        &self,
-        caller: &Caller,
-        ask: &AskSession,
-        terms: &Terms,
-    ) -> Result<Option<RequestId>, ApprovalError> {
+    fn known(&self, caller: &Caller, ask: &AskSession) -> Result<Option<RequestId>, ApprovalError> {
         let Some(key) = &ask.key else { return Ok(None) };
         let known = self.store.read(|on| table::by_key(on, &caller.principal().id, key))?;
         let Some(known) = known else { return Ok(None) };
         let subject = known.subject.subject();
-        let same = subject.what == Matter::Session(terms.session.clone())
-            && subject.reason.as_ref() == Some(&terms.reason)
+        let Matter::Session(session) = &subject.what else { return Ok(None) };
+        // a start that was given as "in an hour" is another instant at each attempt
+        let same = session.seconds == ask.seconds
+            && session.once == ask.once
+            && session.extends == ask.extends
+            && session.starts.is_some() == ask.starts.is_some()
+            && subject.reason.as_deref() == Some(ask.reason.trim())
             && subject.target.as_str() == ask.target;
         if same {
             Ok(Some(known.request.id))
@@ -210,6 +211,7 @@ impl Approvals {
         actor: Option<Actor>,
         id: &RequestId,
         by: ReleasedBy,
+        most: SignedDuration,
     ) -> Result<(), ApprovalError> {
         let (rule, standing) = match &by {
             ReleasedBy::Rule(rule) => (Some(rule.clone()), None),
@@ -219,7 +221,7 @@ impl Approvals {
         self.scribe.enter(actor.clone(), what, Durability::Synced).await?;
         let now = self.now();
         let made = self.advance(id, &Step::Answer(by), |on, before, after| {
-            super::review::turn_into_grant(on, before, after, now)
+            super::review::turn_into_grant(on, before, after, now, most)
         })?;
         self.granted(actor, &made).await?;
         self.wake(id);

@@ -1,14 +1,20 @@
 //! Grants: what sessions stand on.
 
+use rusqlite::Connection;
+
+use super::standing::meets;
 use super::{ApprovalError, Approvals};
 use crate::broker::authn::Caller;
 use crate::broker::config::Config;
 use crate::broker::store::StoreError;
-use crate::broker::store::{grants as table, requests};
+use crate::broker::store::grants as table;
+use crate::broker::store::requests;
 use crate::domain::approval::{Grant, RequestState};
 use crate::domain::event::{Durability, What};
-use crate::domain::name::{GrantId, RequestId, TargetName};
+use crate::domain::name::{GrantId, RequestId};
+use crate::domain::policy::Hold;
 use crate::domain::principal::PrincipalId;
+use crate::domain::target::Target;
 
 impl Approvals {
     /// Opens a session with a grant: the one that lasts longest, and one for a single session only when
@@ -16,11 +22,15 @@ impl Approvals {
     pub(crate) fn use_grant(
         &self,
         whose: &PrincipalId,
-        target: &TargetName,
+        target: &Target,
+        hold: &Hold,
     ) -> Result<Option<Grant>, StoreError> {
         let now = self.clock.now();
         self.store.write(|on| {
-            for grant in table::live(on, whose, target, now)? {
+            for grant in table::live(on, whose, &target.name, now)? {
+                if !is_enough(on, &grant, target, hold)? {
+                    continue;
+                }
                 let Ok(next) = grant.clone().open(now) else { continue };
                 // INVARIANT: one conditional UPDATE decides, and its row count tells
                 if table::advance(on, &grant, &next)? {
@@ -35,10 +45,18 @@ impl Approvals {
     pub(crate) fn live_grant(
         &self,
         whose: &PrincipalId,
-        target: &TargetName,
+        target: &Target,
+        hold: &Hold,
     ) -> Result<Option<Grant>, StoreError> {
         let now = self.clock.now();
-        Ok(self.store.read(|on| table::live(on, whose, target, now))?.into_iter().next())
+        self.store.read(|on| {
+            for grant in table::live(on, whose, &target.name, now)? {
+                if is_enough(on, &grant, target, hold)? {
+                    return Ok(Some(grant));
+                }
+            }
+            Ok(None)
+        })
     }
 
     /// Whether a session may go on standing on a grant. What cannot be read carries nothing.
@@ -112,6 +130,13 @@ impl Approvals {
         let RequestState::Granted { grant } = &stored.life.state else { return Ok(None) };
         Ok(self.grant(grant)?.filter(|grant| grant.request != *id))
     }
+}
+
+/// Whether the reviews that a grant came from are enough for what policy demands today.
+fn is_enough(on: &Connection, grant: &Grant, target: &Target, hold: &Hold) -> rusqlite::Result<bool> {
+    let Some(threshold) = hold.threshold.resolve(target.owner.as_ref()) else { return Ok(false) };
+    let made_in = requests::find(on, &grant.request)?;
+    Ok(made_in.is_some_and(|made_in| meets(&made_in.life, &threshold, hold.people_only)))
 }
 
 const LISTED: u32 = 500;

@@ -4,31 +4,33 @@ use std::sync::{Arc, PoisonError};
 
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::file::{answerable, filed, later};
 use super::{ApprovalError, Approvals, MAX_OPEN, needs};
 use crate::broker::config::Config;
+use crate::broker::sessions::Sessions;
 use crate::broker::store::requests::{self as table, Stored};
-use crate::broker::store::{StoreError, emails};
+use crate::broker::store::{StoreError, emails, grants};
 use crate::domain::action::{Petition, PetitionKind};
 use crate::domain::approval::{
     Decision, Life, Purpose, ReleasedBy, Request, RequestState, Review, Step, What as Matter,
 };
 use crate::domain::event::{Durability, What};
-use crate::domain::name::{DeviceId, RequestId, SessionId};
+use crate::domain::name::{DeviceId, RequestId};
 use crate::gateway::authority::{Filed, Held, HoldError, Outcome, SessionContext};
 
 impl Approvals {
-    /// Files a request for an action that policy holds, in a session that ends then.
+    /// Files a request for an action that policy holds, in a session that lasts until a time.
     pub(crate) async fn hold(
         self: Arc<Self>,
         config: Arc<Config>,
         context: Arc<SessionContext>,
-        ends: Timestamp,
+        until: Timestamp,
         held: Held,
     ) -> Result<Filed, HoldError> {
-        let new = self.deed(&config, &context, ends, held)?;
+        let new = self.deed(&config, &context, until, held)?;
         let open = self
             .store
             .read(|on| table::count_open(on, &context.principal.id))
@@ -49,7 +51,8 @@ impl Approvals {
             Waiter { changed: self.watch(&id), approvals: Arc::clone(&self), id: id.clone(), waits: true };
         self.insert(&new, answer.is_some()).map_err(|error| unstored(&error))?;
         if let Some(by) = answer {
-            self.answer(Some(context.actor.clone()), &id, by).await.map_err(|error| match error {
+            let most = super::review::longest(&config, &context.target.name);
+            self.answer(Some(context.actor.clone()), &id, by, most).await.map_err(|error| match error {
                 ApprovalError::Journal(error) => HoldError::Journal(error.to_string()),
                 error => HoldError::Refused(error.to_string()),
             })?;
@@ -61,9 +64,17 @@ impl Approvals {
         })
     }
 
-    /// Uses the approval of an action up.
-    pub(crate) async fn release(&self, id: &RequestId) -> Result<(), HoldError> {
-        let made = match self.advance(id, &Step::Release, |_, _, _| Ok(())) {
+    /// Uses the approval of an action up, if its session is open and the grant under it still carries.
+    pub(crate) async fn release(&self, id: &RequestId, sessions: &Sessions) -> Result<(), HoldError> {
+        let may = |on: &Connection, stored: &Stored| {
+            let Some(session) = stored.session.as_ref().filter(|session| sessions.is_open(session)) else {
+                return Ok(false);
+            };
+            // INVARIANT: whoever took the grant back before this transaction has stopped the release
+            let Some(grant) = sessions.grant_of(session) else { return Ok(true) };
+            Ok(grants::find(on, &grant)?.is_some_and(|grant| grant.carries(self.clock.now())))
+        };
+        let made = match self.advance_if(id, &Step::Release, may, |_, _, _| Ok(())) {
             Ok(made) => made,
             Err(ApprovalError::Store(error)) => return Err(unstored(&error)),
             Err(_) => return Err(HoldError::NotApproved),
@@ -79,16 +90,11 @@ impl Approvals {
         Ok(())
     }
 
-    /// The session of an action that waits for a review.
-    pub(crate) fn session_of(&self, id: &RequestId) -> Option<SessionId> {
-        self.find(id).ok().flatten()?.session
-    }
-
     fn deed(
         &self,
         config: &Config,
         context: &SessionContext,
-        ends: Timestamp,
+        until: Timestamp,
         held: Held,
     ) -> Result<Stored, HoldError> {
         let refused = |text: &str| HoldError::Refused(text.to_owned());
@@ -107,7 +113,7 @@ impl Approvals {
         self.store.read(|on| emails::complete(on, &mut who.kin)).map_err(|error| unstored(&error))?;
         let now = self.now();
         let wait = SignedDuration::try_from(config.reviews.statement_wait).unwrap_or_default();
-        let expires = later(now, wait).min(ends);
+        let expires = later(now, wait).min(until);
         let life = Life {
             purpose: Purpose::Deed,
             state: RequestState::Pending,

@@ -21,7 +21,7 @@ use crate::domain::approval::{
     Decision, Grant, GrantState, Life, RequestState, Review, Standing, Step, Voice, What as Matter,
 };
 use crate::domain::event::{Actor, Durability, What};
-use crate::domain::name::{GrantId, RequestId};
+use crate::domain::name::{GrantId, RequestId, TargetName};
 use crate::wire::review::{self as signed, Claims};
 
 impl Approvals {
@@ -60,9 +60,10 @@ impl Approvals {
         // INVARIANT: nothing is let through by a review that is not in the ledger. One that comes too
         // late by an instant is entered too; it was given.
         self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
+        let most = longest(config, &stored.request.target);
         let made = self.advance(id, &Step::Review(voice.clone()), |on, before, after| {
             table::add_review(on, id, &review, &voice)?;
-            turn_into_grant(on, before, after, now)?;
+            turn_into_grant(on, before, after, now, most)?;
             super::standing::keep(on, before, after, &review, now)
         })?;
         self.granted(Some(caller.actor()), &made).await?;
@@ -231,6 +232,7 @@ pub(super) fn turn_into_grant(
     before: &Stored,
     after: &Life,
     now: Timestamp,
+    most: SignedDuration,
 ) -> rusqlite::Result<()> {
     let RequestState::Granted { grant: id } = &after.state else { return Ok(()) };
     let subject = before.subject.subject();
@@ -238,6 +240,8 @@ pub(super) fn turn_into_grant(
     let length = SignedDuration::from_secs(i64::try_from(session.seconds).unwrap_or(i64::MAX));
     if session.extends.is_some() {
         let longer = grants::find(on, id)?.and_then(|old| Some((old.clone(), old.extend(length, now).ok()?)));
+        // others may have made it longer since this was asked for
+        let longer = longer.filter(|(_, longer)| longer.ends <= later(now, most));
         return match longer {
             Some((old, longer)) if grants::advance(on, &old, &longer)? => Ok(()),
             // nothing of the approval is kept then
@@ -260,6 +264,11 @@ pub(super) fn turn_into_grant(
             state: GrantState::Active,
         },
     )
+}
+
+/// How long a grant on a target may last from now on.
+pub(super) fn longest(config: &Config, target: &TargetName) -> SignedDuration {
+    SignedDuration::try_from(config.reviews.grant_max(target)).unwrap_or_default()
 }
 
 pub(super) fn word(decision: Decision) -> &'static str {

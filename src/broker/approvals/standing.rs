@@ -17,9 +17,12 @@ use crate::broker::config::Config;
 use crate::broker::store::StoreError;
 use crate::broker::store::grants::{self as table, StandingRow};
 use crate::broker::store::requests::{self, Stored};
-use crate::domain::approval::{Decision, Life, ReleasedBy, RequestState, Review, Shape, What as Matter};
+use crate::domain::approval::{
+    Decision, DeedSubject, Life, ReleasedBy, RequestState, Review, Shape, Threshold, What as Matter,
+};
 use crate::domain::event::{Durability, What};
 use crate::domain::name::{DeviceId, RequestId};
+use crate::domain::principal::PrincipalKind;
 use crate::wire::control::StandingView;
 
 impl Approvals {
@@ -38,7 +41,9 @@ impl Approvals {
                 // the rules of today may allow less than those that it was made under
                 let lasts = made.is_some_and(|made| now < later(made, allowed));
                 let covers = shape(&earlier).is_some_and(|known| known.covers(&row.free, wanted));
-                if lasts && covers && table::use_standing(on, &row.request, now)? {
+                let fits = is_same_place(&earlier, new)
+                    && meets(&earlier.life, &new.life.threshold, new.life.people_only);
+                if lasts && covers && fits && table::use_standing(on, &row.request, now)? {
                     return Ok(Some(ReleasedBy::Standing(row.request.clone())));
                 }
             }
@@ -171,6 +176,33 @@ fn view(row: StandingRow, made_in: &Stored, seen: bool) -> StandingView {
         revoked: row.revoked,
         uses: row.uses,
     }
+}
+
+/// Whether the two mean the same by the same words. The gateway asks the same, so that what it would
+/// refuse is held for a review instead.
+fn is_same_place(earlier: &Stored, new: &Stored) -> bool {
+    let (Matter::Deed(earlier), Matter::Deed(new)) =
+        (&earlier.subject.subject().what, &new.subject.subject().what)
+    else {
+        return false;
+    };
+    // each session has a role of its own
+    let settings = |deed: &DeedSubject| {
+        let mut settings = deed.settings.clone();
+        settings.retain(|name, _| !matches!(name.as_str(), "role" | "session_authorization"));
+        settings
+    };
+    earlier.database == new.database && earlier.protocol == new.protocol && settings(earlier) == settings(new)
+}
+
+/// Whether what was said then is enough for what is demanded now.
+pub(super) fn meets(then: &Life, threshold: &Threshold, people_only: bool) -> bool {
+    if matches!(then.answer, Some(ReleasedBy::Rule(_))) {
+        return !people_only;
+    }
+    let mut now = Life { threshold: threshold.clone(), ..then.clone() };
+    now.voices.retain(|voice| !people_only || voice.kind == PrincipalKind::Human);
+    !threshold.is_empty() && now.missing().is_empty()
 }
 
 fn shape(stored: &Stored) -> Option<&Shape> {

@@ -7,8 +7,11 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::stage::Statement;
+use crate::broker::store::grants;
 use crate::broker::testing::{Answer, Bench, PERMIT_ALL, User};
-use crate::domain::approval::{Decision, GrantState, Literal, RequestState, Shape, Standing};
+use crate::domain::approval::{
+    Decision, DeedSubject, GrantState, Literal, RequestState, Shape, Standing, SubjectText, What as Matter,
+};
 use crate::domain::event::What;
 use crate::domain::mask::{ColumnPattern, Mask, MaskRule};
 use crate::domain::name::{Digest, GroupName, ProviderName, RequestId, RuleName};
@@ -233,7 +236,7 @@ async fn an_approval_is_void_after_its_time_its_session_its_device_and_a_restart
     let (pending, filed) = statement.held().await;
     bench.core.approvals.void_device(&bob.key.thumbprint()).await;
     // bob had said nothing about it
-    assert!(bench.core.approvals.session_of(&pending).is_some());
+    assert!(!bench.core.approvals.find(&pending).unwrap().unwrap().life.state.is_final());
     drop(filed);
     bench.core.approvals.tick().await;
     let withdrawn = What::RequestEnded { request: pending, outcome: "withdrawn".into() };
@@ -403,6 +406,10 @@ async fn a_grant_starts_later_is_made_longer_and_is_asked_for_once_per_key() {
     let (one, other): (RequestView, RequestView) =
         (alice.ask(keyed.clone()).await.json(), alice.ask(keyed).await.json());
     assert_eq!(one.request.id, other.request.id);
+    // "in ten minutes", asked again a second later
+    let later = in_ten_minutes.checked_add(jiff::SignedDuration::from_secs(1)).unwrap();
+    let again: RequestView = alice.ask(json!({"starts": later, "seconds": 600, "key": "job-7"})).await.json();
+    assert_eq!(again.request.id, one.request.id);
     let changed = alice.ask(json!({"key": "job-7", "reason": "another"})).await;
     assert_eq!(problem(&changed), (StatusCode::CONFLICT, ProblemCode::Conflict));
     let grant = approve(one).await;
@@ -434,72 +441,6 @@ async fn a_grant_starts_later_is_made_longer_and_is_asked_for_once_per_key() {
         bob.review("bob", late.request.id.as_str(), Decision::Approve).await.problem().code,
         ProblemCode::Conflict
     );
-}
-
-#[tokio::test]
-async fn a_standing_decision_answers_for_its_shape_until_it_is_revoked() {
-    let bench = Bench::new(PERMIT_ALL);
-    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
-    let session = alice.open().await;
-    let statement = Statement::of(&bench, &session, &alice, "alice");
-    let shape = |literal: u8| Shape {
-        tree: Digest::from_bytes(&[1; 32]),
-        literals: vec![
-            Literal { shown: literal.to_string(), digest: Digest::from_bytes(&[literal; 32]) },
-            Literal { shown: "'x'".into(), digest: Digest::from_bytes(&[99; 32]) },
-        ],
-    };
-    let held = async |shape: Shape, hold: Hold| {
-        statement.held_as(statement.subject(Some(shape)), hold).await.unwrap()
-    };
-    let (first, filed) = held(shape(1), Statement::hold()).await;
-    let standing = Standing { free: BTreeSet::from([0]), seconds: 3600 };
-    bob.review_with("bob", first.as_str(), Decision::Approve, Some(standing)).await;
-    assert!(matches!(filed.outcome.await, Outcome::Approved(_)));
-
-    let (second, filed) = held(shape(2), Statement::hold()).await;
-    assert!(matches!(filed.outcome.await, Outcome::Standing { .. }));
-    bench.core.release(&second).await.unwrap();
-    let answered = What::RequestAnswered { request: second, rule: None, standing: Some(first.clone()) };
-    assert!(bench.journal.whats().contains(&answered));
-
-    let waits = async |shape: Shape, hold: Hold| {
-        let (_, filed) = held(shape, hold).await;
-        let mut outcome = filed.outcome;
-        assert!(futures_util::poll!(&mut outcome).is_pending());
-    };
-    // a literal that is not free, rules that no longer allow it, other rules
-    let mut other = shape(3);
-    other.literals.get_mut(1).unwrap().digest = Digest::from_bytes(&[98; 32]);
-    waits(other, Statement::hold()).await;
-    waits(shape(3), Hold { standing: 0, ..Statement::hold() }).await;
-    bench.hand.advance(120);
-    waits(shape(3), Hold { standing: 60, ..Statement::hold() }).await;
-    bench.hand.advance(-120);
-
-    let listed: Listing<StandingView> = bob.call("GET", "/v1/standing", None).await.json();
-    assert_eq!(listed.items.first().map(|view| (view.uses, view.revoked)), Some((1, false)));
-    let path = format!("/v1/standing/{first}");
-    assert_eq!(bob.call("DELETE", &path, None).await.status, StatusCode::NO_CONTENT);
-    waits(shape(4), Statement::hold()).await;
-}
-
-#[tokio::test]
-async fn a_lost_device_takes_its_standing_decisions_with_it() {
-    let bench = Bench::new(PERMIT_ALL);
-    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
-    let session = alice.open().await;
-    let statement = Statement::of(&bench, &session, &alice, "alice");
-    let shape = Shape { tree: Digest::from_bytes(&[1; 32]), literals: Vec::new() };
-    let subject = || statement.subject(Some(shape.clone()));
-    let (first, _filed) = statement.held_as(subject(), Statement::hold()).await.unwrap();
-    let standing = Standing { free: BTreeSet::new(), seconds: 3600 };
-    bob.review_with("bob", first.as_str(), Decision::Approve, Some(standing)).await;
-    bench.core.approvals.void_device(&bob.key.thumbprint()).await;
-    let (_, filed) = statement.held_as(subject(), Statement::hold()).await.unwrap();
-    let mut outcome = filed.outcome;
-    assert!(futures_util::poll!(&mut outcome).is_pending());
-    assert!(bench.journal.whats().iter().any(|what| matches!(what, What::StandingRevoked { .. })));
 }
 
 #[tokio::test]
@@ -562,6 +503,12 @@ async fn a_long_poll_ends_with_the_change() {
     let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
     let id = asked(&alice).await.request.id.to_string();
     let path = format!("/v1/requests/{id}?wait=30");
+    let never = RequestId::from_random([9; 16]);
+    assert_eq!(
+        problem(&alice.call("GET", &format!("/v1/requests/{never}?wait=30"), None).await),
+        (StatusCode::NOT_FOUND, ProblemCode::Unknown)
+    );
+    assert!(!bench.core.approvals.watchers().contains_key(&never));
     let (seen, _) = tokio::join!(alice.call("GET", &path, None), bob.review("bob", &id, Decision::Approve));
     assert!(seen.json::<RequestView>().grant.is_some());
 }
@@ -609,40 +556,6 @@ async fn the_second_account_of_a_machines_owner_is_the_owner() {
 }
 
 #[tokio::test]
-async fn who_revokes_a_standing_decision_without_seeing_its_request_does_not_read_the_statement() {
-    // nobody audits here
-    let bench = Bench::with(&BY_DBA.replace("corp/dba:1", "corp/vip:1"), |config| {
-        config.providers.first_mut().unwrap().groups.insert(GroupName::new("corp/vip").unwrap());
-        let TargetKind::Postgres(postgres) = &mut config.targets.values_mut().next().unwrap().kind;
-        postgres.masks.push(MaskRule {
-            name: RuleName::new("ssn").unwrap(),
-            column: ColumnPattern::new("public.people.ssn").unwrap(),
-            path: None,
-            mask: Mask::Full,
-            lifted_for: BTreeSet::from([GroupName::new("corp/vip").unwrap()]),
-        });
-    });
-    let alice = bench.login_with("alice", 1, json!({"groups": ["dba", "vip"]})).await;
-    let bob = bench.login("bob", 2).await;
-    let carol = bench.login_with("carol", 3, json!({"groups": ["dba", "vip"]})).await;
-    let door = asked(&alice).await.request.id.to_string();
-    assert_eq!(carol.review("carol", &door, Decision::Approve).await.status, StatusCode::OK);
-    let session = alice.open().await;
-    let statement = Statement::of(&bench, &session, &alice, "alice");
-    let shape = Shape { tree: Digest::from_bytes(&[1; 32]), literals: Vec::new() };
-    let (id, _filed) = statement.held_as(statement.subject(Some(shape)), Statement::hold()).await.unwrap();
-    let standing = Standing { free: BTreeSet::new(), seconds: 3600 };
-    let given = carol.review_with("carol", id.as_str(), Decision::Approve, Some(standing)).await;
-    assert_eq!(given.status, StatusCode::OK, "{}", given.text());
-    let text = async |user: &User<'_>| {
-        let listed: Listing<StandingView> = user.call("GET", "/v1/standing", None).await.json();
-        listed.items.first().unwrap().text.clone()
-    };
-    assert_eq!(text(&carol).await, "drop table t");
-    assert_eq!(text(&bob).await, "");
-}
-
-#[tokio::test]
 async fn a_device_that_is_revoked_while_its_review_is_entered_says_nothing() {
     let bench = Bench::new(PERMIT_ALL);
     let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
@@ -658,3 +571,58 @@ async fn a_device_that_is_revoked_while_its_review_is_entered_says_nothing() {
     assert_eq!(problem(&bob.give(id.as_str(), &claims).await), (StatusCode::CONFLICT, ProblemCode::Conflict));
     assert_eq!(bench.core.release(&id).await, Err(HoldError::NotApproved));
 }
+
+#[tokio::test]
+async fn a_release_stands_on_the_grant_of_its_session_and_waits_as_long_as_that_lasts() {
+    let bench = Bench::new(BY_DBA);
+    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
+    let approve = async |filed: RequestView| {
+        let answer = bob.review("bob", filed.request.id.as_str(), Decision::Approve).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        answer.json::<RequestView>().grant.unwrap()
+    };
+    let grant = approve(alice.ask(json!({"seconds": 120})).await.json()).await;
+    let session = alice.open().await;
+    let statement = Statement::of(&bench, &session, &alice, "alice");
+    let longer: RequestView = alice.ask(json!({"extends": grant.id, "seconds": 1800})).await.json();
+    let grant = approve(longer).await;
+    bench.hand.advance(119);
+    // not by the end that the session had when it began
+    let (id, filed) = statement.held().await;
+    assert_eq!(filed.expires.as_second() - bench.hand.now().as_second(), 600);
+    bob.review("bob", id.as_str(), Decision::Approve).await;
+    // taken back, and the session not closed yet
+    let revoked = grant.clone().revoke(bench.hand.now()).unwrap();
+    assert!(bench.store.write(|on| grants::advance(on, &grant, &revoked)).unwrap());
+    assert_eq!(bench.core.release(&id).await, Err(HoldError::NotApproved));
+}
+
+#[tokio::test]
+async fn extensions_that_were_asked_for_at_once_do_not_add_up_beyond_the_longest_grant() {
+    let bench = Bench::new(BY_DBA);
+    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
+    let id = asked(&alice).await.request.id.to_string();
+    let grant = bob.review("bob", &id, Decision::Approve).await.json::<RequestView>().grant.unwrap();
+    let extends = json!({"extends": grant.id, "seconds": 4 * 3600});
+    let (one, other): (RequestView, RequestView) =
+        (alice.ask(extends.clone()).await.json(), alice.ask(extends).await.json());
+    assert_eq!(bob.review("bob", one.request.id.as_str(), Decision::Approve).await.status, StatusCode::OK);
+    let refused = bob.review("bob", other.request.id.as_str(), Decision::Approve).await;
+    assert_eq!(problem(&refused), (StatusCode::CONFLICT, ProblemCode::Conflict));
+}
+
+#[tokio::test]
+async fn a_grant_counts_only_while_its_reviews_are_what_policy_demands() {
+    let bench = Bench::new(BY_DBA);
+    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
+    let id = asked(&alice).await.request.id.to_string();
+    assert_eq!(bob.review("bob", &id, Decision::Approve).await.status, StatusCode::OK);
+    alice.open().await;
+    let stricter = BY_DBA.replace("corp/dba:1", "corp/dba:2");
+    let config = crate::broker::testing::config(bench.directory.path(), &stricter);
+    bench.core.adopt(config).await.unwrap();
+    let refused = alice.call("POST", "/v1/sessions", Some(json!({"target": "db", "host": "laptop"}))).await;
+    assert_eq!(refused.problem().code, ProblemCode::ReviewNeeded);
+}
+
+mod standing;

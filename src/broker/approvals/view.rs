@@ -52,6 +52,8 @@ impl Approvals {
         id: &RequestId,
         patience: Duration,
     ) -> Result<(), ApprovalError> {
+        // a place to wait at only for what there is
+        self.visible(config, caller, id)?;
         // before the look, so that no change is missed
         let mut changed = self.watch(id);
         let stored = self.visible(config, caller, id)?;

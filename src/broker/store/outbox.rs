@@ -57,6 +57,15 @@ pub(crate) fn postpone(on: &Connection, letter: &Letter, until: Timestamp) -> ru
     Ok(())
 }
 
+/// A webhook does not want this message: it waits, and no other does.
+pub(crate) fn postpone_one(on: &Connection, letter: &Letter, until: Timestamp) -> rusqlite::Result<()> {
+    on.execute(
+        "UPDATE outbox SET attempts = attempts + 1, due = max(due, ?2) WHERE id = ?1",
+        params![letter.id, seconds(until)],
+    )
+    .map(drop)
+}
+
 /// Forgets what is older than anybody waits for; how much that was.
 pub(crate) fn prune(on: &Connection, created_before: Timestamp) -> rusqlite::Result<usize> {
     on.execute("DELETE FROM outbox WHERE created < ?1", [seconds(created_before)])

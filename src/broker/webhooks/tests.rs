@@ -237,6 +237,24 @@ async fn chat_and_ticket_say_who_asks_for_what_and_nothing_that_is_protected() {
     "#);
 }
 
+#[tokio::test]
+async fn a_message_that_is_refused_holds_no_other_up() {
+    let receiver = Arc::new(Receiver::default());
+    let url = receiver.start().await;
+    receiver.answers.lock().unwrap().push_back(StatusCode::BAD_REQUEST);
+    let bench = bench(&[hook("all", &url, WebhookFormat::Standard)]);
+    let alice = bench.login("alice", 1).await;
+    alice.ask(json!({})).await;
+    alice.ask(json!({})).await;
+    settle(&bench).await;
+    let ids = receiver.ids();
+    assert_eq!(ids.len(), 2);
+    // the refused one comes again, at its own time
+    bench.hand.advance(3600);
+    settle(&bench).await;
+    assert_eq!(receiver.ids().get(2), ids.first());
+}
+
 #[test]
 fn waiting_grows_to_an_hour_and_never_beyond_it_and_a_quarter() {
     assert_eq!(backoff(0, 0).as_secs(), 5);
