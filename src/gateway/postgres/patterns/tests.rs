@@ -43,8 +43,8 @@ fn policy_and_ledger_hear_of_a_pattern_once() {
         }
     }
     let [third, fourth] = parts.as_slice() else { panic!("two are found") };
-    assert!(third.ruled.facts_entered.set(()).is_ok());
-    assert!(fourth.ruled.facts_entered.set(()).is_err());
+    assert!(third.ruled.facts_entered.set(3).is_ok());
+    assert_eq!(fourth.ruled.facts_entered.get(), Some(&3));
 }
 
 /// What comes of a text: `f`ound, `n`othing, or that it was learned from.
