@@ -151,7 +151,8 @@ no_cluster() {
 
 build() {
     echo "Building; this takes some minutes the first time." >&2
-    cargo build --release --locked --bin hoopctl
+    # as .cargo/config.toml has it, which cargo finds by the folder that it is started in
+    AWS_LC_SYS_NO_JITTER_ENTROPY=1 cargo build --release --locked --bin hoopctl
 }
 
 demo() {

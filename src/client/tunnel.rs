@@ -73,11 +73,13 @@ impl Ahead {
         Self { dialled: tokio::spawn(async move { dial(api.link()).await }), since }
     }
 
-    /// The connection, unless it failed or is so old that the broker may have hung up.
+    /// The connection, unless it failed, hangs, or is so old that the broker may have hung up.
     async fn take(mut self, now: Timestamp) -> Option<TlsStream<Buffered>> {
-        let fresh = now.duration_since(self.since) < STALE;
-        let dialled = (&mut self.dialled).await;
-        dialled.ok().and_then(Result::ok).filter(|_| fresh)
+        if now.duration_since(self.since) >= STALE {
+            return None;
+        }
+        let dialled = tokio::time::timeout(AHEAD_TIMEOUT, &mut self.dialled).await;
+        dialled.ok()?.ok()?.ok()
     }
 }
 
@@ -210,4 +212,6 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const MAX_PROBLEM: usize = 64 << 10;
 /// The broker waits ten seconds for a request on a new connection.
 const STALE: SignedDuration = SignedDuration::from_secs(8);
+/// A connection that was begun ahead and is not there by then is begun anew.
+const AHEAD_TIMEOUT: Duration = Duration::from_secs(2);
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);

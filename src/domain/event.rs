@@ -296,6 +296,9 @@ pub enum What {
         /// What the statement does; absent when an earlier entry of the connection has the facts of this
         /// statement, or of one that differs from it in literals only.
         facts: Option<Box<Facts>>,
+        /// The statement of this connection whose entry has them, when this one has none. Absent in entries
+        /// that were written before there was this member.
+        facts_of: Option<u64>,
     },
 }
 

@@ -38,8 +38,8 @@ pub(super) struct Deed<'a> {
     pub(super) exact: &'a [&'a [u8]],
     /// What policy said of it before, and where to note what it says now.
     pub(super) opinion: &'a OnceLock<Opinion>,
-    /// Set once its facts are in the ledger.
-    pub(super) facts_entered: &'a OnceLock<()>,
+    /// The statement whose entry has its facts, once one has.
+    pub(super) facts_entered: &'a OnceLock<u64>,
 }
 
 /// What policy said of a deed. It may be kept until policy changes.
@@ -192,8 +192,6 @@ impl Gate {
     /// INVARIANT: no verdict, no bytes. This is the only place that says `Forward`, and it does so
     /// after `enter` has returned.
     pub(super) fn rule(&mut self, deed: &Deed<'_>) -> Result<Ruling, JournalError> {
-        // the opinion is no sign of novelty: a string of statements is judged before any of it is entered
-        let novel = deed.facts_entered.set(()).is_ok();
         let opinion = deed.opinion.get_or_init(|| self.opinion(deed.facts));
         let (verdict, rule) = match opinion {
             Opinion::Allow(rule) | Opinion::Reviewed(rule) => (VerdictWord::Allow, rule),
@@ -201,6 +199,12 @@ impl Gate {
             Opinion::Hold(hold) => (VerdictWord::Hold, hold::first(hold)),
         };
         self.statements += 1;
+        // facts are worth an entry's space once; what was said before is no sign of that: a string of statements
+        // is judged before any of it is entered
+        let facts_of = match deed.facts_entered.set(self.statements) {
+            Err(_) if verdict == VerdictWord::Allow => deed.facts_entered.get().copied(),
+            _ => None,
+        };
         let ticket = self.enter(What::StatementJudged {
             session: self.context.id.clone(),
             connection: self.connection,
@@ -211,8 +215,8 @@ impl Gate {
             text: cut(deed.text),
             digest: self.digest_of(deed.exact),
             sent: deed.sent.map(cut),
-            // facts are worth an entry's space once
-            facts: (novel || verdict != VerdictWord::Allow).then(|| Box::new(deed.facts.clone())),
+            facts: facts_of.is_none().then(|| Box::new(deed.facts.clone())),
+            facts_of,
         })?;
         Ok(match opinion {
             Opinion::Allow(rule) => {

@@ -300,11 +300,16 @@ fn write_what(json: &mut Writer<'_>, what: &What) {
             digest,
             sent,
             facts,
+            facts_of,
         } => {
             json.number("connection", u64::from(*connection));
             json.text("digest", digest.as_str());
             if let Some(facts) = facts {
                 write_facts(json, facts);
+            }
+            // came later: written only when it is there, so that older entries stay canonical
+            if let Some(statement) = facts_of {
+                json.number("facts_of", *statement);
             }
             json.text("rule", rule.as_str());
             if let Some(sent) = sent {

@@ -11,7 +11,7 @@
 //! with a column, assigned to one that is not protected, or part of such a VALUES, and it is a plain
 //! string or a whole number that stays an `int4`. A literal anywhere else (LIMIT, a type's modifier, an argument,
 //! a cast, a position in ORDER BY) belongs to the pattern. And a template is believed only after it was right
-//! about three texts that were inspected as a whole.
+//! about two more texts than the one it was cut from.
 
 mod places;
 mod template;

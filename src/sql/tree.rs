@@ -36,6 +36,11 @@ pub(crate) fn strings(items: &[Node]) -> Option<Vec<&str>> {
     items.iter().map(as_string).collect()
 }
 
+/// A name as an identifier, in quotes.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 pub(crate) fn column(fields: &[&str]) -> NodeEnum {
     NodeEnum::ColumnRef(protobuf::ColumnRef {
         fields: fields.iter().map(|field| string(field)).collect(),

@@ -191,6 +191,12 @@ async fn facts_are_entered_with_a_statements_first_verdict() {
     }
     let facts = gateway.book.facts();
     assert_eq!(facts.iter().map(|facts| facts.verb.as_str()).collect::<Vec<_>>(), ["select"]);
+    let events = gateway.book.events.lock().expect("not poisoned");
+    let referred = events.iter().filter_map(|event| match &event.what {
+        What::StatementJudged { facts_of, .. } => Some(*facts_of),
+        _ => None,
+    });
+    assert_eq!(referred.collect::<Vec<_>>(), [None, Some(1)], "the second entry says where they are");
 }
 
 /// Without masks or rules, nothing that PostgreSQL accepts is refused.

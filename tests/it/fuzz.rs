@@ -77,6 +77,7 @@ fn ledger_returns() {
         digest: Digest::from_bytes(&[1; 32]),
         sent: None,
         facts: Some(Box::new(Facts::new("select", StatementKind::Read))),
+        facts_of: None,
     };
     let at = jiff::Timestamp::from_second(1_700_000_000).expect("a time");
     let event = Event { at, actor: None, policy: Digest::from_bytes(&[2; 32]), what };

@@ -332,6 +332,33 @@ async fn masks_hold_in_both_protocols_on_every_major() {
     }
 }
 
+/// A text that was read while `SET LOCAL search_path` held is read anew once the transaction has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_of_one_transaction_names_no_tables_after_it() {
+    let cluster = newest();
+    let tables = "CREATE TABLE people (id int, ssn text); INSERT INTO people VALUES (1, 'a');
+                  CREATE SCHEMA other; CREATE TABLE other.people (id int); INSERT INTO other.people VALUES (2)";
+    cluster.admin().await.batch_execute(tables).await.expect("the tables");
+    let masks = vec![masked("public.people.ssn", hoopctl::domain::mask::Mask::Full)];
+    let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
+    for end in ["COMMIT", "ROLLBACK"] {
+        let client = gateway.connect().await;
+        let id = async || {
+            let answers = client.simple_query("SELECT id FROM people").await.expect("allowed");
+            let rows = answers.iter().filter_map(|answer| match answer {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                _ => None,
+            });
+            rows.collect::<Vec<_>>()
+        };
+        client.batch_execute("BEGIN").await.expect("allowed");
+        client.batch_execute("SET LOCAL search_path = other").await.expect("allowed");
+        assert_eq!(id().await, ["2"], "in the transaction");
+        client.batch_execute(end).await.expect("allowed");
+        assert_eq!(id().await, ["1"], "after {end}");
+    }
+}
+
 /// `panic = abort` in warpgate: one fault ends every session.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_ends_one_connection_only() {

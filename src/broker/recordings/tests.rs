@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::{AuditTrail, Recordings, RecordingsError, Stamp};
 use crate::broker::ledger::{DirectoryFiles, LedgerWriter};
 use crate::domain::event::{Actor, Event, VerdictWord, What};
+use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::{Digest, ProviderName, RuleName, SessionId, TargetName};
 use crate::domain::principal::{PrincipalId, Subject};
 use crate::domain::session::CloseReason;
@@ -52,6 +53,10 @@ impl Home {
     }
 
     fn statement(&self, statement: u64) {
+        self.statement_of(statement, None, None);
+    }
+
+    fn statement_of(&self, statement: u64, facts: Option<Box<Facts>>, facts_of: Option<u64>) {
         self.enter(What::StatementJudged {
             session: session(),
             connection: 1,
@@ -62,7 +67,8 @@ impl Home {
             text: "select 1".into(),
             digest: policy(),
             sent: None,
-            facts: None,
+            facts,
+            facts_of,
         });
     }
 
@@ -257,4 +263,22 @@ fn what_was_never_entered_is_found_by_the_counts() {
         home.statement(3);
     };
     assert!(matches!(broken(&late), Some((Some(4), Reason::OutOfPlace(_)))));
+    let facts = || Some(Box::new(Facts::new("select", StatementKind::Read)));
+    let referring = |home: &Home| {
+        home.opened();
+        home.statement_of(1, facts(), None);
+        home.statement(2);
+        home.statement_of(3, None, Some(1));
+        home.closed(3);
+    };
+    assert_eq!(broken(&referring), None);
+    for elsewhere in [2, 3, 4] {
+        let lost = |home: &Home| {
+            home.opened();
+            home.statement_of(1, facts(), None);
+            home.statement(2);
+            home.statement_of(3, None, Some(elsewhere));
+        };
+        assert!(matches!(broken(&lost), Some((Some(3), Reason::OutOfPlace(_)))), "{elsewhere}");
+    }
 }

@@ -48,8 +48,8 @@ pub(super) struct Part {
 pub(super) struct Ruled {
     /// What policy said of it, once it was asked.
     pub(super) opinion: OnceLock<Opinion>,
-    /// Set once its facts are in the ledger.
-    pub(super) facts_entered: OnceLock<()>,
+    /// The statement whose entry has its facts, once one has.
+    pub(super) facts_entered: OnceLock<u64>,
 }
 
 /// A prepared statement: what its text was found to be, and under which circumstances.

@@ -96,7 +96,7 @@ pub(super) struct Masked {
 }
 
 impl Lens {
-    /// Whether a column of this name is protected somewhere.
+    /// Whether a column of this name is protected in any table.
     pub(super) fn protects(&self, column: &str) -> bool {
         match self {
             Self::Masked(masked) => masked.protection.columns().any(|known| known.column == column),

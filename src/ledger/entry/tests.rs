@@ -91,6 +91,7 @@ fn all() -> Vec<Event> {
             digest,
             sent: Some("COPY".into()),
             facts: Some(facts()),
+            facts_of: None,
         },
     ]
     .into_iter()
@@ -225,6 +226,31 @@ fn every_close_reason_is_read_back() {
         let closed = event(What::SessionClosed { session: session(), reason, statements: 0, connections: 0 });
         assert_eq!(decode(text(&closed).as_bytes()), Ok(closed));
     }
+}
+
+/// Entries without the member are older than it, and stay what they were.
+#[test]
+fn a_statement_names_the_one_that_has_its_facts() {
+    let judged = |facts_of| {
+        event(What::StatementJudged {
+            session: session(),
+            connection: 1,
+            statement: 3,
+            verdict: VerdictWord::Allow,
+            rule: RuleName::new("r").unwrap(),
+            verb: "select".into(),
+            text: "SELECT 3".into(),
+            digest: Digest::from_bytes(&[1; 32]),
+            sent: None,
+            facts: None,
+            facts_of,
+        })
+    };
+    let (older, newer) = (judged(None), judged(Some(2)));
+    assert!(!text(&older).contains("facts"));
+    assert_eq!(text(&newer), text(&older).replace(r#""rule""#, r#""facts_of":2,"rule""#));
+    assert_eq!(decode(text(&older).as_bytes()), Ok(older));
+    assert_eq!(decode(text(&newer).as_bytes()), Ok(newer));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Job: finds what was never written. Boundary: entries whose bytes are already trusted, in order.
 //! A record is kept for each session that is open, and dropped when it has closed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sha2::{Digest as _, Sha256};
 
@@ -34,7 +34,12 @@ struct Session {
 struct Connection {
     statements: u64,
     chunks: u32,
+    /// The latest statements whose entries have facts.
+    with_facts: BTreeSet<u64>,
 }
+
+/// So many of them are known. Of those before nothing is said.
+const WITH_FACTS: usize = 100_000;
 
 impl Story {
     pub(super) fn sessions(&self) -> u64 {
@@ -87,9 +92,9 @@ impl Story {
                 self.session_closed(session, *reason, *statements)
             }
             What::SessionOpened { session, .. } => self.session_opened(session),
-            What::StatementJudged { session, connection, statement, .. } => {
-                self.statement(session, *connection, *statement)
-            }
+            What::StatementJudged { session, connection, statement, facts, facts_of, .. } => self
+                .statement(session, *connection, *statement)
+                .and_then(|connection| connection.facts(*statement, facts.is_some(), *facts_of)),
             What::BrokerStopped
             | What::DeviceEnrolled { .. }
             | What::DevicePending { .. }
@@ -138,7 +143,7 @@ impl Story {
         }
     }
 
-    fn statement(&mut self, id: &SessionId, connection: u32, number: u64) -> Result<(), Reason> {
+    fn statement(&mut self, id: &SessionId, connection: u32, number: u64) -> Result<&mut Connection, Reason> {
         self.statements += 1;
         let session = self.session(id)?;
         if session.closed {
@@ -148,7 +153,11 @@ impl Story {
         let connection = session.connections.entry(connection).or_default();
         let expected = connection.statements + 1;
         connection.statements = number;
-        if number == expected { Ok(()) } else { Err(Reason::StatementNumber { expected, found: number }) }
+        if number == expected {
+            Ok(connection)
+        } else {
+            Err(Reason::StatementNumber { expected, found: number })
+        }
     }
 
     fn chunk(&mut self, id: &SessionId, connection: u32, found: u32) -> Result<(), Reason> {
@@ -193,6 +202,24 @@ impl Story {
 
     fn session(&mut self, id: &SessionId) -> Result<&mut Session, Reason> {
         self.open.get_mut(id).ok_or(Reason::OutOfPlace("there is no such session open"))
+    }
+}
+
+impl Connection {
+    /// A statement whose entry has its facts, or leaves them to that of an earlier one.
+    fn facts(&mut self, number: u64, has_facts: bool, of: Option<u64>) -> Result<(), Reason> {
+        if has_facts {
+            self.with_facts.insert(number);
+            if self.with_facts.len() > WITH_FACTS {
+                self.with_facts.pop_first();
+            }
+        }
+        let Some(of) = of else { return Ok(()) };
+        let forgotten = self.with_facts.len() == WITH_FACTS && self.with_facts.first() > Some(&of);
+        if !has_facts && (self.with_facts.contains(&of) || forgotten) {
+            return Ok(());
+        }
+        Err(Reason::OutOfPlace("no earlier statement of its connection has the facts that it refers to"))
     }
 }
 

@@ -54,22 +54,26 @@ impl Template {
         };
         let borrowed: Vec<&str> = values.iter().map(String::as_str).collect();
         let right = |values: &[&str], whole: &Finding<R>| {
-            whole.rest == learned.rest && whole.texts == template.fill(values)
+            whole.rest == learned.rest && template.fill(values).as_ref() == Some(&whole.texts)
         };
         let sure = right(&pattern.values(text, free), found) && right(&borrowed, &inspect(&second)?);
         sure.then_some(template)
     }
 
-    /// The texts with these literals, in order, as they are written.
+    /// The texts with these literals, in order, as they are written; `None` when one is missing.
     #[must_use]
-    pub fn fill(&self, values: &[&str]) -> Vec<Option<String>> {
+    pub fn fill(&self, values: &[&str]) -> Option<Vec<Option<String>>> {
         let fill = |pieces: &Vec<Piece>| {
-            pieces.iter().fold(String::new(), |whole, piece| match piece {
-                Piece::Literal(number) => whole + values.get(*number).copied().unwrap_or_default(),
-                Piece::Text(text) => whole + text,
+            pieces.iter().try_fold(String::new(), |whole, piece| match piece {
+                Piece::Literal(number) => Some(whole + values.get(*number)?),
+                Piece::Text(text) => Some(whole + text),
             })
         };
-        self.texts.iter().map(|text| text.as_ref().map(fill)).collect()
+        let texts = self.texts.iter().map(|text| match text {
+            Some(pieces) => fill(pieces).map(Some),
+            None => Some(None),
+        });
+        texts.collect()
     }
 }
 

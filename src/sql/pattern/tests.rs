@@ -28,7 +28,7 @@ fn a_literal_beside_a_column_is_free() {
 }
 
 #[test]
-fn a_literal_anywhere_else_belongs_to_the_shape() {
+fn a_literal_anywhere_else_belongs_to_the_pattern() {
     for text in [
         "SELECT 1",
         "SELECT a FROM t LIMIT 1 OFFSET 2",
@@ -107,9 +107,12 @@ fn a_template_puts_each_literal_where_it_was() {
     };
     let template = Template::learn(text, &pattern, &free, &inspect(text).unwrap(), inspect).unwrap();
     let other = "UPDATE t SET a = a + 50, b = 'other' WHERE id = 60 AND c = f(7)";
-    let other_shape = Pattern::of(other).unwrap();
-    assert_eq!(pattern.key_but(text, &free), other_shape.key_but(other, &free));
-    assert_eq!(template.fill(&other_shape.values(other, &free)), inspect(other).unwrap().texts);
+    let other_pattern = Pattern::of(other).unwrap();
+    assert_eq!(pattern.key_but(text, &free), other_pattern.key_but(other, &free));
+    let values = other_pattern.values(other, &free);
+    assert_eq!(template.fill(&values), Some(inspect(other).unwrap().texts));
+    // a literal that is missing is not left out
+    assert_eq!(template.fill(&values[..2]), None);
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Protection {
         let mut definition = String::from("SELECT ");
         let mut reads = Vec::new();
         for (place, column) in relation.columns.iter().enumerate() {
-            let reference = format!("{SOURCE}.{}", quoted(&column.name));
+            let reference = format!("{SOURCE}.{}", tree::quoted(&column.name));
             let value = match self.template(relation.oid, column.number) {
                 Some(Template::Constant(expression)) => constant(expression)?,
                 Some(Template::Computed(text)) => format!("({})", text.replace("$1", &reference)),
@@ -81,9 +81,9 @@ impl Protection {
             }
             let comma = if place == 0 { "" } else { ", " };
             // writing to a String cannot fail
-            let _written = write!(definition, "{comma}{value} AS {}", quoted(&column.name));
+            let _written = write!(definition, "{comma}{value} AS {}", tree::quoted(&column.name));
         }
-        let (schema, table) = (quoted(&relation.schema), quoted(&relation.name));
+        let (schema, table) = (tree::quoted(&relation.schema), tree::quoted(&relation.name));
         let _written = write!(definition, " FROM {schema}.{table} AS {SOURCE}");
         let digest: [u8; 32] = Sha256::digest(&definition).into();
         let mut name = format!("v{}_", relation.oid);
@@ -111,10 +111,6 @@ fn constant(expression: &NodeEnum) -> Result<String, String> {
     })));
     let text = tree::deparse(&tree::select(vec![target], Vec::new()))?;
     text.strip_prefix("SELECT ").map(|text| format!("({text})")).ok_or_else(|| "not an expression".into())
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The table inside of its view.

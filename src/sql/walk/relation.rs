@@ -156,9 +156,8 @@ impl<'a> Walk<'a> {
             // `dml` has refused such columns before; elsewhere it is the view's column that the name means
             Template::Viewed => None,
             Template::Computed(text) => {
-                let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
                 let place = format!("{PLACE}{}_", self.masks.len());
-                let reference = format!("{}.{}", quoted(qualifier), quoted(column));
+                let reference = format!("{}.{}", tree::quoted(qualifier), tree::quoted(column));
                 self.masks.push(format!("({})", text.replace("$1", &reference)));
                 Some(tree::column(&[&place]))
             }

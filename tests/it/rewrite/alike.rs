@@ -41,7 +41,8 @@ impl Known<'_> {
         if let Some(free) = self.free.get(&pattern.key(sql))
             && let Some((template, rest)) = self.templates.get(&pattern.key_but(sql, free))
         {
-            let made = Finding { texts: template.fill(&pattern.values(sql, free)), rest: rest.clone() };
+            let texts = template.fill(&pattern.values(sql, free)).expect("every literal is there");
+            let made = Finding { texts, rest: rest.clone() };
             assert_eq!(Some(made), whole, "{sql}");
             self.found += 1;
             return;

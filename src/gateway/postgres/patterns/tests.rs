@@ -23,7 +23,7 @@ fn follow(texts: &[String]) -> usize {
 }
 
 #[test]
-fn the_third_text_of_a_shape_is_found() {
+fn the_third_text_of_a_pattern_is_found() {
     let simple = |id: u32| format!("SELECT abalance FROM pgbench_accounts WHERE aid = {id};");
     assert_eq!(follow(&[simple(1), simple(2), simple(3), simple(1_000_000)]), 2);
     let limited = |limit: u32| format!("SELECT a FROM t WHERE b = 1 LIMIT {limit}");
@@ -32,7 +32,7 @@ fn the_third_text_of_a_shape_is_found() {
 }
 
 #[test]
-fn policy_and_ledger_hear_of_a_shape_once() {
+fn policy_and_ledger_hear_of_a_pattern_once() {
     let (mut patterns, lens) = (Patterns::new(64), Lens::Plain);
     let mut parts = Vec::new();
     for id in 1..=4 {
@@ -43,8 +43,66 @@ fn policy_and_ledger_hear_of_a_shape_once() {
         }
     }
     let [third, fourth] = parts.as_slice() else { panic!("two are found") };
-    assert!(third.ruled.facts_entered.set(()).is_ok());
-    assert!(fourth.ruled.facts_entered.set(()).is_err());
+    assert!(third.ruled.facts_entered.set(3).is_ok());
+    assert_eq!(fourth.ruled.facts_entered.get(), Some(&3));
+}
+
+/// What comes of a text: `f`ound, `n`othing, or that it was learned from.
+fn step(patterns: &mut Patterns, text: &str) -> char {
+    let alike = patterns.find(text);
+    let word = match alike {
+        Alike::Found(_) => 'f',
+        Alike::Nothing => 'n',
+        Alike::New(_) => 'w',
+        Alike::Seen(_) => 's',
+        Alike::Other(..) => 'o',
+    };
+    let lens = Lens::Plain;
+    patterns.learn(text, &lens.inspect(text, Reading::Standard), alike, &lens);
+    word
+}
+
+fn page(id: u32, limit: u32) -> String {
+    format!("SELECT a FROM t WHERE b = {id} LIMIT {limit}")
+}
+
+#[test]
+fn pages_that_come_once_are_not_learned() {
+    let mut patterns = Patterns::new(64);
+    let steps: String = (1..=12).map(|limit| step(&mut patterns, &page(1, limit))).collect();
+    assert_eq!(steps, "wsnnnnnnnnnn");
+}
+
+#[test]
+fn a_page_that_comes_again_is_learned_beside_the_first() {
+    let mut patterns = Patterns::new(64);
+    let pages = [(1, 10), (2, 10), (3, 20), (4, 20), (5, 20), (6, 10)];
+    let steps: String = pages.map(|(id, limit)| step(&mut patterns, &page(id, limit))).into_iter().collect();
+    assert_eq!(steps, "wsnoff");
+}
+
+#[test]
+fn stencils_without_use_come_to_an_end() {
+    let mut patterns = Patterns::new(64);
+    let pairs = (1..=7).flat_map(|limit| [(1, limit), (2, limit)]);
+    let steps: String = pairs.map(|(id, limit)| step(&mut patterns, &page(id, limit))).collect();
+    // the first, and three more
+    assert_eq!(steps, "wsnonononnnnnn");
+    // one of use starts the count anew
+    let after: String = [(3, 1), (1, 8), (2, 8), (3, 8)]
+        .map(|(id, limit)| step(&mut patterns, &page(id, limit)))
+        .into_iter()
+        .collect();
+    assert_eq!(after, "fnof");
+}
+
+#[test]
+fn a_page_that_cannot_be_learned_leaves_the_others() {
+    let mut patterns = Patterns::new(64);
+    // this one is a mark of the templates' own
+    let pages = [(1, 10), (2, 10), (3, 1_847_390_000), (4, 1_847_390_000), (5, 10)];
+    let steps: String = pages.map(|(id, limit)| step(&mut patterns, &page(id, limit))).into_iter().collect();
+    assert_eq!(steps, "wsnof");
 }
 
 fn literal() -> impl Strategy<Value = String> {
