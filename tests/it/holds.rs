@@ -463,8 +463,8 @@ async fn a_standing_decision_covers_its_shape_for_a_while_and_nothing_else() {
         ("DELETE FROM notes WHERE id = 2 AND body = 'x'", 3600, None, true),
         ("DELETE FROM notes WHERE id = 3 AND body = 'y'", 3600, None, false),
         ("DELETE FROM notes WHERE id = 3 OR body = 'x'", 3600, None, false),
-        // longer than the rule allows
-        ("DELETE FROM notes WHERE id = 4 AND body = 'x'", 3601, None, false),
+        // over, by what the rule allows
+        ("DELETE FROM notes WHERE id = 4 AND body = 'x'", 7200, Some(hour_ago), false),
         // over, by what the reviewer has signed
         ("DELETE FROM notes WHERE id = 5 AND body = 'x'", 3600, Some(hour_ago), false),
     ] {
@@ -476,6 +476,13 @@ async fn a_standing_decision_covers_its_shape_for_a_while_and_nothing_else() {
         let answer = async {
             let request = gateway.desk.next().await;
             gateway.desk.answer(request, Outcome::Standing { subject, reviews: vec![review] });
+            if !goes {
+                // people are asked instead, of whom nobody can make a standing decision of it
+                let request = gateway.desk.next().await;
+                let What::Deed(deed) = &request.subject.subject().what else { panic!("a session") };
+                assert!(deed.shape.is_none());
+                gateway.desk.answer(request, Outcome::Expired);
+            }
         };
         let (held, ()) = tokio::join!(client.batch_execute(statement), answer);
         assert_eq!(held.is_ok(), goes, "{statement}: {held:?}");
@@ -524,4 +531,30 @@ async fn the_presets_hold_before_any_row_is_released() {
     let types = [tokio_postgres::types::Type::FLOAT8];
     let statement = client.prepare_typed("SELECT prompt FROM traces WHERE id = $1", &types).await.unwrap();
     assert!(client.query(&statement, &[&1.0_f64]).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_person_in_two_groups_is_one_person() {
+    let cluster = Cluster::start(18);
+    let gateway = gateway(&cluster);
+    gateway.desk.reload(
+        r#"@id("both") @review("corp/dba:1, corp/ops:1") forbid (principal, action == Hoop::Action::"statement", resource)
+           when { context.verb == "delete" };"#,
+    );
+    let groups = |names: &[&str]| {
+        names.iter().map(|name| hoopctl::domain::name::GroupName::new(*name).unwrap()).collect()
+    };
+    let client = gateway.connect().await;
+    for (of_carol, goes) in [(vec![], false), (vec!["corp/dba"], true)] {
+        let answer = async {
+            let request = gateway.desk.next().await;
+            let mut reviews =
+                vec![bob(&request.subject, |_| {}), signed_by(9, "carol", &request.subject, |_| {})];
+            reviews[0].groups = groups(&["corp/dba", "corp/ops"]);
+            reviews[1].groups = groups(&of_carol);
+            gateway.desk.answer(request, Outcome::Approved(reviews));
+        };
+        let (held, ()) = tokio::join!(client.batch_execute("DELETE FROM pg_class WHERE false"), answer);
+        assert_eq!(held.is_ok(), goes, "{held:?}");
+    }
 }

@@ -37,7 +37,8 @@ impl Approvals {
                 // the rules of today may allow less than those that it was made under
                 let lasts = made.is_some_and(|made| now < later(made, allowed));
                 let covers = shape(&earlier).is_some_and(|known| known.covers(&row.free, wanted));
-                if lasts && covers && table::use_standing(on, &row.request, now)? {
+                let fits = covers && same_ground(&earlier, new) && is_enough(&earlier, new);
+                if lasts && fits && table::use_standing(on, &row.request, now)? {
                     return Ok(Some(ReleasedBy::Standing(row.request.clone())));
                 }
             }
@@ -176,6 +177,21 @@ fn shape(stored: &Stored) -> Option<&Shape> {
         Matter::Deed(deed) => deed.shape.as_ref(),
         Matter::Session(_) => None,
     }
+}
+
+/// Whether both would run in the same place under the same circumstances.
+fn same_ground(earlier: &Stored, new: &Stored) -> bool {
+    match (&earlier.subject.subject().what, &new.subject.subject().what) {
+        (Matter::Deed(earlier), Matter::Deed(new)) => earlier.ground() == new.ground(),
+        _ => false,
+    }
+}
+
+/// Whether those who approved then would be enough today.
+fn is_enough(earlier: &Stored, new: &Stored) -> bool {
+    let approvals = earlier.request.reviews.iter().filter(|review| review.decision == Decision::Approve);
+    let people: Vec<_> = approvals.map(|review| &review.groups).collect();
+    new.life.threshold.missing(&people).is_empty()
 }
 
 const LISTED: u32 = 500;
