@@ -1,7 +1,7 @@
 //! When the planner is asked, and where its answer goes.
 //!
 //! Job: a statement that a rule on estimates could bind, or that is held, is judged with the planner's
-//! estimate of that very text and those values. Boundary: the asking is [`Planner`]'s. Failure mode: no
+//! estimate of that very text and those values. Boundary: the asking is `Planner`'s. Failure mode: no
 //! estimate, which rules see as `!(context has estimate)`.
 //!
 //! INVARIANT: an estimate is put into a copy of what was found out about a text. What is remembered of a
