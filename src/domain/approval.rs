@@ -20,5 +20,5 @@ pub use machine::{Life, Misstep, Purpose, Step, Voice};
 pub use request::{ReleasedBy, Request, RequestState};
 pub use review::{Decision, Review, Standing};
 pub use shape::{Literal, Shape};
-pub use subject::{DeedSubject, SessionSubject, Subject, SubjectError, SubjectText, What, digest_of};
+pub use subject::{DeedSubject, Ground, SessionSubject, Subject, SubjectError, SubjectText, What, digest_of};
 pub use threshold::{Need, Reviewers, Threshold, ThresholdError};

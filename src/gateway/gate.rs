@@ -22,7 +22,7 @@ use crate::domain::action::Action;
 use crate::domain::event::{Event, VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::{Digest, RuleName};
-use crate::domain::policy::{Denial, Hold, SessionPolicy, Verdict};
+use crate::domain::policy::{Denial, Hold, Permit, SessionPolicy, Verdict};
 use crate::domain::session::CloseReason;
 
 /// What a connection is about to do.
@@ -137,6 +137,20 @@ impl Gate {
             self.opinions.get_mut().clear();
         }
         changed
+    }
+
+    /// Whether some rule speaks of the planner's estimate.
+    pub(super) fn wants_estimates(&self) -> bool {
+        self.policy.speaks_of_estimates()
+    }
+
+    /// A permit for a connection beside the one that was let in, for the session's own questions. The
+    /// reviews that the session needed were given, or there would be none.
+    pub(super) fn another_connection(&self) -> Option<Permit> {
+        match self.policy.judge_reviewed(&Action::Connect) {
+            Verdict::Allow(permit) => Some(permit),
+            Verdict::Deny(_) | Verdict::Hold(_) => None,
+        }
     }
 
     /// The time now.

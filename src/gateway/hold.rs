@@ -22,7 +22,7 @@ pub(super) use self::notice::Notice;
 use super::authority::{Authority, Filed, Held, HoldError, Outcome, SessionContext};
 use super::clock::Clock;
 use super::journal::{Journal, JournalError, Ticket};
-use crate::domain::approval::{DeedSubject, Shape, Subject, SubjectText, What as Whatfor};
+use crate::domain::approval::{DeedSubject, Ground, Shape, Subject, SubjectText, What as Whatfor};
 use crate::domain::event::{Event, What};
 use crate::domain::facts::Facts;
 use crate::domain::name::{Digest, RequestId, RuleName};
@@ -81,9 +81,7 @@ pub(super) struct Pending {
     /// SHA-256 of the deed alone, to know it again.
     deed: Digest,
     hold: Hold,
-    database: String,
-    protocol: &'static str,
-    settings: BTreeMap<String, String>,
+    ground: Ground,
     shape: Option<Shape>,
 }
 
@@ -118,10 +116,9 @@ impl Pending {
     /// A denial when it is too long to be reviewed.
     pub(super) fn new(desk: &Desk, hold: Hold, account: Account) -> Result<(Self, Held), Denial> {
         let request = RequestId::from_random(rand::random());
-        let (database, protocol) = (desk.seat.database.clone(), account.protocol);
-        let (settings, shape) = (account.settings.clone(), account.shape.clone());
         let deed = desk.deed(account);
         let digest = digest(&deed);
+        let (ground, shape) = (deed.ground(), deed.shape.clone());
         let subject = Subject {
             version: 1,
             request: request.clone(),
@@ -137,16 +134,8 @@ impl Pending {
             reason: format!("it cannot be reviewed: {error}"),
             hint: Some("make it shorter".into()),
         })?;
-        let pending = Self {
-            request,
-            subject: subject.digest(),
-            deed: digest,
-            hold: hold.clone(),
-            database,
-            protocol,
-            settings,
-            shape,
-        };
+        let pending =
+            Self { request, subject: subject.digest(), deed: digest, hold: hold.clone(), ground, shape };
         Ok((pending, Held { subject, hold }))
     }
 
@@ -157,32 +146,69 @@ impl Pending {
     /// # Errors
     /// When an entry cannot be made.
     pub(super) async fn wait(
-        self,
+        mut self,
         desk: Desk,
         held: Held,
         entered: Option<Ticket>,
         interrupted: Interrupted,
-        tell: impl FnOnce(Notice) + Send,
+        tell: impl Fn(Notice) + Send,
     ) -> Result<Result<Cleared, Stopped>, JournalError> {
         if let Some(ticket) = entered {
             desk.journal.synced(ticket).await?;
         }
-        let waiting = async {
+        let cancelled = Stopped { cancelled: true, ..self.stopped(CANCELLED.into()) };
+        let end = tokio::select! {
+            // an approval that is there counts
+            biased;
+            end = self.ask(&desk, held, tell) => end?,
+            () = interrupted.wait() => Err(cancelled),
+        };
+        Ok(end.map(|()| Cleared { request: self.request, deed: self.deed, hold: self.hold }))
+    }
+
+    /// Asks, and where the answer is a standing decision that does not fit, asks people.
+    async fn ask(
+        &mut self,
+        desk: &Desk,
+        held: Held,
+        tell: impl Fn(Notice) + Send,
+    ) -> Result<Result<(), Stopped>, JournalError> {
+        let mut again = self.without_shape(&held);
+        let mut held = held;
+        loop {
             let Filed { needs, expires, outcome } = match desk.authority.hold(&desk.context, held).await {
                 Ok(filed) => filed,
                 Err(error) => return Ok(Err(self.stopped(failed(&error)))),
             };
             tell(Notice::new(&self.request, &self.hold, &needs, expires));
             let outcome = outcome.await;
-            self.use_up(&desk, outcome, &needs).await
-        };
-        let end = tokio::select! {
-            // an approval that is there counts
-            biased;
-            end = waiting => end?,
-            () = interrupted.wait() => Err(Stopped { cancelled: true, ..self.stopped(CANCELLED.into()) }),
-        };
-        Ok(end.map(|()| Cleared { request: self.request, deed: self.deed, hold: self.hold }))
+            if let Outcome::Standing { subject, reviews } = &outcome
+                && let Some(subject_again) = again.take()
+                && let Err(fault) = proof::of_earlier(self, &desk.context, subject, reviews, desk.clock.now())
+            {
+                desk.enter(What::ReviewRejected { request: self.request.clone(), fault })?;
+                self.request = subject_again.subject().request.clone();
+                self.subject = subject_again.digest();
+                self.shape = None;
+                held = Held { subject: subject_again, hold: self.hold.clone() };
+                continue;
+            }
+            return self.use_up(desk, outcome, &needs).await;
+        }
+    }
+
+    /// The same under another id, for people only: without a shape there is no standing decision. `None`
+    /// where there could be none anyway.
+    fn without_shape(&self, held: &Held) -> Option<SubjectText> {
+        if self.shape.is_none() || self.hold.standing == 0 {
+            return None;
+        }
+        let mut subject = held.subject.subject().clone();
+        subject.request = RequestId::from_random(rand::random());
+        if let Whatfor::Deed(deed) = &mut subject.what {
+            deed.shape = None;
+        }
+        SubjectText::write(subject).ok()
     }
 
     async fn use_up(

@@ -13,6 +13,7 @@ mod inspected;
 mod lens;
 mod observer;
 mod patterns;
+mod planner;
 mod relay;
 mod search_path;
 mod tape;
@@ -29,6 +30,7 @@ use self::farewell::Farewell;
 use self::front::{Front, Introduced};
 use self::lens::Lens;
 use self::observer::Observer;
+use self::planner::Planner;
 use self::relay::Relay;
 use self::tape::Tape;
 use super::authority::{Admission, Authority, Lease, LeaseError, SessionContext};
@@ -98,7 +100,7 @@ where
         Ok(prepared) => prepared,
         Err(error) => return front.refuse(&error).await,
     };
-    let Prepared { lease, upstream, logged_in, lens, hides } = prepared;
+    let Prepared { lease, upstream, logged_in, lens, hides, passed } = prepared;
 
     let farewell = Farewell::new(deps, Arc::clone(&context), connection);
     let opened = What::ConnectionOpened {
@@ -137,7 +139,9 @@ where
         deps.cancels.list(&ours, cancellable)
     });
     let client = front.ready(&logged_in, &ours);
-    let examiner = Examiner::new(gate, lens, &logged_in.settings, deps.parser.clone(), interrupt);
+    let planner = Planner::new(Arc::clone(&context), lease, passed);
+    let parser = deps.parser.clone();
+    let examiner = Examiner::new(gate, lens, &logged_in.settings, parser, interrupt, planner);
     let talk = Conversation::new(options);
     let mut relay = Relay::new(client, upstream, talk, examiner, Observer::default(), tape, closing);
     let end = relay.run().await;
@@ -154,6 +158,8 @@ struct Prepared {
     lens: Lens,
     /// Whether anything is masked for this principal.
     hides: bool,
+    /// The client's start-up parameters, as they were passed on.
+    passed: Vec<(String, String)>,
 }
 
 async fn prepare(
@@ -180,7 +186,7 @@ async fn prepare(
     let passed = front::passed_on(parameters, target, is_plain);
     let name = &context.target.name;
     let (mut upstream, logged_in) =
-        dial::dial(permit, name, target, &lease, passed).await.map_err(|error| {
+        dial::dial(permit, name, target, &lease, passed.clone()).await.map_err(|error| {
             tracing::warn!(session = %context.id, target = %name, %error, "no upstream connection");
             fatal("08001", format!("target {name}: {error}"))
         })?;
@@ -195,7 +201,7 @@ async fn prepare(
             fatal("58000", format!("target {name}: {error}"))
         })?))
     };
-    Ok(Prepared { lease, upstream, logged_in, lens, hides: !plan.is_empty() })
+    Ok(Prepared { lease, upstream, logged_in, lens, hides: !plan.is_empty(), passed })
 }
 
 /// Enters the connection and opens its recording.

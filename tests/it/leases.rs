@@ -67,7 +67,7 @@ async fn a_lease_lives_and_dies_with_its_session_on_every_major() {
             )
             .await
             .unwrap();
-        assert_eq!(facts.get::<_, i32>(0), 6);
+        assert_eq!(facts.get::<_, i32>(0), 10);
         assert_eq!(facts.get::<_, i64>(1), context.expires.as_second());
         assert!(facts.get::<_, bool>(2));
 

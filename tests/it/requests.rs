@@ -412,9 +412,7 @@ async fn a_held_statement_runs_when_a_second_person_approves_it() {
     let (alice, bob) = (world.login("alice").await, world.login("bob").await);
     let id = asks(&bob, "clean up").await;
     alice.run(&["request", "approve", &id, "--yes"]).await.ends(0);
-    // in one session, since a standing decision is for one role
-    let twice = ["DELETE FROM plain WHERE a = 1 RETURNING b", "DELETE FROM plain WHERE a = 2 RETURNING b"];
-    let held = ["connect", "db", "--", "-XAt", "-c", twice[0], "-c", twice[1]];
+    let held = ["connect", "db", "--", "-XAt", "-c", "DELETE FROM plain WHERE a = 1 RETURNING b"];
     let approved = async {
         let id = awaited(&alice).await;
         let page = alice.run(&["request", "show", &id]).await.ends(0).stdout;
@@ -424,7 +422,27 @@ async fn a_held_statement_runs_when_a_second_person_approves_it() {
         alice.run(&arguments).await.ends(0);
     };
     let (ran, ()) = tokio::join!(bob.run(&held), approved);
-    assert_eq!(ran.stdout, "one\nDELETE 1\ntwo\nDELETE 1\n", "{}", ran.text());
+    assert_eq!(ran.stdout, "one\nDELETE 1\n", "{}", ran.text());
+    // the next session has a role of its own, and the standing decision is the principal's
+    let next = ["connect", "db", "--", "-XAt", "-c", "DELETE FROM plain WHERE a = 2 RETURNING b"];
+    assert_eq!(bob.run(&next).await.ends(0).stdout, "two\nDELETE 1\n");
+    // under other circumstances people are asked, and nothing is wrong
+    let elsewhere = [
+        "connect",
+        "db",
+        "--",
+        "-XAt",
+        "-c",
+        "SET search_path = pg_catalog, public",
+        "-c",
+        "DELETE FROM plain WHERE a = 1 RETURNING b",
+    ];
+    let denied = async {
+        let id = awaited(&alice).await;
+        alice.run(&["request", "deny", &id, "--reason", "not there"]).await.ends(0);
+    };
+    let (ran, ()) = tokio::join!(bob.run(&elsewhere), denied);
+    assert!(ran.stderr.contains("not there"), "{}", ran.text());
     let list = alice.run(&["grant", "list"]).await.ends(0);
     assert!(list.stdout.contains("DELETE"), "{}", list.stdout);
     alice.run(&["audit", "verify"]).await.ends(0);

@@ -41,9 +41,10 @@ impl Approvals {
                 // the rules of today may allow less than those that it was made under
                 let lasts = made.is_some_and(|made| now < later(made, allowed));
                 let covers = shape(&earlier).is_some_and(|known| known.covers(&row.free, wanted));
-                let fits = is_same_place(&earlier, new)
+                let fits = covers
+                    && same_ground(&earlier, new)
                     && meets(&earlier.life, &new.life.threshold, new.life.people_only);
-                if lasts && covers && fits && table::use_standing(on, &row.request, now)? {
+                if lasts && fits && table::use_standing(on, &row.request, now)? {
                     return Ok(Some(ReleasedBy::Standing(row.request.clone())));
                 }
             }
@@ -178,23 +179,6 @@ fn view(row: StandingRow, made_in: &Stored, seen: bool) -> StandingView {
     }
 }
 
-/// Whether the two mean the same by the same words. The gateway asks the same, so that what it would
-/// refuse is held for a review instead.
-fn is_same_place(earlier: &Stored, new: &Stored) -> bool {
-    let (Matter::Deed(earlier), Matter::Deed(new)) =
-        (&earlier.subject.subject().what, &new.subject.subject().what)
-    else {
-        return false;
-    };
-    // each session has a role of its own
-    let settings = |deed: &DeedSubject| {
-        let mut settings = deed.settings.clone();
-        settings.retain(|name, _| !matches!(name.as_str(), "role" | "session_authorization"));
-        settings
-    };
-    earlier.database == new.database && earlier.protocol == new.protocol && settings(earlier) == settings(new)
-}
-
 /// Whether what was said then is enough for what is demanded now.
 pub(super) fn meets(then: &Life, threshold: &Threshold, people_only: bool) -> bool {
     if matches!(then.answer, Some(ReleasedBy::Rule(_))) {
@@ -209,6 +193,15 @@ fn shape(stored: &Stored) -> Option<&Shape> {
     match &stored.subject.subject().what {
         Matter::Deed(deed) => deed.shape.as_ref(),
         Matter::Session(_) => None,
+    }
+}
+
+/// Whether both would run in the same place under the same circumstances. The gateway asks the same, so
+/// that what it would refuse is held for a review instead.
+fn same_ground(earlier: &Stored, new: &Stored) -> bool {
+    match (&earlier.subject.subject().what, &new.subject.subject().what) {
+        (Matter::Deed(earlier), Matter::Deed(new)) => earlier.ground() == new.ground(),
+        _ => false,
     }
 }
 

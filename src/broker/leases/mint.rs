@@ -104,8 +104,9 @@ async fn attempt(
 
 fn statement(rights: Rights, order: &Order<'_>, verifier: &str) -> String {
     let until = until(order.expires);
-    // a backend outlives its connection for a moment, so the server's limit is a little above ours
-    let limit = u32::from(order.postgres.max_connections) + SLACK;
+    // each may have another beside it, on which the planner is asked; and a backend outlives its connection
+    // for a moment, so the server's limit is a little above ours
+    let limit = 2 * u32::from(order.postgres.max_connections) + SLACK;
     let verifier = literal(verifier);
     match rights {
         Rights::Doorway => format!(

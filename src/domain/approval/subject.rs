@@ -91,6 +91,25 @@ pub struct DeedSubject {
     pub shape: Option<Shape>,
 }
 
+/// Where and how an action would run, as far as a standing decision goes by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ground {
+    protocol: String,
+    database: String,
+    settings: BTreeMap<String, String>,
+}
+
+impl DeedSubject {
+    /// Where and how it would run. Each session has a role of its own, so being that role is no
+    /// circumstance; being another one is.
+    #[must_use]
+    pub fn ground(&self) -> Ground {
+        let mut settings = self.settings.clone();
+        settings.retain(|name, value| name != "session_authorization" || *value != self.login);
+        Ground { protocol: self.protocol.clone(), database: self.database.clone(), settings }
+    }
+}
+
 /// A subject and the one text that it was made into.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SubjectText {

@@ -30,6 +30,8 @@ pub(super) struct Rule {
     pub(super) hint: Option<String>,
     /// Its `@review`: what it takes to lift a forbid, or to make a permit count.
     pub(super) review: Option<Review>,
+    /// Whether it speaks, or may speak, of the planner's estimate.
+    pub(super) estimates: bool,
     /// Cedar's form. Its id is the rule's place in source order, in decimal.
     pub(super) policy: cedar_policy::Policy,
 }
@@ -127,7 +129,10 @@ impl<'a> Compiler<'a> {
             let hint = policy.annotation("hint").map(str::to_owned);
             let review = self.review(source, line, policy);
             let policy = policy.new_id(PolicyId::new(self.rules.len().to_string()));
-            self.rules.push(Placed { rule: Rule { name, reason, hint, review, policy }, source, line });
+            // not the source, in which the word may be escaped
+            let estimates = policy.to_json().map_or(true, |json| json.to_string().contains("estimate"));
+            let rule = Rule { name, reason, hint, review, estimates, policy };
+            self.rules.push(Placed { rule, source, line });
         }
     }
 

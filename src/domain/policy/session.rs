@@ -58,6 +58,12 @@ impl SessionPolicy {
         &self.digest
     }
 
+    /// Whether a rule that can bind a statement speaks of the planner's estimate.
+    #[must_use]
+    pub fn speaks_of_estimates(&self) -> bool {
+        self.slices.iter().any(|slice| slice.action_name == STATEMENT && slice.estimates)
+    }
+
     /// Judges one action, as if no review had been given.
     #[must_use]
     pub fn judge(&self, action: &Action<'_>) -> Verdict {
@@ -192,6 +198,7 @@ pub(super) enum Stage {
 }
 
 const APPROVE: &str = "approve";
+const STATEMENT: &str = "statement";
 
 /// The rules that can bind for one action.
 #[derive(Debug)]
@@ -200,6 +207,7 @@ pub(super) struct Slice {
     action: EntityUid,
     unreviewed: PolicySet,
     reviewed: PolicySet,
+    estimates: bool,
 }
 
 impl Slice {
@@ -212,6 +220,7 @@ impl Slice {
     ) -> Option<Self> {
         let action = words.action(action_name);
         let (mut unreviewed, mut reviewed) = (PolicySet::new(), PolicySet::new());
+        let mut estimates = false;
         for rule in rules {
             if !(entities::covers(&rule.policy.action_constraint(), &action) && can_bind(rule)) {
                 continue;
@@ -220,6 +229,7 @@ impl Slice {
             if action_name == APPROVE && !rule.forbids() && !rule.names_its_action() {
                 continue;
             }
+            estimates |= rule.estimates;
             if rule.forbids() || rule.review.is_none() {
                 unreviewed.add(rule.policy.clone()).ok()?;
             }
@@ -227,7 +237,7 @@ impl Slice {
                 reviewed.add(rule.policy.clone()).ok()?;
             }
         }
-        Some(Self { action_name, action, unreviewed, reviewed })
+        Some(Self { action_name, action, unreviewed, reviewed, estimates })
     }
 }
 

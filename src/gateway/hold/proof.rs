@@ -38,8 +38,7 @@ pub(super) fn of_earlier(
     if subject.requester != context.principal.id || subject.target != context.target.name {
         return Err("a standing decision for somebody or something else".into());
     }
-    let same_place = deed.database == pending.database && deed.protocol == pending.protocol;
-    if !same_place || deed.settings != pending.settings {
+    if deed.ground() != pending.ground {
         return Err("a standing decision for another database or under other settings".into());
     }
     if !pending.hold.rules.iter().all(|rule| subject.rules.contains(rule)) {
@@ -53,9 +52,9 @@ pub(super) fn of_earlier(
         let Some(Standing { free, seconds }) = &claims.standing else { return false };
         let age = now.as_second().saturating_sub(review.at.as_second());
         let signed_age = now.as_second().saturating_sub(claims.iat);
-        let lasts = i64::try_from(*seconds).unwrap_or_default();
-        *seconds <= pending.hold.standing
-            && age < lasts
+        // the rule of today may allow less than the one that it was made under
+        let lasts = i64::try_from(pending.hold.standing.min(*seconds)).unwrap_or_default();
+        age < lasts
             // the reviewer's own clock has the last word, as far as it can be trusted to be right
             && signed_age < lasts.saturating_add(SKEW)
             && reviewed.covers(free, own)
@@ -111,19 +110,11 @@ fn enough(pending: &Pending, context: &SessionContext, reviews: &[Review]) -> Re
     let Some(threshold) = threshold.filter(|threshold| !threshold.is_empty()) else {
         return Err("an approval that nobody can give".into());
     };
-    let mut count = 0;
-    for need in threshold.needs() {
-        let counts = |review: &&Review| match &need.from {
-            crate::domain::approval::Reviewers::Group(group) => review.groups.contains(group),
-            crate::domain::approval::Reviewers::Owner => false,
-        };
-        count += usize::from(need.count);
-        if reviews.iter().filter(counts).count() < usize::from(need.count) {
-            return Err(format!("too few reviews by {}", need.from));
-        }
+    let people: Vec<_> = reviews.iter().map(|review| &review.groups).collect();
+    match threshold.missing(&people).first() {
+        Some((from, _)) => Err(format!("too few reviews by {from}")),
+        None => Ok(()),
     }
-    // one person counts towards one need only
-    if reviews.len() < count { Err("too few reviews".into()) } else { Ok(()) }
 }
 
 /// How wrong a reviewer's clock may be, in seconds.

@@ -6,6 +6,8 @@
 //! mode: a refusal for the client, or a journal error that ends the connection.
 
 mod holding;
+mod names;
+mod planning;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -13,9 +15,11 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 
 use self::holding::{Circumstances, Stage, Weighed, refuse};
-use super::inspected::{Era, Inspected, Part, Prepared, Sight};
+use self::names::Naming;
+use super::inspected::{Era, Inspected, Part, Prepared};
 use super::lens::{Lens, Reading, Settings, needs_deep_stack};
 use super::patterns::{Alike, Patterns};
+use super::planner::Planner;
 use super::values;
 use crate::domain::event::{VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
@@ -42,6 +46,8 @@ pub(super) enum Step {
 
 /// What was waited for.
 pub(super) enum Resume {
+    /// The planner's estimate, if there is one.
+    Planned(Question, Option<u64>),
     /// A review was given, or will not be.
     Reviewed(Question, Result<Cleared, Stopped>),
     /// The entry is on the disk; this is the answer.
@@ -82,13 +88,9 @@ pub(super) struct Examiner {
     notices: Arc<Mutex<Vec<ErrorFields>>>,
     /// What came of the review of the question that is being answered.
     review: Option<Result<Cleared, Stopped>>,
-}
-
-/// A name that a statement gets if it succeeds.
-struct Naming {
-    question: QuestionId,
-    name: String,
-    prepared: Prepared,
+    planner: Planner,
+    /// What the planner said of the question that is being answered, once it was asked.
+    planned: Option<Option<u64>>,
 }
 
 /// What a Bind made.
@@ -103,8 +105,6 @@ struct Running {
     last: u64,
 }
 
-/// How many names of prepared statements are remembered for SQL's EXECUTE.
-const NAMES: usize = 10_000;
 /// How many texts a connection remembers, at least.
 const TEXTS: usize = 512;
 /// More questions than the conversation lets wait for an answer.
@@ -120,6 +120,7 @@ impl Examiner {
         reported: &[(String, String)],
         parser: Parser,
         interrupt: Interrupt,
+        planner: Planner,
     ) -> Self {
         let settings = Settings::new(reported);
         Self {
@@ -127,6 +128,8 @@ impl Examiner {
             interrupt,
             notices: Arc::default(),
             review: None,
+            planner,
+            planned: None,
             gate,
             lens: Arc::new(lens),
             settings,
@@ -192,31 +195,10 @@ impl Examiner {
         self.failed(question);
     }
 
-    /// A statement of this question has succeeded; SQL's PREPARE gives a name.
-    pub(super) fn completed(&mut self, question: QuestionId, tag: &str) {
-        if tag == "PREPARE" {
-            self.parsed(question);
-        }
-    }
-
-    /// The oldest name that this question is about to give is given.
-    pub(super) fn parsed(&mut self, question: QuestionId) {
-        let at = self.naming.iter().position(|naming| naming.question == question);
-        let Some(Naming { name, prepared, .. }) = at.and_then(|at| self.naming.remove(at)) else { return };
-        if self.named.len() >= NAMES {
-            self.named.clear();
-        }
-        self.named.insert(name, prepared);
-    }
-
-    /// This question gives no names any more.
-    pub(super) fn failed(&mut self, question: QuestionId) {
-        self.naming.retain(|naming| naming.question != question);
-    }
-
     /// Takes a question.
     pub(super) fn ask(&mut self, question: Question) -> Result<Step, JournalError> {
         self.review = None;
+        self.planned = None;
         self.take(question)
     }
 
@@ -260,6 +242,10 @@ impl Examiner {
     pub(super) fn resume(&mut self, resume: Resume) -> Result<Step, JournalError> {
         match resume {
             Resume::Synced(answer) => Ok(Step::Answer(answer)),
+            Resume::Planned(question, rows) => {
+                self.planned = Some(rows);
+                self.take(question)
+            }
             Resume::Reviewed(question, review) => {
                 self.review = Some(review);
                 self.take(question)
@@ -285,14 +271,18 @@ impl Examiner {
         if let Some(denial) = &inspected.refusal {
             return self.deny(inspected.parts.first(), text, denial);
         }
+        if let Some(wait) = self.plan_for_policy(question, inspected) {
+            return Ok(wait);
+        }
+        let estimated = self.with_estimate(inspected);
         // the whole string is judged before any of it is entered: of a refused string nothing ran
-        let stage = match self.weigh(question, inspected, &text.to_lossy(), &[text.0.as_ref()], &[])? {
+        let stage = match self.weigh(question, &estimated, &text.to_lossy(), &[text.0.as_ref()], &[])? {
             Weighed::Stage(stage) => stage,
             Weighed::Step(step) => return Ok(step),
         };
         let mut wait = None;
         let next = self.gate.statements() + 1;
-        for part in &inspected.parts {
+        for part in &estimated.parts {
             let entered = match self.rule(part, &[text.0.as_ref()], &[], stage)? {
                 Ok(entered) => entered,
                 Err(denial) => return Ok(refuse(&denial)),
@@ -329,7 +319,11 @@ impl Examiner {
             None if self.lens.is_masked() => return Ok(refuse(&unseen("prepared statement"))),
             None => Prepared::unseen("execute", StatementKind::Unknown, self.era),
         };
-        let Some(part) = prepared.inspected.parts.first() else { return Ok(refuse(&unclear())) };
+        if let Some(wait) = self.plan_for_policy(question, &prepared.inspected) {
+            return Ok(wait);
+        }
+        let inspected = self.with_estimate(&prepared.inspected);
+        let Some(part) = inspected.parts.first() else { return Ok(refuse(&unclear())) };
         if values::assign_mask(values, formats, &part.guarded_values, Protection::is_mask_output) {
             let denial = Denial {
                 rule: rule("mask.assigned"),
@@ -340,7 +334,7 @@ impl Examiner {
         }
         let exact = values::exact(prepared.text.as_bytes(), values, formats);
         let shown = values::shown(values, formats, part.secret_values || part.facts.touches_masked);
-        let stage = match self.weigh(question, &prepared.inspected, &prepared.text, &exact, &shown)? {
+        let stage = match self.weigh(question, &inspected, &prepared.text, &exact, &shown)? {
             Weighed::Stage(stage) => stage,
             Weighed::Step(step) => return Ok(step),
         };
@@ -526,58 +520,6 @@ impl Examiner {
     fn judge_again(&self, prepared: Prepared) -> Prepared {
         let inspected = Arc::new(prepared.inspected.without_opinions());
         Prepared { inspected, era: self.era, ..prepared }
-    }
-
-    fn remember(&mut self, question: &Question, text: &Text, inspected: &Arc<Inspected>, is_parse: bool) {
-        for part in &inspected.parts {
-            self.follow_path(&part.effect);
-            self.circumstances.asked(&part.facts, &part.text);
-        }
-        // the names that a string with such code gives are not known either
-        let hidden = !is_parse && self.lose_sight(question.id, &inspected.parts);
-        let names = inspected.parts.iter().any(|part| matches!(part.effect, Effect::Prepare { .. }));
-        if !is_parse && (!names || hidden) {
-            return;
-        }
-        let prepared =
-            Prepared { text: text.to_lossy().into(), inspected: Arc::clone(inspected), era: self.era };
-        if !is_parse {
-            return self.foresee_names(question.id, &prepared);
-        }
-        if let Ask::Parse { statement, .. } = &question.ask
-            && let Some(name) = statement.as_str()
-            && !name.is_empty()
-        {
-            let (name, prepared) = (name.to_owned(), prepared.clone());
-            self.naming.push_back(Naming { question: question.id, name, prepared });
-        }
-        self.prepared.insert(question.id, prepared);
-    }
-
-    /// Names hold once the database says so: a PREPARE that fails leaves the name to what had it.
-    fn foresee_names(&mut self, question: QuestionId, text: &Prepared) {
-        for part in &text.inspected.parts {
-            if let Effect::Prepare { name } = &part.effect {
-                let inspected = Arc::new(text.inspected.only(part));
-                let prepared = Prepared { inspected, ..text.clone() };
-                self.naming.push_back(Naming { question, name: name.clone(), prepared });
-            }
-        }
-    }
-
-    /// Code that runs out of our sight can DEALLOCATE and PREPARE: what has a name by then is not what it
-    /// was. Whether there is such code.
-    fn lose_sight(&mut self, question: QuestionId, parts: &[Part]) -> bool {
-        let sight = parts.iter().map(|part| Sight::of(&self.facts_of(part))).max().unwrap_or(Sight::Clear);
-        if sight == Sight::Clear || self.lens.is_masked() {
-            return false;
-        }
-        self.named.clear();
-        self.naming.clear();
-        if sight == Sight::Hidden {
-            self.hidden = Some(question);
-        }
-        true
     }
 
     fn follow_path(&mut self, effect: &Effect) {

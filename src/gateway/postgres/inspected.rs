@@ -57,6 +57,8 @@ pub(super) struct Ruled {
 pub(super) struct Prepared {
     /// The text that was prepared.
     pub(super) text: Arc<str>,
+    /// OIDs of the parameter types that its Parse gave; 0 lets the database choose.
+    pub(super) types: Arc<[u32]>,
     /// What was found out about it.
     pub(super) inspected: Arc<Inspected>,
     /// The circumstances it was rewritten under.
@@ -174,6 +176,6 @@ impl Prepared {
     pub(super) fn unseen(verb: &str, kind: StatementKind, era: Era) -> Self {
         let parts = vec![Part::new(Facts::new(verb, kind), verb)];
         let inspected = Inspected { parts, sent: None, expect: Expect::ANYTHING, refusal: None };
-        Self { text: verb.into(), inspected: Arc::new(inspected), era }
+        Self { text: verb.into(), types: Arc::default(), inspected: Arc::new(inspected), era }
     }
 }

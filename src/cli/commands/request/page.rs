@@ -2,7 +2,7 @@
 //!
 //! Job: text out of a [`Dossier`], pure. Boundary: what stands behind `asked by` down to `literals` is
 //! read from the text that is signed; state, reviews and what is missing are the broker's word. Every
-//! text from elsewhere goes through [`harmless`].
+//! text from elsewhere goes through `harmless`.
 
 use jiff::Timestamp;
 

@@ -82,6 +82,9 @@ impl Examiner {
         if matches!(question.ask, Ask::Parse { .. }) {
             return Ok(Weighed::Stage(Stage::Prepare));
         }
+        if let Some(wait) = self.plan(question, inspected) {
+            return Ok(Weighed::Step(wait));
+        }
         let account = self.account(question, inspected, text, exact, shown, facts);
         let desk = self.gate.desk();
         if let Some(cleared) = cleared {
@@ -213,8 +216,8 @@ impl Examiner {
 /// The settings that could change what a statement means.
 #[derive(Debug, Default)]
 pub(super) struct Circumstances {
-    reported: BTreeMap<String, String>,
-    asked: BTreeMap<String, String>,
+    pub(super) reported: BTreeMap<String, String>,
+    pub(super) asked: BTreeMap<String, String>,
 }
 
 impl Circumstances {

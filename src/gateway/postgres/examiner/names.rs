@@ -1,0 +1,109 @@
+//! What SQL's EXECUTE knows prepared statements by.
+//!
+//! Job: give a name to what was prepared once the database has said that it has it. Boundary: what was
+//! prepared is kept as it was found to be. Failure mode: a name that is not known is refused or judged
+//! as unseen.
+
+use std::sync::Arc;
+
+use super::{Examiner, Inspected, Part};
+use crate::gateway::postgres::inspected::{Prepared, Sight};
+use crate::sql::Effect;
+use crate::wire::postgres::conversation::{Ask, Question, QuestionId, Text};
+
+/// A name that a statement gets if it succeeds.
+pub(super) struct Naming {
+    pub(super) question: QuestionId,
+    pub(super) name: String,
+    pub(super) prepared: Prepared,
+}
+
+impl Examiner {
+    /// Keeps what a text was found to be, by what it prepares.
+    pub(super) fn remember(
+        &mut self,
+        question: &Question,
+        text: &Text,
+        inspected: &Arc<Inspected>,
+        is_parse: bool,
+    ) {
+        for part in &inspected.parts {
+            self.follow_path(&part.effect);
+            self.circumstances.asked(&part.facts, &part.text);
+        }
+        // the names that a string with such code gives are not known either
+        let hidden = !is_parse && self.lose_sight(question.id, &inspected.parts);
+        let names = inspected.parts.iter().any(|part| matches!(part.effect, Effect::Prepare { .. }));
+        if !is_parse && (!names || hidden) {
+            return;
+        }
+        let types = match &question.ask {
+            Ask::Parse { types, .. } => types.as_slice().into(),
+            _ => Arc::default(),
+        };
+        let inspected = Arc::clone(inspected);
+        let prepared = Prepared { text: text.to_lossy().into(), types, inspected, era: self.era };
+        if !is_parse {
+            return self.foresee_names(question.id, &prepared);
+        }
+        if let Ask::Parse { statement, .. } = &question.ask
+            && let Some(name) = statement.as_str()
+            && !name.is_empty()
+        {
+            let (name, prepared) = (name.to_owned(), prepared.clone());
+            self.naming.push_back(Naming { question: question.id, name, prepared });
+        }
+        self.prepared.insert(question.id, prepared);
+    }
+
+    /// A statement of this question has succeeded; SQL's PREPARE gives a name.
+    pub(in crate::gateway::postgres) fn completed(&mut self, question: QuestionId, tag: &str) {
+        if tag == "PREPARE" {
+            self.parsed(question);
+        }
+    }
+
+    /// The oldest name that this question is about to give is given.
+    pub(in crate::gateway::postgres) fn parsed(&mut self, question: QuestionId) {
+        let at = self.naming.iter().position(|naming| naming.question == question);
+        let Some(Naming { name, prepared, .. }) = at.and_then(|at| self.naming.remove(at)) else { return };
+        if self.named.len() >= NAMES {
+            self.named.clear();
+        }
+        self.named.insert(name, prepared);
+    }
+
+    /// This question gives no names any more.
+    pub(in crate::gateway::postgres) fn failed(&mut self, question: QuestionId) {
+        self.naming.retain(|naming| naming.question != question);
+    }
+
+    /// Names hold once the database says so: a PREPARE that fails leaves the name to what had it.
+    pub(super) fn foresee_names(&mut self, question: QuestionId, text: &Prepared) {
+        for part in &text.inspected.parts {
+            if let Effect::Prepare { name } = &part.effect {
+                let inspected = Arc::new(text.inspected.only(part));
+                let prepared = Prepared { inspected, ..text.clone() };
+                self.naming.push_back(Naming { question, name: name.clone(), prepared });
+            }
+        }
+    }
+
+    /// Code that runs out of our sight can DEALLOCATE and PREPARE: what has a name by then is not what it
+    /// was. Whether there is such code.
+    pub(super) fn lose_sight(&mut self, question: QuestionId, parts: &[Part]) -> bool {
+        let sight = parts.iter().map(|part| Sight::of(&self.facts_of(part))).max().unwrap_or(Sight::Clear);
+        if sight == Sight::Clear || self.lens.is_masked() {
+            return false;
+        }
+        self.named.clear();
+        self.naming.clear();
+        if sight == Sight::Hidden {
+            self.hidden = Some(question);
+        }
+        true
+    }
+}
+
+/// How many names of prepared statements are remembered for SQL's EXECUTE.
+const NAMES: usize = 10_000;
