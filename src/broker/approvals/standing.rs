@@ -18,7 +18,7 @@ use crate::broker::store::StoreError;
 use crate::broker::store::grants::{self as table, StandingRow};
 use crate::broker::store::requests::{self, Stored};
 use crate::domain::approval::{
-    Decision, DeedSubject, Life, ReleasedBy, RequestState, Review, Shape, Threshold, What as Matter,
+    Decision, Life, ReleasedBy, RequestState, Review, Shape, Threshold, What as Matter,
 };
 use crate::domain::event::{Durability, What};
 use crate::domain::name::{DeviceId, RequestId};
