@@ -72,9 +72,8 @@ fn is_figure(
     if agg_filter.is_some() || !agg_order.is_empty() || *agg_within_group || over.is_some() {
         return false;
     }
-    let name = match tree::strings(&call.funcname).as_deref() {
-        Some(&([function] | ["pg_catalog", function])) => function,
-        _ => return false,
+    let Some(&([name] | ["pg_catalog", name])) = tree::strings(&call.funcname).as_deref() else {
+        return false;
     };
     if EXTREMES.contains(&name) {
         return match args.as_slice() {
