@@ -198,7 +198,8 @@ impl Policy {
     }
 
     /// The rule that answers a request for approval instead of people; no rule does by default. `who` is
-    /// the requester. Only a permit whose scope names the action `approve` counts, and none does where a
+    /// the requester. Each rule that demands the review is asked about alone, and all must be answered; the
+    /// rule that answers the first is given back. Only a permit whose scope names the action `approve` counts, and none does where a
     /// rule that demands the review wants people.
     #[must_use]
     pub fn answers(&self, who: &Principal, target: &Target, petition: &Petition<'_>) -> Option<RuleName> {

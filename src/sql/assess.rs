@@ -163,6 +163,7 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     } else {
         found.read_only && !found.functions.iter().any(own) && found.verb != "execute"
     };
+    found.summary = facts::gives_figures(node, &names);
     found.labels = facts::labels(node, &found, scope.catalog, scope.fields);
     let hides = walk.touched || found.verb == "execute";
     Ok(Assessed {

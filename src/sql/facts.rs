@@ -22,6 +22,7 @@ use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 pub(crate) use labels::labels;
 pub(crate) use mentions::Mentions;
 pub(crate) use single::reads_one_row;
+pub(crate) use summary::gives_figures;
 pub(crate) use verb::variant;
 
 /// What a statement does, as far as its text alone tells.
@@ -71,7 +72,7 @@ pub(crate) fn outline(node: &NodeEnum) -> Facts {
     match node {
         NodeEnum::SelectStmt(select) => {
             facts.has_where = select.where_clause.is_some();
-            facts.summary = summary::is_summary(select);
+            facts.summary = summary::is_summary(select, &|_, _| false);
             facts.limit = select.limit_count.as_deref().and_then(whole_number);
         }
         NodeEnum::PrepareStmt(prepare) => {

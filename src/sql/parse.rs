@@ -133,12 +133,20 @@ pub fn prepares(statement: &Statement) -> Option<String> {
     }
 }
 
-/// The name of the prepared statement that this runs, when it is an EXECUTE.
+/// The name of the prepared statement that this runs, when it is an EXECUTE or has one inside (`EXPLAIN
+/// ANALYZE EXECUTE`, `CREATE TABLE … AS EXECUTE`).
 #[must_use]
 pub fn executes(statement: &Statement) -> Option<String> {
-    match statement.node()? {
-        pg_query::NodeEnum::ExecuteStmt(execute) => Some(execute.name.clone()),
-        _ => None,
+    use pg_query::NodeEnum;
+    let mut node = statement.node()?;
+    loop {
+        let inner = match node {
+            NodeEnum::ExecuteStmt(execute) => return Some(execute.name.clone()),
+            NodeEnum::ExplainStmt(explain) => explain.query.as_deref(),
+            NodeEnum::CreateTableAsStmt(make) => make.query.as_deref(),
+            _ => return None,
+        };
+        node = inner?.node.as_ref()?;
     }
 }
 

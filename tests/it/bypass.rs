@@ -286,13 +286,13 @@ async fn the_digest_tells_null_from_nothing() {
 }
 
 /// A client whose messages are written by hand.
-struct Raw {
+pub(crate) struct Raw {
     stream: UnixStream,
     input: BytesMut,
 }
 
 impl Raw {
-    async fn connect(gateway: &Gateway) -> Self {
+    pub(crate) async fn connect(gateway: &Gateway) -> Self {
         let mut stream = UnixStream::connect(gateway.folder().join(".s.PGSQL.5432")).await.expect("a socket");
         let options = LoginOptions {
             user: "alice".into(),
@@ -315,7 +315,7 @@ impl Raw {
         }
     }
 
-    async fn send(&mut self, messages: &[ClientMessage<'_>]) {
+    pub(crate) async fn send(&mut self, messages: &[ClientMessage<'_>]) {
         let mut bytes = BytesMut::new();
         messages.iter().for_each(|message| message.encode(&mut bytes));
         // whether the other side is still there is found out when reading
@@ -323,7 +323,7 @@ impl Raw {
     }
 
     /// The answers up to ReadyForQuery, or the end.
-    async fn until_ready(&mut self) -> Vec<(u8, Bytes)> {
+    pub(crate) async fn until_ready(&mut self) -> Vec<(u8, Bytes)> {
         let mut answers = Vec::new();
         let reading = async {
             loop {
@@ -344,15 +344,15 @@ impl Raw {
     }
 }
 
-fn told(answers: &[(u8, Bytes)], tag: u8, text: &str) -> bool {
+pub(crate) fn told(answers: &[(u8, Bytes)], tag: u8, text: &str) -> bool {
     answers.iter().any(|(t, body)| *t == tag && String::from_utf8_lossy(body).contains(text))
 }
 
-fn parse<'a>(statement: &'a str, text: &'a str) -> ClientMessage<'a> {
+pub(crate) fn parse<'a>(statement: &'a str, text: &'a str) -> ClientMessage<'a> {
     ClientMessage::Parse(Parse { statement: statement.as_bytes(), text: text.as_bytes(), types: Vec::new() })
 }
 
-fn bind(statement: &str) -> ClientMessage<'_> {
+pub(crate) fn bind(statement: &str) -> ClientMessage<'_> {
     ClientMessage::Bind(Bind {
         portal: b"",
         statement: statement.as_bytes(),
@@ -362,8 +362,8 @@ fn bind(statement: &str) -> ClientMessage<'_> {
     })
 }
 
-const EXECUTE: ClientMessage<'_> = ClientMessage::Execute { portal: b"", max_rows: 0 };
-const SYNC: ClientMessage<'_> = ClientMessage::Sync;
+pub(crate) const EXECUTE: ClientMessage<'_> = ClientMessage::Execute { portal: b"", max_rows: 0 };
+pub(crate) const SYNC: ClientMessage<'_> = ClientMessage::Sync;
 
 /// Everything that is tried on a masked target; none of it may show, or tell by an error, what is protected.
 const TRICKS: &[&str] = &[

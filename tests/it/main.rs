@@ -31,6 +31,7 @@ mod keyring;
 mod leases;
 mod objects;
 mod protocol;
+mod redefinitions;
 mod requests;
 mod restarts;
 mod reviews;

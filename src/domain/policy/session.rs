@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{AuthorizationError, Authorizer, Decision, EntityUid, PolicyId, PolicySet};
+use cedar_policy::{AuthorizationError, Authorizer, Decision, Effect, EntityUid, PolicyId, PolicySet};
 
 use super::compile::Rule;
 use super::entities::{self, Pair, Words};
@@ -14,6 +14,7 @@ use super::permit::Permit;
 use super::{Denial, Hold, Policy, Verdict};
 use crate::domain::action::{Action, Petition};
 use crate::domain::approval::Threshold;
+use crate::domain::facts::Facts;
 use crate::domain::name::{Digest, RuleName, TargetName};
 use crate::domain::principal::Principal;
 use crate::domain::target::Target;
@@ -62,6 +63,15 @@ impl SessionPolicy {
     #[must_use]
     pub fn speaks_of_estimates(&self) -> bool {
         self.slices.iter().any(|slice| slice.action_name == STATEMENT && slice.estimates)
+    }
+
+    /// Whether every statement is allowed, whatever it does: there are no rules about statements but permits,
+    /// and one of them has no conditions and needs no review.
+    #[must_use]
+    pub fn allows_every_statement(&self) -> bool {
+        let action = Action::Statement(&Facts::unparsed()).name();
+        let slice = self.slices.iter().find(|slice| slice.action_name == action);
+        self.pair.is_some() && slice.is_some_and(Slice::is_open)
     }
 
     /// Judges one action, as if no review had been given.
@@ -145,7 +155,8 @@ impl Verdict {
     }
 }
 
-/// The rule that answers a review instead of people, if one does. Neither an error nor a permit that
+/// The rule that answers a review instead of people, if each rule that demands it is answered when it is
+/// asked about alone; the one that answers the first. Neither an error nor a permit that
 /// would need a review itself answers.
 pub(super) fn answers<'a>(
     rules: &'a [Rule],
@@ -157,11 +168,18 @@ pub(super) fn answers<'a>(
     if rules.iter().any(|rule| demands_people(rule) && petition.rules.contains(&rule.name)) {
         return None;
     }
-    let answer = ask(rules, slices, pair, &Action::Approve(petition), Stage::Unreviewed)?;
-    match (answer.decision, answer.errors.is_empty()) {
-        (Decision::Allow, true) => answer.reasons.first().copied(),
-        _ => None,
-    }
+    let answer = |petition: &Petition<'_>| {
+        let answer = ask(rules, slices, pair, &Action::Approve(petition), Stage::Unreviewed)?;
+        match (answer.decision, answer.errors.is_empty()) {
+            (Decision::Allow, true) => answer.reasons.first().copied(),
+            _ => None,
+        }
+    };
+    let Some((first, others)) = petition.rules.split_first() else { return answer(petition) };
+    // INVARIANT: a permit that answers one rule's reviews does not answer another's along with them
+    let alone = |rule| answer(&Petition { rules: std::slice::from_ref(rule), ..*petition });
+    let answered = alone(first)?;
+    others.iter().all(|rule| alone(rule).is_some()).then_some(answered)
 }
 
 /// What a review would have to answer: the forbids that it would lift, or else the permits that it
@@ -238,6 +256,15 @@ impl Slice {
             }
         }
         Some(Self { action_name, action, unreviewed, reviewed, estimates })
+    }
+
+    /// Whether nothing can be denied or held. A permit with conditions could fail, which is a denial.
+    fn is_open(&self) -> bool {
+        let is_plain = |policy: &cedar_policy::Policy| {
+            policy.effect() == Effect::Permit && !policy.has_non_scope_constraint()
+        };
+        !self.unreviewed.is_empty()
+            && self.unreviewed.policies().chain(self.reviewed.policies()).all(is_plain)
     }
 }
 

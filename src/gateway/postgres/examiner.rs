@@ -5,6 +5,7 @@
 //! its values and judged again when policy or catalog changed. Boundary: it moves no bytes. Failure
 //! mode: a refusal for the client, or a journal error that ends the connection.
 
+mod execution;
 mod holding;
 mod names;
 mod planning;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 
+use self::execution::executes;
 use self::holding::{Circumstances, Stage, Weighed, refuse};
 use self::names::Naming;
 use super::inspected::{Era, Inspected, Part, Prepared};
@@ -80,6 +82,8 @@ pub(super) struct Examiner {
     /// The statements that each question stands for, until it is answered.
     running: BTreeMap<QuestionId, Running>,
     judged: Vec<item::Statement>,
+    /// How many messages that execute something were let through.
+    let_through: u64,
     tampered: u32,
     circumstances: Circumstances,
     /// Ends what is held when the client does not want to wait any longer.
@@ -97,6 +101,9 @@ pub(super) struct Examiner {
 struct Portal {
     prepared: Prepared,
     number: u64,
+    has_values: bool,
+    /// How much had gone through when its review was given, until it is executed.
+    reviewed: Option<u64>,
 }
 
 /// The statements of a question that the database is answering, by number.
@@ -145,6 +152,7 @@ impl Examiner {
             portals: HashMap::new(),
             running: BTreeMap::new(),
             judged: Vec::new(),
+            let_through: 0,
             tampered: 0,
         }
     }
@@ -271,6 +279,9 @@ impl Examiner {
         if let Some(denial) = &inspected.refusal {
             return self.deny(inspected.parts.first(), text, denial);
         }
+        if let Some(denial) = self.unsettled_names(inspected, is_parse) {
+            return self.deny(inspected.parts.first(), text, &denial);
+        }
         if let Some(wait) = self.plan_for_policy(question, inspected) {
             return Ok(wait);
         }
@@ -289,6 +300,7 @@ impl Examiner {
             };
             wait = entered.wait.max(wait);
         }
+        self.let_through += u64::from(!is_parse);
         self.remember(question, text, inspected, is_parse);
         self.running.insert(question.id, Running { next, last: self.gate.statements() });
         // what is prepared and never executed never ends; what is older than this was answered long ago
@@ -313,12 +325,17 @@ impl Examiner {
             None => statement.as_str().and_then(|name| self.named.get(name)),
         };
         let prepared = match known.cloned() {
-            Some(prepared) if prepared.era != self.era => self.judge_again(prepared),
+            // what was said of EXECUTE was said of what the name stood for then
+            Some(prepared) if prepared.era != self.era || executes(&prepared) => self.judge_again(prepared),
             Some(prepared) => prepared,
             // the database will say that there is no such statement, unless it was made out of sight
-            None if self.lens.is_masked() => return Ok(refuse(&unseen("prepared statement"))),
+            None if self.rules() => return Ok(refuse(&unseen("prepared statement"))),
             None => Prepared::unseen("execute", StatementKind::Unknown, self.era),
         };
+        let Some(part) = prepared.inspected.parts.first() else { return Ok(refuse(&unclear())) };
+        if let Some(denial) = self.unsettled_names(&prepared.inspected, true) {
+            return self.deny(Some(part), &Text(bytes::Bytes::new()), &denial);
+        }
         if let Some(wait) = self.plan_for_policy(question, &prepared.inspected) {
             return Ok(wait);
         }
@@ -343,45 +360,10 @@ impl Examiner {
             Err(denial) => return Ok(refuse(&denial)),
         };
         let (number, expect) = (entered.number, prepared.inspected.expect);
-        self.portals.insert(question.id, Portal { prepared: prepared.clone(), number });
+        let (has_values, reviewed) =
+            (!values.is_empty(), (stage == Stage::Reviewed).then_some(self.let_through));
+        self.portals.insert(question.id, Portal { prepared: prepared.clone(), number, has_values, reviewed });
         Ok(self.when_durable(entered.wait, Answer::Forward(expect)))
-    }
-
-    fn execute(&mut self, question: &Question) -> Result<Step, JournalError> {
-        let Ask::Execute { bound, .. } = &question.ask else { return Ok(refuse(&unclear())) };
-        let Some(portal) = bound.as_ref().and_then(|id| self.portals.get(id)) else {
-            // a cursor of SQL's DECLARE, which was judged when it was declared
-            let prepared = Prepared::unseen("fetch", StatementKind::Read, self.era);
-            return self.execute_anew(question, &prepared);
-        };
-        if portal.prepared.era != self.era {
-            let prepared = self.judge_again(portal.prepared.clone());
-            return self.execute_anew(question, &prepared);
-        }
-        let (number, expect) = (portal.number, portal.prepared.inspected.expect);
-        let prepared = portal.prepared.clone();
-        self.lose_sight(question.id, &prepared.inspected.parts);
-        self.foresee_names(question.id, &prepared);
-        self.running.insert(question.id, Running { next: number, last: number });
-        Ok(Step::Answer(Answer::Forward(expect)))
-    }
-
-    fn execute_anew(&mut self, question: &Question, prepared: &Prepared) -> Result<Step, JournalError> {
-        let Some(part) = prepared.inspected.parts.first() else { return Ok(refuse(&unclear())) };
-        let exact = [prepared.text.as_bytes()];
-        let stage = match self.weigh(question, &prepared.inspected, &prepared.text, &exact, &[])? {
-            Weighed::Stage(stage) => stage,
-            Weighed::Step(step) => return Ok(step),
-        };
-        match self.rule(part, &exact, &[], stage)? {
-            Ok(entered) => {
-                let number = entered.number;
-                self.lose_sight(question.id, &prepared.inspected.parts);
-                self.running.insert(question.id, Running { next: number, last: number });
-                Ok(self.when_durable(entered.wait, Answer::Forward(prepared.inspected.expect)))
-            }
-            Err(denial) => Ok(refuse(&denial)),
-        }
     }
 
     /// A FunctionCall is judged as a call of that OID.
@@ -411,6 +393,7 @@ impl Examiner {
             Ok(entered) => {
                 let number = entered.number;
                 self.lose_sight(question.id, &inspected.parts);
+                self.let_through += 1;
                 self.running.insert(question.id, Running { next: number, last: number });
                 Ok(self.when_durable(entered.wait, Answer::Forward(Expect::default())))
             }
@@ -498,23 +481,6 @@ impl Examiner {
             }
         }
         Ok(refuse(denial))
-    }
-
-    /// EXECUTE does what the prepared statement does.
-    fn facts_of(&self, part: &Part) -> Arc<Facts> {
-        let Effect::Execute { name } = &part.effect else { return Arc::clone(&part.facts) };
-        match self.named.get(name).and_then(|prepared| prepared.inspected.parts.first()) {
-            Some(inner) => {
-                let mut facts = Arc::clone(&inner.facts);
-                // a rule about DELETE is about this one, too
-                if facts.verb == "prepare" && facts.object.is_some() {
-                    let facts = Arc::make_mut(&mut facts);
-                    facts.verb = facts.object.take().unwrap_or_default();
-                }
-                facts
-            }
-            None => Arc::clone(&part.facts),
-        }
     }
 
     fn judge_again(&self, prepared: Prepared) -> Prepared {

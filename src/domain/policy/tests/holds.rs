@@ -142,6 +142,26 @@ fn an_answer_may_look_at_the_statement_and_at_the_rules_that_hold_it() {
 }
 
 #[test]
+fn a_rule_answers_for_the_rules_that_it_names_and_no_others() {
+    let policy = compile(&[(
+        "a",
+        r#"@id("x") permit (principal, action == Hoop::Action::"approve", resource)
+           when { context.rules.contains("x") };
+           @id("y") permit (principal, action == Hoop::Action::"approve", resource)
+           when { context.rules.contains("y") };"#,
+    )]);
+    let answer = |rules: &[&str]| {
+        let rules: Vec<_> = rules.iter().map(|rule| RuleName::new(*rule).unwrap()).collect();
+        let petition = Petition { rules: &rules, kind: PetitionKind::Session, seconds: None, facts: None };
+        policy.answers(&alice(&[]), &db(), &petition).map(|rule| rule.to_string())
+    };
+    assert_eq!(answer(&["x"]).as_deref(), Some("x"));
+    assert_eq!(answer(&["x", "y"]).as_deref(), Some("x"));
+    assert_eq!(answer(&["x", "other"]), None);
+    assert_eq!(answer(&["other", "x"]), None);
+}
+
+#[test]
 fn where_a_rule_wants_people_no_rule_answers() {
     let policy = compile(&[(
         "a",

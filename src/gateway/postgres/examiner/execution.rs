@@ -1,0 +1,160 @@
+//! Executing what was prepared and bound.
+//!
+//! Job: let a portal run as it was judged when it was bound, and know what a name stands for, so that
+//! SQL's EXECUTE is judged by what it runs. PostgreSQL looks names, role and path up when a utility statement
+//! runs, not when it is bound. Boundary: messages of other kinds are the parent's. Failure mode: a refusal
+//! where what would run need not be what was judged.
+
+use std::sync::Arc;
+
+use super::holding::{Weighed, refuse};
+use super::{Examiner, Inspected, Part, Portal, Prepared, Running, Step, rule, unclear, unseen};
+use crate::domain::facts::{Facts, StatementKind};
+use crate::domain::policy::Denial;
+use crate::gateway::gate::Opinion;
+use crate::gateway::journal::JournalError;
+use crate::sql::Effect;
+use crate::wire::postgres::conversation::{Answer, Ask, Question, Text};
+
+impl Examiner {
+    /// Whether anything could be refused, held or masked here. Elsewhere PostgreSQL has the last word.
+    pub(super) fn rules(&self) -> bool {
+        self.lens.is_masked() || !self.gate.allows_every_statement()
+    }
+
+    pub(super) fn execute(&mut self, question: &Question) -> Result<Step, JournalError> {
+        let Ask::Execute { bound, .. } = &question.ask else { return Ok(refuse(&unclear())) };
+        let Some((id, portal)) = bound.as_ref().and_then(|id| Some((id, self.portals.get(id)?))) else {
+            // a cursor of SQL's DECLARE, which was judged when it was declared
+            let prepared = Prepared::unseen("fetch", StatementKind::Read, self.era);
+            return self.execute_anew(question, &prepared, false);
+        };
+        let Portal { prepared, number, has_values, reviewed } = portal;
+        let (prepared, number, has_values) = (prepared.clone(), *number, *has_values);
+        // INVARIANT: between its review and its execution nothing may change what it means
+        if reviewed.is_some_and(|then| then != self.let_through) {
+            let denial = again("other statements ran after this one was approved and before it was executed");
+            return self.deny(prepared.inspected.parts.first(), &exactly(&prepared), &denial);
+        }
+        if prepared.era != self.era {
+            let prepared = self.judge_again(prepared);
+            return self.execute_anew(question, &prepared, has_values);
+        }
+        if let Some(portal) = self.portals.get_mut(id) {
+            // from here on it only goes on
+            portal.reviewed = None;
+        }
+        self.let_through += 1;
+        self.lose_sight(question.id, &prepared.inspected.parts);
+        self.foresee_names(question.id, &prepared);
+        self.running.insert(question.id, Running { next: number, last: number });
+        Ok(Step::Answer(Answer::Forward(prepared.inspected.expect)))
+    }
+
+    fn execute_anew(
+        &mut self,
+        question: &Question,
+        prepared: &Prepared,
+        has_values: bool,
+    ) -> Result<Step, JournalError> {
+        let Some(part) = prepared.inspected.parts.first() else { return Ok(refuse(&unclear())) };
+        if let Some(denial) = self.unsettled_names(&prepared.inspected, true) {
+            return self.deny(Some(part), &exactly(prepared), &denial);
+        }
+        let opinion = part.ruled.opinion.get_or_init(|| self.gate.opinion(&self.facts_of(part)));
+        if has_values && matches!(opinion, Opinion::Hold(_)) {
+            // INVARIANT: nobody is asked to review a statement without the values it runs with
+            let denial = again("policy has changed since this was bound, and holds it now");
+            return self.deny(Some(part), &exactly(prepared), &denial);
+        }
+        let exact = [prepared.text.as_bytes()];
+        let stage = match self.weigh(question, &prepared.inspected, &prepared.text, &exact, &[])? {
+            Weighed::Stage(stage) => stage,
+            Weighed::Step(step) => return Ok(step),
+        };
+        match self.rule(part, &exact, &[], stage)? {
+            Ok(entered) => {
+                let number = entered.number;
+                self.let_through += 1;
+                self.lose_sight(question.id, &prepared.inspected.parts);
+                self.running.insert(question.id, Running { next: number, last: number });
+                Ok(self.when_durable(entered.wait, Answer::Forward(prepared.inspected.expect)))
+            }
+            Err(denial) => Ok(refuse(&denial)),
+        }
+    }
+
+    /// Why it cannot be told what an EXECUTE in here will run, where that matters: it is only prepared, and
+    /// the name is looked up when it runs; or the name is being given right now; or nobody saw it given.
+    pub(super) fn unsettled_names(&self, inspected: &Inspected, is_prepared: bool) -> Option<Denial> {
+        let runs = |part: &Part| matches!(part.effect, Effect::Execute { .. });
+        if !inspected.parts.iter().any(runs) || !self.rules() {
+            return None;
+        }
+        if is_prepared {
+            let told = "EXECUTE in a statement that is itself prepared cannot be judged";
+            return Some(unsettled(told, "bind the prepared statement by its own name, without EXECUTE"));
+        }
+        let mut unsure = false;
+        for part in &inspected.parts {
+            match &part.effect {
+                Effect::Execute { .. } if part.facts.verb != "execute" => {
+                    let told = "EXECUTE inside another statement cannot be judged";
+                    return Some(unsettled(told, "write out what was prepared"));
+                }
+                Effect::Execute { name } => {
+                    if unsure || self.naming.iter().any(|naming| naming.name == *name) {
+                        let told = format!("what {name} stands for is not settled when this is judged");
+                        return Some(unsettled(
+                            &told,
+                            "send EXECUTE on its own, after PREPARE has succeeded",
+                        ));
+                    }
+                    if !self.named.contains_key(name) {
+                        return Some(unseen("prepared statement"));
+                    }
+                }
+                Effect::Prepare { .. } => unsure = true,
+                _ => unsure |= matches!(part.facts.kind, StatementKind::Code | StatementKind::Unknown),
+            }
+        }
+        None
+    }
+
+    /// EXECUTE does what the prepared statement does.
+    pub(super) fn facts_of(&self, part: &Part) -> Arc<Facts> {
+        let Effect::Execute { name } = &part.effect else { return Arc::clone(&part.facts) };
+        if part.facts.verb != "execute" {
+            return Arc::clone(&part.facts);
+        }
+        match self.named.get(name).and_then(|prepared| prepared.inspected.parts.first()) {
+            Some(inner) => {
+                let mut facts = Arc::clone(&inner.facts);
+                // a rule about DELETE is about this one, too
+                if facts.verb == "prepare" && facts.object.is_some() {
+                    let facts = Arc::make_mut(&mut facts);
+                    facts.verb = facts.object.take().unwrap_or_default();
+                }
+                facts
+            }
+            None => Arc::clone(&part.facts),
+        }
+    }
+}
+
+/// Whether it is SQL's EXECUTE.
+pub(super) fn executes(prepared: &Prepared) -> bool {
+    prepared.inspected.parts.iter().any(|part| matches!(part.effect, Effect::Execute { .. }))
+}
+
+fn exactly(prepared: &Prepared) -> Text {
+    Text(prepared.text.as_bytes().to_vec().into())
+}
+
+fn again(reason: &str) -> Denial {
+    unsettled(reason, "bind it again, and execute it at once")
+}
+
+fn unsettled(reason: &str, hint: &str) -> Denial {
+    Denial { rule: rule("unjudged"), reason: reason.into(), hint: Some(hint.into()) }
+}
