@@ -445,7 +445,7 @@ fn a_review_by_a_device_that_was_revoked_before_the_release_is_found() {
         let revoked = What::DeviceRevoked { device: key("carol").thumbprint() };
         events.insert(RELEASE, by("carol", 31, revoked));
         for event in &mut events[RELEASE + 1..] {
-            event.at = event.at + SignedDuration::from_secs(10);
+            event.at += SignedDuration::from_secs(10);
         }
     });
 }
