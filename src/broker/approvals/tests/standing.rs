@@ -125,7 +125,12 @@ async fn a_standing_decision_answers_in_its_own_database_and_by_as_many_people_a
         let mut outcome = filed.outcome;
         futures_util::poll!(&mut outcome).is_ready()
     };
-    assert!(stands(changed(&|deed| set(deed, "session_authorization")), Statement::hold()).await);
+    // each session has a role of its own
+    let own = |deed: &mut DeedSubject| {
+        deed.settings.insert("session_authorization".into(), deed.login.clone());
+    };
+    assert!(stands(changed(&own), Statement::hold()).await);
+    assert!(!stands(changed(&|deed| set(deed, "session_authorization")), Statement::hold()).await);
     assert!(!stands(changed(&|deed| set(deed, "search_path")), Statement::hold()).await);
     assert!(!stands(changed(&|deed| deed.database = "other".into()), Statement::hold()).await);
     let two = Hold { threshold: "corp/dba:2".parse().unwrap(), ..Statement::hold() };
