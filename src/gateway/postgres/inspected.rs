@@ -74,10 +74,11 @@ pub(super) struct Era(pub(super) u64);
 pub(super) enum Sight {
     /// It does what it says.
     Clear,
-    /// It calls a function that is more likely than not the server's own, so that names of the protocol
-    /// are kept; otherwise no driver could call `count` between two uses of a prepared statement.
+    /// It calls a function of users. Names of the protocol are kept: otherwise no driver could call one
+    /// between two uses of a prepared statement, and whoever can make such a function can have it run
+    /// anything without a name.
     Dim,
-    /// It is code, calls a function of users, or nobody knows what it is.
+    /// It is code, or nobody knows what it is.
     Hidden,
 }
 
@@ -88,9 +89,9 @@ impl Sight {
             return Self::Hidden;
         }
         let of_function = |name: &String| match name.split_once('.') {
-            Some(("pg_catalog" | "information_schema", _)) => Self::Clear,
-            Some(("?", _)) | None => Self::Dim,
-            Some(_) => Self::Hidden,
+            // without a schema it is the server's own far more often than not
+            Some(("pg_catalog" | "information_schema" | "?", _)) | None => Self::Clear,
+            Some(_) => Self::Dim,
         };
         facts.functions.iter().map(of_function).max().unwrap_or(Self::Clear)
     }
