@@ -14,10 +14,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
-use crate::domain::approval::threshold::{Reviewers, Threshold};
-use crate::domain::approval::{Decision, SessionSubject, Shape, Standing, SubjectText, What as Matter};
+use crate::domain::approval::{
+    Decision, SessionSubject, Shape, Standing, SubjectText, Threshold, What as Matter,
+};
 use crate::domain::event::{Actor, Event, What};
-use crate::domain::name::{DeviceId, Digest, GrantId, RequestId, SessionId, TargetName};
+use crate::domain::name::{DeviceId, Digest, GrantId, GroupName, RequestId, SessionId, TargetName};
 use crate::domain::principal::PrincipalId;
 
 /// Opens the signed form of a review.
@@ -147,7 +148,7 @@ enum Wanted {
 #[derive(Debug)]
 struct Approval {
     device: DeviceId,
-    groups: BTreeSet<String>,
+    groups: BTreeSet<GroupName>,
     standing: Option<Standing>,
     at: Timestamp,
 }
@@ -334,7 +335,8 @@ impl Approvals {
             Decision::Deny => {}
             Decision::Approve if record.denied.is_some_and(|denied| at > after(denied, SLACK)) => {}
             Decision::Approve => {
-                let groups = groups.iter().cloned().collect();
+                // what is no name of a group is none that a threshold can ask for
+                let groups = groups.iter().filter_map(|group| GroupName::new(group.as_str()).ok()).collect();
                 let approval = Approval { device: signed.device, groups, standing: signed.standing, at };
                 record.approvals.entry(signed.reviewer).or_insert(approval);
                 if record.standing.is_none() {
@@ -527,16 +529,8 @@ fn seconds(seconds: u64) -> SignedDuration {
 impl Record {
     /// Whether the reviews are enough: every place of every need filled by somebody of its own.
     fn is_met(&self) -> bool {
-        let places: Vec<&Reviewers> = self
-            .threshold
-            .needs()
-            .flat_map(|need| std::iter::repeat_n(&need.from, need.count.into()))
-            .collect();
-        let people: Vec<&BTreeSet<String>> =
-            self.approvals.values().map(|approval| &approval.groups).collect();
-        let mut filled = vec![None; people.len()];
-        !places.is_empty()
-            && (0..places.len()).all(|place| fill(place, &places, &people, &mut filled, &mut HashSet::new()))
+        let people: Vec<_> = self.approvals.values().map(|approval| &approval.groups).collect();
+        !self.threshold.is_empty() && self.threshold.missing(&people).is_empty()
     }
 
     /// What all of its reviewers let through from now on, if they do.
@@ -561,30 +555,6 @@ impl Record {
             *shape = None;
         }
     }
-}
-
-/// Finds somebody for a place, moving others to another place if need be.
-fn fill(
-    place: usize,
-    places: &[&Reviewers],
-    people: &[&BTreeSet<String>],
-    filled: &mut [Option<usize>],
-    asked: &mut HashSet<usize>,
-) -> bool {
-    let Some(Reviewers::Group(group)) = places.get(place) else { return false };
-    for (person, groups) in people.iter().enumerate() {
-        if !groups.contains(group.as_str()) || !asked.insert(person) {
-            continue;
-        }
-        let held = filled.get(person).copied().flatten();
-        if held.is_none_or(|held| fill(held, places, people, filled, asked)) {
-            if let Some(slot) = filled.get_mut(person) {
-                *slot = Some(place);
-            }
-            return true;
-        }
-    }
-    false
 }
 
 /// What the entries of one moment may be apart.
