@@ -341,7 +341,7 @@ impl Examiner {
         }
         let inspected = self.with_estimate(&prepared.inspected);
         let Some(part) = inspected.parts.first() else { return Ok(refuse(&unclear())) };
-        if values::assign_mask(values, formats, &part.guarded_values, Protection::is_mask_output) {
+        if values::assign_mask(values, &part.guarded_values, Protection::is_mask_output) {
             let denial = Denial {
                 rule: rule("mask.assigned"),
                 reason: "a bind value for a protected column is what a mask gives out".into(),

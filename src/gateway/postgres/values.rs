@@ -44,7 +44,6 @@ pub(super) fn exact<'a>(text: &'a [u8], values: &'a [Option<Bytes>], formats: &[
 /// text value has the same bytes as a text one.
 pub(super) fn assign_mask(
     values: &[Option<Bytes>],
-    _formats: &[i16],
     guarded: &BTreeSet<i32>,
     is_mask: fn(&str) -> bool,
 ) -> bool {
