@@ -1,6 +1,6 @@
 //! Writes recordings, and finds them again.
 //!
-//! Job: items into chunks of 256 KiB or one second, compressed and written by threads of its own,
+//! Job: items into chunks of 1 MiB or one second, compressed and written by threads of its own,
 //! each chunk's digest entered into the ledger once the chunk is on the disk. A chunk is
 //! `SESSION/CONNECTION-CHUNK.zst`. Boundary: the format is `crate::recording`'s; what is recorded of
 //! a session is the gateway's business. Failure mode: a recording that cannot be written or entered

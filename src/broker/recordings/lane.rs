@@ -19,7 +19,7 @@ use super::{Shared, name, sync_dir};
 use crate::domain::event::{Actor, Event, What};
 use crate::domain::name::{Digest, SessionId};
 use crate::gateway::journal::{ItemKind, JournalError, Recorder};
-use crate::recording::chunk::{ChunkWriter, Place};
+use crate::recording::chunk::{ChunkWriter, MAX_PLAIN, Place};
 
 /// One connection's recording.
 pub(super) struct Lane {
@@ -253,11 +253,12 @@ impl Drop for LaneRecorder {
     }
 }
 
-/// A chunk is closed when it has so many bytes.
-const CHUNK: usize = 256 << 10;
+/// A chunk is closed when it has so many bytes: as many as it may. Each is a file that is made, synced, renamed and
+/// entered, which costs more than what is in it where a file system is slow to make files.
+const CHUNK: usize = MAX_PLAIN;
 /// A chunk is closed when it was found so often with something in it: after about one second.
 const TICKS: u32 = 4;
 /// How many chunks of one connection may wait.
-const QUEUE: u32 = 16;
+const QUEUE: u32 = 4;
 /// How many chunks share a turn of the disk.
 const GROUP: usize = 63;

@@ -131,17 +131,17 @@ async fn what_is_recorded_is_indexed_entered_verified_and_replayed() {
         record(&mut recorder, ItemKind::Answer, answer).await;
     }
     let chunks = recorder.finish().await.unwrap();
-    assert_eq!(chunks, 46);
+    assert_eq!(chunks, 12);
     home.enter(What::ConnectionClosed { session: session(), connection: 1, statements: 0, rows: 0, chunks });
     home.closed(0);
 
     let index = home.trail.recordings().index(&session()).unwrap();
-    assert_eq!(index.iter().map(Vec::len).collect::<Vec<_>>(), [46]);
+    assert_eq!(index.iter().map(Vec::len).collect::<Vec<_>>(), [12]);
     let replayed = home.replay(1);
     assert_eq!(replayed[0], (ItemKind::Statement, b"{}".to_vec()));
     assert!(replayed[1..].iter().map(|(_, bytes)| bytes).eq(&answers));
     let verified = home.verify().unwrap();
-    assert_eq!((verified.chunks, verified.sessions, verified.recordings), (46, 1, true));
+    assert_eq!((verified.chunks, verified.sessions, verified.recordings), (12, 1, true));
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn a_recording_that_cannot_be_written_fails_its_recorder() {
     let home = Home::new();
     let mut recorder = home.recorder(1);
     fs::remove_dir_all(home.chunk("")).unwrap();
-    record(&mut recorder, ItemKind::Answer, &vec![0; 600_000]).await;
+    record(&mut recorder, ItemKind::Answer, &vec![0; 2_400_000]).await;
     assert!(matches!(recorder.finish().await, Err(JournalError::Unwritable(_))));
 }
 
@@ -199,7 +199,7 @@ async fn edited_missing_and_swapped_chunks_are_found() {
     let home = Home::new();
     home.opened();
     let mut recorder = home.recorder(1);
-    record(&mut recorder, ItemKind::Answer, &vec![1; 600_000]).await;
+    record(&mut recorder, ItemKind::Answer, &vec![1; 2_400_000]).await;
     assert_eq!(recorder.finish().await, Ok(3));
     let verify = || match home.verify() {
         Err(VerifyError::Broken(broken)) => broken,
