@@ -1126,7 +1126,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__device__subcmd__revoke)
-            opts="-h -V --broker --broker-pin --workload --output --help --version"
+            opts="-h -V --only --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -408,7 +408,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_s
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -f -a "confirm" -d 'Let a new device in that waits with this code'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -f -a "list" -d 'List your devices, and those that wait to be confirmed'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -f -a "revoke" -d 'Revoke a device and end its sessions'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -f -a "revoke" -d 'Revoke a device and those that it let in, and end their sessions'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l key -d 'Do not ask; the key that you have compared' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l broker -d 'The broker to use; the one of the last login when absent' -r
@@ -430,11 +430,12 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l only -d 'Leave the devices that it let in'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "confirm" -d 'Let a new device in that waits with this code'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "list" -d 'List your devices, and those that wait to be confirmed'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Revoke a device and end its sessions'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Revoke a device and those that it let in, and end their sessions'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l data-dir -d 'The folder that holds everything; it must be new or empty' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l port -d 'The broker\'s port; any free one when absent' -r
@@ -502,4 +503,4 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_su
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from broker" -f -a "serve" -d 'Run the broker'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "confirm" -d 'Let a new device in that waits with this code'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "list" -d 'List your devices, and those that wait to be confirmed'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "revoke" -d 'Revoke a device and end its sessions'
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "revoke" -d 'Revoke a device and those that it let in, and end their sessions'

@@ -6,6 +6,7 @@
 
 mod authority;
 pub(crate) mod core;
+pub(crate) mod devices;
 mod observe;
 pub(crate) mod ports;
 

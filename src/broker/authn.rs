@@ -185,6 +185,7 @@ impl Authn {
             host: login.host.clone(),
             enrolled: login.exchanged,
             revoked: None,
+            confirmed_by: None,
         };
         Ok(Caller { login, device, address })
     }

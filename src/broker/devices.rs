@@ -22,6 +22,8 @@ pub(crate) struct Devices {
     store: Arc<Store>,
     /// Those that wait to be confirmed.
     pub(crate) pending: Pending,
+    /// Held by whoever enters revocations, so that none is entered twice.
+    pub(crate) telling: tokio::sync::Mutex<()>,
 }
 
 /// What is known of a key when somebody comes with it.
@@ -35,9 +37,18 @@ pub(crate) enum Standing {
     Revoked,
 }
 
+/// How far a revocation goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The key, those that it let in, and those that they let in.
+    LetIn,
+    /// The key alone.
+    Only,
+}
+
 impl Devices {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store, pending: Pending::default() }
+        Self { store, pending: Pending::default(), telling: tokio::sync::Mutex::default() }
     }
 
     /// What is known of this key.
@@ -69,6 +80,7 @@ impl Devices {
             host: host.into(),
             enrolled: now,
             revoked: None,
+            confirmed_by: None,
         };
         self.store.write(|on| table::insert(on, &device, whose.kind == PrincipalKind::Machine))?;
         Ok(device)
@@ -89,6 +101,7 @@ impl Devices {
             host: waits.host.clone(),
             enrolled: now,
             revoked: None,
+            confirmed_by: Some(confirmer.clone()),
         };
         self.store.write(|on| {
             if table::is_revoked(on, confirmer)?
@@ -112,14 +125,25 @@ impl Devices {
         Ok(self.store.read(|on| table::find(on, id, whose))?.is_some())
     }
 
-    /// Revokes a key of this principal; false when there was nothing to revoke.
+    /// Revokes a key of this principal, and with it what it let in; returns what was revoked now.
     pub(crate) fn revoke(
         &self,
         id: &DeviceId,
         whose: &PrincipalId,
+        reach: Reach,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.store.write(|on| table::revoke(on, id, whose, now))
+    ) -> Result<Vec<Device>, StoreError> {
+        self.store.write(|on| table::revoke(on, id, whose, reach, now))
+    }
+
+    /// The keys whose revocation has no entry yet: everybody's, or those of one principal.
+    pub(crate) fn untold(&self, whose: Option<&PrincipalId>) -> Result<Vec<DeviceId>, StoreError> {
+        self.store.read(|on| table::untold(on, whose))
+    }
+
+    /// Notes that the revocation of a key has its entry.
+    pub(crate) fn told(&self, id: &DeviceId) -> Result<(), StoreError> {
+        self.store.write(|on| table::told(on, id))
     }
 
     /// Forgets the keys of machines that are no longer logged in.

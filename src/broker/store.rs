@@ -141,6 +141,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/0003-lease-place.sql"),
     include_str!("store/0004-approvals.sql"),
     include_str!("store/0005-kin.sql"),
+    include_str!("store/0006-confirmers.sql"),
 ];
 
 #[cfg(test)]

@@ -494,7 +494,8 @@ impl User<'_> {
             subject: crate::domain::principal::Subject::new(subject).unwrap(),
         };
         let enrolled = self.bench.hand.now();
-        Device { id: self.key.thumbprint(), principal, host: "laptop".into(), enrolled, revoked: None }
+        let id = self.key.thumbprint();
+        Device { id, principal, host: "laptop".into(), enrolled, revoked: None, confirmed_by: None }
     }
 }
 

@@ -411,10 +411,19 @@ pub enum DeviceCommand {
     },
     /// List your devices, and those that wait to be confirmed
     List,
-    /// Revoke a device and end its sessions
+    /// Revoke a device and those that it let in, and end their sessions
+    ///
+    /// A device that was let in by the word of another (`hoopctl device confirm`) goes with it: whoever
+    /// stole the one may have let in the other. Pending reviews of all of them are void.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl device revoke 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n  hoopctl device revoke --only 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    )]
     Revoke {
         /// The device's id
         device: String,
+        /// Leave the devices that it let in
+        #[arg(long)]
+        only: bool,
     },
 }
 

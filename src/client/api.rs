@@ -24,8 +24,8 @@ use crate::domain::device::Device;
 use crate::domain::name::{DeviceId, SessionId};
 use crate::domain::session::Session;
 use crate::wire::control::{
-    self, ConfirmDevice, Explanation, Listing, OpenSession, OpenedSession, PendingDevice, ProblemCode,
-    RecordingIndex, TargetSummary, WhoAmI,
+    self, ConfirmDevice, DeviceRevocation, Explanation, Listing, OpenSession, OpenedSession, PendingDevice,
+    ProblemCode, RecordingIndex, TargetSummary, WhoAmI,
 };
 
 /// Calls to one broker as one identity.
@@ -240,12 +240,24 @@ impl Api {
         Ok(known::know(person.place(), &met)?)
     }
 
-    /// Revokes a device.
+    /// Revokes a device and those that it let in; returns these.
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn revoke_device(&self, device: &DeviceId) -> Result<(), ApiError> {
-        self.order(Method::DELETE, &format!("{}/{device}", control::DEVICES)).await
+    pub async fn revoke_device(&self, device: &DeviceId) -> Result<Vec<Device>, ApiError> {
+        self.revoke(&format!("{}/{device}", control::DEVICES)).await
+    }
+
+    /// Revokes a device and leaves those that it let in.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn revoke_device_only(&self, device: &DeviceId) -> Result<Vec<Device>, ApiError> {
+        self.revoke(&format!("{}/{device}?{}", control::DEVICES, control::ONLY)).await
+    }
+
+    async fn revoke(&self, path: &str) -> Result<Vec<Device>, ApiError> {
+        Ok(self.call::<DeviceRevocation>(Method::DELETE, path, None::<&()>).await?.further)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {

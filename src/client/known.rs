@@ -67,6 +67,7 @@ mod tests {
             host: "laptop".into(),
             enrolled: Timestamp::UNIX_EPOCH,
             revoked: None,
+            confirmed_by: None,
         }
     }
 

@@ -19,4 +19,7 @@ pub struct Device {
     pub enrolled: Timestamp,
     /// When it was revoked.
     pub revoked: Option<Timestamp>,
+    /// The key of the same principal that let it in, where no fresh sign-in did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<DeviceId>,
 }

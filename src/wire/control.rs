@@ -35,8 +35,11 @@ pub const TARGETS: &str = "/v1/targets";
 pub const SESSIONS: &str = "/v1/sessions";
 /// The query that makes the `DELETE` of a session a kill, also for who opened it.
 pub const KILL: &str = "kill";
-/// `GET`: the caller's devices, a list of [`Device`]. Below it `/{id}`: `DELETE` revokes one.
+/// `GET`: the caller's devices, a list of [`Device`]. Below it `/{id}`: `DELETE` revokes one and those
+/// that it let in, with the query [`ONLY`] that one alone: [`DeviceRevocation`].
 pub const DEVICES: &str = "/v1/devices";
+/// The query that makes the `DELETE` of a device leave those that it let in.
+pub const ONLY: &str = "only";
 /// `GET` with the query [`SCOPE`]: a list of [`RequestView`], newest first. `POST` [`AskSession`]:
 /// [`RequestView`]. Below it `/{id}`: `GET` one, with the query [`WAIT`] after it has changed or the
 /// seconds are over; `DELETE` withdraws it; `/{id}/reviews`: `POST` [`GiveReview`]: [`RequestView`].
@@ -344,6 +347,13 @@ pub struct Listing<T> {
 
 /// The devices of the caller.
 pub type DeviceListing = Listing<Device>;
+
+/// What a revocation reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRevocation {
+    /// The devices that it revoked besides the one that was named: that one let them in, or one of them did.
+    pub further: Vec<Device>,
+}
 
 /// What a new device shows so that another one can confirm it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

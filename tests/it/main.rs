@@ -14,6 +14,7 @@ mod bypass;
 mod cli;
 mod connect;
 mod demo;
+mod devices;
 mod docs;
 mod drivers;
 mod endings;

@@ -3,11 +3,16 @@
 //
 //   PORT=12345 node server.mjs        prints `ready ISSUER` when it listens on 127.0.0.1
 //
-// A line on standard input changes people: `groups alice dev,oncall`, `remove alice`.
+// A line on standard input changes people: `groups alice dev,oncall`, `remove alice`; `back 420` puts its
+// clock so many seconds behind.
 // The end of standard input ends it.
 
 import readline from 'node:readline';
 import { Provider } from 'oidc-provider';
+
+const clock = Date.now.bind(Date);
+let behind = 0;
+Date.now = () => clock() - behind * 1000;
 
 const port = Number(process.env.PORT);
 const issuer = `http://127.0.0.1:${port}`;
@@ -103,6 +108,7 @@ const commands = readline.createInterface({ input: process.stdin });
 commands.on('line', (line) => {
   const [verb, person, groups = ''] = line.trim().split(' ');
   if (verb === 'groups') people.set(person, groups.split(',').filter(Boolean));
+  if (verb === 'back') behind = Number(person);
   if (verb === 'remove') people.delete(person);
   console.log(`done ${line.trim()}`);
 });

@@ -2,15 +2,16 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{Request, StatusCode};
+use axum::extract::{RawQuery, State};
+use axum::http::Request;
 
 use super::Service;
 use super::caller::{Named, body};
 use super::fault::Fault;
 use crate::broker::authn::Caller;
+use crate::broker::devices::Reach;
 use crate::domain::name::DeviceId;
-use crate::wire::control::{ConfirmDevice, DeviceListing, Listing, PendingDevice};
+use crate::wire::control::{ConfirmDevice, DeviceListing, DeviceRevocation, Listing, ONLY, PendingDevice};
 
 pub(super) async fn list(
     State(service): State<Service>,
@@ -39,10 +40,13 @@ pub(super) async fn revoke(
     State(service): State<Service>,
     caller: Caller,
     Named(id): Named<String>,
-) -> Result<StatusCode, Fault> {
+    RawQuery(query): RawQuery,
+) -> Result<Json<DeviceRevocation>, Fault> {
     let id = DeviceId::new(id).map_err(|_| Fault::unknown("device"))?;
-    match service.core.revoke_device(&caller, &id).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Fault::unknown("device")),
+    // INVARIANT: whatever is not asked for clearly revokes more, never less
+    let reach = if query.as_deref() == Some(ONLY) { Reach::Only } else { Reach::LetIn };
+    match service.core.revoke_device(&caller, &id, reach).await? {
+        Some(further) => Ok(Json(DeviceRevocation { further })),
+        None => Err(Fault::unknown("device")),
     }
 }

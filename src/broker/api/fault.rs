@@ -3,7 +3,8 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::broker::app::core::{ConfirmError, OpenError};
+use crate::broker::app::core::OpenError;
+use crate::broker::app::devices::ConfirmError;
 use crate::broker::approvals::ApprovalError;
 use crate::broker::authn::AuthnError;
 use crate::broker::store::StoreError;

@@ -1,6 +1,6 @@
 //! What the broker does, whoever asks for it.
 //!
-//! Job: sessions opened, closed and cleaned up after; devices revoked; logins ended; policy
+//! Job: sessions opened, closed and cleaned up after; logins ended; policy
 //! replaced. Boundary: callers are already recognised; the API turns results into answers.
 //! Failure mode: what cannot be stored or entered does not begin; what ends, ends regardless.
 
@@ -20,7 +20,7 @@ use super::ports::{Archive, LeaseKeeper};
 use crate::broker::approvals::{ApprovalError, Approvals, needs};
 use crate::broker::authn::{Authn, Caller, Exchanged};
 use crate::broker::config::Config;
-use crate::broker::devices::{Devices, Guess, Standing};
+use crate::broker::devices::Devices;
 use crate::broker::logins::Logins;
 use crate::broker::metrics::Metrics;
 use crate::broker::pki::Identity;
@@ -39,7 +39,7 @@ use crate::domain::target::{Target, TargetKind};
 use crate::gateway::authority::SessionContext;
 use crate::gateway::clock::Clock;
 use crate::gateway::journal::JournalError;
-use crate::wire::control::{ConfirmDevice, OpenSession, OpenedSession, PendingDevice};
+use crate::wire::control::{OpenSession, OpenedSession};
 
 /// The broker's state and parts.
 pub(crate) struct Core {
@@ -80,21 +80,6 @@ pub(crate) enum OpenError {
     TooMany,
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Why no device was confirmed.
-#[derive(Debug, Error)]
-pub(crate) enum ConfirmError {
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error("only a device that is enrolled can confirm another")]
-    NotEnrolled,
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("no device of yours waits with this code")]
-    Unknown,
-    #[error("too many wrong codes: the devices that waited must ask again")]
-    Voided,
 }
 
 impl Core {
@@ -308,64 +293,6 @@ impl Core {
         Ok(())
     }
 
-    /// Revokes a device of the caller. False when it is not theirs.
-    pub(crate) async fn revoke_device(&self, caller: &Caller, device: &DeviceId) -> Result<bool, OpenError> {
-        let whose = &caller.principal().id;
-        if !self.devices.belongs(device, whose)? {
-            return Ok(false);
-        }
-        self.devices.revoke(device, whose, self.clock.now())?;
-        self.close_device(device, CloseReason::DeviceRevoked);
-        self.approvals.void_device(device).await;
-        self.logins.end(device)?;
-        // at each call: the entry of an earlier one may have failed after the key was shut out
-        let what = What::DeviceRevoked { device: device.clone() };
-        self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
-        Ok(true)
-    }
-
-    /// Looks up the key that waits with this code for a device of the caller; confirms it when the
-    /// caller names the key as well, having compared it.
-    pub(crate) async fn confirm_device(
-        &self,
-        caller: &Caller,
-        ask: &ConfirmDevice,
-    ) -> Result<PendingDevice, ConfirmError> {
-        let (whose, now) = (caller.principal(), self.clock.now());
-        let Standing::Enrolled(_) = self.devices.standing(&caller.device.id, &whose.id)? else {
-            return Err(ConfirmError::NotEnrolled);
-        };
-        let pending = &self.devices.pending;
-        let guess = match &ask.device {
-            None => pending.find(&whose.id, &ask.code, now),
-            Some(device) => pending.take(&whose.id, &ask.code, device, now),
-        };
-        let waits = match guess {
-            Guess::Right(waits) => waits,
-            wrong => {
-                let rule = RuleName::device_code();
-                let what = What::Refused { action: "confirm-device".into(), target: String::new(), rule };
-                self.scribe.enter(Some(caller.actor()), what, Durability::Written).await?;
-                let voided = matches!(wrong, Guess::Voided);
-                return Err(if voided { ConfirmError::Voided } else { ConfirmError::Unknown });
-            }
-        };
-        if ask.device.is_some() {
-            if self.devices.is_revoked(&waits.device)? {
-                return Err(ConfirmError::Unknown);
-            }
-            let what = What::DeviceEnrolled { device: waits.device.clone() };
-            self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
-            // INVARIANT: a key that was revoked while the entry was written lets nobody in
-            if !self.devices.enrol_by(&caller.device.id, &waits, whose, now)? {
-                let what = What::DeviceRevoked { device: waits.device };
-                self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
-                return Err(ConfirmError::NotEnrolled);
-            }
-        }
-        Ok(waits)
-    }
-
     /// Closes what a refreshed login no longer carries.
     pub(crate) fn refreshed(&self, exchanged: &Exchanged) {
         let now = &exchanged.login.principal;
@@ -468,6 +395,7 @@ impl Core {
             let state = SessionState::Closed { reason, at: self.clock.now() };
             self.sessions.bury(&Session { state, ..session })?;
         }
+        self.shut_out(None, None).await?;
         self.approvals.recover().await.map_err(|error| match error {
             ApprovalError::Journal(error) => OpenError::Journal(error),
             ApprovalError::Store(error) => OpenError::Store(error),
@@ -491,7 +419,7 @@ impl Core {
         }
     }
 
-    fn close_device(&self, device: &DeviceId, reason: CloseReason) {
+    pub(super) fn close_device(&self, device: &DeviceId, reason: CloseReason) {
         self.sessions.close_where(|_, session| (session.device == *device).then_some(reason));
     }
 

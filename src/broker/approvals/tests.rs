@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::stage::Statement;
+use crate::broker::devices::Reach;
 use crate::broker::store::grants;
 use crate::broker::testing::{Answer, Bench, PERMIT_ALL, User};
 use crate::domain::approval::{
@@ -566,7 +567,7 @@ async fn a_device_that_is_revoked_while_its_review_is_entered_says_nothing() {
     *bench.journal.meanwhile.lock().unwrap() = Some(Box::new({
         let core = std::sync::Arc::clone(&bench.core);
         let (device, now) = (bob.key.thumbprint(), bench.hand.now());
-        move || assert!(core.devices.revoke(&device, &corp("bob"), now).unwrap())
+        move || assert_eq!(core.devices.revoke(&device, &corp("bob"), Reach::Only, now).unwrap().len(), 1)
     }));
     assert_eq!(problem(&bob.give(id.as_str(), &claims).await), (StatusCode::CONFLICT, ProblemCode::Conflict));
     assert_eq!(bench.core.release(&id).await, Err(HoldError::NotApproved));

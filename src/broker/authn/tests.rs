@@ -354,7 +354,7 @@ async fn a_revoked_key_is_refused_for_good_and_for_all() {
     let bench = Bench::new(PERMIT_ALL);
     let alice = bench.login("alice", 1).await;
     let path = format!("/v1/devices/{}", key(1).thumbprint());
-    assert_eq!(alice.call("DELETE", &path, None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(alice.call("DELETE", &path, None).await.status, StatusCode::OK);
     assert_eq!(alice.call("GET", "/v1/whoami", None).await.problem().code, ProblemCode::Revoked);
     for subject in ["alice", "bob"] {
         let token = bench.issuer.sign(&Issuer::claims(subject, bench.hand.now()));

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::convert::{name, seconds, time};
+use crate::broker::devices::Reach;
 use crate::domain::device::Device;
 use crate::domain::name::DeviceId;
 use crate::domain::principal::{PrincipalId, Subject};
 
 pub(crate) fn find(on: &Connection, id: &DeviceId, whose: &PrincipalId) -> rusqlite::Result<Option<Device>> {
     on.query_row(
-        "SELECT id, provider, subject, host, enrolled, revoked FROM devices
+        "SELECT id, provider, subject, host, enrolled, revoked, confirmed_by FROM devices
          WHERE id = ?1 AND provider = ?2 AND subject = ?3",
         params![id.as_str(), whose.provider.as_str(), whose.subject.as_str()],
         read,
@@ -29,15 +30,16 @@ pub(crate) fn is_revoked(on: &Connection, id: &DeviceId) -> rusqlite::Result<boo
 
 pub(crate) fn insert(on: &Connection, device: &Device, is_machine: bool) -> rusqlite::Result<()> {
     on.execute(
-        "INSERT INTO devices (id, provider, subject, host, machine, enrolled) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT DO NOTHING",
+        "INSERT INTO devices (id, provider, subject, host, machine, enrolled, confirmed_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
         params![
             device.id.as_str(),
             device.principal.provider.as_str(),
             device.principal.subject.as_str(),
             device.host,
             is_machine,
-            seconds(device.enrolled)
+            seconds(device.enrolled),
+            device.confirmed_by.as_ref().map(DeviceId::as_str)
         ],
     )?;
     Ok(())
@@ -45,24 +47,55 @@ pub(crate) fn insert(on: &Connection, device: &Device, is_machine: bool) -> rusq
 
 pub(crate) fn of(on: &Connection, whose: &PrincipalId) -> rusqlite::Result<Vec<Device>> {
     let mut statement = on.prepare_cached(
-        "SELECT id, provider, subject, host, enrolled, revoked FROM devices
+        "SELECT id, provider, subject, host, enrolled, revoked, confirmed_by FROM devices
          WHERE provider = ?1 AND subject = ?2 ORDER BY enrolled, id",
     )?;
     statement.query_map([whose.provider.as_str(), whose.subject.as_str()], read)?.collect()
 }
 
-/// Revokes the key; false when it was not theirs or already revoked.
+/// Revokes a key of theirs, and as far as `reach` says those that it let in, and theirs. Returns what was
+/// revoked by this: nothing that had been before.
 pub(crate) fn revoke(
     on: &Connection,
     id: &DeviceId,
     whose: &PrincipalId,
+    reach: Reach,
     now: Timestamp,
-) -> rusqlite::Result<bool> {
-    let changed = on.execute(
-        "UPDATE devices SET revoked = ?4 WHERE id = ?1 AND provider = ?2 AND subject = ?3 AND revoked IS NULL",
-        params![id.as_str(), whose.provider.as_str(), whose.subject.as_str(), seconds(now)],
+) -> rusqlite::Result<Vec<Device>> {
+    // through keys that were revoked alone, to those that they had let in
+    let mut statement = on.prepare_cached(
+        "WITH RECURSIVE gone (id) AS (
+             SELECT ?1
+             UNION
+             SELECT devices.id FROM devices JOIN gone ON devices.confirmed_by = gone.id
+             WHERE ?5 AND devices.provider = ?2 AND devices.subject = ?3
+         )
+         UPDATE devices SET revoked = ?4, told = 0
+         WHERE id IN (SELECT id FROM gone) AND provider = ?2 AND subject = ?3 AND revoked IS NULL
+         RETURNING id, provider, subject, host, enrolled, revoked, confirmed_by",
     )?;
-    Ok(changed == 1)
+    let (provider, subject) = (whose.provider.as_str(), whose.subject.as_str());
+    let parameters = params![id.as_str(), provider, subject, seconds(now), reach == Reach::LetIn];
+    let mut revoked: Vec<Device> = statement.query_map(parameters, read)?.collect::<Result<_, _>>()?;
+    revoked.sort_by(|one, other| (one.enrolled, &one.id).cmp(&(other.enrolled, &other.id)));
+    Ok(revoked)
+}
+
+/// The keys whose revocation is not known to be in the ledger: everybody's, or those of one principal.
+pub(crate) fn untold(on: &Connection, whose: Option<&PrincipalId>) -> rusqlite::Result<Vec<DeviceId>> {
+    let mut statement = on.prepare_cached(
+        "SELECT id FROM devices WHERE revoked IS NOT NULL AND NOT told
+         AND (?1 IS NULL OR provider = ?1 AND subject = ?2) ORDER BY enrolled, id",
+    )?;
+    let provider = whose.map(|whose| whose.provider.as_str());
+    let subject = whose.map(|whose| whose.subject.as_str());
+    statement.query_map(params![provider, subject], |row| name(row.get(0)?))?.collect()
+}
+
+/// Notes that the revocation of a key is in the ledger.
+pub(crate) fn told(on: &Connection, id: &DeviceId) -> rusqlite::Result<()> {
+    on.execute("UPDATE devices SET told = 1 WHERE id = ?1 AND revoked IS NOT NULL", [id.as_str()])?;
+    Ok(())
 }
 
 /// Forgets the keys of machines whose login has ended: each CI job brings a new one.
@@ -80,5 +113,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Device> {
         host: row.get(3)?,
         enrolled: time(row.get(4)?)?,
         revoked: row.get::<_, Option<i64>>(5)?.map(time).transpose()?,
+        confirmed_by: row.get::<_, Option<String>>(6)?.map(name).transpose()?,
     })
 }

@@ -15,7 +15,7 @@ pub async fn run(context: &Context, command: DeviceCommand) -> Result<u8, Failur
     match command {
         DeviceCommand::Confirm { code, key } => confirm(context, &code, key.as_deref()).await,
         DeviceCommand::List => list(context).await,
-        DeviceCommand::Revoke { device } => revoke(context, &device).await,
+        DeviceCommand::Revoke { device, only } => revoke(context, &device, only).await,
     }
 }
 
@@ -74,6 +74,7 @@ async fn list(context: &Context) -> Result<u8, Failure> {
             Some(at) => format!("revoked {at:.0}"),
             None if device.id == this => "this device".into(),
             None if strangers.contains(&device.id) => "enrolled, not seen before".into(),
+            None if device.confirmed_by.is_some() => "enrolled, let in by another".into(),
             None => "enrolled".into(),
         };
         vec![device.id.to_string(), device.host.clone(), format!("{:.0}", device.enrolled), state]
@@ -86,13 +87,28 @@ async fn list(context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-async fn revoke(context: &Context, text: &str) -> Result<u8, Failure> {
-    let device = device_id(text)?;
-    context.api().await?.revoke_device(&device).await?;
-    if context.ui.json {
-        context.ui.object(&json!({ "revoked": device }));
+async fn revoke(context: &Context, text: &str, only: bool) -> Result<u8, Failure> {
+    let (ui, device) = (context.ui, device_id(text)?);
+    let api = context.api().await?;
+    let further = match only {
+        true => api.revoke_device_only(&device).await?,
+        false => api.revoke_device(&device).await?,
+    };
+    if ui.json {
+        let ids: Vec<_> = further.iter().map(|device| &device.id).collect();
+        ui.object(&json!({ "revoked": device, "further": ids }));
     } else {
-        context.ui.line(&format!("revoked {device}; its sessions are closed"));
+        ui.line(&format!("revoked {device}; its sessions are closed"));
+    }
+    for other in &further {
+        let by = other.confirmed_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        ui.warning(&format!("revoked as well: {} on `{}`, which was let in{by}", other.id, other.host));
+    }
+    let this = api.identity().key().thumbprint();
+    if further.iter().any(|other| other.id == this) {
+        ui.talk(
+            "hint: that is this device; `hoopctl logout`, then `hoopctl login`, enrols it with a new key",
+        );
     }
     Ok(0)
 }

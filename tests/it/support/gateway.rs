@@ -243,6 +243,7 @@ fn device(principal: &Principal) -> Device {
         host: "test".into(),
         enrolled: jiff::Timestamp::UNIX_EPOCH,
         revoked: None,
+        confirmed_by: None,
     }
 }
 

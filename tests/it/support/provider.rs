@@ -61,6 +61,11 @@ impl Provider {
         answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
     }
 
+    /// From now on its clock is so many seconds behind.
+    pub(crate) fn go_back(&mut self, seconds: u32) {
+        self.command(&format!("back {seconds}"));
+    }
+
     /// Changes somebody's groups, seen in the next ID token.
     pub(crate) fn set_groups(&mut self, person: &str, groups: &[&str]) {
         self.command(&format!("groups {person} {}", groups.join(",")));
