@@ -1,16 +1,9 @@
 //! Bad input and missing parts: each gives a clear error with the right exit code.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hoopctl::cli::failure::Failure;
-use hoopctl::client::api::Api;
-use hoopctl::client::home::{Home, broker_url};
-use hoopctl::client::keychain::StoreChoice;
-use hoopctl::client::link::Link;
-use hoopctl::client::login::{Identity, Person};
-use hoopctl::client::{ClientContext, Strangers};
 use hoopctl::gateway::clock::Clock;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -19,23 +12,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::support::client;
 use crate::support::env::Env;
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::postgres::{Cluster, majors};
 use crate::support::world::{Twist, World, last_words, psql};
-
-/// Makes the client exchange anew at its next call, as it does every few minutes.
-fn forget_access(env: &Env) {
-    let found = files(&env.state()).into_iter().filter(|path| path.ends_with("access.json"));
-    assert_eq!(found.map(|path| std::fs::remove_file(path).expect("removed")).count(), 1);
-}
-
-fn files(folder: &std::path::Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().map_while(Result::ok);
-    entries
-        .flat_map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { vec![entry.path()] })
-        .collect()
-}
 
 /// TLS to the broker's port.
 async fn port(world: &World) -> TlsStream<TcpStream> {
@@ -178,7 +159,7 @@ async fn a_provider_that_is_down_is_69_once_it_is_needed() {
     world.provider.stop();
     // the login of the last minutes is still good
     alice.run(&["list"]).await.ends(0);
-    forget_access(&alice);
+    alice.forget_access();
     let ran = alice.run(&["list"]).await.ends(69);
     assert!(ran.stderr.contains("cannot reach the identity provider at"), "{}", ran.stderr);
     let nobody = Env::new(&world.broker.url);
@@ -193,7 +174,7 @@ async fn a_group_that_is_taken_away_ends_access_at_the_refresh() {
     let alice = world.login("alice").await;
     let child = world.sleeping(&alice).await;
     world.provider.set_groups("alice", &["dev"]);
-    forget_access(&alice);
+    alice.forget_access();
     let list = alice.run(&["list"]).await.ends(0);
     assert!(!list.stdout.contains("db"), "{}", list.stdout);
     let error = last_words(child, Duration::from_secs(5)).await;
@@ -202,7 +183,7 @@ async fn a_group_that_is_taken_away_ends_access_at_the_refresh() {
     world.until_no_roles().await;
 
     world.provider.remove("alice");
-    forget_access(&alice);
+    alice.forget_access();
     alice.run(&["list"]).await.ends(79);
 }
 
@@ -247,19 +228,7 @@ async fn a_clock_that_is_off_is_named() {
     for off in [-90_i64, 30] {
         let system = Clock::system();
         let clock = Clock::from_fn(move || system.now() + jiff::SignedDuration::from_secs(off));
-        let context = ClientContext {
-            home: Arc::new(Home::open(alice.state()).expect("the home")),
-            host_name: "test".into(),
-            store: StoreChoice::File,
-            temporary: alice.home().to_owned(),
-            clock: clock.clone(),
-            strangers: Strangers::new(|_| {}),
-        };
-        let url = broker_url(&world.broker.url).expect("a URL");
-        let place = context.home.broker(&url).expect("a place");
-        let (person, pinned) = Person::find(&context, &place).expect("a login");
-        let link = Link::new(&url, pinned, clock).expect("a link");
-        let api = Api::new(context, link, Identity::Person(person));
+        let api = client::api(&alice, &world.broker.url, clock);
         let failure = Failure::from(api.whoami().await.expect_err("the proof is stale"));
         assert!(failure.message().contains("check the clock of this machine"), "{failure:?}");
     }

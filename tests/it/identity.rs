@@ -1,22 +1,18 @@
 //! Who somebody is: jobs and their keys, new devices, tokens that are late.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hoopctl::client::api::Api;
-use hoopctl::client::home::{Home, broker_url};
-use hoopctl::client::keychain::StoreChoice;
-use hoopctl::client::link::Link;
-use hoopctl::client::login::{Identity, Person};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hoopctl::client::session::LiveSession;
-use hoopctl::client::{ClientContext, Strangers};
 use hoopctl::gateway::clock::Clock;
 use serde_json::{Value, json};
 
+use crate::support::client;
 use crate::support::env::{Env, Ran, page_of};
 use crate::support::house::{House, approve};
-use crate::support::world::{Twist, World};
+use crate::support::world::{Twist, World, psql};
 
 /// A job on a runner: it knows its broker and its token, and has a folder of its own.
 struct Runner {
@@ -107,6 +103,47 @@ async fn a_job_without_a_folder_leaves_nothing_behind() {
     assert!(ran.stdout.contains("db"), "{}", ran.stdout);
 }
 
+/// A platform that hands a job its token in a variable: no file, no prompt, no keyring.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_logs_in_with_the_token_in_its_environment() {
+    let world = World::start(Twist::default()).await;
+    let mut job = Env::new(&world.broker.url);
+    job.set("HOOPCTL_BROKER_PIN", &world.pin());
+    let ran = job.run(&["--workload", "env:CI_TOKEN", "list"]).await.ends(79);
+    assert!(ran.stderr.contains("there is no workload token in `env:CI_TOKEN`"), "{}", ran.stderr);
+
+    let token = world.provider.job_token().await;
+    let (signed, signature) = token.rsplit_once('.').expect("a JWT");
+    let (head, _) = signed.split_once('.').expect("a JWT");
+    // whoever makes claims of their own gets nowhere
+    let claims =
+        r#"{"iss":"ISSUER","aud":"urn:hoopctl:broker","sub":"robot","client_id":"robot","iat":1,"exp":9e9}"#;
+    let claims = URL_SAFE_NO_PAD.encode(claims.replace("ISSUER", &world.provider.issuer));
+    job.set("CI_TOKEN", &format!("{head}.{claims}.{signature}"));
+    let forged = job.run(&["--workload", "env:CI_TOKEN", "list"]).await.ends(79);
+    assert!(forged.stderr.contains("its signature is wrong"), "{}", forged.stderr);
+
+    job.set("CI_TOKEN", &token);
+    let ran = job.run(&["login", "--workload", "env:CI_TOKEN"]).await.ends(0);
+    assert!(ran.stdout.contains("(ci:robot)"), "{}", ran.text());
+    assert!(!ran.stderr.contains("no group"), "{}", ran.stderr);
+    job.set("HOOPCTL_WORKLOAD", "env:CI_TOKEN");
+    let who = job.run(&["whoami", "--output", "json"]).await.ends(0);
+    let who: Value = serde_json::from_str(&who.stdout).expect("JSON");
+    assert_eq!((&who["kind"], &who["groups"]), (&json!("machine"), &json!(["ci/deploy"])));
+    assert_eq!(psql(&job, "SELECT count(*) FROM plain").await.ends(0).stdout, "2\n");
+    // its keys are on the machine and at the broker, its token is nowhere
+    for folder in [job.state(), world.broker.data()] {
+        for path in files(&folder) {
+            let content = std::fs::read(&path).expect("a file");
+            let found = content.windows(signature.len()).any(|window| window == signature.as_bytes());
+            assert!(!found, "{}", path.display());
+        }
+    }
+    assert!(!world.broker.log().contains(signature), "{}", world.broker.log());
+    world.until_no_roles().await;
+}
+
 /// A provider that signs twice within a second may sign the same bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sign_ins_of_one_second_get_past_each_other() {
@@ -167,7 +204,7 @@ async fn a_new_device_is_let_in_by_one_that_is_enrolled() {
     let who = second.run(&["whoami"]).await.ends(0);
     assert!(who.stdout.contains(&format!("device: {}", keys[0])), "{}", who.stdout);
     // the one that let it in knows it
-    forget_access(&first);
+    first.forget_access();
     assert!(!first.run(&["whoami"]).await.ends(0).stderr.contains("does not know"));
 }
 
@@ -183,13 +220,13 @@ async fn a_device_that_was_enrolled_meanwhile_is_announced() {
     let stranger = who["device"].as_str().expect("a device");
     // at each visit, until the person has looked
     for _ in 0..2 {
-        forget_access(&first);
+        first.forget_access();
         let ran = first.run(&["whoami"]).await.ends(0);
         assert!(ran.stderr.contains("warning: a device that this one does not know"), "{}", ran.stderr);
         assert!(ran.stderr.contains(&format!("hoopctl device revoke {stranger}")), "{}", ran.stderr);
     }
     assert!(first.run(&["device", "list"]).await.ends(0).stdout.contains("not seen before"));
-    forget_access(&first);
+    first.forget_access();
     assert_eq!(first.run(&["whoami"]).await.ends(0).stderr, "");
 }
 
@@ -199,19 +236,8 @@ async fn a_tunnel_that_is_answered_401_is_dialled_with_a_new_token() {
     let world = World::start(Twist::default()).await;
     let alice = world.login("alice").await;
     let clock = Clock::system();
-    let context = ClientContext {
-        home: Arc::new(Home::open(alice.state()).expect("the home")),
-        host_name: "test".into(),
-        store: StoreChoice::File,
-        temporary: alice.home().to_owned(),
-        clock: clock.clone(),
-        strangers: Strangers::new(|_| {}),
-    };
-    let url = broker_url(&world.broker.url).expect("a URL");
-    let place = context.home.broker(&url).expect("a place");
-    let (person, pinned) = Person::find(&context, &place).expect("a login");
-    let api =
-        Api::new(context, Link::new(&url, pinned, clock.clone()).expect("a link"), Identity::Person(person));
+    let api = client::api(&alice, &world.broker.url, clock.clone());
+    let place = api.context().home.broker(api.link().url()).expect("a place");
     let (session, _secret) = LiveSession::open(&api, "db").await.expect("a session");
     // what this process keeps is taken for good for four minutes more, and the broker knows nothing of it
     let later = clock.now() + jiff::SignedDuration::from_mins(4);
@@ -224,12 +250,9 @@ async fn a_tunnel_that_is_answered_401_is_dialled_with_a_new_token() {
     session.close().await.expect("closed");
 }
 
-/// Makes the client exchange anew at its next call, as it does every few minutes.
-fn forget_access(env: &Env) {
-    let brokers = env.state().join("brokers");
-    for name in names(&brokers) {
-        std::fs::remove_file(brokers.join(name).join("access.json")).expect("removed");
-    }
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 fn names(folder: &Path) -> Vec<String> {

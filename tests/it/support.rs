@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each story uses its own part of it")]
 
 pub(crate) mod broker;
+pub(crate) mod client;
 pub(crate) mod env;
 pub(crate) mod postgres;
 pub(crate) mod provider;

@@ -53,6 +53,14 @@ impl Env {
         self.home().join("state")
     }
 
+    /// Makes the client exchange anew at its next call, as it does every few minutes.
+    pub(crate) fn forget_access(&self) {
+        let brokers = std::fs::read_dir(self.state().join("brokers")).expect("a folder");
+        let forgotten = brokers.map(|broker| broker.expect("an entry").path().join("access.json"));
+        let forgotten = forgotten.filter(|path| std::fs::remove_file(path).is_ok());
+        assert_eq!(forgotten.count(), 1, "it was at one broker");
+    }
+
     /// The program with arguments, ready to run.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
