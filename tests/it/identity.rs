@@ -144,6 +144,23 @@ async fn a_job_logs_in_with_the_token_in_its_environment() {
     world.until_no_roles().await;
 }
 
+/// Thirty seconds are forgiven, in both directions; beyond that the clock is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_whose_clock_is_off_is_forgiven_little_and_named() {
+    let house = House::start().await;
+    for ahead in [25, -25] {
+        house.put_ahead(ahead);
+        house.machine().await.run(&["whoami"]).await.ends(0);
+    }
+    // its tokens last five minutes
+    for (ahead, says) in [(90, "it is from the future"), (-400, "it has expired")] {
+        house.put_ahead(ahead);
+        let ran = house.sign_in(&Env::new(&house.broker.url), || {}).await.ends(79);
+        assert!(ran.stderr.contains(says) && ran.stderr.contains("the clock of"), "{}", ran.stderr);
+        assert!(house.broker.log().contains(says), "{}", house.broker.log());
+    }
+}
+
 /// A provider that signs twice within a second may sign the same bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sign_ins_of_one_second_get_past_each_other() {

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use crate::broker::app::core::OpenError;
 use crate::broker::app::devices::ConfirmError;
 use crate::broker::approvals::ApprovalError;
-use crate::broker::authn::AuthnError;
+use crate::broker::authn::{AuthnError, TokenFault};
 use crate::broker::store::StoreError;
 use crate::gateway::authority::Refusal;
 use crate::gateway::journal::JournalError;
@@ -174,6 +174,11 @@ impl From<AuthnError> for Fault {
                 Self::unavailable("the identity provider cannot be asked for its keys").detail(text)
             }
             AuthnError::Store(error) => error.into(),
+            AuthnError::SubjectToken(TokenFault::Expired | TokenFault::NotYet) => {
+                Self::login_needed(text).hint(
+                    "run `hoopctl login`; if that does not help, the clock of the broker or of the provider is wrong",
+                )
+            }
             AuthnError::TooMany => Self::too_many(text),
             AuthnError::Proof(_)
             | AuthnError::Replayed

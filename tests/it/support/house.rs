@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use hoopctl::broker::embedded::{Decision, DemoUser, EmbeddedProvider, Running, decide};
 use hoopctl::gateway::clock::Clock;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::broker::Broker;
 use super::env::{Env, Ran};
@@ -16,6 +16,8 @@ pub(crate) struct House {
     pub(crate) broker: Broker,
     /// Seconds since 1970 at the provider; 0 for the machine's own clock.
     frozen: Arc<AtomicI64>,
+    /// By how many seconds the machine's own clock is wrong at the provider.
+    ahead: Arc<AtomicI64>,
     _provider: Running,
 }
 
@@ -23,9 +25,10 @@ impl House {
     /// Starts both.
     pub(crate) async fn start() -> Self {
         let frozen = Arc::new(AtomicI64::new(0));
-        let (system, hand) = (Clock::system(), Arc::clone(&frozen));
+        let ahead = Arc::new(AtomicI64::new(0));
+        let (system, hand, off) = (Clock::system(), Arc::clone(&frozen), Arc::clone(&ahead));
         let clock = Clock::from_fn(move || match hand.load(Ordering::SeqCst) {
-            0 => system.now(),
+            0 => system.now() + SignedDuration::from_secs(off.load(Ordering::SeqCst)),
             second => Timestamp::from_second(second).expect("a time"),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -36,7 +39,7 @@ impl House {
              [policy]\npresets = [\"allow-statements\"]\n",
             provider.issuer
         );
-        Self { broker: Broker::start(&config), frozen, _provider: provider }
+        Self { broker: Broker::start(&config), frozen, ahead, _provider: provider }
     }
 
     /// Stops the provider's clock, so long ago.
@@ -47,6 +50,11 @@ impl House {
     /// Lets the provider's clock go on from the time that it is.
     pub(crate) fn thaw(&self) {
         self.frozen.store(0, Ordering::SeqCst);
+    }
+
+    /// Puts the provider's clock ahead of everybody else's, or behind.
+    pub(crate) fn put_ahead(&self, seconds: i64) {
+        self.ahead.store(seconds, Ordering::SeqCst);
     }
 
     /// Signs alice in on a machine; `then` comes after her approval.
