@@ -10,7 +10,9 @@ mod exchange;
 mod fetch;
 mod jwks;
 mod limit;
+mod notices;
 mod replay;
+mod userinfo;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ pub(crate) use exchange::{Exchange, Exchanged};
 use jwks::Keys;
 use limit::Limiter;
 pub(crate) use limit::network;
+use notices::Notices;
 use replay::Replays;
 
 /// Decides who is calling.
@@ -47,6 +50,8 @@ pub(crate) struct Authn {
     logins: Arc<Logins>,
     scribe: Arc<Scribe>,
     keys: Keys,
+    fetch: Arc<dyn Fetch>,
+    notices: Notices,
     replays: Replays,
     limiter: Limiter,
 }
@@ -104,6 +109,9 @@ pub enum AuthnError {
     /// The device key was revoked.
     #[error("this device was revoked")]
     DeviceRevoked,
+    /// Nothing says in which groups the person is, and configuration insists on it.
+    #[error("nobody can tell in which groups you are: {0}")]
+    Groupless(String),
     /// The entry could not be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -156,7 +164,9 @@ impl Authn {
             devices,
             logins,
             scribe,
-            keys: Keys::new(fetch),
+            keys: Keys::new(Arc::clone(&fetch)),
+            fetch,
+            notices: Notices::default(),
             limiter: Limiter::default(),
         })
     }

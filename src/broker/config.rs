@@ -92,6 +92,8 @@ pub struct ProviderConfig {
     pub groups_claim: String,
     /// The groups that it may assert; all others are dropped.
     pub groups: BTreeSet<GroupName>,
+    /// Whether nobody logs in of whom nothing says in which groups they are.
+    pub groups_required: bool,
 }
 
 /// A trusted issuer of workload tokens.

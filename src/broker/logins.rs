@@ -22,6 +22,8 @@ pub(crate) type TokenDigest = [u8; 32];
 pub(crate) struct Login {
     /// Who, with the groups of the last exchange.
     pub(crate) principal: Principal,
+    /// Why they are in no group, where configuration names some.
+    pub(crate) groupless: Option<String>,
     /// The host name that the device gave.
     pub(crate) host: String,
     /// When it last exchanged a token.

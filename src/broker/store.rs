@@ -142,6 +142,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/0004-approvals.sql"),
     include_str!("store/0005-kin.sql"),
     include_str!("store/0006-confirmers.sql"),
+    include_str!("store/0007-groupless.sql"),
 ];
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -53,6 +53,9 @@ use crate::wire::review::Claims;
 pub(crate) const START: i64 = 1_800_000_000;
 pub(crate) const ISSUER: &str = "https://id.example";
 pub(crate) const CLIENT: &str = "hoopctl";
+pub(crate) const USERINFO: &str = "https://id.example/userinfo";
+/// The access token that comes along with ID tokens.
+pub(crate) const USERINFO_TOKEN: &str = "an access token of the provider";
 /// What webhooks are signed with.
 pub(crate) const HOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// A policy that permits everything.
@@ -87,12 +90,22 @@ pub(crate) struct Issuer {
     /// How often its key set was fetched.
     pub(crate) fetched: AtomicUsize,
     pub(crate) down: AtomicBool,
+    /// What its userinfo endpoint answers to whoever brings [`USERINFO_TOKEN`]; without it there is no such
+    /// endpoint.
+    pub(crate) userinfo: Mutex<Option<Result<Vec<u8>, FetchError>>>,
+    /// How often that was asked.
+    pub(crate) userinfo_asked: AtomicUsize,
 }
 
 impl Issuer {
     pub(crate) fn new() -> Arc<Self> {
-        let issuer =
-            Self { keys: Mutex::default(), fetched: AtomicUsize::new(0), down: AtomicBool::new(false) };
+        let issuer = Self {
+            keys: Mutex::default(),
+            fetched: AtomicUsize::new(0),
+            down: AtomicBool::new(false),
+            userinfo: Mutex::default(),
+            userinfo_asked: AtomicUsize::new(0),
+        };
         issuer.rotate("k1");
         Arc::new(issuer)
     }
@@ -160,7 +173,13 @@ impl Fetch for Wire {
             }
             let document = match url.as_str() {
                 "https://id.example/.well-known/openid-configuration" => {
-                    json!({"issuer": ISSUER, "jwks_uri": "https://id.example/keys"})
+                    let mut document = json!({"issuer": ISSUER, "jwks_uri": "https://id.example/keys"});
+                    if self.0.userinfo.lock().unwrap().is_some()
+                        && let Some(members) = document.as_object_mut()
+                    {
+                        members.insert("userinfo_endpoint".into(), USERINFO.into());
+                    }
+                    document
                 }
                 "https://id.example/keys" => {
                     self.0.fetched.fetch_add(1, Ordering::SeqCst);
@@ -169,6 +188,18 @@ impl Fetch for Wire {
                 other => panic!("nobody may ask for {other}"),
             };
             Ok(document.to_string().into_bytes())
+        })
+    }
+
+    fn get_as<'a>(
+        &'a self,
+        url: &'a Url,
+        token: &'a SecretString,
+    ) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+        Box::pin(async move {
+            assert_eq!((url.as_str(), token.expose_secret()), (USERINFO, USERINFO_TOKEN));
+            self.0.userinfo_asked.fetch_add(1, Ordering::SeqCst);
+            self.0.userinfo.lock().unwrap().clone().unwrap()
         })
     }
 }
@@ -368,6 +399,20 @@ impl Bench {
         let proof =
             prove(key, "POST", &url, None, &crate::broker::app::random_text(), self.hand.now()).unwrap();
         self.send(exchange_request(&proof, token, kind)).await
+    }
+
+    /// The same, with what userinfo can be asked with.
+    pub(crate) async fn exchange_with(&self, key: &DeviceKey, token: &str, userinfo: &str) -> Answer {
+        let url = endpoint(&self.core.config().public_url, TOKEN);
+        let proof =
+            prove(key, "POST", &url, None, &crate::broker::app::random_text(), self.hand.now()).unwrap();
+        let mut request = exchange_request(&proof, token, TOKEN_TYPE_ID);
+        let form = std::mem::take(request.body_mut()).collect().await.unwrap().to_bytes();
+        let more = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("userinfo_token", userinfo)
+            .finish();
+        *request.body_mut() = Body::from([&form, b"&".as_slice(), more.as_bytes()].concat());
+        self.send(request).await
     }
 
     /// Logs somebody in and returns what they call with.
@@ -591,6 +636,7 @@ pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
             scopes: vec!["openid".into()],
             groups_claim: "groups".into(),
             groups: BTreeSet::from([GroupName::new("corp/dba").unwrap()]),
+            groups_required: false,
         }],
         workloads: vec![WorkloadConfig {
             name: ProviderName::new("ci").unwrap(),

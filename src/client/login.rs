@@ -183,11 +183,11 @@ impl Person {
             provider: &provider,
             keychain: &keychain,
         };
-        let id_token = match redemption.renew(&mut credential).await {
+        let evidence = match redemption.renew(&mut credential).await {
             Err(LoginError::Provider(ProviderError::Ended)) => return Err(needed()),
             other => other?.ok_or_else(needed)?,
         };
-        let access = redemption.redeem(&mut credential, id_token).await?;
+        let access = redemption.redeem(&mut credential, evidence).await?;
         store_access(&self.place, &access)?;
         // also when what was known is lost: who can lose it must not silence the warning
         let others = look_around(&self.context, &self.place, link, self.caller(Some(&access))).await;
@@ -264,7 +264,7 @@ impl Workload {
         }
         let caller = Caller { key: &self.key, token: None, public_url: &self.info.public_url };
         let access =
-            exchange(link, caller, form(TOKEN_TYPE_JWT, &token, &self.context), &self.context).await?;
+            exchange(link, caller, form(TOKEN_TYPE_JWT, &token, None, &self.context), &self.context).await?;
         if let Some(job) = &self.job {
             job.keep(&self.key, &token, &access)?;
         }
@@ -312,7 +312,7 @@ pub async fn sign_in(
     let stored = keychain.save(&credential)?;
     let redemption =
         Redemption { context, link, public_url: &info.public_url, provider: &provider, keychain: &keychain };
-    let exchanged = redemption.redeem_confirmed(&mut credential, signed.id_token, view).await;
+    let exchanged = redemption.redeem_confirmed(&mut credential, signed.evidence, view).await;
     if let Err(LoginError::Link(LinkError::Problem(problem))) = &exchanged
         && problem.code == ProblemCode::Revoked
     {
@@ -436,12 +436,18 @@ async fn exchange(
     Ok(Access { token: answer.access_token.into(), since, expires: since + lasts })
 }
 
-fn form(kind: &str, token: &SecretString, context: &ClientContext) -> TokenRequest {
+fn form(
+    kind: &str,
+    token: &SecretString,
+    userinfo: Option<&SecretString>,
+    context: &ClientContext,
+) -> TokenRequest {
     TokenRequest {
         grant_type: GRANT_TYPE_EXCHANGE.into(),
         subject_token: token.expose_secret().to_owned(),
         subject_token_type: kind.into(),
         host: context.host_name.clone(),
+        userinfo_token: userinfo.map(|token| token.expose_secret().to_owned()),
     }
 }
 

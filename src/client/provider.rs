@@ -1,13 +1,15 @@
 //! The identity provider, as the client meets it.
 //!
 //! Job: discovery, the device authorization grant (RFC 8628), refreshing and revoking. Boundary:
-//! returns ID tokens without believing them; the broker checks them. Failure mode:
+//! returns ID tokens, and access tokens for userinfo, without believing them; the broker checks them. Failure mode:
 //! [`ProviderError`], which tells the user's no from the network's.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth2::basic::{
     BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse,
     BasicTokenIntrospectionResponse, BasicTokenType,
@@ -20,6 +22,7 @@ use oauth2::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use thiserror::Error;
 use url::Url;
 
@@ -47,11 +50,21 @@ pub struct DevicePrompt {
     pub lasts: Duration,
 }
 
+/// What shows the broker who somebody is.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// The ID token, unchecked.
+    pub id_token: SecretString,
+    /// The access token that came with it: only where the ID token names no groups, the broker wants some,
+    /// and the provider has a userinfo endpoint that may name them.
+    pub userinfo: Option<SecretString>,
+}
+
 /// What a provider hands out.
 #[derive(Debug)]
 pub struct Signed {
-    /// The ID token, unchecked.
-    pub id_token: SecretString,
+    /// Who it is.
+    pub evidence: Evidence,
     /// The (possibly rotated) refresh token.
     pub refresh_token: Option<SecretString>,
 }
@@ -127,7 +140,7 @@ impl Provider {
             .request_async(&self.http, tokio::time::sleep, None)
             .await
             .map_err(|error| self.device_refusal(error))?;
-        signed(&answer)
+        self.signed(&answer)
     }
 
     /// Gets a new ID token without anybody being asked.
@@ -143,7 +156,7 @@ impl Provider {
             .request_async(&self.http)
             .await
             .map_err(|error| self.refusal(error))?;
-        signed(&answer)
+        self.signed(&answer)
     }
 
     /// Ends the login at the provider, if it offers that (RFC 7009).
@@ -187,6 +200,25 @@ impl Provider {
             }
         }
         scopes
+    }
+
+    fn signed(
+        &self,
+        answer: &StandardTokenResponse<IdToken, BasicTokenType>,
+    ) -> Result<Signed, ProviderError> {
+        let id_token = answer.extra_fields().id_token.clone().ok_or_else(|| {
+            ProviderError::Refused(
+                "it sent no ID token; is `openid` among the client's allowed scopes?".into(),
+            )
+        })?;
+        let wanted = self.info.groups_claim.as_ref().is_some_and(|claim| lacks(&id_token, claim));
+        let usable =
+            self.document.userinfo_endpoint.is_some() && *answer.token_type() == BasicTokenType::Bearer;
+        let userinfo = (wanted && usable).then(|| answer.access_token().secret().clone().into());
+        Ok(Signed {
+            evidence: Evidence { id_token: id_token.into(), userinfo },
+            refresh_token: answer.refresh_token().map(|t| t.secret().clone().into()),
+        })
     }
 
     fn refusal(&self, error: RequestTokenError<HttpFault, BasicErrorResponse>) -> ProviderError {
@@ -244,14 +276,11 @@ impl std::fmt::Debug for IdToken {
 
 impl ExtraTokenFields for IdToken {}
 
-fn signed(answer: &StandardTokenResponse<IdToken, BasicTokenType>) -> Result<Signed, ProviderError> {
-    let id_token = answer.extra_fields().id_token.clone().ok_or_else(|| {
-        ProviderError::Refused("it sent no ID token; is `openid` among the client's allowed scopes?".into())
-    })?;
-    Ok(Signed {
-        id_token: id_token.into(),
-        refresh_token: answer.refresh_token().map(|t| t.secret().clone().into()),
-    })
+/// Whether an ID token can be read and does not have a claim. It is believed in nothing.
+fn lacks(id_token: &str, claim: &str) -> bool {
+    let payload = id_token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims = payload.and_then(|bytes| serde_json::from_slice::<Map<String, Value>>(&bytes).ok());
+    claims.is_some_and(|claims| claims.get(claim).is_none_or(Value::is_null))
 }
 
 /// The members of a discovery document that matter here.
@@ -261,6 +290,7 @@ struct Discovery {
     token_endpoint: Url,
     device_authorization_endpoint: Option<Url>,
     revocation_endpoint: Option<Url>,
+    userinfo_endpoint: Option<String>,
     #[serde(default)]
     scopes_supported: Vec<String>,
 }

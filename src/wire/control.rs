@@ -104,6 +104,9 @@ pub struct ProviderInfo {
     pub client_id: String,
     /// The scopes to ask for.
     pub scopes: Vec<String>,
+    /// The claim that should name groups; absent when the broker knows none of this provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups_claim: Option<String>,
 }
 
 /// A trusted issuer of workload tokens.
@@ -129,6 +132,10 @@ pub struct TokenRequest {
     pub subject_token_type: String,
     /// The host name of the device, for lists and the ledger.
     pub host: String,
+    /// The access token that came with the ID token, where that one names no groups: the broker asks the
+    /// provider's userinfo endpoint with it, once, and keeps it nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_token: Option<String>,
 }
 
 /// The answer to a token exchange (RFC 8693 §2.2.1).
@@ -155,6 +162,9 @@ pub struct WhoAmI {
     pub kind: PrincipalKind,
     /// Groups at the last exchange.
     pub groups: BTreeSet<GroupName>,
+    /// Why there are none, for people; absent when there are some, or none are configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groupless: Option<String>,
     /// The device.
     pub device: DeviceId,
     /// Until when the login lasts without a further exchange.

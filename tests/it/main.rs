@@ -24,6 +24,7 @@ mod flow;
 mod fuzz;
 mod gateway;
 mod generated;
+mod groups;
 mod holds;
 mod identity;
 mod install;

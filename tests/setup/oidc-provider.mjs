@@ -2,6 +2,7 @@
 // grant and rotating refresh tokens, and three people whose groups are in the ID token.
 //
 //   PORT=12345 node server.mjs        prints `ready ISSUER` when it listens on 127.0.0.1
+//   LEAN=yes                          ID tokens have no auth_time, and groups are at userinfo only
 //
 // A line on standard input changes people: `groups alice dev,oncall`, `remove alice`; `back 420` puts its
 // clock so many seconds behind.
@@ -14,6 +15,7 @@ const clock = Date.now.bind(Date);
 let behind = 0;
 Date.now = () => clock() - behind * 1000;
 
+const lean = process.env.LEAN !== undefined;
 const port = Number(process.env.PORT);
 const issuer = `http://127.0.0.1:${port}`;
 const people = new Map([
@@ -45,7 +47,7 @@ const provider = new Provider(issuer, {
   ],
   scopes: ['openid', 'profile', 'email', 'groups', 'offline_access'],
   claims: {
-    openid: ['sub', 'auth_time'],
+    openid: lean ? ['sub'] : ['sub', 'auth_time'],
     profile: ['name', 'preferred_username'],
     email: ['email', 'email_verified'],
     groups: ['groups'],
@@ -59,7 +61,9 @@ const provider = new Provider(issuer, {
     revocation: { enabled: true },
     resourceIndicators: {
       enabled: true,
-      defaultResource: () => 'urn:hoopctl:broker',
+      // an access token with an audience is not for userinfo
+      defaultResource: (_context, client) =>
+        lean && client.clientId === 'hoopctl' ? undefined : 'urn:hoopctl:broker',
       useGrantedResource: () => true,
       getResourceServerInfo: () => ({
         scope: 'broker',
@@ -87,14 +91,15 @@ const provider = new Provider(issuer, {
     if (!people.has(id)) return undefined;
     return {
       accountId: id,
-      async claims() {
+      async claims(use) {
+        const groups = lean && use === 'id_token' ? {} : { groups: people.get(id) };
         return {
           sub: id,
           name: id,
           preferred_username: id,
           email: `${id}@example.test`,
           email_verified: true,
-          groups: people.get(id),
+          ...groups,
         };
       },
     };

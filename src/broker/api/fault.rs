@@ -164,6 +164,8 @@ impl From<AuthnError> for Fault {
             ),
             AuthnError::DeviceRevoked => Self::revoked(text)
                 .hint("`hoopctl logout`, then `hoopctl login`, enrols this machine with a new key"),
+            AuthnError::Groupless(_) => Self::denied(text)
+                .hint("the provider's `groups_required` is set; ask the operator where groups should come from"),
             AuthnError::Journal(error) => error.into(),
             AuthnError::NoRule => Self::denied(text),
             AuthnError::NotFresh => {

@@ -23,6 +23,7 @@ pub(super) async fn info(State(service): State<Service>) -> Json<BrokerInfo> {
         issuer: provider.issuer.clone(),
         client_id: provider.client_id.clone(),
         scopes: provider.scopes.clone(),
+        groups_claim: (!provider.groups.is_empty()).then(|| provider.groups_claim.clone()),
     });
     let workloads = config.workloads.iter().map(|workload| WorkloadInfo {
         name: workload.name.clone(),
@@ -72,25 +73,30 @@ pub(super) async fn whoami(caller: Caller) -> Json<WhoAmI> {
         display: caller.principal().display.clone(),
         kind: caller.principal().kind,
         groups: caller.principal().groups.clone(),
+        groupless: caller.login.groupless.clone(),
         device: caller.device.id.clone(),
         login_expires: caller.login.expires(),
     })
 }
 
 fn form(bytes: &[u8]) -> Result<TokenRequest, Fault> {
-    let field = |name: &str| -> Result<String, Fault> {
+    let find = |name: &str| -> Result<Option<String>, Fault> {
         let mut values =
             url::form_urlencoded::parse(bytes).filter(|(key, _)| key == name).map(|(_, value)| value);
         match (values.next(), values.next()) {
-            (Some(value), None) => Ok(Cow::into_owned(value)),
+            (value, None) => Ok(value.map(Cow::into_owned)),
             // RFC 6749 §3.2: no parameter may come twice
             _ => Err(Fault::bad_request(format!("the form must have `{name}` once"))),
         }
+    };
+    let field = |name: &str| {
+        find(name)?.ok_or_else(|| Fault::bad_request(format!("the form must have `{name}` once")))
     };
     Ok(TokenRequest {
         grant_type: field("grant_type")?,
         subject_token: field("subject_token")?,
         subject_token_type: field("subject_token_type")?,
         host: field("host")?,
+        userinfo_token: find("userinfo_token")?,
     })
 }

@@ -5,16 +5,20 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256, Sha512};
 use thiserror::Error;
 use url::Url;
 
 use super::jwks::is_issuer;
-use crate::domain::name::{GroupName, ProviderName};
+use crate::broker::config::ProviderConfig;
+use crate::domain::name::GroupName;
 use crate::domain::principal::Subject;
 
 /// What is wrong with a token.
@@ -77,6 +81,7 @@ pub(super) struct Claims {
     pub(super) expires: Timestamp,
     /// When the person last proved who they are: `auth_time`, or `iat` where there is none.
     pub(super) signed_in: Timestamp,
+    algorithm: Algorithm,
     all: Map<String, Value>,
 }
 
@@ -127,7 +132,7 @@ pub(super) fn verify(
         jsonwebtoken::errors::ErrorKind::InvalidSignature => TokenFault::Signature,
         _ => TokenFault::Malformed,
     })?;
-    judge(claims.claims, rules)
+    judge(claims.claims, header.alg, rules)
 }
 
 /// Whether a key is of the kind that an algorithm needs.
@@ -154,29 +159,26 @@ impl Claims {
         name.unwrap_or_else(|| self.subject.to_string())
     }
 
-    /// The e-mail address in lower case. It forbids and never allows, so it need not be verified.
-    pub(super) fn email(&self) -> Option<String> {
-        let email = self.all.get("email")?.as_str()?.trim().to_lowercase();
-        (!email.is_empty() && email.len() <= 320).then_some(email)
+    /// Every claim.
+    pub(super) fn all(&self) -> &Map<String, Value> {
+        &self.all
     }
 
-    /// The groups in a claim, written as a string, an array of strings or the keys of an object;
-    /// only those that the provider may assert.
-    pub(super) fn groups(
-        &self,
-        claim: &str,
-        provider: &ProviderName,
-        allowed: &BTreeSet<GroupName>,
-    ) -> BTreeSet<GroupName> {
-        let names: Vec<&str> = match self.all.get(claim) {
-            Some(Value::String(one)) => vec![one],
-            Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
-            Some(Value::Object(keyed)) => keyed.keys().map(String::as_str).collect(),
-            _ => Vec::new(),
+    /// Whether the provider says when somebody signed in, so that it need not be guessed from `iat`.
+    pub(super) fn tells_sign_in(&self) -> bool {
+        self.all.contains_key("auth_time")
+    }
+
+    /// Whether an access token was given out together with this ID token, as far as that can be told
+    /// (OpenID Connect Core §3.1.3.6: the left half of its digest, where the provider says it).
+    pub(super) fn came_with(&self, access_token: &str) -> bool {
+        let Some(said) = self.all.get("at_hash") else { return true };
+        let digest = match self.algorithm {
+            Algorithm::EdDSA => Sha512::digest(access_token).to_vec(),
+            _ => Sha256::digest(access_token).to_vec(),
         };
-        let qualified =
-            names.into_iter().filter_map(|name| GroupName::new(format!("{provider}/{name}")).ok());
-        qualified.filter(|group| allowed.contains(group)).collect()
+        let half = digest.get(..digest.len() / 2).unwrap_or_default();
+        said.as_str() == Some(URL_SAFE_NO_PAD.encode(half).as_str())
     }
 
     /// Whether a claim has exactly this value.
@@ -192,7 +194,28 @@ impl Claims {
     }
 }
 
-fn judge(all: Map<String, Value>, rules: &Rules<'_>) -> Result<Claims, TokenFault> {
+/// The e-mail address in lower case. It forbids and never allows, so it need not be verified.
+pub(super) fn email(all: &Map<String, Value>) -> Option<String> {
+    let email = all.get("email")?.as_str()?.trim().to_lowercase();
+    (!email.is_empty() && email.len() <= 320).then_some(email)
+}
+
+/// The groups in a claim, written as a string, an array of strings or the keys of an object; only those
+/// that the provider may assert. `None` when there is no such claim.
+pub(super) fn groups(all: &Map<String, Value>, provider: &ProviderConfig) -> Option<BTreeSet<GroupName>> {
+    let names: Vec<&str> = match all.get(&provider.groups_claim)? {
+        Value::Null => return None,
+        Value::String(one) => vec![one],
+        Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),
+        Value::Object(keyed) => keyed.keys().map(String::as_str).collect(),
+        Value::Bool(_) | Value::Number(_) => Vec::new(),
+    };
+    let name = &provider.name;
+    let qualified = names.into_iter().filter_map(|group| GroupName::new(format!("{name}/{group}")).ok());
+    Some(qualified.filter(|group| provider.groups.contains(group)).collect())
+}
+
+fn judge(all: Map<String, Value>, algorithm: Algorithm, rules: &Rules<'_>) -> Result<Claims, TokenFault> {
     if !all.get("iss").and_then(Value::as_str).is_some_and(|iss| is_issuer(rules.issuer, iss)) {
         return Err(TokenFault::Issuer);
     }
@@ -226,6 +249,7 @@ fn judge(all: Map<String, Value>, rules: &Rules<'_>) -> Result<Claims, TokenFaul
         subject: Subject::new(subject).map_err(|_| TokenFault::Malformed)?,
         expires: time(expires)?,
         signed_in: time(signed_in)?,
+        algorithm,
         all,
     })
 }

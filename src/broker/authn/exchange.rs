@@ -8,12 +8,15 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
 use url::Url;
 
 use super::claims::{self, Claims, Kind, Rules, SKEW, TokenFault};
 use super::jwks::is_issuer;
+use super::notices::Notice;
+use super::userinfo::{self, UserinfoFault};
 use super::{Authn, AuthnError, digest};
-use crate::broker::config::{Config, WorkloadRule};
+use crate::broker::config::{Config, ProviderConfig, WorkloadRule};
 use crate::broker::devices::{Asked, Standing};
 use crate::broker::logins::Login;
 use crate::broker::store::emails;
@@ -54,9 +57,11 @@ pub(crate) struct Exchanged {
 }
 
 /// Who a subject token speaks for.
-struct Identity {
+struct Identity<'c> {
     principal: Principal,
     claims: Claims,
+    /// Where a person signed in: their groups are yet to be found.
+    provider: Option<&'c ProviderConfig>,
     idle: SignedDuration,
     session_cap: Option<SignedDuration>,
 }
@@ -76,7 +81,7 @@ impl Authn {
         }
         let expected = Expected { method: "POST", url: call.url, access_token: None, now: call.now };
         let proof = dpop::check(call.proof, &expected)?;
-        let identity = self.identify(config, call.request, call.now).await?;
+        let mut identity = self.identify(config, call.request, call.now).await?;
 
         let host = printable(&call.request.host);
         let whose = &identity.principal;
@@ -91,6 +96,8 @@ impl Authn {
         }
         self.first_use(&proof, call.now)?;
         self.spend(&identity, &call.request.subject_token, &proof.device)?;
+        let groupless = self.find_groups(&mut identity, call.request).await?;
+        let whose = &identity.principal;
 
         let actor = Actor {
             principal: whose.id.clone(),
@@ -106,7 +113,62 @@ impl Authn {
         let known = self.logins.of(&proof.device, call.now);
         let refresh = known.is_some_and(|login| login.principal.id == whose.id);
         self.scribe.enter(Some(actor), What::LoggedIn { refresh }, Durability::Written).await?;
-        self.admit(identity, proof.device, host, &call)
+        self.admit(identity, groupless, proof.device, host, &call)
+    }
+
+    /// Finds the groups of a person: in the ID token, else at the provider's userinfo endpoint. Says why there
+    /// are none where configuration names some. It comes after the token was spent, so that nobody makes us
+    /// ask a provider twice with one token.
+    async fn find_groups(
+        &self,
+        identity: &mut Identity<'_>,
+        request: &TokenRequest,
+    ) -> Result<Option<String>, AuthnError> {
+        let Some(provider) = identity.provider.filter(|provider| !provider.groups.is_empty()) else {
+            return Ok(None);
+        };
+        let claim = &provider.groups_claim;
+        let found = match claims::groups(identity.claims.all(), provider) {
+            Some(found) => Ok(found),
+            None => self.ask_userinfo(provider, identity, request).await,
+        };
+        match found {
+            Ok(found) => identity.principal.groups = found,
+            // INVARIANT: what cannot be read makes nobody a member of anything
+            Err(fault) => {
+                if fault.is_trouble() || self.notices.first(&provider.name, Notice::NoGroups) {
+                    tracing::warn!(provider = %provider.name, claim, %fault, "somebody signed in whose ID token names no groups");
+                }
+                let why = format!("the ID token has no claim `{claim}`, and {fault}");
+                return if provider.groups_required {
+                    Err(AuthnError::Groupless(why))
+                } else {
+                    Ok(Some(why))
+                };
+            }
+        }
+        if !identity.principal.groups.is_empty() {
+            return Ok(None);
+        }
+        if self.notices.first(&provider.name, Notice::StrangeGroups) {
+            tracing::warn!(provider = %provider.name, claim, "somebody signed in who is in none of the configured groups");
+        }
+        Ok(Some(format!("`{claim}` names none of the groups that are configured for `{}`", provider.name)))
+    }
+
+    async fn ask_userinfo(
+        &self,
+        provider: &ProviderConfig,
+        identity: &mut Identity<'_>,
+        request: &TokenRequest,
+    ) -> Result<BTreeSet<GroupName>, UserinfoFault> {
+        let token = request.userinfo_token.clone().map(SecretString::from);
+        let endpoint = self.keys.userinfo(&provider.issuer).await;
+        let all = userinfo::read(&*self.fetch, endpoint, token.as_ref(), &identity.claims).await?;
+        // known to be theirs, whoever says it: it keeps them from reviewing for themselves
+        let kin = &mut identity.principal.kin;
+        kin.email = kin.email.take().or_else(|| claims::email(&all));
+        claims::groups(&all, provider).ok_or(UserinfoFault::Claim)
     }
 
     /// Lets another device of the person confirm a key that came without a fresh sign-in, if they
@@ -143,13 +205,15 @@ impl Authn {
     /// Keeps the login and its token.
     fn admit(
         &self,
-        identity: Identity,
+        identity: Identity<'_>,
+        groupless: Option<String>,
         device: DeviceId,
         host: String,
         call: &Exchange<'_>,
     ) -> Result<Exchanged, AuthnError> {
         let login = Login {
             principal: identity.principal,
+            groupless,
             host,
             exchanged: call.now,
             idle: identity.idle,
@@ -171,12 +235,12 @@ impl Authn {
         Ok(Exchanged { response, device, login })
     }
 
-    async fn identify(
+    async fn identify<'c>(
         &self,
-        config: &Config,
+        config: &'c Config,
         request: &TokenRequest,
         now: Timestamp,
-    ) -> Result<Identity, AuthnError> {
+    ) -> Result<Identity<'c>, AuthnError> {
         let (header, issuer) = claims::peek(&request.subject_token)?;
         let token = &request.subject_token;
         match request.subject_token_type.as_str() {
@@ -187,14 +251,14 @@ impl Authn {
                 let rules =
                     Rules { issuer: &provider.issuer, audience: &provider.client_id, kind: Kind::Id, now };
                 let claims = claims::verify(token, &header, &key, &rules)?;
-                let groups = claims.groups(&provider.groups_claim, &provider.name, &provider.groups);
-                if groups.is_empty() && !provider.groups.is_empty() {
-                    tracing::warn!(provider = %provider.name, claim = provider.groups_claim, "no configured group in the ID token");
+                if !claims.tells_sign_in() && self.notices.first(&provider.name, Notice::NoAuthTime) {
+                    tracing::warn!(provider = %provider.name, "its ID tokens have no auth_time, so that `iat` stands for the sign-in: whoever renews a login can enrol another device");
                 }
-                let kin = Kin { email: claims.email(), ..Kin::default() };
-                let principal = principal(&provider.name, &claims, PrincipalKind::Human, groups, kin);
+                let kin = Kin { email: claims::email(claims.all()), ..Kin::default() };
+                let principal =
+                    principal(&provider.name, &claims, PrincipalKind::Human, BTreeSet::new(), kin);
                 let idle = SignedDuration::try_from(config.login_idle).unwrap_or(SignedDuration::MAX);
-                Ok(Identity { principal, claims, idle, session_cap: None })
+                Ok(Identity { principal, claims, provider: Some(provider), idle, session_cap: None })
             }
             TOKEN_TYPE_JWT => {
                 let workload = config.workloads.iter().find(|workload| is_issuer(&workload.issuer, &issuer));
@@ -210,19 +274,20 @@ impl Authn {
                 let matches =
                     |rule: &&WorkloadRule| rule.claims.iter().all(|(claim, value)| claims.has(claim, value));
                 let rule = workload.rules.iter().find(matches).ok_or(AuthnError::NoRule)?;
-                let mut kin = Kin { email: claims.email(), owner: rule.owner.clone(), ..Kin::default() };
+                let mut kin =
+                    Kin { email: claims::email(claims.all()), owner: rule.owner.clone(), ..Kin::default() };
                 self.store.read(|on| emails::complete(on, &mut kin))?;
                 let groups = rule.groups.clone();
                 let principal = principal(&workload.name, &claims, PrincipalKind::Machine, groups, kin);
                 // a job cannot refresh as a person's client does: its rule says how long it may stay
                 let idle = SignedDuration::try_from(rule.session_max).unwrap_or(SignedDuration::MAX);
-                Ok(Identity { principal, claims, idle, session_cap: Some(idle) })
+                Ok(Identity { principal, claims, provider: None, idle, session_cap: Some(idle) })
             }
             _ => Err(AuthnError::BadRequest("the subject token must be an ID token or a JWT")),
         }
     }
 
-    fn spend(&self, identity: &Identity, token: &str, device: &DeviceId) -> Result<(), AuthnError> {
+    fn spend(&self, identity: &Identity<'_>, token: &str, device: &DeviceId) -> Result<(), AuthnError> {
         let until = SignedDuration::from_secs(2 * SKEW);
         let until = identity.claims.expires.checked_add(until).unwrap_or(Timestamp::MAX);
         // what was signed, not the signature: an ECDSA signature can be rewritten into a second one
@@ -251,7 +316,7 @@ fn principal(
 }
 
 /// A machine's token cannot show when a person signed in; its issuer and audience stand for it.
-fn is_fresh(identity: &Identity, now: Timestamp) -> bool {
+fn is_fresh(identity: &Identity<'_>, now: Timestamp) -> bool {
     let age = now.as_second().saturating_sub(identity.claims.signed_in.as_second());
     identity.principal.kind == PrincipalKind::Machine || age <= FRESH + SKEW
 }

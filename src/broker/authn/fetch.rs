@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 use url::{Host, Url};
 
@@ -13,6 +14,13 @@ use url::{Host, Url};
 pub trait Fetch: Send + Sync + 'static {
     /// The body of a 200 answer.
     fn get<'a>(&'a self, url: &'a Url) -> BoxFuture<'a, Result<Vec<u8>, FetchError>>;
+
+    /// The same, for whoever holds a bearer token (RFC 6750 §2.1).
+    fn get_as<'a>(
+        &'a self,
+        url: &'a Url,
+        token: &'a SecretString,
+    ) -> BoxFuture<'a, Result<Vec<u8>, FetchError>>;
 }
 
 /// Why a document could not be had.
@@ -48,11 +56,15 @@ impl HttpFetch {
         Ok(Self(client.map_err(failed)?))
     }
 
-    async fn fetch(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+    async fn fetch(&self, url: &Url, token: Option<&SecretString>) -> Result<Vec<u8>, FetchError> {
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(url)) {
             return Err(FetchError::Failed(format!("{url} is not encrypted")));
         }
-        let mut answer = self.0.get(url.clone()).send().await.map_err(failed)?;
+        let mut request = self.0.get(url.clone());
+        if let Some(token) = token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        let mut answer = request.send().await.map_err(failed)?;
         if answer.status() != reqwest::StatusCode::OK {
             return Err(FetchError::Failed(format!("{url} answered {}", answer.status().as_u16())));
         }
@@ -71,7 +83,15 @@ impl HttpFetch {
 
 impl Fetch for HttpFetch {
     fn get<'a>(&'a self, url: &'a Url) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
-        Box::pin(self.fetch(url))
+        Box::pin(self.fetch(url, None))
+    }
+
+    fn get_as<'a>(
+        &'a self,
+        url: &'a Url,
+        token: &'a SecretString,
+    ) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+        Box::pin(self.fetch(url, Some(token)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The keys of identity providers.
 //!
-//! Job: discover, fetch, keep and renew the public keys of each configured issuer. Boundary: finds
-//! the key that a token's header names; does not verify. Failure mode: when a provider cannot be
+//! Job: discover, fetch, keep and renew the public keys of each configured issuer, and where it answers for
+//! people. Boundary: finds the key that a token's header names; does not verify. Failure mode: when a provider cannot be
 //! asked, keys that were fetched within a day stay good; a flood of unknown key ids costs the
 //! provider one request in thirty seconds.
 
@@ -28,6 +28,7 @@ pub(super) struct Keys {
 #[derive(Default)]
 struct Cached {
     keys: Vec<Jwk>,
+    userinfo: Option<Url>,
     fetched: Option<Timestamp>,
     tried: Option<Timestamp>,
     fault: Option<FetchError>,
@@ -68,11 +69,19 @@ impl Keys {
         })
     }
 
+    /// The userinfo endpoint of an issuer whose key was found, if it has one.
+    pub(super) async fn userinfo(&self, issuer: &Url) -> Option<Url> {
+        let slot = Arc::clone(self.issuers.lock().await.get(issuer)?);
+        let cached = slot.lock().await;
+        cached.userinfo.clone()
+    }
+
     async fn renew(&self, issuer: &Url, cached: &mut Cached, now: Timestamp) {
         cached.tried = Some(now);
         match self.download(issuer).await {
-            Ok(keys) => {
+            Ok((keys, userinfo)) => {
                 cached.keys = keys;
+                cached.userinfo = userinfo;
                 cached.fetched = Some(now);
                 cached.fault = None;
             }
@@ -83,7 +92,7 @@ impl Keys {
         }
     }
 
-    async fn download(&self, issuer: &Url) -> Result<Vec<Jwk>, FetchError> {
+    async fn download(&self, issuer: &Url) -> Result<(Vec<Jwk>, Option<Url>), FetchError> {
         let base = issuer.as_str().trim_end_matches('/');
         let address = Url::parse(&format!("{base}/.well-known/openid-configuration"));
         let address = address.map_err(|error| unusable("issuer URL", &error))?;
@@ -97,7 +106,9 @@ impl Keys {
         let document = self.fetch.get(&discovery.jwks_uri).await?;
         let set: KeySet = serde_json::from_slice(&document).map_err(|error| unusable("key set", &error))?;
         // keys of kinds that we do not know must not spoil those that we do (RFC 7517 §5)
-        Ok(set.keys.into_iter().take(MAX_KEYS).filter_map(|key| serde_json::from_value(key).ok()).collect())
+        let keys = set.keys.into_iter().take(MAX_KEYS).filter_map(|key| serde_json::from_value(key).ok());
+        // nor must an endpoint that few need
+        Ok((keys.collect(), discovery.userinfo_endpoint.and_then(|url| Url::parse(&url).ok())))
     }
 }
 
@@ -140,6 +151,7 @@ fn unusable(document: &'static str, why: &dyn std::fmt::Display) -> FetchError {
 struct Discovery {
     issuer: String,
     jwks_uri: Url,
+    userinfo_endpoint: Option<String>,
 }
 
 #[derive(Deserialize)]

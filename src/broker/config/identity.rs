@@ -21,6 +21,10 @@ pub(super) fn providers(root: &Section<'_, '_>) -> Vec<ProviderConfig> {
         let scopes: Vec<String> = section.texts("scopes").into_iter().map(|at| at.value).collect();
         let groups_claim = section.text("groups_claim").unwrap_or_else(|| "groups".into());
         let groups = groups(&section, name.as_ref());
+        let groups_required = section.flag("groups_required").unwrap_or(false);
+        if groups_required && groups.is_empty() {
+            section.fault("groups_required", "needs `groups`: without them nothing is read");
+        }
         if let Some(name) = name.as_ref().filter(|name| all.iter().any(|other| other.name == **name)) {
             section.fault("name", format!("`{name}` is used for two providers"));
         }
@@ -33,6 +37,7 @@ pub(super) fn providers(root: &Section<'_, '_>) -> Vec<ProviderConfig> {
                 scopes: with_openid(scopes),
                 groups_claim,
                 groups,
+                groups_required,
             });
         }
     }

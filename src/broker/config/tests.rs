@@ -201,7 +201,7 @@ forbid (principal == Hoop::Human::"crop:alice", action, resource == Hoop::Target
     line 5: broker.public_url must be scheme, host and port only
     line 6: broker.session_max must be longer than nothing and at most 720h
     line 7: broker.trusted_proxies is not a network: write 10.0.0.0/8 or an address
-    line 13: provider.client_secret is not a key here; known: client_id, groups, groups_claim, issuer, name, scopes
+    line 13: provider.client_secret is not a key here; known: client_id, groups, groups_claim, groups_required, issuer, name, scopes
     line 17: provider.name `corp` is used for two providers
     line 22: workload.name `corp` is used already
     line 23: workload.issuer must be https, not ftp

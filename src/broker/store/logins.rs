@@ -41,16 +41,19 @@ pub(crate) fn spend(
 
 pub(crate) fn put(on: &Connection, device: &DeviceId, login: &Login) -> rusqlite::Result<()> {
     on.execute(
-        "INSERT INTO logins (device, principal, host, exchanged, idle, session_cap) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO logins (device, principal, host, exchanged, idle, session_cap, groupless)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (device) DO UPDATE SET principal = excluded.principal, host = excluded.host,
-         exchanged = excluded.exchanged, idle = excluded.idle, session_cap = excluded.session_cap",
+         exchanged = excluded.exchanged, idle = excluded.idle, session_cap = excluded.session_cap,
+         groupless = excluded.groupless",
         params![
             device.as_str(),
             to_json(&login.principal)?,
             login.host,
             seconds(login.exchanged),
             login.idle.as_secs(),
-            login.session_cap.map(|cap| cap.as_secs())
+            login.session_cap.map(|cap| cap.as_secs()),
+            login.groupless
         ],
     )?;
     emails::remember(on, &login.principal)
@@ -79,7 +82,7 @@ pub(crate) fn prune(on: &Connection, now: Timestamp) -> rusqlite::Result<()> {
 
 pub(crate) fn all(on: &Connection) -> rusqlite::Result<Vec<(DeviceId, Login)>> {
     let mut statement =
-        on.prepare("SELECT device, principal, host, exchanged, idle, session_cap FROM logins")?;
+        on.prepare("SELECT device, principal, host, exchanged, idle, session_cap, groupless FROM logins")?;
     let rows = statement.query_map([], |row| {
         let login = Login {
             principal: from_json(&row.get::<_, String>(1)?)?,
@@ -87,6 +90,7 @@ pub(crate) fn all(on: &Connection) -> rusqlite::Result<Vec<(DeviceId, Login)>> {
             exchanged: time(row.get(3)?)?,
             idle: jiff::SignedDuration::from_secs(row.get(4)?),
             session_cap: row.get::<_, Option<i64>>(5)?.map(jiff::SignedDuration::from_secs),
+            groupless: row.get(6)?,
         };
         Ok((name(row.get(0)?)?, login))
     })?;

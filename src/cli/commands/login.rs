@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use serde_json::json;
 
+use super::whoami::warn_groupless;
 use crate::cli::args::Login;
 use crate::cli::context::{Context, set};
 use crate::cli::failure::Failure;
@@ -69,6 +70,7 @@ async fn workload(context: &Context) -> Result<u8, Failure> {
 }
 
 fn report(ui: Ui, who: &WhoAmI, broker: &url::Url) {
+    warn_groupless(ui, who);
     if ui.json {
         ui.object(
             &json!({ "broker": broker, "principal": who.principal.to_string(), "display": who.display }),

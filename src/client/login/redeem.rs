@@ -7,14 +7,13 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use url::Url;
 
 use super::{Access, LoginError, LoginView, exchange, form};
 use crate::client::ClientContext;
 use crate::client::keychain::{Credential, Keychain};
 use crate::client::link::{Caller, Link, LinkError};
-use crate::client::provider::Provider;
+use crate::client::provider::{Evidence, Provider};
 use crate::wire::control::{Confirmation, Problem, ProblemCode, TOKEN_TYPE_ID};
 
 /// What a person's exchange needs.
@@ -27,17 +26,14 @@ pub(super) struct Redemption<'a> {
 }
 
 impl Redemption<'_> {
-    /// Gets another ID token from the provider; none without a refresh token.
-    pub(super) async fn renew(
-        &self,
-        credential: &mut Credential,
-    ) -> Result<Option<SecretString>, LoginError> {
+    /// Gets another ID token, and what goes with it, from the provider; none without a refresh token.
+    pub(super) async fn renew(&self, credential: &mut Credential) -> Result<Option<Evidence>, LoginError> {
         let Some(token) = credential.refresh_token.clone() else { return Ok(None) };
         let signed = self.provider.refresh(&token).await?;
         // INVARIANT: a rotated token is on disk before anything is done with what came along with it
         credential.refresh_token = Some(signed.refresh_token.unwrap_or(token));
         self.keychain.save(credential)?;
-        Ok(Some(signed.id_token))
+        Ok(Some(signed.evidence))
     }
 
     /// Exchanges an ID token. A provider that signs twice within a second may sign the same bytes
@@ -45,31 +41,31 @@ impl Redemption<'_> {
     pub(super) async fn redeem(
         &self,
         credential: &mut Credential,
-        mut id_token: SecretString,
+        mut evidence: Evidence,
     ) -> Result<Access, LoginError> {
         for _ in 0..MOST_TWINS {
-            match self.exchange(credential, &id_token).await {
+            match self.exchange(credential, &evidence).await {
                 Err(error) if problem(&error).is_some_and(|p| p.code == ProblemCode::TokenSpent) => {
                     tokio::time::sleep(A_SECOND).await;
-                    id_token = self.renew(credential).await?.ok_or(error)?;
+                    evidence = self.renew(credential).await?.ok_or(error)?;
                 }
                 other => return other,
             }
         }
-        self.exchange(credential, &id_token).await
+        self.exchange(credential, &evidence).await
     }
 
     /// The same, waiting for the confirmation of another device if the broker wants one.
     pub(super) async fn redeem_confirmed(
         &self,
         credential: &mut Credential,
-        mut id_token: SecretString,
+        mut evidence: Evidence,
         view: &dyn LoginView,
     ) -> Result<Access, LoginError> {
         let mut shown: Option<Confirmation> = None;
         let mut renewed = false;
         loop {
-            let outcome = self.redeem(credential, id_token.clone()).await;
+            let outcome = self.redeem(credential, evidence.clone()).await;
             let Err(error) = &outcome else { return outcome };
             let Some(problem) = problem(error) else { return outcome };
             match (&problem.confirmation, problem.code, &shown) {
@@ -86,7 +82,7 @@ impl Redemption<'_> {
                 (None, ProblemCode::LoginNeeded, Some(_)) if !renewed => {
                     renewed = true;
                     match self.renew(credential).await? {
-                        Some(newer) => id_token = newer,
+                        Some(newer) => evidence = newer,
                         None => return outcome,
                     }
                     continue;
@@ -97,9 +93,10 @@ impl Redemption<'_> {
         }
     }
 
-    async fn exchange(&self, credential: &Credential, id_token: &SecretString) -> Result<Access, LoginError> {
+    async fn exchange(&self, credential: &Credential, evidence: &Evidence) -> Result<Access, LoginError> {
         let caller = Caller { key: &credential.device_key, token: None, public_url: self.public_url };
-        exchange(self.link, caller, form(TOKEN_TYPE_ID, id_token, self.context), self.context).await
+        let form = form(TOKEN_TYPE_ID, &evidence.id_token, evidence.userinfo.as_ref(), self.context);
+        exchange(self.link, caller, form, self.context).await
     }
 }
 

@@ -70,6 +70,7 @@ impl Fake {
             issuer: self.issuer.clone(),
             client_id: "cli".into(),
             scopes: vec!["profile".into()],
+            groups_claim: Some("groups".into()),
         })
         .await
     }
@@ -111,7 +112,7 @@ async fn somebody_signs_in() {
     let fake = Fake::start(vec![error("authorization_pending"), granted()]).await;
     let mut prompt = None;
     let signed = fake.provider().await.unwrap().sign_in(|p| prompt = Some(p.clone())).await.unwrap();
-    assert_eq!(signed.id_token.expose_secret(), "i.d.t");
+    assert_eq!(signed.evidence.id_token.expose_secret(), "i.d.t");
     assert_eq!(signed.refresh_token.unwrap().expose_secret(), "r");
     let prompt = prompt.unwrap();
     assert_eq!(prompt.code, "ABCD");

@@ -25,12 +25,23 @@ pub(crate) const CLIENT_ID: &str = "hoopctl";
 impl Provider {
     /// Starts one.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one whose ID tokens say little: groups are at its userinfo endpoint only, the time of a
+    /// sign-in nowhere.
+    pub(crate) fn start_lean() -> Self {
+        Self::start_with(&[("LEAN", "yes")])
+    }
+
+    fn start_with(variables: &[(&str, &str)]) -> Self {
         let folder = folder();
         for _ in 0..8 {
             let port = free_port();
             let mut child = Command::new("node")
                 .arg("server.mjs")
                 .env("PORT", port.to_string())
+                .envs(variables.iter().copied())
                 .current_dir(&folder)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
