@@ -8,6 +8,7 @@
     reason = "tests fail by panicking; which of these fire changes with each story"
 )]
 
+mod asleep;
 mod audit;
 mod balancers;
 mod bypass;
@@ -31,6 +32,7 @@ mod install;
 mod interruptions;
 mod keyring;
 mod leases;
+mod metrics;
 mod objects;
 mod protocol;
 mod redefinitions;
