@@ -67,7 +67,8 @@ impl Core {
         let mut ended = Ok(());
         for key in &keys {
             self.close_device(key, CloseReason::DeviceRevoked);
-            ended = ended.and(self.logins.end(key).map(drop));
+            let end = self.logins.end(key).map(drop);
+            ended = ended.and(end);
             // a session that was opened while the login was being ended
             self.close_device(key, CloseReason::DeviceRevoked);
         }

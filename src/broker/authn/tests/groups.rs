@@ -16,7 +16,7 @@ use crate::domain::principal::{PrincipalId, Subject};
 use crate::wire::control::{ProblemCode, TOKEN_TYPE_ID, TokenResponse, WhoAmI};
 
 /// A broker whose provider says this at its userinfo endpoint.
-fn bench(userinfo: Value) -> Bench {
+fn bench(userinfo: &Value) -> Bench {
     let bench = Bench::new(PERMIT_ALL);
     *bench.issuer.userinfo.lock().unwrap() = Some(Ok(userinfo.to_string().into_bytes()));
     bench
@@ -55,14 +55,14 @@ fn assert_groupless(who: &WhoAmI, says: &str) {
 #[tokio::test]
 async fn groups_come_from_userinfo_where_the_id_token_has_none() {
     for groups in [json!("dba"), json!(["dba", "unlisted"]), json!({"dba": {}})] {
-        let bench = bench(json!({"sub": "alice", "groups": groups, "email": "Alice@Corp.example"}));
+        let bench = bench(&json!({"sub": "alice", "groups": groups, "email": "Alice@Corp.example"}));
         let who = login(&bench).await;
         assert_eq!((names(&who), who.groupless.as_deref()), (vec!["corp/dba"], None));
         let login = bench.core.logins.of(&key(1).thumbprint(), bench.hand.now()).unwrap();
         assert_eq!(login.principal.kin.email.as_deref(), Some("alice@corp.example"));
     }
     // null is no claim
-    let bench = bench(json!({"sub": "alice", "groups": ["dba"]}));
+    let bench = bench(&json!({"sub": "alice", "groups": ["dba"]}));
     let claims = with(Issuer::claims("alice", bench.hand.now()), &[("groups", Value::Null)]);
     let answer = bench.exchange_with(&key(1), &bench.issuer.sign(&claims), USERINFO_TOKEN).await;
     assert_eq!(names(&whoami(&bench, &answer).await), ["corp/dba"]);
@@ -71,7 +71,7 @@ async fn groups_come_from_userinfo_where_the_id_token_has_none() {
 /// What the ID token says is signed, so it is not asked for again.
 #[tokio::test]
 async fn userinfo_is_not_asked_for_what_the_id_token_says() {
-    let bench = bench(json!({"sub": "alice", "groups": ["dba"]}));
+    let bench = bench(&json!({"sub": "alice", "groups": ["dba"]}));
     let claims = with(Issuer::claims("alice", bench.hand.now()), &[("groups", json!([]))]);
     let answer = bench.exchange_with(&key(1), &bench.issuer.sign(&claims), USERINFO_TOKEN).await;
     assert_groupless(&whoami(&bench, &answer).await, "none of the groups that are configured for `corp`");
@@ -84,13 +84,13 @@ async fn userinfo_is_not_asked_for_what_the_id_token_says() {
 #[tokio::test]
 async fn nobody_gets_the_groups_of_somebody_else() {
     for answer in [json!({"sub": "bob", "groups": ["dba"]}), json!({"groups": ["dba"]})] {
-        assert_groupless(&login(&bench(answer)).await, "userinfo speaks of somebody else");
+        assert_groupless(&login(&bench(&answer)).await, "userinfo speaks of somebody else");
     }
 }
 
 #[tokio::test]
 async fn an_access_token_of_another_sign_in_is_not_used() {
-    let bench = bench(json!({"sub": "alice", "groups": ["dba"]}));
+    let bench = bench(&json!({"sub": "alice", "groups": ["dba"]}));
     let half = |token: &str| {
         let digest = Sha256::digest(token);
         json!(URL_SAFE_NO_PAD.encode(&digest[..16]))
@@ -106,22 +106,22 @@ async fn an_access_token_of_another_sign_in_is_not_used() {
 
 #[tokio::test]
 async fn groups_that_cannot_be_had_are_none_and_that_is_said() {
-    assert_groupless(&login(&bench(json!({"sub": "alice"}))).await, "userinfo has none either");
-    let strange = bench(json!({"sub": "alice", "groups": ["unlisted"]}));
+    assert_groupless(&login(&bench(&json!({"sub": "alice"}))).await, "userinfo has none either");
+    let strange = bench(&json!({"sub": "alice", "groups": ["unlisted"]}));
     assert_groupless(&login(&strange).await, "none of the groups that are configured for `corp`");
 
     let without = Bench::new(PERMIT_ALL);
     assert_groupless(&login(&without).await, "the provider has no userinfo endpoint");
-    let old = bench(json!({"sub": "alice", "groups": ["dba"]}));
+    let old = bench(&json!({"sub": "alice", "groups": ["dba"]}));
     let answer = old.exchange(&key(1), &bare(&old, &[]), TOKEN_TYPE_ID).await;
     assert_groupless(&whoami(&old, &answer).await, "this client brought no access token");
 
     for body in [b"eyJ.a.jwt".to_vec(), b"[]".to_vec(), vec![0xff; 100]] {
-        let broken = bench(json!({}));
+        let broken = bench(&json!({}));
         *broken.issuer.userinfo.lock().unwrap() = Some(Ok(body));
         assert_groupless(&login(&broken).await, "what userinfo answers cannot be read");
     }
-    let down = bench(json!({}));
+    let down = bench(&json!({}));
     let fault = FetchError::Failed("https://id.example/userinfo answered 503".into());
     *down.issuer.userinfo.lock().unwrap() = Some(Err(fault));
     assert_groupless(
@@ -133,7 +133,7 @@ async fn groups_that_cannot_be_had_are_none_and_that_is_said() {
 /// Whoever was in a group is in none when the provider can no longer be asked, and hears why after a restart too.
 #[tokio::test]
 async fn a_refresh_that_finds_no_groups_leaves_none() {
-    let bench = bench(json!({"sub": "alice", "groups": ["dba"]}));
+    let bench = bench(&json!({"sub": "alice", "groups": ["dba"]}));
     assert_eq!(names(&login(&bench).await), ["corp/dba"]);
     *bench.issuer.userinfo.lock().unwrap() = Some(Err(FetchError::Failed("it is down".into())));
     assert_groupless(&login(&bench).await, "it is down");
@@ -145,7 +145,7 @@ async fn a_refresh_that_finds_no_groups_leaves_none() {
 /// One token, one question: nobody makes the broker knock at a provider.
 #[tokio::test]
 async fn a_token_that_was_spent_asks_nobody() {
-    let bench = bench(json!({"sub": "alice", "groups": ["dba"]}));
+    let bench = bench(&json!({"sub": "alice", "groups": ["dba"]}));
     let token = bare(&bench, &[]);
     for _ in 0..5 {
         bench.exchange_with(&key(1), &token, USERINFO_TOKEN).await;
