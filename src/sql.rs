@@ -28,3 +28,4 @@ pub use parse::{
 pub use pattern::{Finding, Pattern, Template, free_literals};
 pub use protect::{BROKER_SCHEMA, MaskView, ProtectedColumn, Protection, ProtectionError};
 pub use shape::{Literals, shape};
+pub(crate) use tree::quoted;

@@ -7,6 +7,7 @@ use crate::domain::mask::{JsonPath, Mask, MaskRule};
 use crate::domain::name::TargetName;
 use crate::domain::principal::Principal;
 use crate::domain::target::PostgresTarget;
+pub(super) use crate::sql::quoted as identifier;
 
 /// What sessions leave behind belongs to this role; it cannot log in and has no privileges.
 pub(super) const KEEPER: &str = "hoop_keeper";
@@ -98,11 +99,6 @@ pub(super) fn reads(rule: &MaskRule, objects: bool) -> &'static str {
         // a token needs objects; without them the column is masked whole
         (Mask::Full | Mask::Null | Mask::Token, None) => "nothing",
     }
-}
-
-/// Quotes an identifier.
-pub(super) fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Quotes a literal in the form that means the same under either `standard_conforming_strings`.

@@ -64,8 +64,7 @@ impl Circumstances {
         let mut all = self.reported.clone();
         all.remove("session_authorization");
         if let Lens::Masked(masked) = lens {
-            let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
-            let path: Vec<_> = masked.path.current().iter().map(quoted).collect();
+            let path: Vec<_> = masked.path.current().iter().map(|name| crate::sql::quoted(name)).collect();
             all.insert("search_path".into(), path.join(", "));
         }
         let known = |name: &String| name == "search_path" && all.contains_key(name);
