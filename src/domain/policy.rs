@@ -23,10 +23,10 @@ pub use session::SessionPolicy;
 
 use self::compile::Rule;
 use self::entities::{Pair, Words};
-use self::session::{Answer, Slice};
+use self::session::{Bench, Reviews, Slice, Stage};
 use super::action::{Action, Petition};
 use super::approval::Threshold;
-use super::name::{Digest, RuleName};
+use super::name::{Digest, RuleName, TargetName};
 use super::principal::Principal;
 use super::target::Target;
 
@@ -182,19 +182,13 @@ impl Policy {
     /// Judges one action of one principal on one target, as if no review had been given.
     #[must_use]
     pub fn judge(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Verdict {
-        session::judge(&self.rules, &self.slices, self.pair(who, target).as_ref(), &target.name, action)
+        self.bench(&target.name, self.pair(who, target).as_ref()).judge(action, Reviews::Missing)
     }
 
     /// Judges an action whose review was given: `Allow` or `Deny`, never `Hold`.
     #[must_use]
     pub fn judge_reviewed(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Verdict {
-        session::judge_reviewed(
-            &self.rules,
-            &self.slices,
-            self.pair(who, target).as_ref(),
-            &target.name,
-            action,
-        )
+        self.bench(&target.name, self.pair(who, target).as_ref()).judge(action, Reviews::Given)
     }
 
     /// The rule that answers a request for approval instead of people; no rule does by default. `who` is
@@ -203,14 +197,16 @@ impl Policy {
     /// rule that demands the review wants people.
     #[must_use]
     pub fn answers(&self, who: &Principal, target: &Target, petition: &Petition<'_>) -> Option<RuleName> {
-        session::answers(&self.rules, &self.slices, self.pair(who, target).as_ref(), petition)
-            .map(|rule| rule.name.clone())
+        let pair = self.pair(who, target);
+        self.bench(&target.name, pair.as_ref()).answers(petition).map(|rule| rule.name.clone())
     }
 
     /// The rules that decide an action, in source order; none when it is denied by default.
     #[must_use]
     pub fn why(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Vec<RuleName> {
-        let Some(answer) = self.ask(who, target, action) else { return Vec::new() };
+        let pair = self.pair(who, target);
+        let asked = self.bench(&target.name, pair.as_ref()).ask(action, Stage::Unreviewed);
+        let Some(answer) = asked else { return Vec::new() };
         answer.errors.iter().chain(&answer.reasons).map(|rule| rule.name.clone()).collect()
     }
 
@@ -251,9 +247,8 @@ impl Policy {
         rules.filter_map(|rule| Some((&rule.name, &rule.review.as_ref()?.threshold)))
     }
 
-    fn ask(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Option<Answer<'_>> {
-        let stage = session::Stage::Unreviewed;
-        session::ask(&self.rules, &self.slices, self.pair(who, target).as_ref(), action, stage)
+    fn bench<'a>(&'a self, target: &'a TargetName, pair: Option<&'a Pair>) -> Bench<'a> {
+        Bench { rules: &self.rules, slices: &self.slices, pair, target }
     }
 
     fn pair(&self, who: &Principal, target: &Target) -> Option<Pair> {

@@ -28,28 +28,30 @@ pub struct SessionPolicy {
     /// Absent when Cedar cannot hold the pair: then everything is denied.
     pair: Option<Pair>,
     slices: Vec<Slice>,
+    /// For statements that are only prepared.
+    preparing: Vec<Slice>,
 }
 
 impl SessionPolicy {
     pub(super) fn new(policy: &Policy, who: &Principal, target: &Target) -> Self {
         let pair = policy.pair(who, target);
-        let slices = Action::NAMES
-            .iter()
-            .filter_map(|name| {
-                Slice::new(&policy.words, &policy.rules, name, |rule| {
-                    pair.as_ref().is_some_and(|pair| {
-                        let (principal, resource) = rule.scope();
-                        pair.is_in_scope(&principal, &resource)
-                    })
-                })
-            })
-            .collect();
+        let in_scope = |rule: &Rule| {
+            let (principal, resource) = rule.scope();
+            pair.as_ref().is_some_and(|pair| pair.is_in_scope(&principal, &resource))
+        };
+        let slice = |name, can_bind: &dyn Fn(&Rule) -> bool| {
+            Slice::new(&policy.words, &policy.rules, name, |rule| can_bind(rule) && in_scope(rule))
+        };
+        let slices = Action::NAMES.iter().filter_map(|name| slice(name, &|_| true)).collect();
+        let waits = |rule: &Rule| rule.estimates && rule.forbids();
+        let preparing = slice(STATEMENT, &|rule| !waits(rule)).into_iter().collect();
         Self {
             digest: policy.digest.clone(),
             target: target.name.clone(),
             rules: Arc::clone(&policy.rules),
             pair,
             slices,
+            preparing,
         }
     }
 
@@ -69,74 +71,172 @@ impl SessionPolicy {
     /// and one of them has no conditions and needs no review.
     #[must_use]
     pub fn allows_every_statement(&self) -> bool {
-        let action = Action::Statement(&Facts::unparsed()).name();
-        let slice = self.slices.iter().find(|slice| slice.action_name == action);
+        let slice = self.slices.iter().find(|slice| slice.action_name == STATEMENT);
         self.pair.is_some() && slice.is_some_and(Slice::is_open)
     }
 
     /// Judges one action, as if no review had been given.
     #[must_use]
     pub fn judge(&self, action: &Action<'_>) -> Verdict {
-        judge(&self.rules, &self.slices, self.pair.as_ref(), &self.target, action)
+        self.bench(&self.slices).judge(action, Reviews::Missing)
     }
 
     /// Judges an action whose review was given: `Allow` or `Deny`, never `Hold`.
     #[must_use]
     pub fn judge_reviewed(&self, action: &Action<'_>) -> Verdict {
-        judge_reviewed(&self.rules, &self.slices, self.pair.as_ref(), &self.target, action)
+        self.bench(&self.slices).judge(action, Reviews::Given)
+    }
+
+    /// Judges a statement that is only prepared, which executes nothing: the forbids that speak of the
+    /// planner's estimate wait for the values that it will run with, and a permit that does counts if it
+    /// would for the smallest.
+    #[must_use]
+    pub fn judge_prepared(&self, facts: &Facts) -> Verdict {
+        let facts = Facts { estimate: Some(0), ..facts.clone() };
+        self.bench(&self.preparing).judge(&Action::Statement(&facts), Reviews::Missing)
+    }
+
+    /// The rule that answers a request for approval instead of people; see [`Policy::answers`].
+    #[must_use]
+    pub fn answers(&self, petition: &Petition<'_>) -> Option<RuleName> {
+        self.bench(&self.slices).answers(petition).map(|rule| rule.name.clone())
+    }
+
+    fn bench<'a>(&'a self, slices: &'a [Slice]) -> Bench<'a> {
+        Bench { rules: &self.rules, slices, pair: self.pair.as_ref(), target: &self.target }
     }
 }
 
-/// Without reviews first; where that does not allow and reviews would, it is a hold.
-pub(super) fn judge(
-    rules: &[Rule],
-    slices: &[Slice],
-    pair: Option<&Pair>,
-    target: &TargetName,
-    action: &Action<'_>,
-) -> Verdict {
-    let unread = || is_unread(rules, slices, pair, action);
-    let first = ask(rules, slices, pair, action, Stage::Unreviewed);
-    if first.as_ref().is_none_or(|answer| answer.decision == Decision::Allow || !answer.errors.is_empty()) {
-        return verdict(target, action, first).unless(unread);
-    }
-    let second = ask(rules, slices, pair, action, Stage::Reviewed);
-    match first.as_ref().zip(second.as_ref()).and_then(|(first, second)| hold(first, second)) {
-        Some(hold) => Verdict::Hold(hold).unless(unread),
+/// What the actions of a principal on a target are judged with.
+#[derive(Clone, Copy)]
+pub(super) struct Bench<'a> {
+    pub(super) rules: &'a [Rule],
+    pub(super) slices: &'a [Slice],
+    pub(super) pair: Option<&'a Pair>,
+    pub(super) target: &'a TargetName,
+}
+
+/// Whether the reviews that rules demand were given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reviews {
+    /// All that any rule demands.
+    Given,
+    /// None.
+    Missing,
+}
+
+impl<'a> Bench<'a> {
+    /// Without reviews first; where that does not allow and reviews would, it is a hold, unless they were given.
+    pub(super) fn judge(self, action: &Action<'_>, reviews: Reviews) -> Verdict {
+        let unread = || self.is_unread(action);
+        let first = self.ask(action, Stage::Unreviewed);
+        let is_settled = |answer: &Answer<'_>| {
+            // a rule that cannot be evaluated denies, also one that a review would lift
+            !answer.errors.is_empty() || (answer.decision == Decision::Allow && reviews == Reviews::Missing)
+        };
+        let Some(unreviewed) = first.as_ref().filter(|answer| !is_settled(answer)) else {
+            return self.verdict(action, first).unless(unread);
+        };
+        let second = self.ask(action, Stage::Reviewed);
+        if reviews == Reviews::Missing
+            && let Some(hold) = second.as_ref().and_then(|reviewed| hold(unreviewed, reviewed))
+        {
+            return Verdict::Hold(hold).unless(unread);
+        }
         // what denies even with reviews is the rule to name
-        None => verdict(target, action, second),
+        self.verdict(action, second).unless(unread)
     }
-}
 
-/// As if every review that any rule demands had been given.
-pub(super) fn judge_reviewed(
-    rules: &[Rule],
-    slices: &[Slice],
-    pair: Option<&Pair>,
-    target: &TargetName,
-    action: &Action<'_>,
-) -> Verdict {
-    let first = ask(rules, slices, pair, action, Stage::Unreviewed);
-    // a rule that cannot be evaluated denies, also one that a review would lift
-    if first.as_ref().is_none_or(|answer| !answer.errors.is_empty()) {
-        return verdict(target, action, first);
+    /// The rule that answers a review instead of people, if each rule that demands it is answered when it is
+    /// asked about alone; the one that answers the first. Neither an error nor a permit that
+    /// would need a review itself answers.
+    pub(super) fn answers(self, petition: &Petition<'_>) -> Option<&'a Rule> {
+        let demands_people = |rule: &Rule| rule.review.as_ref().is_some_and(|review| review.people_only);
+        if self.rules.iter().any(|rule| demands_people(rule) && petition.rules.contains(&rule.name)) {
+            return None;
+        }
+        let answer = |petition: &Petition<'_>| {
+            let answer = self.ask(&Action::Approve(petition), Stage::Unreviewed)?;
+            match (answer.decision, answer.errors.is_empty()) {
+                (Decision::Allow, true) => answer.reasons.first().copied(),
+                _ => None,
+            }
+        };
+        let Some((first, others)) = petition.rules.split_first() else { return answer(petition) };
+        // INVARIANT: a permit that answers one rule's reviews does not answer another's along with them
+        let alone = |rule| answer(&Petition { rules: std::slice::from_ref(rule), ..*petition });
+        let answered = alone(first)?;
+        others.iter().all(|rule| alone(rule).is_some()).then_some(answered)
     }
-    verdict(target, action, ask(rules, slices, pair, action, Stage::Reviewed))
-        .unless(|| is_unread(rules, slices, pair, action))
-}
 
-/// Whether this is a statement that could not be read, where a rule denies or holds some statements of
-/// this principal on this target: nobody can tell whether it is one of them.
-fn is_unread(rules: &[Rule], slices: &[Slice], pair: Option<&Pair>, action: &Action<'_>) -> bool {
-    let Action::Statement(facts) = action else { return false };
-    let slice = slices.iter().find(|slice| slice.action_name == action.name());
-    let binds = |rule: &Rule| {
-        let (principal, resource) = rule.scope();
-        (rule.forbids() || rule.review.is_some())
-            && slice.is_none_or(|slice| entities::covers(&rule.policy.action_constraint(), &slice.action))
-            && pair.is_none_or(|pair| pair.is_in_scope(&principal, &resource))
-    };
-    facts.is_unparsed() && rules.iter().any(binds)
+    /// Asks Cedar; `None` when it cannot be asked.
+    pub(super) fn ask(self, action: &Action<'_>, stage: Stage) -> Option<Answer<'a>> {
+        let pair = self.pair?;
+        let slice = self.slices.iter().find(|slice| slice.action_name == action.name())?;
+        let request = pair.request(slice.action.clone(), entities::context(action)?)?;
+        let policies = match stage {
+            Stage::Unreviewed => &slice.unreviewed,
+            Stage::Reviewed => &slice.reviewed,
+        };
+        let response = Authorizer::new().is_authorized(&request, policies, pair.entities());
+        let diagnostics = response.diagnostics();
+        let errors = diagnostics.errors().map(|error| match error {
+            AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
+        });
+        Some(Answer {
+            decision: response.decision(),
+            reasons: in_order(self.rules, diagnostics.reason()),
+            errors: in_order(self.rules, errors),
+        })
+    }
+
+    /// Whether this is a statement that could not be read, where a rule denies or holds some statements of
+    /// this principal on this target: nobody can tell whether it is one of them.
+    fn is_unread(self, action: &Action<'_>) -> bool {
+        let Action::Statement(facts) = action else { return false };
+        let slice = self.slices.iter().find(|slice| slice.action_name == action.name());
+        let binds = |rule: &Rule| {
+            let (principal, resource) = rule.scope();
+            (rule.forbids() || rule.review.is_some())
+                && slice.is_none_or(|slice| entities::covers(&rule.policy.action_constraint(), &slice.action))
+                && self.pair.is_none_or(|pair| pair.is_in_scope(&principal, &resource))
+        };
+        facts.is_unparsed() && self.rules.iter().any(binds)
+    }
+
+    /// Turns an answer into a verdict. An error in any rule is a denial, whatever the others say.
+    fn verdict(self, action: &Action<'_>, answer: Option<Answer<'_>>) -> Verdict {
+        let Some(answer) = answer else {
+            return Verdict::Deny(Denial {
+                rule: RuleName::default_deny(),
+                reason: "what was attempted could not be put to policy".into(),
+                hint: None,
+            });
+        };
+        // where a rule cannot be evaluated, the others' reviews would not help
+        let reason = answer.reasons.iter().find(|rule| answer.errors.is_empty() || rule.review.is_none());
+        match (answer.decision, reason, answer.errors.first()) {
+            (Decision::Allow, Some(rule), None) => {
+                Verdict::Allow(Permit::new(self.target.clone(), action.name(), rule.name.clone()))
+            }
+            (Decision::Deny, Some(rule), _) => Verdict::Deny(Denial {
+                rule: rule.name.clone(),
+                reason: rule.reason.clone(),
+                hint: rule.hint.clone(),
+            }),
+            // the error's own text may hold values of the statement
+            (_, _, Some(rule)) => Verdict::Deny(Denial {
+                rule: rule.name.clone(),
+                reason: "the rule could not be evaluated, so nothing is allowed".into(),
+                hint: Some(format!("ask whoever keeps the policy to mend the rule {}", rule.name)),
+            }),
+            (_, None, None) => Verdict::Deny(Denial {
+                rule: RuleName::default_deny(),
+                reason: "no rule allows it".into(),
+                hint: Some(format!("see what is allowed: hoopctl explain {}", self.target)),
+            }),
+        }
+    }
 }
 
 impl Verdict {
@@ -153,33 +253,6 @@ impl Verdict {
             hint: Some("send fewer or simpler statements at once, in UTF-8 and below 16 MiB".into()),
         })
     }
-}
-
-/// The rule that answers a review instead of people, if each rule that demands it is answered when it is
-/// asked about alone; the one that answers the first. Neither an error nor a permit that
-/// would need a review itself answers.
-pub(super) fn answers<'a>(
-    rules: &'a [Rule],
-    slices: &[Slice],
-    pair: Option<&Pair>,
-    petition: &Petition<'_>,
-) -> Option<&'a Rule> {
-    let demands_people = |rule: &Rule| rule.review.as_ref().is_some_and(|review| review.people_only);
-    if rules.iter().any(|rule| demands_people(rule) && petition.rules.contains(&rule.name)) {
-        return None;
-    }
-    let answer = |petition: &Petition<'_>| {
-        let answer = ask(rules, slices, pair, &Action::Approve(petition), Stage::Unreviewed)?;
-        match (answer.decision, answer.errors.is_empty()) {
-            (Decision::Allow, true) => answer.reasons.first().copied(),
-            _ => None,
-        }
-    };
-    let Some((first, others)) = petition.rules.split_first() else { return answer(petition) };
-    // INVARIANT: a permit that answers one rule's reviews does not answer another's along with them
-    let alone = |rule| answer(&Petition { rules: std::slice::from_ref(rule), ..*petition });
-    let answered = alone(first)?;
-    others.iter().all(|rule| alone(rule).is_some()).then_some(answered)
 }
 
 /// What a review would have to answer: the forbids that it would lift, or else the permits that it
@@ -273,67 +346,6 @@ pub(super) struct Answer<'a> {
     pub(super) decision: Decision,
     pub(super) reasons: Vec<&'a Rule>,
     pub(super) errors: Vec<&'a Rule>,
-}
-
-/// Asks Cedar; `None` when it cannot be asked.
-pub(super) fn ask<'a>(
-    rules: &'a [Rule],
-    slices: &[Slice],
-    pair: Option<&Pair>,
-    action: &Action<'_>,
-    stage: Stage,
-) -> Option<Answer<'a>> {
-    let pair = pair?;
-    let slice = slices.iter().find(|slice| slice.action_name == action.name())?;
-    let request = pair.request(slice.action.clone(), entities::context(action)?)?;
-    let policies = match stage {
-        Stage::Unreviewed => &slice.unreviewed,
-        Stage::Reviewed => &slice.reviewed,
-    };
-    let response = Authorizer::new().is_authorized(&request, policies, pair.entities());
-    let diagnostics = response.diagnostics();
-    let errors = diagnostics.errors().map(|error| match error {
-        AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
-    });
-    Some(Answer {
-        decision: response.decision(),
-        reasons: in_order(rules, diagnostics.reason()),
-        errors: in_order(rules, errors),
-    })
-}
-
-/// Turns an answer into a verdict. An error in any rule is a denial, whatever the others say.
-fn verdict(target: &TargetName, action: &Action<'_>, answer: Option<Answer<'_>>) -> Verdict {
-    let Some(answer) = answer else {
-        return Verdict::Deny(Denial {
-            rule: RuleName::default_deny(),
-            reason: "what was attempted could not be put to policy".into(),
-            hint: None,
-        });
-    };
-    // where a rule cannot be evaluated, the others' reviews would not help
-    let reason = answer.reasons.iter().find(|rule| answer.errors.is_empty() || rule.review.is_none());
-    match (answer.decision, reason, answer.errors.first()) {
-        (Decision::Allow, Some(rule), None) => {
-            Verdict::Allow(Permit::new(target.clone(), action.name(), rule.name.clone()))
-        }
-        (Decision::Deny, Some(rule), _) => Verdict::Deny(Denial {
-            rule: rule.name.clone(),
-            reason: rule.reason.clone(),
-            hint: rule.hint.clone(),
-        }),
-        // the error's own text may hold values of the statement
-        (_, _, Some(rule)) => Verdict::Deny(Denial {
-            rule: rule.name.clone(),
-            reason: "the rule could not be evaluated, so nothing is allowed".into(),
-            hint: Some(format!("ask whoever keeps the policy to mend the rule {}", rule.name)),
-        }),
-        (_, None, None) => Verdict::Deny(Denial {
-            rule: RuleName::default_deny(),
-            reason: "no rule allows it".into(),
-            hint: Some(format!("see what is allowed: hoopctl explain {target}")),
-        }),
-    }
 }
 
 fn in_order<'r, 'i>(rules: &'r [Rule], ids: impl Iterator<Item = &'i PolicyId>) -> Vec<&'r Rule> {
