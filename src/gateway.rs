@@ -8,6 +8,7 @@ pub mod authority;
 mod cache;
 pub mod clock;
 mod dial;
+mod digests;
 mod gate;
 mod hold;
 pub mod journal;

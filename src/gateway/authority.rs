@@ -93,7 +93,8 @@ pub enum Outcome {
         /// The reviews that approved it, one of which made the standing decision.
         reviews: Vec<Review>,
     },
-    /// Approved by this rule, which permits the action `approve`.
+    /// Approved by this rule, which permits the action `approve`: check that it does, then
+    /// [`Authority::release`].
     Rule(RuleName),
     /// A reviewer said no.
     Denied {
@@ -181,7 +182,7 @@ pub struct SessionContext {
     /// The loopback secret as a SCRAM-SHA-256 verifier in PostgreSQL's form
     /// (`SCRAM-SHA-256$4096:salt$StoredKey:ServerKey`); the secret itself is not kept.
     pub verifier: String,
-    /// The key for statement digests of this session's target.
+    /// The target's key, from which the keys of this session's digests are derived.
     pub digest_key: SecretString,
     /// Why it was opened, in the requester's words, when it was asked for.
     pub reason: Option<String>,

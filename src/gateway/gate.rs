@@ -10,18 +10,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use secrecy::ExposeSecret as _;
-use sha2::Sha256;
 
 use super::authority::{Authority, SessionContext};
 use super::clock::Clock;
+use super::digests::Digests;
 use super::hold::{self, Desk, Seat};
 use super::journal::{Journal, JournalError, Ticket};
 use crate::domain::action::Action;
 use crate::domain::event::{Event, VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
-use crate::domain::name::{Digest, RuleName};
+use crate::domain::name::RuleName;
 use crate::domain::policy::{Denial, Hold, Permit, SessionPolicy, Verdict};
 use crate::domain::session::CloseReason;
 
@@ -90,14 +88,24 @@ pub(super) struct Gate {
     authority: Arc<dyn Authority>,
     journal: Arc<dyn Journal>,
     clock: Clock,
-    policy: SessionPolicy,
+    policy: Arc<SessionPolicy>,
     /// Of the policy in force.
     opinions: RefCell<HashMap<Facts, Opinion>>,
     connection: u32,
     seat: Seat,
     statements: u64,
-    digest: Hmac<Sha256>,
+    digests: Digests,
     strict: bool,
+}
+
+impl Opinion {
+    fn of(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Allow(permit) => Self::Allow(permit.rule().clone()),
+            Verdict::Deny(denial) => Self::Deny(denial),
+            Verdict::Hold(hold) => Self::Hold(Box::new(hold)),
+        }
+    }
 }
 
 impl Gate {
@@ -110,10 +118,10 @@ impl Gate {
         connection: u32,
         seat: Seat,
     ) -> Result<Self, JournalError> {
-        let digest = Hmac::<Sha256>::new_from_slice(context.digest_key.expose_secret().as_bytes())
-            .map_err(|_| JournalError::Unwritable("the digest key is unusable".into()))?;
+        let unusable = || JournalError::Unwritable("the digest key is unusable".into());
+        let digests = Digests::new(&context).ok_or_else(unusable)?;
         let strict = authority.strict();
-        let policy = authority.session_policy(&context);
+        let policy = Arc::new(authority.session_policy(&context));
         Ok(Self {
             context,
             authority,
@@ -124,7 +132,7 @@ impl Gate {
             connection,
             seat,
             statements: 0,
-            digest,
+            digests,
             strict,
         })
     }
@@ -133,7 +141,7 @@ impl Gate {
     pub(super) fn follow_policy(&mut self) -> bool {
         let changed = self.authority.policy() != *self.policy.digest();
         if changed {
-            self.policy = self.authority.session_policy(&self.context);
+            self.policy = Arc::new(self.authority.session_policy(&self.context));
             self.opinions.get_mut().clear();
         }
         changed
@@ -185,11 +193,7 @@ impl Gate {
         if let Some(known) = opinions.get(facts) {
             return known.clone();
         }
-        let opinion = match self.policy.judge(&Action::Statement(facts)) {
-            Verdict::Allow(permit) => Opinion::Allow(permit.rule().clone()),
-            Verdict::Deny(denial) => Opinion::Deny(denial),
-            Verdict::Hold(hold) => Opinion::Hold(Box::new(hold)),
-        };
+        let opinion = Opinion::of(self.policy.judge(&Action::Statement(facts)));
         if opinions.len() >= OPINIONS {
             opinions.clear();
         }
@@ -201,8 +205,7 @@ impl Gate {
     pub(super) fn reviewed(&self, facts: &Facts) -> Opinion {
         match self.policy.judge_reviewed(&Action::Statement(facts)) {
             Verdict::Allow(permit) => Opinion::Reviewed(permit.rule().clone()),
-            Verdict::Deny(denial) => Opinion::Deny(denial),
-            Verdict::Hold(hold) => Opinion::Hold(Box::new(hold)),
+            verdict => Opinion::of(verdict),
         }
     }
 
@@ -232,7 +235,7 @@ impl Gate {
             rule: rule.clone(),
             verb: deed.facts.verb.clone(),
             text: cut(deed.text),
-            digest: self.digest_of(deed.exact),
+            digest: self.digests.in_session(deed.exact),
             sent: deed.sent.map(cut),
             facts: facts_of.is_none().then(|| Box::new(deed.facts.clone())),
             facts_of,
@@ -269,7 +272,7 @@ impl Gate {
             authority: Arc::clone(&self.authority),
             journal: Arc::clone(&self.journal),
             clock: self.clock.clone(),
-            policy: self.policy.digest().clone(),
+            policy: Arc::clone(&self.policy),
             seat: self.seat.clone(),
             connection: self.connection,
         }
@@ -281,15 +284,9 @@ impl Gate {
         Box::pin(async move { journal.synced(ticket).await })
     }
 
-    /// The keyed digest of these parts.
-    pub(super) fn digest_of(&self, parts: &[&[u8]]) -> Digest {
-        let mut mac = self.digest.clone();
-        for part in parts {
-            // the length keeps ("ab", "c") and ("a", "bc") apart
-            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            mac.update(part);
-        }
-        Digest::from_bytes(&mac.finalize().into_bytes().into())
+    /// The keys of this session's digests.
+    pub(super) fn digests(&self) -> &Digests {
+        &self.digests
     }
 }
 

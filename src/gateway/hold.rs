@@ -12,6 +12,7 @@ mod notice;
 mod proof;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -22,11 +23,12 @@ pub(super) use self::notice::Notice;
 use super::authority::{Authority, Filed, Held, HoldError, Outcome, SessionContext};
 use super::clock::Clock;
 use super::journal::{Journal, JournalError, Ticket};
+use crate::domain::action::{Petition, PetitionKind};
 use crate::domain::approval::{DeedSubject, Ground, Shape, Subject, SubjectText, What as Whatfor};
 use crate::domain::event::{Event, What};
 use crate::domain::facts::Facts;
 use crate::domain::name::{Digest, RequestId, RuleName};
-use crate::domain::policy::{Denial, Hold};
+use crate::domain::policy::{Denial, Hold, SessionPolicy};
 
 /// Where on the target a connection sits.
 #[derive(Debug, Clone)]
@@ -66,7 +68,7 @@ pub(super) struct Desk {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) clock: Clock,
     /// The policy that holds the action.
-    pub(super) policy: Digest,
+    pub(super) policy: Arc<SessionPolicy>,
     pub(super) seat: Seat,
     /// Which connection of the session.
     pub(super) connection: u32,
@@ -83,6 +85,8 @@ pub(super) struct Pending {
     hold: Hold,
     ground: Ground,
     shape: Option<Shape>,
+    /// The rule that answers instead of people, by the policy that holds it.
+    answer: Option<RuleName>,
 }
 
 /// An approval that was used up: for one action, once.
@@ -91,6 +95,8 @@ pub(super) struct Cleared {
     request: RequestId,
     deed: Digest,
     hold: Hold,
+    /// The rule that gave it, if people did not.
+    answer: Option<RuleName>,
 }
 
 /// How a hold ended without an approval.
@@ -119,12 +125,13 @@ impl Pending {
         let deed = desk.deed(account);
         let digest = digest(&deed);
         let (ground, shape) = (deed.ground(), deed.shape.clone());
+        let answer = desk.answer(&hold, &deed.facts);
         let subject = Subject {
             version: 1,
             request: request.clone(),
             requester: desk.context.principal.id.clone(),
             target: desk.context.target.name.clone(),
-            policy: desk.policy.clone(),
+            policy: desk.policy.digest().clone(),
             rules: hold.rules.clone(),
             reason: desk.context.reason.clone(),
             what: Whatfor::Deed(Box::new(deed)),
@@ -134,8 +141,9 @@ impl Pending {
             reason: format!("it cannot be reviewed: {error}"),
             hint: Some("make it shorter".into()),
         })?;
+        let (hold_of, digest_of) = (hold.clone(), subject.digest());
         let pending =
-            Self { request, subject: subject.digest(), deed: digest, hold: hold.clone(), ground, shape };
+            Self { request, subject: digest_of, deed: digest, hold: hold_of, ground, shape, answer };
         Ok((pending, Held { subject, hold }))
     }
 
@@ -163,16 +171,17 @@ impl Pending {
             end = self.ask(&desk, held, tell) => end?,
             () = interrupted.wait() => Err(cancelled),
         };
-        Ok(end.map(|()| Cleared { request: self.request, deed: self.deed, hold: self.hold }))
+        Ok(end.map(|answer| Cleared { request: self.request, deed: self.deed, hold: self.hold, answer }))
     }
 
-    /// Asks, and where the answer is a standing decision that does not fit, asks people.
+    /// Asks, and where the answer is a standing decision that does not fit, asks people. The rule that
+    /// approved, if one did.
     async fn ask(
         &mut self,
         desk: &Desk,
         held: Held,
         tell: impl Fn(Notice) + Send,
-    ) -> Result<Result<(), Stopped>, JournalError> {
+    ) -> Result<Result<Option<RuleName>, Stopped>, JournalError> {
         let mut again = self.without_shape(&held);
         let mut held = held;
         loop {
@@ -216,13 +225,20 @@ impl Pending {
         desk: &Desk,
         outcome: Outcome,
         needs: &str,
-    ) -> Result<Result<(), Stopped>, JournalError> {
+    ) -> Result<Result<Option<RuleName>, Stopped>, JournalError> {
         let checked = match &outcome {
             Outcome::Approved(reviews) => proof::of_this(self, &desk.context, reviews),
             Outcome::Standing { subject, reviews } => {
                 proof::of_earlier(self, &desk.context, subject, reviews, desk.clock.now())
             }
             Outcome::Rule(_) if self.hold.people_only => Err("a rule has answered where people must".into()),
+            // INVARIANT: a rule is asked here, too; that the broker says it has answered is not enough
+            Outcome::Rule(rule) if self.answer.as_ref() != Some(rule) => {
+                if desk.authority.policy() != *desk.policy.digest() {
+                    return Ok(Err(self.outdated()));
+                }
+                Err(format!("the rule {rule} does not answer this"))
+            }
             Outcome::Rule(_) => Ok(()),
             Outcome::Denied { by, reason } => {
                 let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -250,7 +266,13 @@ impl Pending {
                 Err(stopped.with_hint("tell whoever runs the broker: it may have been tampered with")),
             );
         }
-        Ok(desk.authority.release(&self.request).await.map_err(|error| self.stopped(failed(&error))))
+        let released = desk.authority.release(&self.request).await;
+        let answer = if let Outcome::Rule(rule) = outcome { Some(rule) } else { None };
+        Ok(released.map(|()| answer).map_err(|error| self.stopped(failed(&error))))
+    }
+
+    fn outdated(&self) -> Stopped {
+        Stopped { denial: outdated("policy has changed", &self.request, &self.hold), cancelled: false }
     }
 
     fn stopped(&self, reason: String) -> Stopped {
@@ -271,20 +293,32 @@ impl Cleared {
     /// # Errors
     /// A denial when the action, or what it takes, is not what was reviewed.
     pub(super) fn fits(&self, desk: &Desk, hold: &Hold, account: Account) -> Result<(), Denial> {
-        let what = match (digest(&desk.deed(account)) == self.deed, *hold == self.hold) {
+        let deed = desk.deed(account);
+        let still_answered = self.answer.is_none() || desk.answer(hold, &deed.facts) == self.answer;
+        let what = match (digest(&deed) == self.deed, *hold == self.hold && still_answered) {
             (true, true) => return Ok(()),
             (false, _) => "what it would do has changed",
             (true, false) => "policy has changed",
         };
-        Err(Denial {
-            rule: first(hold).clone(),
-            reason: format!("{what} while request {} was reviewed", self.request),
-            hint: Some("run it again: it will be looked at anew".into()),
-        })
+        Err(outdated(what, &self.request, hold))
+    }
+}
+
+fn outdated(what: &str, request: &RequestId, hold: &Hold) -> Denial {
+    Denial {
+        rule: first(hold).clone(),
+        reason: format!("{what} while request {request} was reviewed"),
+        hint: Some("run it again: it will be looked at anew".into()),
     }
 }
 
 impl Desk {
+    /// The rule that answers instead of people, as this gateway finds.
+    fn answer(&self, hold: &Hold, facts: &Facts) -> Option<RuleName> {
+        let (kind, facts) = (PetitionKind::Statement, Some(facts));
+        self.policy.answers(&Petition { rules: &hold.rules, kind, seconds: None, facts })
+    }
+
     fn deed(&self, account: Account) -> DeedSubject {
         let Account { protocol, text, sent, values, exact, facts, settings, shape } = account;
         DeedSubject {
@@ -306,7 +340,8 @@ impl Desk {
 
     fn enter(&self, what: What) -> Result<Ticket, JournalError> {
         let actor = Some(self.context.actor.clone());
-        self.journal.enter(&Event { at: self.clock.now(), actor, policy: self.policy.clone(), what })
+        let policy = self.policy.digest().clone();
+        self.journal.enter(&Event { at: self.clock.now(), actor, policy, what })
     }
 }
 
@@ -331,7 +366,14 @@ const CANCELLED: &str = "canceling statement due to user request";
 
 /// Lets a client take back what it is waiting for.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Interrupt(Arc<Mutex<Option<oneshot::Sender<()>>>>);
+pub(super) struct Interrupt(Arc<Bell>);
+
+#[derive(Debug, Default)]
+struct Bell {
+    held: Mutex<Option<oneshot::Sender<()>>>,
+    /// Whether the resource owes answers to what was let through before.
+    busy: AtomicBool,
+}
 
 /// Comes when the client does not want to wait any longer.
 pub(super) struct Interrupted(oneshot::Receiver<()>);
@@ -340,14 +382,31 @@ impl Interrupt {
     /// From now on [`Interrupt::ring`] is for what is held now.
     pub(super) fn arm(&self) -> Interrupted {
         let (bell, rung) = oneshot::channel();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(bell);
+        *self.held() = Some(bell);
         Interrupted(rung)
     }
 
-    /// Interrupts what is held; whether anything was.
-    pub(super) fn ring(&self) -> bool {
-        let bell = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        bell.is_some_and(|bell| bell.send(()).is_ok())
+    /// Takes note of whether the resource owes answers.
+    pub(super) fn note(&self, busy: bool) {
+        self.0.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// Whether there is only what is held to interrupt: nothing else runs.
+    pub(super) fn is_all(&self) -> bool {
+        let waits = self.held().as_ref().is_some_and(|bell| !bell.is_closed());
+        waits && !self.0.busy.load(Ordering::Relaxed)
+    }
+
+    /// Interrupts what is held, if anything is.
+    pub(super) fn ring(&self) {
+        if let Some(bell) = self.held().take() {
+            // it may have come to an end by itself
+            let _over = bell.send(());
+        }
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Option<oneshot::Sender<()>>> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

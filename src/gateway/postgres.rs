@@ -234,14 +234,15 @@ fn begin(
 /// A cancel request answers nothing, whatever comes of it.
 async fn cancel(deps: &Deps, session: &SessionId, device: &Device, key: &CancelKey) {
     let Some(found) = deps.cancels.find(key, session, &device.id) else { return };
-    // what is held has not reached the database; an earlier statement that runs there takes a second cancel
-    if found.interrupt.ring() {
-        return;
+    // what is held has not reached the database; earlier statements have, and may run there
+    if !found.interrupt.is_all() {
+        let TargetKind::Postgres(target) = &found.target.kind;
+        if let Err(error) = dial::cancel(target, &found.key).await {
+            tracing::warn!(%session, %error, "a cancel request could not be passed on");
+        }
     }
-    let TargetKind::Postgres(target) = &found.target.kind;
-    if let Err(error) = dial::cancel(target, &found.key).await {
-        tracing::warn!(%session, %error, "a cancel request could not be passed on");
-    }
+    // only now, so that nothing new runs there that the cancel could meet
+    found.interrupt.ring();
 }
 
 fn fatal(sqlstate: &str, message: impl Into<String>) -> ErrorFields {

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use hoopctl::domain::event::What;
 use hoopctl::gateway::journal::ItemKind;
+use hoopctl::wire::postgres::cancel::CancelKey;
 use hoopctl::wire::postgres::frame::{self, FrameLimits};
 use hoopctl::wire::postgres::frontend::{Bind, ClientMessage, Parse};
 use hoopctl::wire::postgres::login::{Channel, Login, LoginOptions, LoginStep, Trust};
@@ -289,6 +290,7 @@ async fn the_digest_tells_null_from_nothing() {
 pub(crate) struct Raw {
     stream: UnixStream,
     input: BytesMut,
+    key: Option<CancelKey>,
 }
 
 impl Raw {
@@ -309,7 +311,7 @@ impl Raw {
             output.clear();
             stream.read_buf(&mut input).await.expect("reads");
             match login.handle(&mut input, &mut output).expect("lets us in") {
-                LoginStep::Done(_) => return Self { stream, input },
+                LoginStep::Done(done) => return Self { stream, input, key: done.key },
                 LoginStep::More(more) => login = more,
             }
         }
@@ -320,6 +322,16 @@ impl Raw {
         messages.iter().for_each(|message| message.encode(&mut bytes));
         // whether the other side is still there is found out when reading
         let _gone = self.stream.write_all(&bytes).await;
+    }
+
+    /// Asks for a cancel, as Ctrl-C does: on a connection of its own.
+    pub(crate) async fn cancel(&self, gateway: &Gateway) {
+        let mut stream = UnixStream::connect(gateway.folder().join(".s.PGSQL.5432")).await.expect("a socket");
+        let mut request = BytesMut::new();
+        self.key.as_ref().expect("a key").encode_request(&mut request);
+        stream.write_all(&request).await.expect("writes");
+        // it is closed once the request was dealt with
+        assert_eq!(stream.read_buf(&mut request).await.unwrap_or(0), 0);
     }
 
     /// The answers up to ReadyForQuery, or the end.

@@ -134,6 +134,7 @@ where
             }
         }
         moved |= self.send_upstream(cx)?;
+        self.examiner.note_busy(self.talk.outstanding() > 0);
         Ok(moved)
     }
 
@@ -206,6 +207,7 @@ where
             None => None,
         };
         self.waiting = None;
+        self.examiner.note_busy(self.talk.outstanding() > 0);
         let step = match (resume, self.talk.poll_question()) {
             (Some(resume), _) => self.examiner.resume(resume),
             (None, Some(question)) => self.examiner.ask(question),

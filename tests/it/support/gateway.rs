@@ -62,6 +62,10 @@ pub(crate) struct Setup {
     pub(crate) fields: BTreeMap<String, BTreeSet<String>>,
     /// What the target's description says; `panic` makes the authority panic.
     pub(crate) description: String,
+    /// Who has opened the session.
+    pub(crate) who: &'static str,
+    /// What tells the session from others.
+    pub(crate) session: u8,
 }
 
 impl Setup {
@@ -77,6 +81,8 @@ impl Setup {
             record: RecordLevel::Full,
             fields: BTreeMap::new(),
             description: String::new(),
+            who: "alice",
+            session: 7,
         }
     }
 }
@@ -86,8 +92,8 @@ impl Gateway {
     pub(crate) fn start(cluster: &Cluster, setup: Setup) -> Self {
         let target = Arc::new(target(cluster, &setup));
         let database = setup.database.clone();
-        let principal = principal();
-        let session = SessionId::from_random([7; 16]);
+        let principal = principal(setup.who);
+        let session = SessionId::from_random([setup.session; 16]);
         let device = device(&principal);
         let actor = Actor {
             principal: principal.id.clone(),
@@ -223,14 +229,14 @@ fn target(cluster: &Cluster, setup: &Setup) -> Target {
     }
 }
 
-fn principal() -> Principal {
+fn principal(who: &str) -> Principal {
     Principal {
         id: PrincipalId {
             provider: ProviderName::new("test").expect("a name"),
-            subject: Subject::new("alice").expect("a subject"),
+            subject: Subject::new(who).expect("a subject"),
         },
         kind: PrincipalKind::Human,
-        display: "alice".into(),
+        display: who.into(),
         groups: BTreeSet::new(),
         kin: Kin::default(),
     }

@@ -46,6 +46,11 @@ pub(crate) fn majors() -> Vec<u32> {
 impl Cluster {
     /// Makes and starts a cluster of this major version.
     pub(crate) fn start(major: u32) -> Self {
+        Self::start_with(major, &[])
+    }
+
+    /// The same with settings of its own, each `name=value`.
+    pub(crate) fn start_with(major: u32, settings: &[&str]) -> Self {
         let bin = bin(major)
             .unwrap_or_else(|| panic!("no PostgreSQL {major} here; run: tests/setup/postgres.sh {major}"));
         let owned = tempfile::Builder::new().prefix("hoopctl-pg-").tempdir().expect("a folder");
@@ -67,7 +72,7 @@ impl Cluster {
 
         for _ in 0..8 {
             let port = free_port();
-            let (mut watchdog, lifeline) = launch(&owner, &bin, &folder, port);
+            let (mut watchdog, lifeline) = launch(&owner, &bin, &folder, port, settings);
             if wait_ready(&folder, &mut watchdog, port) {
                 let root_certificate = folder.join("root.pem");
                 let lifeline = Some(lifeline);
@@ -212,7 +217,13 @@ fn bin(major: u32) -> Option<PathBuf> {
 }
 
 /// The server below a shell that stops it as soon as our end of its standard input closes.
-fn launch(owner: &ServerUser, bin: &Path, folder: &Path, port: u16) -> (Child, ChildStdin) {
+fn launch(
+    owner: &ServerUser,
+    bin: &Path,
+    folder: &Path,
+    port: u16,
+    settings: &[&str],
+) -> (Child, ChildStdin) {
     let log = fs::File::create(folder.join("log")).expect("the log");
     let mut watchdog = owner
         .command(Path::new("/bin/sh"))
@@ -235,6 +246,7 @@ fn launch(owner: &ServerUser, bin: &Path, folder: &Path, port: u16) -> (Child, C
         .args(["-c", "max_prepared_transactions=8"])
         // nothing in /dev/shm, where a crash would leave it
         .args(["-c", "dynamic_shared_memory_type=mmap"])
+        .args(settings.iter().flat_map(|setting| ["-c", *setting]))
         .arg("-c")
         .arg(format!("unix_socket_directories={}", folder.display()))
         .args(["-c", "ssl=on", "-c", "ssl_cert_file=../server.pem", "-c", "ssl_key_file=../server.key"])

@@ -121,6 +121,11 @@ impl Examiner {
         }))))
     }
 
+    /// Takes note of whether the database owes answers to what was let through.
+    pub(in crate::gateway::postgres) fn note_busy(&self, busy: bool) {
+        self.interrupt.note(busy);
+    }
+
     /// What the client is to be told at once.
     pub(in crate::gateway::postgres) fn take_notices(&mut self) -> Vec<ErrorFields> {
         std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
@@ -171,7 +176,7 @@ impl Examiner {
             text: join(parts.iter().map(|part| part.text.as_str()).collect()),
             sent: (!is_same).then(|| join(sent)),
             values: shown.iter().map(|value| value.clone().unwrap_or_else(|| "NULL".into())).collect(),
-            exact: self.gate.digest_of(&covered),
+            exact: self.gate.digests().in_session(&covered),
             facts,
             settings: self.circumstances.now(&self.lens),
             shape: self.shape(question, inspected, text, shown),
@@ -194,7 +199,8 @@ impl Examiner {
         let resolved = masked.resolved(text, sent)?;
         let hidden = inspected.parts.iter().any(|part| part.secret_values || part.facts.touches_masked);
         let literals = if hidden { Literals::Hidden } else { Literals::Shown };
-        let mut shape = crate::sql::shape(&resolved, literals, &|parts| self.gate.digest_of(parts))?;
+        let digests = self.gate.digests();
+        let mut shape = crate::sql::shape(&resolved, literals, &|parts| digests.of_requester(parts))?;
         if let Ask::Bind { formats, values, .. } = &question.ask {
             let bound = super::values::exact(b"value", values, formats);
             // each value is its kind and, unless it is NULL, its bytes
@@ -205,7 +211,7 @@ impl Examiner {
                 let mut parts = vec![b"value".as_slice()];
                 parts.extend(value);
                 let shown = shown.clone().unwrap_or_else(|| "NULL".into());
-                shape.literals.push(Literal { shown, digest: self.gate.digest_of(&parts) });
+                shape.literals.push(Literal { shown, digest: digests.of_requester(&parts) });
                 rest = behind;
             }
         }
