@@ -18,7 +18,7 @@ mod shape;
 mod tree;
 mod walk;
 
-pub use assess::{Assessed, Effect, Refusal, Scope, assess, record_text, safe_text};
+pub use assess::{Assessed, Effect, Refusal, Scope, assess, on_cursor, record_text, safe_text};
 pub use catalog::{Builtins, Catalog, CatalogError, Rows};
 pub use facts::facts;
 pub use parse::{

@@ -201,6 +201,11 @@ impl Gate {
         opinion
     }
 
+    /// What policy says of facts of a statement that is only prepared.
+    pub(super) fn opinion_prepared(&self, facts: &Facts) -> Opinion {
+        Opinion::of(self.policy.judge_prepared(facts))
+    }
+
     /// What policy says of facts whose review was given, as of now.
     pub(super) fn reviewed(&self, facts: &Facts) -> Opinion {
         match self.policy.judge_reviewed(&Action::Statement(facts)) {

@@ -90,6 +90,23 @@ pub enum Effect {
         /// The name; `None` is all.
         name: Option<String>,
     },
+    /// A cursor of this name is open from now on.
+    Declare {
+        /// The name.
+        name: String,
+        /// `WITH HOLD`: also after the transaction.
+        outlives: bool,
+    },
+    /// Fetches from the cursor of this name, or moves it.
+    Fetch {
+        /// The name.
+        name: String,
+    },
+    /// Cursors are gone: this one, or all.
+    Close {
+        /// The name; `None` is all.
+        name: Option<String>,
+    },
     /// `DISCARD ALL`: prepared statements, settings, cursors.
     DiscardAll,
     /// The search path changes to these elements; `None` is back to what the session began with.
@@ -122,6 +139,22 @@ impl Refusal {
     #[must_use]
     pub fn is_tampering(&self) -> bool {
         self.rule.as_str() == "policy.tamper"
+    }
+}
+
+/// What a statement does to cursors, on every target.
+#[must_use]
+pub fn on_cursor(statement: &Statement) -> Option<Effect> {
+    match statement.node()? {
+        NodeEnum::DeclareCursorStmt(cursor) => {
+            Some(Effect::Declare { name: cursor.portalname.clone(), outlives: cursor.options & HOLD != 0 })
+        }
+        NodeEnum::FetchStmt(fetch) => Some(Effect::Fetch { name: fetch.portalname.clone() }),
+        NodeEnum::ClosePortalStmt(close) => {
+            let name = (!close.portalname.is_empty()).then(|| close.portalname.clone());
+            Some(Effect::Close { name })
+        }
+        _ => None,
     }
 }
 
@@ -171,7 +204,7 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
         facts: found,
         unmasked: (!walk.masks.is_empty()).then_some(resolved),
         sent,
-        effect: walk.effect,
+        effect: on_cursor(statement).unwrap_or(walk.effect),
         redacted_parameters: hides,
         protected_parameters: walk.protected_parameters,
     })
@@ -266,3 +299,6 @@ fn unwritable(message: &str) -> Refusal {
 }
 
 const HIDDEN: &str = "…";
+
+/// PostgreSQL's `CURSOR_OPT_HOLD`, as its grammar has it.
+const HOLD: i32 = 0x20;

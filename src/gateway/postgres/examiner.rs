@@ -5,6 +5,7 @@
 //! its values and judged again when policy or catalog changed. Boundary: it moves no bytes. Failure
 //! mode: a refusal for the client, or a journal error that ends the connection.
 
+mod cursors;
 mod execution;
 mod holding;
 mod names;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 
+use self::cursors::Cursors;
 use self::execution::executes;
 use self::holding::{Circumstances, Stage, Weighed, refuse};
 use self::names::Naming;
@@ -75,6 +77,8 @@ pub(super) struct Examiner {
     named: HashMap<String, Prepared>,
     /// What is about to get a name, once the database says so.
     naming: VecDeque<Naming>,
+    /// What SQL's DECLARE has opened.
+    cursors: Cursors,
     /// The last question whose code, out of our sight, could give the names before it to other statements.
     hidden: Option<QuestionId>,
     /// By the Bind that made them.
@@ -148,6 +152,7 @@ impl Examiner {
             prepared: HashMap::new(),
             named: HashMap::new(),
             naming: VecDeque::new(),
+            cursors: Cursors::default(),
             hidden: None,
             portals: HashMap::new(),
             running: BTreeMap::new(),
@@ -282,10 +287,13 @@ impl Examiner {
         if let Some(denial) = self.unsettled_names(inspected, is_parse) {
             return self.deny(inspected.parts.first(), text, &denial);
         }
-        if let Some(wait) = self.plan_for_policy(question, inspected) {
+        if !is_parse && let Some(denial) = self.outdated_cursors(&inspected.parts) {
+            return self.deny(inspected.parts.first(), text, &denial);
+        }
+        if !is_parse && let Some(wait) = self.plan_for_policy(question, inspected) {
             return Ok(wait);
         }
-        let estimated = self.with_estimate(inspected);
+        let estimated = if is_parse { self.unvalued(inspected) } else { self.with_estimate(inspected) };
         // the whole string is judged before any of it is entered: of a refused string nothing ran
         let stage = match self.weigh(question, &estimated, &text.to_lossy(), &[text.0.as_ref()], &[])? {
             Weighed::Stage(stage) => stage,
@@ -315,7 +323,7 @@ impl Examiner {
     }
 
     fn bind(&mut self, question: &Question) -> Result<Step, JournalError> {
-        let Ask::Bind { statement, parsed, formats, values, .. } = &question.ask else {
+        let Ask::Bind { portal, statement, parsed, formats, values, .. } = &question.ask else {
             return Ok(refuse(&unclear()));
         };
         let known = match parsed {
@@ -334,6 +342,9 @@ impl Examiner {
         };
         let Some(part) = prepared.inspected.parts.first() else { return Ok(refuse(&unclear())) };
         if let Some(denial) = self.unsettled_names(&prepared.inspected, true) {
+            return self.deny(Some(part), &Text(bytes::Bytes::new()), &denial);
+        }
+        if let Some(denial) = self.outdated_cursors(&prepared.inspected.parts) {
             return self.deny(Some(part), &Text(bytes::Bytes::new()), &denial);
         }
         if let Some(wait) = self.plan_for_policy(question, &prepared.inspected) {
@@ -359,6 +370,7 @@ impl Examiner {
             Ok(entered) => entered,
             Err(denial) => return Ok(refuse(&denial)),
         };
+        self.cursors.bound(portal);
         let (number, expect) = (entered.number, prepared.inspected.expect);
         let (has_values, reviewed) =
             (!values.is_empty(), (stage == Stage::Reviewed).then_some(self.let_through));

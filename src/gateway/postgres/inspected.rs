@@ -175,8 +175,18 @@ impl Part {
 impl Prepared {
     /// Something that was made where the gateway could not see what it does.
     pub(super) fn unseen(verb: &str, kind: StatementKind, era: Era) -> Self {
-        let parts = vec![Part::new(Facts::new(verb, kind), verb)];
-        let inspected = Inspected { parts, sent: None, expect: Expect::ANYTHING, refusal: None };
-        Self { text: verb.into(), types: Arc::default(), inspected: Arc::new(inspected), era }
+        Self::of(Part::new(Facts::new(verb, kind), verb), era)
+    }
+
+    /// Going on with a cursor of SQL's DECLARE by a message of the protocol.
+    pub(super) fn fetching(cursor: String, era: Era) -> Self {
+        let part = Part::new(Facts::new("fetch", StatementKind::Read), "fetch");
+        Self::of(Part { effect: Effect::Fetch { name: cursor }, ..part }, era)
+    }
+
+    fn of(part: Part, era: Era) -> Self {
+        let text = part.text.as_str().into();
+        let inspected = Inspected { parts: vec![part], sent: None, expect: Expect::ANYTHING, refusal: None };
+        Self { text, types: Arc::default(), inspected: Arc::new(inspected), era }
     }
 }

@@ -262,7 +262,8 @@ fn plain(statements: &[Statement]) -> Inspected {
         let part = Part::new(facts, &crate::sql::safe_text(statement));
         let prepares = crate::sql::prepares(statement).map(|name| Effect::Prepare { name });
         let executes = || crate::sql::executes(statement).map(|name| Effect::Execute { name });
-        let effect = prepares.or_else(executes).unwrap_or(Effect::None);
+        let effect = prepares.or_else(executes).or_else(|| crate::sql::on_cursor(statement));
+        let effect = effect.unwrap_or(Effect::None);
         parts.push(Part { effect, ..part });
     }
     Inspected::passing(parts, expect)

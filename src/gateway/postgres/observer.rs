@@ -8,7 +8,7 @@ use super::examiner::Examiner;
 use super::lens::Lens;
 use super::tape::Tape;
 use crate::recording::item::Outcome;
-use crate::wire::postgres::backend::Column;
+use crate::wire::postgres::backend::{Column, TransactionStatus};
 use crate::wire::postgres::conversation::{Observation, QuestionId};
 
 /// A result column whose origin is protected: the rewriting has failed.
@@ -62,6 +62,9 @@ impl Observer {
             }
             Observation::Gone(question) => examiner.gone(question),
             Observation::Ready(status) => {
+                if status == TransactionStatus::Idle {
+                    examiner.transaction_over();
+                }
                 if let Lens::Masked(masked) = examiner.lens_mut() {
                     masked.path.ready(status);
                 }

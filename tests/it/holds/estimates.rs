@@ -86,3 +86,62 @@ async fn a_reviewer_is_told_what_the_planner_expects_and_nothing_runs_for_that()
     let left = admin.query_one("SELECT count(*) FROM big", &[]).await.unwrap();
     assert_eq!(left.get::<_, i64>(0), 100_000);
 }
+
+/// What is only prepared has no values, and so no estimate that would be true of them: rules on it wait for
+/// the Bind, which has both.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_prepared_is_judged_by_the_estimate_of_the_values_that_are_bound() {
+    let policy = r#"
+@id("much") @reason("that is too much")
+forbid (principal, action == Hoop::Action::"statement", resource)
+when { ["select", "update"].contains(context.verb) && context has estimate && context.estimate > 1000 };
+@id("told") @reason("it is not known how much that is")
+forbid (principal, action == Hoop::Action::"statement", resource)
+when { ["select", "update"].contains(context.verb) && !(context has estimate) };
+"#;
+    for major in [13, 18] {
+        let cluster = Cluster::start(major);
+        with_big_table(&cluster).await;
+        let gateway = Gateway::start(&cluster, Setup { policy, ..Setup::open(&cluster) });
+        let client = gateway.connect().await;
+        let read = client.prepare("SELECT id FROM big WHERE id < $1").await.unwrap();
+        let write = client.prepare("UPDATE big SET body = body WHERE id < $1").await.unwrap();
+        for statement in [&read, &write] {
+            for most in [5_i32, 90_000, 6] {
+                let told = client.execute(statement, &[&most]).await;
+                let rule =
+                    told.as_ref().err().and_then(|error| Some(error.as_db_error()?.message().to_owned()));
+                let expected = (most > 1000).then(|| "that is too much (rule much)".to_owned());
+                assert_eq!(rule, expected, "{major}: {most}");
+            }
+        }
+        // after SET ROLE there is none, and what must know it is refused where it would run
+        client.batch_execute("SET ROLE postgres").await.unwrap();
+        let statement = client.prepare("SELECT id FROM big WHERE id < $1 AND true").await.unwrap();
+        let told = client.query(&statement, &[&5_i32]).await.unwrap_err();
+        let told = told.as_db_error().unwrap().message();
+        assert_eq!(told, "it is not known how much that is (rule told)", "{major}");
+    }
+}
+
+/// A permit that speaks of the estimate lets a statement be prepared, and decides once it has values.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permit_on_the_estimate_counts_when_values_are_bound() {
+    let cluster = Cluster::start(18);
+    with_big_table(&cluster).await;
+    let policy = r#"
+@id("all-else-is-little") @reason("that may be too much")
+forbid (principal, action == Hoop::Action::"statement", resource)
+when { context.verb == "select" } unless { context has estimate && context.estimate < 1000 };
+"#;
+    let gateway = Gateway::start(&cluster, Setup { policy, ..Setup::open(&cluster) });
+    let client = gateway.connect().await;
+    let statement = client.prepare("SELECT id FROM big WHERE id < $1").await.unwrap();
+    for most in [5_i32, 90_000] {
+        assert_eq!(client.query(&statement, &[&most]).await.is_ok(), most < 1000, "{most}");
+    }
+    // of SQL's EXECUTE there is no estimate
+    client.batch_execute("PREPARE p AS SELECT id FROM big WHERE id < 3").await.unwrap();
+    let told = client.batch_execute("EXECUTE p").await.unwrap_err();
+    assert!(told.as_db_error().unwrap().message().contains("(rule all-else-is-little)"), "{told}");
+}

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use hoopctl::domain::approval::What;
 use hoopctl::gateway::authority::Outcome;
+use hoopctl::wire::postgres::frontend::ClientMessage;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::{DELETES, gateway, until, verdicts};
+use crate::bypass::{EXECUTE, Raw, SYNC, bind, told};
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::postgres::Cluster;
 
@@ -184,9 +186,23 @@ async fn every_way_to_run_it_is_held() {
     let (held, sent) = tokio::join!(client.batch_execute("EXECUTE p"), answer);
     assert!(held.is_err());
     assert_eq!(sent.as_deref(), Some("PREPARE p AS DELETE FROM held_g WHERE id = 3"));
+    // and by its name in the protocol
+    let mut raw = Raw::connect(&gateway).await;
+    raw.send(&[ClientMessage::Query(b"PREPARE q AS DELETE FROM held_g WHERE id = 4")]).await;
+    raw.until_ready().await;
+    raw.send(&[bind("q"), EXECUTE, SYNC]).await;
+    let answer = async {
+        let request = gateway.desk.next().await;
+        assert_eq!(request.text(), "PREPARE q AS DELETE FROM held_g WHERE id = 4");
+        gateway.desk.answer(request, Outcome::Expired);
+    };
+    let (answers, ()) = tokio::join!(raw.until_ready(), answer);
+    assert!(told(&answers, b'E', "(rule delete-is-reviewed)"), "{answers:?}");
     // of a held string nothing ran
-    let allowed = verdicts(&gateway).iter().filter(|verdict| verdict.starts_with("Allow")).count();
-    assert_eq!(allowed, 2, "{:?}", verdicts(&gateway));
+    let moved = |verdict: &&String| verdict.starts_with("Allow") && *verdict != "Allow fetch";
+    // (an Execute behind a refused Bind is skipped by the database)
+    let allowed = verdicts(&gateway).iter().filter(moved).count();
+    assert_eq!(allowed, 3, "{:?}", verdicts(&gateway));
 }
 
 #[tokio::test(flavor = "multi_thread")]

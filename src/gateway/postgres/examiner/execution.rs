@@ -23,10 +23,13 @@ impl Examiner {
     }
 
     pub(super) fn execute(&mut self, question: &Question) -> Result<Step, JournalError> {
-        let Ask::Execute { bound, .. } = &question.ask else { return Ok(refuse(&unclear())) };
+        let Ask::Execute { portal, bound, .. } = &question.ask else { return Ok(refuse(&unclear())) };
         let Some((id, portal)) = bound.as_ref().and_then(|id| Some((id, self.portals.get(id)?))) else {
             // a cursor of SQL's DECLARE, which was judged when it was declared
-            let prepared = Prepared::unseen("fetch", StatementKind::Read, self.era);
+            let prepared = Prepared::fetching(portal.to_lossy().into_owned(), self.era);
+            if let Some(denial) = self.outdated_cursors(&prepared.inspected.parts) {
+                return self.deny(prepared.inspected.parts.first(), &exactly(&prepared), &denial);
+            }
             return self.execute_anew(question, &prepared, false);
         };
         let Portal { prepared, number, has_values, reviewed } = portal;
@@ -34,6 +37,9 @@ impl Examiner {
         // INVARIANT: between its review and its execution nothing may change what it means
         if reviewed.is_some_and(|then| then != self.let_through) {
             let denial = again("other statements ran after this one was approved and before it was executed");
+            return self.deny(prepared.inspected.parts.first(), &exactly(&prepared), &denial);
+        }
+        if let Some(denial) = self.outdated_cursors(&prepared.inspected.parts) {
             return self.deny(prepared.inspected.parts.first(), &exactly(&prepared), &denial);
         }
         if prepared.era != self.era {
@@ -77,6 +83,7 @@ impl Examiner {
                 let number = entered.number;
                 self.let_through += 1;
                 self.lose_sight(question.id, &prepared.inspected.parts);
+                self.foresee_names(question.id, prepared);
                 self.running.insert(question.id, Running { next: number, last: number });
                 Ok(self.when_durable(entered.wait, Answer::Forward(prepared.inspected.expect)))
             }
@@ -127,18 +134,8 @@ impl Examiner {
         if part.facts.verb != "execute" {
             return Arc::clone(&part.facts);
         }
-        match self.named.get(name).and_then(|prepared| prepared.inspected.parts.first()) {
-            Some(inner) => {
-                let mut facts = Arc::clone(&inner.facts);
-                // a rule about DELETE is about this one, too
-                if facts.verb == "prepare" && facts.object.is_some() {
-                    let facts = Arc::make_mut(&mut facts);
-                    facts.verb = facts.object.take().unwrap_or_default();
-                }
-                facts
-            }
-            None => Arc::clone(&part.facts),
-        }
+        let inner = self.named.get(name).and_then(|prepared| prepared.inspected.parts.first());
+        Arc::clone(&inner.unwrap_or(part).facts)
     }
 }
 

@@ -58,8 +58,10 @@ impl Examiner {
 
     /// A statement of this question has succeeded; SQL's PREPARE gives a name.
     pub(in crate::gateway::postgres) fn completed(&mut self, question: QuestionId, tag: &str) {
-        if tag == "PREPARE" {
-            self.parsed(question);
+        match tag {
+            "PREPARE" => self.parsed(question),
+            "DECLARE CURSOR" => self.cursors.declared(question),
+            _ => {}
         }
     }
 
@@ -76,13 +78,19 @@ impl Examiner {
     /// This question gives no names any more.
     pub(in crate::gateway::postgres) fn failed(&mut self, question: QuestionId) {
         self.naming.retain(|naming| naming.question != question);
+        self.cursors.failed(question);
+    }
+
+    /// No transaction is open.
+    pub(in crate::gateway::postgres) fn transaction_over(&mut self) {
+        self.cursors.transaction_over();
     }
 
     /// Names hold once the database says so: a PREPARE that fails leaves the name to what had it.
     pub(super) fn foresee_names(&mut self, question: QuestionId, text: &Prepared) {
         for part in &text.inspected.parts {
             if let Effect::Prepare { name } = &part.effect {
-                let inspected = Arc::new(text.inspected.only(part));
+                let inspected = Arc::new(text.inspected.only(&inside(part)));
                 let prepared = Prepared { inspected, ..text.clone() };
                 self.naming.push_back(Naming { question, name: name.clone(), prepared });
             }
@@ -92,6 +100,7 @@ impl Examiner {
     /// Code that runs out of our sight can DEALLOCATE and PREPARE: what has a name by then is not what it
     /// was. Whether there is such code.
     pub(super) fn lose_sight(&mut self, question: QuestionId, parts: &[Part]) -> bool {
+        self.follow_cursors(question, parts);
         let sight = parts.iter().map(|part| Sight::of(&self.facts_of(part))).max().unwrap_or(Sight::Clear);
         if sight == Sight::Clear || self.lens.is_masked() {
             return false;
@@ -105,5 +114,16 @@ impl Examiner {
     }
 }
 
-/// How many names of prepared statements are remembered for SQL's EXECUTE.
-const NAMES: usize = 10_000;
+/// What a PREPARE prepares. By whatever way it runs, a rule about DELETE is about a DELETE.
+fn inside(prepare: &Part) -> Part {
+    let mut inner = prepare.without_opinion();
+    let facts = Arc::make_mut(&mut inner.facts);
+    if let Some(verb) = facts.object.take() {
+        facts.verb = verb;
+    }
+    inner.effect = Effect::None;
+    inner
+}
+
+/// How many names of prepared statements are remembered for SQL's EXECUTE, and of cursors for FETCH.
+pub(super) const NAMES: usize = 10_000;

@@ -1,8 +1,8 @@
 //! When the planner is asked, and where its answer goes.
 //!
 //! Job: a statement that a rule on estimates could bind, or that is held, is judged with the planner's
-//! estimate of that very text and those values. Boundary: the asking is `Planner`'s. Failure mode: no
-//! estimate, which rules see as `!(context has estimate)`.
+//! estimate of that very text and those values; so what is only prepared waits for its Bind. Boundary: the
+//! asking is `Planner`'s. Failure mode: no estimate, which rules see as `!(context has estimate)`.
 //!
 //! INVARIANT: an estimate is put into a copy of what was found out about a text. What is remembered of a
 //! text, and of all that differ in their literals, has none.
@@ -31,12 +31,11 @@ impl Examiner {
         let settings = self.circumstances.to_restate(&self.lens)?;
         let (text, types, formats, values) = match &question.ask {
             Ask::Query { text } => (text.as_str()?, Vec::new(), Vec::new(), Vec::new()),
-            Ask::Parse { text, types, .. } => (text.as_str()?, types.clone(), Vec::new(), Vec::new()),
             Ask::Bind { parsed, formats, values, .. } => {
                 let prepared = self.prepared.get(parsed.as_ref()?)?;
                 (&*prepared.text, prepared.types.to_vec(), formats.clone(), values.clone())
             }
-            Ask::Call { .. } | Ask::Execute { .. } => return None,
+            Ask::Call { .. } | Ask::Execute { .. } | Ask::Parse { .. } => return None,
         };
         let text = inspected.sent.as_deref().unwrap_or(text).to_owned();
         let asked = self.planner.estimate(
@@ -45,6 +44,20 @@ impl Examiner {
         );
         let question = question.clone();
         Some(Step::Wait(Box::pin(async move { Ok(Resume::Planned(question, asked.await)) })))
+    }
+
+    /// What was found out about a text that is only prepared. What a rule says of estimates waits for its
+    /// Bind: without the values there is none that would be true of them.
+    pub(super) fn unvalued(&self, inspected: &Arc<Inspected>) -> Arc<Inspected> {
+        if !self.gate.wants_estimates() {
+            return Arc::clone(inspected);
+        }
+        let mut unvalued = inspected.without_opinions();
+        for part in &mut unvalued.parts {
+            // INVARIANT: what is said here is kept for nothing but this Parse
+            *part = part.with_opinion(self.gate.opinion_prepared(&self.facts_of(part)));
+        }
+        Arc::new(unvalued)
     }
 
     /// What was found out, and the estimate that was made for this question.
