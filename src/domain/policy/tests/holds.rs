@@ -132,7 +132,10 @@ fn an_answer_may_look_at_the_statement_and_at_the_rules_that_hold_it() {
         let facts = Facts { read_only: true, estimate, ..Facts::new("select", StatementKind::Read) };
         let petition =
             Petition { rules: &rules, kind: PetitionKind::Statement, seconds: None, facts: Some(&facts) };
-        policy.answers(&alice(groups), &db(), &petition).is_some()
+        let answered = policy.answers(&alice(groups), &db(), &petition);
+        // whoever asks for a session's policy is told the same
+        assert_eq!(policy.session(&alice(groups), &db()).answers(&petition), answered);
+        answered.is_some()
     };
     assert!(answer(&["soft"], &["corp/ops"], Some(3)));
     assert!(!answer(&["soft", "other"], &["corp/ops"], Some(3)));
@@ -244,4 +247,26 @@ fn hold(rules: &str, verb: &str) -> Hold {
 
 fn names(rules: &[RuleName]) -> Vec<&str> {
     rules.iter().map(RuleName::as_str).collect()
+}
+
+#[test]
+fn what_is_only_prepared_waits_for_rules_on_estimates_and_for_no_others() {
+    let judged = |base: &str, rules: &str, verb: &str| {
+        let policy = compile(&[("base", base), ("rules", rules)]);
+        let session = policy.session(&alice(&[]), &db());
+        let facts = Facts::new(verb, StatementKind::Read);
+        let now = word(&session.judge(&Action::Statement(&facts)));
+        (word(&session.judge_prepared(&facts)), now)
+    };
+    let forbids = r#"@id("told") forbid (principal, action == Hoop::Action::"statement", resource)
+                     when { !(context has estimate) };"#;
+    assert_eq!(judged(BASE, forbids, "select"), ("open!".into(), "told".into()));
+    let others = forbids.to_owned()
+        + r#"@id("never") forbid (principal, action == Hoop::Action::"statement", resource)
+             when { context.verb == "delete" };"#;
+    assert_eq!(judged(BASE, &others, "delete").0, "never");
+    assert_eq!(judged(BASE, forbids, "unparsed").0, "unjudged");
+    let permits = r#"@id("little") permit (principal, action == Hoop::Action::"statement", resource)
+                     when { context has estimate && context.estimate < 10 };"#;
+    assert_eq!(judged(permits, "", "select"), ("little!".into(), "default".into()));
 }
