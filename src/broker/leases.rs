@@ -7,6 +7,7 @@
 //! back is made unusable, kept as `stuck`, counted and tried again.
 
 mod catalog;
+mod fault;
 mod group;
 mod guard;
 mod mint;

@@ -2,8 +2,14 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+use tokio_postgres::NoTls;
+
+use crate::interruptions::{listening, until_queries};
+use crate::support::postgres::free_port;
 use crate::support::world::{Twist, World, last_words, psql};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,29 +103,67 @@ async fn bare_connects_and_garbage_leave_nothing() {
 async fn sigterm_drains_and_leaves_no_role() {
     let mut world = World::start(Twist::default()).await;
     let alice = world.login("alice").await;
-    psql(&alice, "select 1").await.ends(0);
-    assert_eq!(world.broker.stop(), Some(0), "{}", world.broker.log());
-    world.until_no_roles().await;
+    let admin = world.cluster.admin().await;
+    admin.batch_execute("SELECT pg_advisory_lock(7)").await.expect("ours");
+    let waiting = "select 'whole' from pg_advisory_lock_shared(7)";
+    let mut command = alice.command(&["connect", "db", "--", "-XAtc", waiting]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    until_queries(&world, 1).await;
+    assert!(!world.roles().await.is_empty());
+
+    world.broker.signal(Signal::TERM);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !world.broker.log().contains("draining") {
+        assert!(Instant::now() < deadline, "it does not drain:\n{}", world.broker.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // nobody new is let in, and what runs goes on
+    let refused = psql(&alice, "select 1").await.ends(69);
+    assert_eq!(refused.stdout, "");
+    until_queries(&world, 1).await;
+    admin.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("ours");
+    let output = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output()).await;
+    let output = output.expect("in time").expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "whole\n", "{said}\n{}", world.broker.log());
+    assert!(output.status.success(), "{said}");
+    assert_eq!(world.broker.ends(), Some(0), "{}", world.broker.log());
+    assert_eq!(world.roles().await, [""; 0], "the broker left before its roles did");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_changes_policy_without_dropping_a_session() {
     let world = World::start(Twist::default()).await;
     let alice = world.login("alice").await;
-    let child = world.sleeping(&alice).await;
+    let (_child, url) = listening(&alice, free_port()).await;
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("it connects");
+    tokio::spawn(connection);
+    let pid =
+        async || client.query_one("SELECT pg_backend_pid()", &[]).await.expect("it goes on").get::<_, i32>(0);
+    let first = pid().await;
+    client.batch_execute("UPDATE plain SET b = b WHERE a = 1").await.expect("allowed so far");
+    let prepared = client.prepare("UPDATE plain SET b = $1 WHERE a = 1").await.expect("allowed so far");
+    client.execute(&prepared, &[&"one"]).await.expect("allowed so far");
     let policy = world.broker.config.with_file_name("policy.cedar");
     let text = std::fs::read_to_string(&policy).expect("the policy");
     let forbid = "\n@id(\"late\") forbid (principal, action == Hoop::Action::\"statement\", resource) \
                   when { context.verb == \"update\" };";
     std::fs::write(&policy, text + forbid).expect("written");
     world.broker.reload();
-    for _ in 0..100 {
-        let ran = psql(&alice, "UPDATE plain SET b = b WHERE a = 1").await;
-        if ran.stderr.contains("late") {
-            drop(child);
-            return;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let error = loop {
+        match client.batch_execute("UPDATE plain SET b = b WHERE a = 1").await {
+            Ok(()) => assert!(Instant::now() < deadline, "never in force:\n{}", world.broker.log()),
+            Err(error) => break error,
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("the new rule never came into force:\n{}", world.broker.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let told = error.as_db_error().unwrap_or_else(|| panic!("the session was dropped: {error}"));
+    assert!(told.message().contains("(rule late)"), "{told}");
+    // what was prepared under the old policy runs under the new one
+    let error = client.execute(&prepared, &[&"two"]).await.expect_err("it is judged again");
+    assert!(error.as_db_error().is_some_and(|told| told.message().contains("(rule late)")), "{error}");
+    assert_eq!(pid().await, first, "the connection is another one");
+    let value = client.query_one("SELECT b FROM plain WHERE a = 1", &[]).await.expect("allowed");
+    assert_eq!(value.get::<_, &str>(0), "one");
 }

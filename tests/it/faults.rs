@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
+use hoopctl::broker::embedded::{DemoUser, EmbeddedProvider};
 use hoopctl::cli::failure::Failure;
 use hoopctl::gateway::clock::Clock;
 use rustls::pki_types::pem::PemObject as _;
@@ -13,9 +15,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::support::client;
+use crate::interruptions::listening;
+use crate::support::broker::memory_of;
 use crate::support::env::Env;
 use crate::support::gateway::{Gateway, Setup};
-use crate::support::postgres::{Cluster, majors};
+use crate::support::postgres::{Cluster, free_port, majors};
 use crate::support::world::{Twist, World, last_words, psql};
 
 /// TLS to the broker's port.
@@ -233,4 +237,112 @@ async fn a_clock_that_is_off_is_named() {
         assert!(failure.message().contains("check the clock of this machine"), "{failure:?}");
     }
     alice.run(&["whoami"]).await.ends(0);
+}
+
+/// What people, scanners and broken programs send to the wrong port.
+fn junk() -> Vec<Vec<u8>> {
+    let mut random = vec![0; 64 << 10];
+    rand::fill(&mut random[..]);
+    let mut half_right = b"\0\0\0\x08\x04\xd2\x16\x2f".to_vec();
+    half_right.extend_from_slice(&random[..500]);
+    vec![
+        Vec::new(),
+        random,
+        vec![0xff; 4096],
+        vec![0; 4096],
+        b"GET /v1/info HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(),
+        b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999\r\n\r\n".to_vec(),
+        [b"GET /".as_slice(), &vec![b'a'; 1 << 20]].concat(),
+        // a TLS hello that is cut off, and one that says it is 16 KiB long
+        b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03".to_vec(),
+        b"\x16\x03\x01\x40\0".to_vec(),
+        // PostgreSQL: 2 GiB of start-up, none of it, version 9.9, TLS asked for and not spoken, a cancel of nothing
+        b"\x7f\xff\xff\xff\0\x03\0\0".to_vec(),
+        b"\0\0\0\0\0\x03\0\0".to_vec(),
+        b"\0\0\0\x08\0\x09\0\x09".to_vec(),
+        half_right,
+        b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x01\0\0\0\x01".to_vec(),
+        b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(),
+    ]
+}
+
+/// Says it, and waits until the other side has ended the connection.
+async fn shouted(port: u16, words: Vec<u8>) -> std::io::Result<u64> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    // a peer that hangs up early has heard enough
+    let _sent = stream.write_all(&words).await;
+    let _half = stream.shutdown().await;
+    let mut sink = tokio::io::sink();
+    let answer = tokio::io::copy(&mut stream, &mut sink);
+    let answer = tokio::time::timeout(Duration::from_secs(30), answer).await;
+    answer.unwrap_or_else(|_| panic!("port {port} never ended {:?}", &words[..words.len().min(16)]))
+}
+
+/// The broker's port, the one for metrics, a session's `--listen` and the embedded provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_on_every_port_ends_there_and_costs_nothing() {
+    let metrics = free_port();
+    let lines = format!("metrics_listen = \"127.0.0.1:{metrics}\"");
+    let world = World::start(Twist { broker: &lines, ..Twist::default() }).await;
+    let alice = world.login("alice").await;
+    let (child, url) = listening(&alice, free_port()).await;
+    let listen = url::Url::parse(&url).expect("a URL").port().expect("a port");
+    let provider = EmbeddedProvider::start(([127, 0, 0, 1], 0).into(), DemoUser::cast()).await;
+    let provider = provider.expect("a provider");
+    let embedded = provider.issuer.port().expect("a port");
+    let (client, connection) =
+        tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("it connects");
+    tokio::spawn(connection);
+    client.batch_execute("BEGIN; UPDATE plain SET b = 'kept' WHERE a = 1").await.expect("allowed");
+    let its_memory = || memory_of(child.id().expect("it runs"));
+    let before = (world.broker.memory(), its_memory());
+
+    // some say half of something and wait
+    let mut slow = Vec::new();
+    for port in [world.broker.port, metrics, listen, embedded] {
+        for words in [b"\x16\x03\x01\x02\0".as_slice(), b"GET /metrics HTT", b"\0\0\0\x50\0\x03\0\0user"] {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+            stream.write_all(words).await.expect("sent");
+            slow.push(stream);
+        }
+    }
+    for port in [world.broker.port, metrics, listen, embedded] {
+        let rounds = (0..4).flat_map(|_| junk()).map(|words| shouted(port, words));
+        let answers: Vec<_> = futures_util::stream::iter(rounds).buffer_unordered(6).collect().await;
+        let longest = answers.into_iter().map(|answer| answer.unwrap_or_default()).max();
+        assert!(longest < Some(64 << 10), "port {port} says {longest:?} bytes to garbage");
+        // others are served
+        client.query_one("SELECT 1", &[]).await.unwrap_or_else(|error| panic!("after port {port}: {error}"));
+        alice.run(&["list"]).await.ends(0);
+    }
+    let after = (world.broker.memory(), its_memory());
+    for (before, after) in [(before.0, after.0), (before.1, after.1)] {
+        assert!(after < before + (48 << 20), "{} MiB more", (after - before) >> 20);
+    }
+    client.batch_execute("COMMIT").await.expect("it is the same connection");
+    assert_eq!(psql(&alice, "SELECT b FROM plain WHERE a = 1").await.ends(0).stdout, "kept\n");
+    let page = async |port: u16, path: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("an answer");
+        text
+    };
+    let counted = page(metrics, "/metrics").await;
+    assert!(counted.contains("hoopctl_sessions"), "{counted}");
+    assert!(
+        page(embedded, "/.well-known/openid-configuration").await.contains("device_authorization_endpoint")
+    );
+    let log = world.broker.log();
+    assert!(!log.contains("panicked"), "{log}");
+    // no session came of it, and none is left
+    let list = alice.run(&["--output", "json", "session", "list"]).await.ends(0);
+    assert_eq!(list.stdout.lines().filter(|line| line.contains("\"active\"")).count(), 1, "{}", list.stdout);
+    // those who wait have not been waited for; in the end they are cut off where strangers can come
+    for mut stream in slow.into_iter().take(6) {
+        let mut sink = tokio::io::sink();
+        let ended = tokio::io::copy(&mut stream, &mut sink);
+        let _ended = tokio::time::timeout(Duration::from_secs(30), ended).await.expect("cut off in time");
+    }
 }

@@ -11,8 +11,8 @@ use hoopctl::ledger::tile;
 use hoopctl::ledger::tree::Hash;
 use hoopctl::recording::chunk::{ChunkWriter, Place};
 use hoopctl::recording::item::ItemKind;
-use hoopctl::wire::dpop;
 use hoopctl::wire::postgres::fuzz::{client_samples, server_samples};
+use hoopctl::wire::{dpop, review};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -105,6 +105,27 @@ fn note_returns() {
 }
 
 #[test]
+fn review_returns() {
+    let key = dpop::DeviceKey::from_bytes(&bodies::REVIEWER);
+    let seeds = bodies::reviews().map(|claims| review::sign(&key, &claims).expect("a signature"));
+    for seed in &seeds {
+        review::open(seed).expect("undamaged, it opens");
+    }
+    damage(&seeds.map(String::into_bytes), 10_000, bodies::review);
+}
+
+#[test]
+fn control_returns() {
+    for message in MESSAGES {
+        serde_json::from_str::<serde_json::Value>(message)
+            .unwrap_or_else(|error| panic!("{message}: {error}"));
+    }
+    let mut seeds = MESSAGES.map(|text| text.as_bytes().to_vec()).to_vec();
+    seeds.extend(bodies::reviews().map(|claims| serde_json::to_vec(&claims).expect("JSON")));
+    damage(&seeds, 40_000, bodies::control);
+}
+
+#[test]
 fn sql_returns() {
     // of these pg_query's scanner makes no token, which it took badly
     for empty in ["", " ", "\r\n\t\u{b}\u{c}"] {
@@ -169,6 +190,22 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut StdRng) {
         }
     }
 }
+
+const MESSAGES: [&str; 13] = [
+    r#"{"target": "db", "host": "laptop", "reason": "incident 4711", "seconds": 3600, "starts": "2026-01-01T00:00:00Z", "once": true, "key": "k"}"#,
+    r#"{"version": "1.0.0", "public_url": "https://broker.example/", "gateway_key": "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE", "providers": [{"name": "corp", "issuer": "https://id.example/", "client_id": "hoopctl", "scopes": ["openid"]}], "workloads": [{"name": "ci", "issuer": "https://ci.example/", "audience": "a"}]}"#,
+    r#"{"code": "ABCD-EFGH", "device": "ddddddddddddddddddddddddddddddddddddddddddd", "host": "h", "address": "192.0.2.1", "asked": "2026-01-01T00:00:00Z", "expires": "2026-01-01T00:10:00Z"}"#,
+    r#"{"items": [{"id": "ddddddddddddddddddddddddddddddddddddddddddd", "principal": {"provider": "corp", "subject": "alice"}, "host": "laptop", "enrolled": "2026-01-01T00:00:00Z", "revoked": null}]}"#,
+    r#"{"target": {"name": "db", "protocol": "postgres", "description": "", "masked": true, "record": "full", "approval": "two of corp/dba"}, "database": "app", "masked": [{"rule": "m", "column": "a.b.c", "path": "$.x", "mask": "full", "locks": "two locks"}], "denied": [{"rule": "r", "reason": "because"}], "held": [], "recorded": "all", "credential": "a role", "broker_reach": "r", "objects": ["hoopctl"], "not_covered": []}"#,
+    r#"{"proof": "eyJ0eXAiOiJob29wY3RsLXJldmlldytqd3QiLCJhbGciOiJFZERTQSJ9.e30.AA"}"#,
+    r#"{"session": "ses_00000000000000000000000000", "protocol": "postgres", "expires": "2026-01-01T00:00:00Z", "secret": "s", "user": "alice", "database": "app", "gateway_key": "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}"#,
+    r#"{"type": "urn:hoopctl:problem:forbidden", "status": 403, "title": "not permitted", "detail": "d", "hint": "h", "code": "forbidden", "confirmation": {"code": "ABCD", "expires": "2026-01-01T00:00:00Z"}}"#,
+    r#"{"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token": "e30.e30.e30", "subject_token_type": "urn:ietf:params:oauth:token-type:id_token", "host": "laptop"}"#,
+    r#"{"access_token": "t", "issued_token_type": "urn:ietf:params:oauth:token-type:access_token", "token_type": "DPoP", "expires_in": 300}"#,
+    r#"{"principal": {"provider": "corp", "subject": "alice"}, "display": "alice", "kind": "human", "groups": ["corp/dba"], "device": "ddddddddddddddddddddddddddddddddddddddddddd", "login_expires": "2026-01-01T00:00:00Z"}"#,
+    r#"{"request": "req_00000000000000000000000000", "principal": {"provider": "corp", "subject": "alice"}, "target": "db", "rules": ["r"], "text": "SELECT 1", "free": [0, 65535], "by": [], "ends": "2026-01-01T00:00:00Z", "revoked": false, "uses": 18446744073709551615}"#,
+    r#"{"session": {"id": "ses_00000000000000000000000000", "state": "active"}, "connections": [["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"]]}"#,
+];
 
 const STATEMENTS: [&str; 16] = [
     "SELECT a, count(*) FILTER (WHERE b > 1) OVER (PARTITION BY c) FROM s.t AS x WHERE d IN (1, 2) LIMIT 3",

@@ -1,21 +1,25 @@
 //! Lines that break, machines that sleep, clients that die.
 
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt as _, BufReader, copy_bidirectional};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::support::env::Env;
 use crate::support::postgres::free_port;
 use crate::support::world::{Twist, World, last_words};
 
-/// A line to the broker that can be cut: what a change of network does to every connection.
+/// A line to the broker that can be cut: what a change of network does to every connection. And each of its
+/// connections can go dead by itself: nothing arrives any more, and nobody says so.
 struct Line {
     cut: watch::Sender<u32>,
+    open: Arc<Mutex<Vec<watch::Sender<bool>>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -23,24 +27,37 @@ impl Line {
     async fn start(port: u16, broker: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
         let (cut, cuts) = watch::channel(0);
+        let open = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&open);
         let task = tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let mut cuts = cuts.clone();
                 cuts.mark_unchanged();
+                let (kill, mut dead) = watch::channel(false);
+                all.lock().expect("not poisoned").push(kill);
                 tokio::spawn(async move {
                     let mut broker = TcpStream::connect(("127.0.0.1", broker)).await.expect("the broker");
                     tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut broker) => {}
-                        _ = cuts.changed() => {}
+                        _ = copy_bidirectional(&mut client, &mut broker) => return,
+                        _ = cuts.changed() => return,
+                        _ = dead.wait_for(|dead| *dead) => {}
                     }
+                    // both ends stay open, and unheard
+                    let _cut = cuts.changed().await;
                 });
             }
         });
-        Self { cut, task }
+        Self { cut, open, task }
     }
 
     fn cut(&self) {
         self.cut.send_modify(|count| *count += 1);
+    }
+
+    /// The connection that was made last goes dead.
+    fn deaden_last(&self) {
+        let open = self.open.lock().expect("not poisoned");
+        open.last().expect("a connection").send_replace(true);
     }
 }
 
@@ -70,6 +87,85 @@ async fn a_line_that_is_cut_is_named_and_the_next_connection_has_a_new_one() {
     assert_eq!(out, "psql ended with 2\n42\n", "{err}");
     assert!(err.contains("connection"), "{err}");
     until_queries(&world, 0).await;
+}
+
+/// Warpgate carries a session's connections in one tunnel: when that is dead, so is the session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_tunnel_freezes_no_other_connection_of_its_session() {
+    let port = free_port();
+    let url = format!("https://127.0.0.1:{port}");
+    let world = World::start(Twist { public_url: Some(&url), ..Twist::default() }).await;
+    let line = Line::start(port, world.broker.port).await;
+    let alice = world.login("alice").await;
+    let script = "psql -XAtc 'select pg_sleep(1)' & sleeper=$!; read -r _
+                  psql -XAtc 'select 42'; psql -XAtc 'select 43'
+                  kill -0 $sleeper && echo 'it waits'; kill $sleeper; wait $sleeper; echo \"ended with $?\"";
+    let mut command = alice.command(&["exec", "db", "--", "sh", "-c", script]);
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    until_queries(&world, 1).await;
+    line.deaden_last();
+    // the answer is on its way, and does not arrive
+    until_queries(&world, 0).await;
+    child.stdin.take().expect("a pipe").write_all(b"go\n").await.expect("it reads");
+    let output = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await;
+    let output = output.expect("the others wait for it").expect("it ends");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(out, "42\n43\nit waits\nended with 143\n", "{err}");
+    world.until_no_roles().await;
+}
+
+/// What another session says arrives while this one asks for nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn notifications_pass_both_ways_through_the_tunnel() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    let (_child, url) = listening(&alice, free_port()).await;
+    let (hearer, mut heard) = hearing(&url).await;
+    let (speaker, mut echo) = hearing(&url).await;
+    hearer.batch_execute("LISTEN news; LISTEN other").await.expect("allowed");
+    speaker.batch_execute("LISTEN news").await.expect("allowed");
+    speaker.batch_execute("NOTIFY news, 'first'").await.expect("allowed");
+    assert_eq!(next(&mut heard).await, ("news".into(), "first".into()));
+    assert_eq!(next(&mut echo).await, ("news".into(), "first".into()));
+    // from a session that has nothing to do with the broker, to one that is idle
+    world
+        .cluster
+        .admin()
+        .await
+        .batch_execute("SELECT pg_notify('other', repeat('x', 7000))")
+        .await
+        .expect("ours");
+    assert_eq!(next(&mut heard).await, ("other".into(), "x".repeat(7000)));
+    // only what is committed is said
+    speaker.batch_execute("BEGIN; NOTIFY news, 'never'; ROLLBACK").await.expect("allowed");
+    speaker.batch_execute("BEGIN; NOTIFY news, 'second'; COMMIT").await.expect("allowed");
+    assert_eq!(next(&mut heard).await, ("news".into(), "second".into()));
+    hearer.batch_execute("UNLISTEN news").await.expect("allowed");
+    speaker.batch_execute("NOTIFY news, 'third'; NOTIFY other, 'fourth'").await.expect("allowed");
+    assert_eq!(next(&mut heard).await, ("other".into(), "fourth".into()));
+}
+
+type Words = mpsc::UnboundedReceiver<(String, String)>;
+
+/// A connection, and what it is told without asking: channel and payload.
+async fn hearing(url: &str) -> (Client, Words) {
+    let (client, mut connection) = tokio_postgres::connect(url, NoTls).await.expect("it connects");
+    let (tell, told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+            if let AsyncMessage::Notification(word) = message {
+                // the test may be over
+                let _unheard = tell.send((word.channel().to_owned(), word.payload().to_owned()));
+            }
+        }
+    });
+    (client, told)
+}
+
+async fn next(words: &mut Words) -> (String, String) {
+    let word = tokio::time::timeout(Duration::from_secs(20), words.recv()).await;
+    word.expect("it is told in time").expect("it is connected")
 }
 
 /// A machine that sleeps is stopped, and so is all it runs; its connections are there when it wakes.
@@ -131,7 +227,7 @@ async fn a_gui_client_finds_the_port_it_was_told() {
     }
 }
 
-async fn listening(env: &Env, port: u16) -> (Child, String) {
+pub(crate) async fn listening(env: &Env, port: u16) -> (Child, String) {
     let mut command = env.command(&["connect", "db", "--listen", &format!("127.0.0.1:{port}")]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
@@ -155,7 +251,7 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 /// Waits until so many queries of sessions run in the database.
-async fn until_queries(world: &World, wanted: i64) {
+pub(crate) async fn until_queries(world: &World, wanted: i64) {
     let admin = world.cluster.admin().await;
     let query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND usename LIKE 'hoop\\_%'";
     for _ in 0..400 {

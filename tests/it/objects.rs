@@ -1,5 +1,6 @@
 //! The broker's own objects: masks that read the value have two locks, and tokens a key that nobody sees.
 
+mod contended;
 mod keys;
 mod life;
 mod watched;

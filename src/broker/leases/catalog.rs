@@ -15,6 +15,7 @@ use crate::domain::mask::MaskRule;
 use crate::domain::target::PostgresTarget;
 use crate::gateway::authority::LeaseError;
 
+use super::fault::Fault;
 use super::name::{like, reads};
 use super::server::bounded;
 
@@ -101,7 +102,7 @@ impl Bound {
         client: &Client,
         group: &str,
         templates: &[(String, String)],
-    ) -> Result<Vec<Relation>, LeaseError> {
+    ) -> Result<Vec<Relation>, Fault> {
         let (schemas, tables): (Vec<_>, Vec<_>) =
             templates.iter().map(|(schema, table)| (like(schema), like(table))).unzip();
         let more: [(&(dyn ToSql + Sync), Type); 3] =
@@ -141,7 +142,7 @@ impl Bound {
 }
 
 /// A text that changes whenever a relation, column, rule, inheritance or schema does; privileges count too.
-pub(super) async fn fingerprint(client: &Client, group: &str) -> Result<String, LeaseError> {
+pub(super) async fn fingerprint(client: &Client, group: &str) -> Result<String, Fault> {
     let rows = bounded(client.query_typed(FINGERPRINT, &[(&group, Type::TEXT)])).await?;
     Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
 }

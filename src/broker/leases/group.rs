@@ -3,7 +3,8 @@
 //! Job: keep its privileges equal to the target's templates (the ceiling) minus the protected
 //! columns, against the catalog as it is, so that opening a session is one CREATE ROLE. Boundary:
 //! grants do not subtract; what PUBLIC may do is found after minting, not here. Failure mode: a
-//! privilege that we may not hand on is left out and named in the log.
+//! privilege that we may not hand on is left out and named in the log; after a conflict with somebody
+//! else's change all of it is done anew.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +18,13 @@ use crate::mask::MaskPlan;
 use crate::sql::BROKER_SCHEMA;
 
 use super::catalog::{Bound, Relation, fingerprint};
+use super::fault::{Attempts, Fault};
 use super::name::{identifier, literal};
 use super::objects;
-use super::server::{Rights, Session, bounded, sentence};
+use super::server::{Rights, Session, bounded};
 
 /// Makes the role if there is none.
-pub(super) async fn ensure(session: &Session, group: &str) -> Result<(), LeaseError> {
+async fn ensure(session: &Session, group: &str) -> Result<(), Fault> {
     let rows = bounded(
         session
             .client
@@ -44,12 +46,14 @@ pub(super) async fn ensure(session: &Session, group: &str) -> Result<(), LeaseEr
 }
 
 /// Runs a CREATE ROLE; that somebody else was faster is as good.
-pub(super) async fn make(session: &Session, statement: &str) -> Result<(), LeaseError> {
-    match tokio::time::timeout(super::server::PATIENCE, session.client.batch_execute(statement)).await {
-        Ok(Err(error)) if !exists_already(&error) => Err(LeaseError::Upstream(sentence(&error))),
-        Ok(_) => Ok(()),
-        Err(_) => Err(LeaseError::Upstream("it did not answer within ten seconds".into())),
-    }
+pub(super) async fn make(session: &Session, statement: &str) -> Result<(), Fault> {
+    bounded(async {
+        match session.client.batch_execute(statement).await {
+            Err(error) if exists_already(&error) => Ok(()),
+            made => made,
+        }
+    })
+    .await
 }
 
 /// What a group role is fitted to.
@@ -65,15 +69,30 @@ pub(super) struct Fitting<'a> {
 /// Brings the group role's privileges in this database up to date, with the views that it reads, and
 /// returns the fingerprint of the catalog that they fit.
 pub(super) async fn refresh(session: &Session, fitting: &Fitting<'_>) -> Result<String, LeaseError> {
-    let Fitting { postgres, database, group, bound, views } = *fitting;
-    let templates = Templates::new(&postgres.grants)?;
+    let templates = Templates::new(&fitting.postgres.grants)?;
+    let mut attempts = Attempts::default();
+    loop {
+        match attempt(session, fitting, &templates).await {
+            Ok(print) => return Ok(print),
+            Err(fault) => attempts.again(&session.client, fault).await?,
+        }
+    }
+}
+
+async fn attempt(
+    session: &Session,
+    fitting: &Fitting<'_>,
+    templates: &Templates<'_>,
+) -> Result<String, Fault> {
+    let Fitting { database, group, bound, views, .. } = *fitting;
     let client = &session.client;
-    let lock = format!("pg_catalog.hashtextextended({}, 0)", literal(group));
-    bounded(client.batch_execute(&format!("SELECT pg_catalog.pg_advisory_lock({lock})"))).await?;
+    ensure(session, group).await?;
     if views.is_some() {
         objects::prepare(session).await?;
     }
-    // a fingerprint of the same snapshot, so that a change in between is seen at the next session
+    // INVARIANT: all that is looked at is looked at before anything is written. Of a row that somebody else has
+    // changed since our snapshot and that we change too, we see both versions.
+    // A fingerprint of the same snapshot, so that a change in between is seen at the next session
     bounded(client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")).await?;
     let mut statements = Vec::new();
     let connect = bounded(client.query_typed(
@@ -102,6 +121,7 @@ pub(super) async fn refresh(session: &Session, fitting: &Fitting<'_>) -> Result<
         }
         statements.extend(difference(&relation, &wanted, group, &mut missing));
     }
+    let sight = objects::look(session, group, views).await?;
     if !missing.is_empty() {
         let count = missing.len();
         let some = missing.into_iter().take(5).collect::<Vec<_>>().join(", ");
@@ -115,14 +135,9 @@ pub(super) async fn refresh(session: &Session, fitting: &Fitting<'_>) -> Result<
     if !statements.is_empty() {
         bounded(client.batch_execute(&statements.join(";"))).await?;
     }
-    objects::fit(session, group, views, &readable).await?;
+    objects::fit(session, group, views, sight, &readable).await?;
     let print = fingerprint(client, group).await?;
     bounded(client.batch_execute("COMMIT")).await?;
-    let unlock = format!("SELECT pg_catalog.pg_advisory_unlock({lock})");
-    bounded(client.batch_execute(&unlock)).await?;
-    if views.is_some() {
-        objects::release(session).await?;
-    }
     Ok(print)
 }
 

@@ -55,13 +55,13 @@ pub(super) async fn role(servers: &Servers, fits: &Fits, order: &Order<'_>) -> R
     let verifier = tokio::task::spawn_blocking(move || scram_sha_256(password.expose_secret().as_bytes()));
     let mut admin = servers.admin(postgres, issuer, &postgres.database).await?;
     let session = admin.session()?;
-    fits.fit(session, &order.fitting(&postgres.database, &bound), Refit::IfChanged).await?;
+    fits.fit(servers, session, &order.fitting(&postgres.database, &bound), Refit::IfChanged).await?;
     let verifier =
         verifier.await.map_err(|_| LeaseError::Upstream("no verifier could be computed".into()))?;
     let mut leak = attempt(session, order, &bound, &verifier).await?;
     if leak.is_some() {
         // perhaps a column came into being after the group role was fitted
-        fits.fit(session, &order.fitting(&postgres.database, &bound), Refit::Always).await?;
+        fits.fit(servers, session, &order.fitting(&postgres.database, &bound), Refit::Always).await?;
         leak = attempt(session, order, &bound, &verifier).await?;
     }
     admin.done();
@@ -158,10 +158,10 @@ async fn elsewhere(
 ) -> Result<(), LeaseError> {
     let mut admin = servers.admin(order.postgres, order.issuer, database).await?;
     let session = admin.session()?;
-    fits.fit(session, &order.fitting(database, bound), Refit::IfChanged).await?;
+    fits.fit(servers, session, &order.fitting(database, bound), Refit::IfChanged).await?;
     let mut leak = bound.leak(&session.client, order.role).await?;
     if leak.is_some() {
-        fits.fit(session, &order.fitting(database, bound), Refit::Always).await?;
+        fits.fit(servers, session, &order.fitting(database, bound), Refit::Always).await?;
         leak = bound.leak(&session.client, order.role).await?;
     }
     admin.done();
@@ -205,23 +205,31 @@ impl Fits {
     /// Fits the group role, and its views, to the catalog; says whether there was anything to do.
     pub(super) async fn fit(
         &self,
+        servers: &Servers,
         session: &Session,
         fitting: &Fitting<'_>,
         refit: Refit,
     ) -> Result<bool, LeaseError> {
         let Fitting { postgres, database, group, .. } = fitting;
         let key = format!("{}:{}/{database}/{group}", postgres.host, postgres.port);
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if refit == Refit::IfChanged
-            && known.is_some()
-            && known.as_ref() == Some(&fingerprint(&session.client, group).await?)
-        {
+        if refit == Refit::IfChanged && self.holds(session, &key, group).await? {
             return Ok(false);
         }
-        group::ensure(session, group).await?;
+        let _turn = servers.turn(postgres, database).await?;
+        // whoever had it before us may have done our work
+        if refit == Refit::IfChanged && self.holds(session, &key, group).await? {
+            return Ok(false);
+        }
         let print = group::refresh(session, fitting).await?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, print);
         Ok(true)
+    }
+
+    /// Whether the catalog is still the one that the group role was fitted to.
+    async fn holds(&self, session: &Session, key: &str, group: &str) -> Result<bool, LeaseError> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        let Some(known) = known else { return Ok(false) };
+        Ok(known == fingerprint(&session.client, group).await?)
     }
 }
 

@@ -3,7 +3,8 @@
 //! Job: keep in it, for every table with a mask that reads its column, the view that the gateway sends
 //! statements to, and the key of token masks, all owned by a role that nobody can log in as. So a
 //! session needs no privilege on the column itself. Boundary: what a view says is `sql::protect`'s, which the
-//! gateway asks too; both meet at the view's name. Failure mode: no view, and the gateway refuses the table.
+//! gateway asks too; both meet at the view's name. Who changes it takes its turn ([`super::server::Servers::turn`]),
+//! and tries again when another broker was faster. Failure mode: no view, and the gateway refuses the table.
 
 mod collect;
 mod key;
@@ -21,6 +22,7 @@ use crate::gateway::authority::LeaseError;
 use crate::mask::MaskPlan;
 use crate::sql::{BROKER_SCHEMA, Builtins, Catalog, MaskView, Protection, Rows};
 
+use super::fault::Fault;
 use super::name::{OWNER, identifier, literal};
 use super::powerless;
 use super::server::{Session, bounded, reason};
@@ -40,53 +42,57 @@ pub(super) fn plan(
     (postgres.objects && plan.reads_values()).then_some(plan)
 }
 
-/// Makes sure of the owner, and that nobody else is at work on our objects. Before a transaction.
-pub(super) async fn prepare(session: &Session) -> Result<(), LeaseError> {
-    bounded(session.client.batch_execute(&format!("SELECT pg_catalog.pg_advisory_lock({LOCK})"))).await?;
+/// Makes sure of the owner. Before a transaction.
+pub(super) async fn prepare(session: &Session) -> Result<(), Fault> {
     match powerless::ensure(session, OWNER).await? {
         None => Ok(()),
-        Some(fault) => Err(refused(&fault)),
+        Some(fault) => Err(refused(&fault).into()),
     }
 }
 
-/// Lets the next one in.
-pub(super) async fn release(session: &Session) -> Result<(), LeaseError> {
-    bounded(session.client.batch_execute(&format!("SELECT pg_catalog.pg_advisory_unlock({LOCK})"))).await
+/// What there is of our objects, and what there should be.
+pub(super) struct Sight {
+    there: Vec<Known>,
+    views: Vec<MaskView>,
 }
 
-/// Brings our objects, and the group role's privileges on them, up to date with the catalog. Inside of a
-/// transaction, so that a session finds all of it or nothing.
+/// Looks. Inside of the transaction that [`fit`] goes on with, and before anything is written in it.
+pub(super) async fn look(session: &Session, group: &str, plan: Option<&MaskPlan>) -> Result<Sight, Fault> {
+    let client = &session.client;
+    let mut views = Vec::new();
+    if let Some(plan) = plan {
+        let catalog = snapshot(client).await?;
+        let protection = Protection::resolve_with_views(&catalog, plan)
+            .map_err(|error| LeaseError::Upstream(error.to_string()))?;
+        views.extend(protection.views().cloned());
+    }
+    Ok(Sight { there: existing(client, group).await?, views })
+}
+
+/// Brings our objects, and the group role's privileges on them, up to date with the catalog, so that a session
+/// finds all of it or nothing.
 ///
 /// `readable` are the tables that the group role may SELECT from.
 pub(super) async fn fit(
     session: &Session,
     group: &str,
     plan: Option<&MaskPlan>,
+    sight: Sight,
     readable: &BTreeSet<(String, String)>,
-) -> Result<(), LeaseError> {
+) -> Result<(), Fault> {
     let client = &session.client;
-    let mut wanted = Vec::new();
-    if let Some(plan) = plan {
-        let catalog = snapshot(client).await?;
-        let protection = Protection::resolve_with_views(&catalog, plan)
-            .map_err(|error| LeaseError::Upstream(error.to_string()))?;
-        wanted = protection
-            .views()
-            .filter(|view| readable.contains(&(view.schema.clone(), view.table.clone())))
-            .cloned()
-            .collect();
-        if !wanted.is_empty() {
-            ensure_schema(client).await?;
-            ensure_key(client, plan, &wanted).await?;
-        }
+    let Sight { there, views: mut wanted } = sight;
+    wanted.retain(|view| readable.contains(&(view.schema.clone(), view.table.clone())));
+    if let Some(plan) = plan.filter(|_| !wanted.is_empty()) {
+        ensure_schema(client).await?;
+        ensure_key(client, plan, &wanted).await?;
     }
-    let there = existing(client, group).await?;
     let mut granted = BTreeSet::new();
     for view in &wanted {
-        if !lend(client, view).await? {
+        let known = there.iter().find(|known| known.name == view.name);
+        if !lend(client, view, known).await? {
             continue;
         }
-        let known = there.iter().find(|known| known.name == view.name);
         if known.is_none_or(|known| !known.sound) {
             make(client, view, known.is_some()).await?;
         }
@@ -105,7 +111,7 @@ pub(super) async fn fit(
 
 /// The database's names, as the gateway reads them. The transaction is ours, so those statements that would
 /// open and close one are left out.
-async fn snapshot(client: &Client) -> Result<Catalog, LeaseError> {
+async fn snapshot(client: &Client) -> Result<Catalog, Fault> {
     let mut all: Vec<Rows> = Vec::with_capacity(Catalog::QUERIES.len());
     for query in Catalog::QUERIES {
         let mut rows = Rows::new();
@@ -120,7 +126,7 @@ async fn snapshot(client: &Client) -> Result<Catalog, LeaseError> {
     }
     // what comes with the server is never masked
     Catalog::from_rows(std::sync::Arc::new(Builtins::default()), &all)
-        .map_err(|error| LeaseError::Upstream(error.to_string()))
+        .map_err(|error| LeaseError::Upstream(error.to_string()).into())
 }
 
 /// A view of ours that is there.
@@ -132,30 +138,34 @@ struct Known {
     granted: bool,
 }
 
-async fn existing(client: &Client, group: &str) -> Result<Vec<Known>, LeaseError> {
+async fn existing(client: &Client, group: &str) -> Result<Vec<Known>, Fault> {
     let rows = bounded(client.query_typed(VIEWS, &[(&group, Type::TEXT), (&OWNER, Type::TEXT)])).await?;
     Ok(rows.iter().map(|row| Known { name: row.get(0), sound: row.get(1), granted: row.get(2) }).collect())
 }
 
-async fn ensure_schema(client: &Client) -> Result<(), LeaseError> {
+async fn ensure_schema(client: &Client) -> Result<(), Fault> {
     let rows = bounded(client.query_typed(SCHEMA, &[(&BROKER_SCHEMA, Type::TEXT)])).await?;
     let owner: Option<String> = rows.first().map(|row| row.get(0));
     match owner.as_deref() {
         Some(OWNER) => Ok(()),
         Some(other) => {
-            Err(refused(&format!("schema {BROKER_SCHEMA} belongs to role {other}, and not to {OWNER}")))
+            Err(refused(&format!("schema {BROKER_SCHEMA} belongs to role {other}, and not to {OWNER}"))
+                .into())
         }
         None => {
             let text = format!(
                 "CREATE SCHEMA {BROKER_SCHEMA} AUTHORIZATION {OWNER};
                  COMMENT ON SCHEMA {BROKER_SCHEMA} IS 'made by hoopctl; remove it with: hoopctl broker objects TARGET --remove'"
             );
-            bounded(client.batch_execute(&text)).await.map_err(|error| refused(&reason(error)))
+            bounded(client.batch_execute(&text)).await.map_err(|fault| match fault {
+                Fault::Final(error) => refused(&reason(error)).into(),
+                conflict @ Fault::Conflict(_) => conflict,
+            })
         }
     }
 }
 
-async fn ensure_key(client: &Client, plan: &MaskPlan, wanted: &[MaskView]) -> Result<(), LeaseError> {
+async fn ensure_key(client: &Client, plan: &MaskPlan, wanted: &[MaskView]) -> Result<(), Fault> {
     let needs = wanted.iter().any(|view| view.definition.contains("hoopctl.key"));
     match plan.tokens_of().filter(|_| needs) {
         Some(target) => key::ensure(client, target).await,
@@ -164,13 +174,14 @@ async fn ensure_key(client: &Client, plan: &MaskPlan, wanted: &[MaskView]) -> Re
 }
 
 /// Gives the views' owner what this one reads. False, with a line in the log, when we may not.
-async fn lend(client: &Client, view: &MaskView) -> Result<bool, LeaseError> {
+async fn lend(client: &Client, view: &MaskView, known: Option<&Known>) -> Result<bool, Fault> {
     let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
         [(&view.relation, Type::OID), (&view.reads, Type::TEXT_ARRAY), (&OWNER, Type::TEXT)];
     let rows = bounded(client.query_typed(NEEDS, &parameters)).await?;
     let Some(row) = rows.first() else { return Ok(false) };
     let (open, may_open): (bool, bool) = (row.get(0), row.get(1));
-    let (needs, withheld): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
+    let (missing, withheld, ours): (Vec<String>, Vec<String>, Vec<String>) =
+        (row.get(2), row.get(3), row.get(4));
     if !withheld.is_empty() || !(open || may_open) {
         let withheld = if withheld.is_empty() { view.schema.clone() } else { withheld.join(", ") };
         tracing::warn!(
@@ -184,6 +195,9 @@ async fn lend(client: &Client, view: &MaskView) -> Result<bool, LeaseError> {
     if !open {
         statements.push(format!("GRANT USAGE ON SCHEMA {} TO {OWNER}", identifier(&view.schema)));
     }
+    // for a view that is not there yet also what the owner has: so whoever is about to take that back, since no
+    // view that can be seen needs it, and we cannot both succeed
+    let needs = if known.is_some() { &missing } else { &ours };
     if !needs.is_empty() {
         let columns = needs.iter().map(|column| identifier(column)).collect::<Vec<_>>().join(", ");
         let table = format!("{}.{}", identifier(&view.schema), identifier(&view.table));
@@ -196,7 +210,7 @@ async fn lend(client: &Client, view: &MaskView) -> Result<bool, LeaseError> {
 }
 
 /// Makes the view, and writes down what the server made of it, so that a change behind our back is seen.
-async fn make(client: &Client, view: &MaskView, replaced: bool) -> Result<(), LeaseError> {
+async fn make(client: &Client, view: &MaskView, replaced: bool) -> Result<(), Fault> {
     let name = full(&view.name);
     let drop = if replaced { format!("DROP VIEW {name};") } else { String::new() };
     let text = format!("{drop}CREATE VIEW {name} WITH (security_barrier = true) AS {}", view.definition);
@@ -208,7 +222,7 @@ async fn make(client: &Client, view: &MaskView, replaced: bool) -> Result<(), Le
     bounded(client.batch_execute(&as_owner(&format!("COMMENT ON VIEW {name} IS {comment}")))).await
 }
 
-async fn grant(client: &Client, group: &str, view: &str) -> Result<(), LeaseError> {
+async fn grant(client: &Client, group: &str, view: &str) -> Result<(), Fault> {
     let group = identifier(group);
     let text = format!(
         "GRANT USAGE ON SCHEMA {BROKER_SCHEMA} TO {group}; GRANT SELECT ON {} TO {group}",
@@ -231,9 +245,6 @@ fn refused(why: &str) -> LeaseError {
         "the broker's objects cannot be made: {why}; see docs/postgres-admin.md on `objects`"
     ))
 }
-
-/// The advisory lock under which our objects are changed, in each database.
-const LOCK: &str = "pg_catalog.hashtextextended('hoopctl objects', 0)";
 
 const SCHEMA: &str = "
     SELECT pg_get_userbyid(nspowner)::text FROM pg_catalog.pg_namespace WHERE nspname = $1::text";
@@ -258,5 +269,8 @@ const NEEDS: &str = "
            ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attname::text = ANY ($2::text[])
                    AND NOT has_column_privilege($3::text::name, c.oid, a.attnum, 'SELECT')
-                   AND NOT has_column_privilege(current_user, c.oid, a.attnum, 'SELECT WITH GRANT OPTION'))
+                   AND NOT has_column_privilege(current_user, c.oid, a.attnum, 'SELECT WITH GRANT OPTION')),
+           ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attname::text = ANY ($2::text[])
+                   AND has_column_privilege(current_user, c.oid, a.attnum, 'SELECT WITH GRANT OPTION'))
     FROM pg_catalog.pg_class c WHERE c.oid = $1";

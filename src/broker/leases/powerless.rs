@@ -4,14 +4,13 @@
 
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::gateway::authority::LeaseError;
-
+use super::fault::Fault;
 use super::group::make;
 use super::name::identifier;
 use super::server::{Rights, Session, bounded};
 
 /// Makes sure that the role is there, owns without power, and that we may act as it; a sentence when not.
-pub(super) async fn ensure(session: &Session, role: &str) -> Result<Option<String>, LeaseError> {
+pub(super) async fn ensure(session: &Session, role: &str) -> Result<Option<String>, Fault> {
     let client = &session.client;
     let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&role, Type::TEXT)];
     let ask = || bounded(client.query_typed(POWERLESS, &parameters));

@@ -114,7 +114,7 @@ async fn close(session: &Session, role: &str) -> Result<(), LeaseError> {
             format!("ALTER ROLE {name} NOLOGIN CONNECTION LIMIT 0; {}", join(session, &name))
         }
     };
-    bounded(session.client.batch_execute(&statement)).await
+    Ok(bounded(session.client.batch_execute(&statement)).await?)
 }
 
 /// Terminates its backends and waits until none is left; says whether that came to pass.
@@ -178,7 +178,7 @@ async fn roll_back(client: &Client, role: &str) -> Result<(), LeaseError> {
         // alone in its message: it cannot run inside of a transaction, which several would be
         bounded(client.batch_execute(&format!("ROLLBACK PREPARED{}", literal(row.get(0))))).await?;
     }
-    bounded(client.batch_execute("RESET ROLE")).await
+    Ok(bounded(client.batch_execute("RESET ROLE")).await?)
 }
 
 /// Drops its routines, each as soon as nothing else of it needs the routine.
@@ -216,7 +216,7 @@ async fn drop_role(session: &Session, role: &str) -> Result<(), LeaseError> {
     } else {
         format!("DROP ROLE {}", identifier(role))
     };
-    bounded(session.client.batch_execute(&statement)).await
+    Ok(bounded(session.client.batch_execute(&statement)).await?)
 }
 
 /// How often closing a role is tried before the reaper's next round.

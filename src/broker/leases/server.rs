@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
@@ -22,6 +22,7 @@ use crate::domain::target::{PostgresTarget, RoleIssuer, SecretSource, UpstreamTl
 use crate::gateway::authority::LeaseError;
 use crate::gateway::tls::verifying_client;
 
+use super::fault::Fault;
 use super::guard::{GuardedTls, ScramOnly};
 use super::rotate;
 
@@ -29,6 +30,8 @@ use super::rotate;
 pub(super) struct Servers {
     secrets: Secrets,
     doors: Mutex<HashMap<Address, Arc<Door>>>,
+    /// Whose turn it is to change our objects and group roles, by host, port and database.
+    turns: Mutex<HashMap<(String, u16, String), Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// What makes two connections interchangeable.
@@ -86,7 +89,7 @@ pub(super) struct ConnectFault {
 
 impl Servers {
     pub(super) fn new(secrets: Secrets) -> Self {
-        Self { secrets, doors: Mutex::new(HashMap::new()) }
+        Self { secrets, doors: Mutex::default(), turns: Mutex::default() }
     }
 
     pub(super) fn secrets(&self) -> &Secrets {
@@ -117,6 +120,23 @@ impl Servers {
             )));
         }
         Ok(Admin { session: Some(session), door, _place: place })
+    }
+
+    /// Waits until nobody else of this process changes our objects and group roles in this database. Other
+    /// processes are met in the catalog ([`super::fault`]). To be asked for with a connection in hand.
+    pub(super) async fn turn(
+        &self,
+        postgres: &PostgresTarget,
+        database: &str,
+    ) -> Result<OwnedMutexGuard<()>, LeaseError> {
+        let place = (postgres.host.clone(), postgres.port, database.to_owned());
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(place).or_default())
+        };
+        timeout(TURN, turn.lock_owned()).await.map_err(|_| {
+            LeaseError::Upstream("others are at work on the broker's roles in its database".into())
+        })
     }
 
     async fn open(
@@ -279,10 +299,10 @@ async fn open(
 /// Waits for an answer of the server, but not for ever.
 pub(super) async fn bounded<T>(
     work: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, LeaseError> {
+) -> Result<T, Fault> {
     match timeout(PATIENCE, work).await {
-        Ok(result) => result.map_err(|error| LeaseError::Upstream(sentence(&error))),
-        Err(_) => Err(LeaseError::Upstream("it did not answer within ten seconds".into())),
+        Ok(result) => Ok(result?),
+        Err(_) => Err(LeaseError::Upstream("it did not answer within ten seconds".into()).into()),
     }
 }
 
@@ -297,8 +317,8 @@ pub(super) fn sentence(error: &tokio_postgres::Error) -> String {
 }
 
 /// What an error says, without the words that its kind puts before it.
-pub(super) fn reason(error: LeaseError) -> String {
-    match error {
+pub(super) fn reason(error: impl Into<LeaseError>) -> String {
+    match error.into() {
         LeaseError::Upstream(text)
         | LeaseError::Secret(text)
         | LeaseError::OverPrivileged(text)
@@ -326,6 +346,8 @@ impl From<ConnectFault> for LeaseError {
 
 /// How long the server may take for one answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one waits for one's turn.
+const TURN: Duration = Duration::from_secs(30);
 /// How long an authenticated connection may rest before it is closed.
 const REST: Duration = Duration::from_secs(30);
 /// How many operations may be under way at one database.

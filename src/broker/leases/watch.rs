@@ -95,7 +95,7 @@ impl Leases {
         let mut admin = self.0.servers.admin(postgres, issuer, database).await?;
         // INVARIANT: in every round, whoever fitted the group role to a change, and before a fitting that may fail
         let before = leaking(&bound, admin.session()?, orders).await?;
-        let fitted = self.0.fits.fit(admin.session()?, &fitting, Refit::IfChanged).await;
+        let fitted = self.0.fits.fit(&self.0.servers, admin.session()?, &fitting, Refit::IfChanged).await;
         if fitted.is_ok() && before.is_empty() {
             admin.done();
             return Ok(before);

@@ -3,14 +3,21 @@
 
 use std::path::Path;
 
-use hoopctl::domain::name::SessionId;
+use hoopctl::domain::approval::Decision;
+use hoopctl::domain::device::Device;
+use hoopctl::domain::name::{Digest, ProviderName, RequestId, SessionId};
+use hoopctl::domain::principal::{PrincipalId, Subject};
+use hoopctl::domain::session::Session;
 use hoopctl::ledger::checkpoint::Checkpoint;
 use hoopctl::ledger::note::{Signer, VerifierKey};
 use hoopctl::ledger::{entry, tile};
 use hoopctl::recording::chunk::{Chunk, ChunkWriter};
 use hoopctl::recording::replay::{Cursor, Speed};
 use hoopctl::sql::ParseLimits;
-use hoopctl::wire::dpop;
+use hoopctl::wire::review::Claims;
+use hoopctl::wire::{control, dpop, review};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// The codecs and machines of PostgreSQL's protocol.
 pub(crate) fn postgres(data: &[u8]) {
@@ -110,6 +117,73 @@ pub(crate) fn sql(data: &[u8]) {
         drop(hoopctl::sql::safe_text(&statement));
     }
 }
+
+/// Signed reviews: whatever opens was signed by a key that signs here, and says what that signed.
+pub(crate) fn review(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(signed) = review::open(text) {
+        assert_eq!(
+            signed.device,
+            dpop::DeviceKey::from_bytes(&REVIEWER).thumbprint(),
+            "a key that nobody has"
+        );
+        assert!(reviews().contains(&signed.claims), "signed by nobody: {:?}", signed.claims);
+    }
+}
+
+/// The types of the API.
+pub(crate) fn control(data: &[u8]) {
+    one_way_only::<control::AskSession>(data);
+    one_way_only::<control::BrokerInfo>(data);
+    one_way_only::<control::ConfirmDevice>(data);
+    one_way_only::<control::Confirmation>(data);
+    one_way_only::<control::DeviceListing>(data);
+    one_way_only::<control::Explanation>(data);
+    one_way_only::<control::GiveReview>(data);
+    one_way_only::<control::Listing<Session>>(data);
+    one_way_only::<control::OpenSession>(data);
+    one_way_only::<control::OpenedSession>(data);
+    one_way_only::<control::PendingDevice>(data);
+    one_way_only::<control::Problem>(data);
+    one_way_only::<control::RecordingIndex>(data);
+    one_way_only::<control::RequestView>(data);
+    one_way_only::<control::StandingView>(data);
+    one_way_only::<control::TargetSummary>(data);
+    one_way_only::<control::TokenRequest>(data);
+    one_way_only::<control::TokenResponse>(data);
+    one_way_only::<control::WhoAmI>(data);
+    one_way_only::<Device>(data);
+    one_way_only::<Claims>(data);
+}
+
+/// What was read can be written, is read again from that, and is written the same.
+fn one_way_only<T: Serialize + DeserializeOwned>(data: &[u8]) {
+    let Ok(read) = serde_json::from_slice::<T>(data) else { return };
+    let written = serde_json::to_string(&read).expect("what was read can be written");
+    let again: T = serde_json::from_str(&written).expect("what was written can be read");
+    let twice = serde_json::to_string(&again).expect("what was read can be written");
+    assert_eq!(written, twice, "written again, it reads differently");
+}
+
+/// The reviews that mutations start from.
+pub(crate) fn reviews() -> [Claims; 2] {
+    let claims = Claims {
+        request: RequestId::from_random([3; 16]),
+        subject: Digest::from_bytes(&[4; 32]),
+        reviewer: PrincipalId {
+            provider: ProviderName::new("corp").expect("a name"),
+            subject: Subject::new("bob").expect("a subject"),
+        },
+        decision: Decision::Approve,
+        reason: None,
+        standing: None,
+        iat: 1_700_000_000,
+    };
+    [Claims { decision: Decision::Deny, reason: Some("not today, \u{e9}".into()), ..claims.clone() }, claims]
+}
+
+/// The seed of the key that signs them.
+pub(crate) const REVIEWER: [u8; 32] = [8; 32];
 
 /// The key that signs the notes which mutations start from.
 pub(crate) fn signer() -> Signer {

@@ -110,6 +110,11 @@ impl Broker {
     /// SIGTERM: it drains. Returns its exit code.
     pub(crate) fn stop(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);
+        self.ends()
+    }
+
+    /// Waits for its end. Returns its exit code.
+    pub(crate) fn ends(&mut self) -> Option<i32> {
         let mut child = self.child.take().expect("it runs");
         child.wait().expect("it ends").code()
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
@@ -46,6 +46,8 @@ pub(crate) struct Gateway {
     pub(crate) closing: watch::Sender<Option<CloseReason>>,
     /// What is held.
     pub(crate) desk: Arc<reviewer::Desk>,
+    /// Makes the next connections panic.
+    pub(crate) faulty: Arc<AtomicBool>,
 }
 
 /// How a test wants its gateway.
@@ -66,6 +68,8 @@ pub(crate) struct Setup {
     pub(crate) who: &'static str,
     /// What tells the session from others.
     pub(crate) session: u8,
+    /// Whether the target allows replication.
+    pub(crate) replication: bool,
 }
 
 impl Setup {
@@ -83,6 +87,7 @@ impl Setup {
             description: String::new(),
             who: "alice",
             session: 7,
+            replication: false,
         }
     }
 }
@@ -122,7 +127,9 @@ impl Gateway {
             expires: jiff::Timestamp::MAX,
         };
         let desk = Arc::new(reviewer::Desk::default());
+        let faulty = Arc::new(AtomicBool::new(false));
         let authority = Arc::new(Boss {
+            faulty: Arc::clone(&faulty),
             context,
             desk: Arc::clone(&desk),
             policy: std::sync::RwLock::new(Arc::new(policy)),
@@ -146,7 +153,7 @@ impl Gateway {
             }
         });
         desk.follow(&authority);
-        Self { socket, database, book, closing, desk }
+        Self { socket, database, book, closing, desk, faulty }
     }
 
     /// psql, ready for arguments.
@@ -204,7 +211,7 @@ const BASE: &str = r#"
 fn target(cluster: &Cluster, setup: &Setup) -> Target {
     Target {
         name: TargetName::new("db").expect("a name"),
-        description: setup.description.clone(),
+        description: String::new(),
         labels: BTreeMap::new(),
         owner: None,
         record: setup.record,
@@ -222,7 +229,7 @@ fn target(cluster: &Cluster, setup: &Setup) -> Target {
             fields: setup.fields.clone(),
             masks: setup.masks.clone(),
             objects: setup.objects,
-            replication: false,
+            replication: setup.replication,
             trusted_functions: BTreeSet::new(),
             max_connections: 10,
         }),
@@ -254,6 +261,7 @@ fn device(principal: &Principal) -> Device {
 }
 
 pub(crate) struct Boss {
+    faulty: Arc<AtomicBool>,
     context: Arc<SessionContext>,
     desk: Arc<reviewer::Desk>,
     policy: std::sync::RwLock<Arc<Policy>>,
@@ -306,7 +314,7 @@ impl Authority for Boss {
     }
 
     fn lease<'a>(&'a self, _: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
-        assert!(!self.context.target.description.contains("panic"), "as the test wishes");
+        assert!(!self.faulty.load(Ordering::SeqCst), "as the test wishes");
         Box::pin(async { Ok(self.lease.clone()) })
     }
 
@@ -331,7 +339,7 @@ type Items = Arc<Mutex<Vec<(ItemKind, Vec<u8>)>>>;
 pub(crate) struct Book {
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) items: Items,
-    pub(crate) broken: std::sync::atomic::AtomicBool,
+    pub(crate) broken: AtomicBool,
 }
 
 impl Book {

@@ -3,12 +3,16 @@
 //! Job: find them, and drop those that no session needs. Boundary: only what is ours by name and by place; a
 //! role with privileges elsewhere is somebody else's. Failure mode: what cannot be dropped stays, has no members
 //! or no readers, and is tried again.
+//!
+//! Another broker may be making what nothing needs here yet: what is dropped or taken back is claimed first, by
+//! changing its row in the catalog, and looked at once more. So one of the two fails, and begins anew.
 
 use std::collections::BTreeSet;
 
 use tokio_postgres::Client;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
+use crate::broker::leases::fault::{Attempts, Fault};
 use crate::broker::leases::name::{group_role, identifier, is_group_role, literal};
 use crate::broker::leases::server::{Rights, Servers, Session, bounded, reason};
 use crate::domain::mask::MaskRule;
@@ -17,7 +21,7 @@ use crate::domain::target::{PostgresTarget, RoleIssuer};
 use crate::gateway::authority::LeaseError;
 
 use super::manage::databases;
-use super::{LOCK, OWNER, as_owner, full};
+use super::{OWNER, full};
 
 /// The names of the group roles that people may get under this configuration: one for each combination of
 /// lifted masks. `None` when there are too many to tell.
@@ -68,10 +72,19 @@ pub(in crate::broker::leases) async fn collect(
         } else {
             other.insert(servers.admin(postgres, issuer, database).await?).session()?
         };
+        let turn = servers.turn(postgres, database).await?;
         for group in &idle {
-            strip(&session.client, group).await?;
+            let mut attempts = Attempts::default();
+            while let Err(fault) = strip(&session.client, group).await {
+                attempts.again(&session.client, fault).await?;
+            }
         }
-        dropped.extend(drop_views(session).await?);
+        dropped.extend(drop_views(&session.client).await?);
+        let mut attempts = Attempts::default();
+        while let Err(fault) = take_back(&session.client).await {
+            attempts.again(&session.client, fault).await?;
+        }
+        drop(turn);
         if let Some(other) = other {
             other.done();
         }
@@ -88,7 +101,7 @@ pub(in crate::broker::leases) async fn collect(
 }
 
 /// Takes back everything that we gave it in this database.
-async fn strip(client: &Client, group: &str) -> Result<(), LeaseError> {
+async fn strip(client: &Client, group: &str) -> Result<(), Fault> {
     let rows = bounded(client.query_typed(GIVEN, &[(&group, Type::TEXT)])).await?;
     for row in &rows {
         let text: String = row.get(0);
@@ -105,7 +118,8 @@ async fn drop_group(session: &Session, group: &str) -> Result<bool, LeaseError> 
         }
         Rights::Doorway | Rights::None => return Ok(false),
     };
-    bounded(session.client.batch_execute(&text)).await.map(|()| true)
+    bounded(session.client.batch_execute(&text)).await?;
+    Ok(true)
 }
 
 /// Doorways that were set up for an older version have no such function.
@@ -114,31 +128,54 @@ async fn has_door(client: &Client) -> Result<bool, LeaseError> {
     Ok(bounded(client.query_typed(query, &[])).await?.first().is_some_and(|row| row.get(0)))
 }
 
-/// Drops the views that no role but their owner may read, and what the owner needed for them.
-async fn drop_views(session: &Session) -> Result<Vec<String>, LeaseError> {
-    let client = &session.client;
-    let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&OWNER, Type::TEXT)];
+/// Drops the views that no role but their owner may read.
+async fn drop_views(client: &Client) -> Result<Vec<String>, LeaseError> {
     let mut dropped = Vec::new();
-    for row in bounded(client.query_typed(UNREAD, &parameters)).await? {
-        let view = full(row.get(0));
-        // whoever is still reading from it is not disturbed, and nobody has to wait behind us
-        let text = format!(
-            "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock({LOCK}); SET LOCAL lock_timeout = '200ms'; {}; COMMIT",
-            as_owner(&format!("DROP VIEW {view}"))
-        );
-        match bounded(client.batch_execute(&text)).await {
-            Ok(()) => dropped.push(view),
-            Err(error) => {
+    for name in unread(client).await? {
+        let view = full(&name);
+        match drop_view(client, &name).await {
+            Ok(true) => dropped.push(view),
+            Ok(false) => {}
+            Err(fault) => {
                 bounded(client.batch_execute("ROLLBACK")).await?;
-                tracing::info!(view, error = reason(error), "a view that nobody needs stays for now");
+                tracing::info!(view, error = reason(fault), "a view that nobody needs stays for now");
             }
         }
     }
-    for row in bounded(client.query_typed(SURPLUS, &parameters)).await? {
+    Ok(dropped)
+}
+
+async fn drop_view(client: &Client, name: &str) -> Result<bool, Fault> {
+    let view = full(name);
+    // whoever is still reading from it is not disturbed, and nobody has to wait behind us; the option is what it was
+    let claim = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '200ms'; SET LOCAL ROLE {OWNER}; ALTER VIEW {view} SET (security_barrier = true)"
+    );
+    bounded(client.batch_execute(&claim)).await?;
+    let unread = unread(client).await?.iter().any(|other| other == name);
+    let end = if unread { format!("DROP VIEW {view}; COMMIT") } else { "ROLLBACK".to_owned() };
+    bounded(client.batch_execute(&end)).await?;
+    Ok(unread)
+}
+
+async fn unread(client: &Client) -> Result<Vec<String>, Fault> {
+    let rows = bounded(client.query_typed(UNREAD, &[(&OWNER, Type::TEXT)])).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Takes back from the owner what none of its views needs.
+async fn take_back(client: &Client) -> Result<(), Fault> {
+    bounded(client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED")).await?;
+    let lacking = async || bounded(client.query_typed(LACKING, &[(&OWNER, Type::TEXT)])).await;
+    let before = lacking().await?.len();
+    let rows = bounded(client.query_typed(SURPLUS, &[(&OWNER, Type::TEXT)])).await?;
+    for row in &rows {
         let text: String = row.get(0);
         bounded(client.batch_execute(&text)).await?;
     }
-    Ok(dropped)
+    // a view may have been committed just before our first REVOKE
+    let end = if lacking().await?.len() > before { "ROLLBACK" } else { "COMMIT" };
+    bounded(client.batch_execute(end)).await
 }
 
 /// More combinations of lifted masks than two to the power of this are not counted out.
@@ -183,16 +220,42 @@ const UNREAD: &str = "
     WHERE n.nspname = 'hoopctl' AND pg_get_userbyid(n.nspowner) = $1::text AND c.relkind = 'v'
       AND NOT EXISTS (SELECT FROM aclexplode(c.relacl) x WHERE x.grantee <> c.relowner)";
 
-// what the owner may read of tables that no view of its stands for any more
-const SURPLUS: &str = "
-    SELECT format('REVOKE SELECT (%s) ON TABLE %s FROM %I',
-                  string_agg(quote_ident(a.attname), ', '), a.attrelid::regclass, r.rolname)
-    FROM pg_catalog.pg_roles r, pg_catalog.pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) x
-    WHERE r.rolname = $1::text AND a.attacl IS NOT NULL AND NOT a.attisdropped
-      AND x.grantee = r.oid AND x.privilege_type = 'SELECT'
-      AND NOT EXISTS (
-        SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
-        JOIN pg_catalog.pg_class v ON v.oid = w.ev_class
-        WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
-          AND d.refobjid = a.attrelid AND v.relowner = r.oid)
-    GROUP BY a.attrelid, r.rolname";
+// the columns, or whole tables as column 0, that the owner's views read
+macro_rules! over_needs {
+    ($rest:literal) => {
+        concat!(
+            "WITH me AS (
+                SELECT oid, rolname FROM pg_catalog.pg_roles WHERE rolname = $1::text
+            ), need AS (
+                SELECT DISTINCT d.refobjid AS relation, d.refobjsubid AS attnum
+                FROM me JOIN pg_catalog.pg_class v ON v.relowner = me.oid
+                JOIN pg_catalog.pg_rewrite w ON w.ev_class = v.oid
+                JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
+                WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> v.oid
+            )",
+            $rest
+        )
+    };
+}
+
+// what the owner was given and no view of its needs
+const SURPLUS: &str = over_needs!(
+    " SELECT format('REVOKE SELECT (%s) ON TABLE %s FROM %I',
+                  string_agg(quote_ident(a.attname), ', '), a.attrelid::regclass, me.rolname)
+    FROM me, pg_catalog.pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) x
+    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND x.grantee = me.oid AND x.privilege_type = 'SELECT'
+      AND NOT EXISTS (SELECT FROM need WHERE need.relation = a.attrelid AND need.attnum IN (0, a.attnum))
+    GROUP BY a.attrelid, me.rolname
+    UNION ALL
+    SELECT DISTINCT format('REVOKE USAGE ON SCHEMA %I FROM %I', n.nspname, me.rolname)
+    FROM me, pg_catalog.pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) x
+    WHERE x.grantee = me.oid AND x.privilege_type = 'USAGE' AND n.nspowner <> me.oid
+      AND NOT EXISTS (SELECT FROM need JOIN pg_catalog.pg_class c ON c.oid = need.relation WHERE c.relnamespace = n.oid)"
+);
+
+// what a view of the owner's reads and the owner may not
+const LACKING: &str = over_needs!(
+    " SELECT FROM me, need JOIN pg_catalog.pg_class c ON c.oid = need.relation
+    WHERE c.relkind IN ('r', 'p', 'f') AND need.attnum > 0
+      AND NOT has_column_privilege(me.oid, need.relation, need.attnum::int2, 'SELECT')"
+);

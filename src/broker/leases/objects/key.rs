@@ -19,10 +19,11 @@ use crate::gateway::authority::LeaseError;
 use crate::sql::BROKER_SCHEMA;
 
 use super::{OWNER, as_owner};
+use crate::broker::leases::fault::Fault;
 use crate::broker::leases::server::bounded;
 
 /// Makes the table and the target's key, where they are not there.
-pub(super) async fn ensure(client: &Client, target: &TargetName) -> Result<(), LeaseError> {
+pub(super) async fn ensure(client: &Client, target: &TargetName) -> Result<(), Fault> {
     let table = bounded(client.query_typed(TABLE, &[(&BROKER_SCHEMA, Type::TEXT)])).await?;
     if table.is_empty() {
         bounded(client.batch_execute(&as_owner(CREATE))).await?;
@@ -36,7 +37,7 @@ pub(super) async fn ensure(client: &Client, target: &TargetName) -> Result<(), L
     bounded(client.batch_execute("RESET ROLE")).await
 }
 
-async fn write(client: &Client, target: &TargetName) -> Result<(), LeaseError> {
+async fn write(client: &Client, target: &TargetName) -> Result<(), Fault> {
     let mut key = Zeroizing::new([0_u8; 32]);
     SysRng
         .try_fill_bytes(key.as_mut_slice())

@@ -6,13 +6,14 @@
 use serde::Serialize;
 use tokio_postgres::types::Type;
 
+use crate::broker::leases::fault::Attempts;
 use crate::broker::leases::name::group_slug;
 use crate::broker::leases::server::{Rights, Servers, Session, bounded, reason};
 use crate::broker::secrets::Secrets;
 use crate::domain::target::{LeaseIssuer, PostgresTarget, RoleIssuer, Target, TargetKind};
 use crate::gateway::authority::LeaseError;
 
-use super::{LOCK, OWNER};
+use super::OWNER;
 
 /// What the broker has at a target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -77,11 +78,13 @@ pub async fn remove(target: &Target, secrets: Secrets) -> Result<Option<String>,
         let mut admin = servers.admin(postgres, issuer, database).await?;
         let session = admin.session()?;
         if there(session).await? {
-            // no CASCADE: what somebody built on our views is theirs
-            let text = format!(
-                "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock({LOCK}); DROP OWNED BY {OWNER}; COMMIT"
-            );
-            bounded(session.client.batch_execute(&text)).await?;
+            // no CASCADE: what somebody built on our views is theirs; a broker that is at work is waited for
+            let mut attempts = Attempts::default();
+            while let Err(fault) =
+                bounded(session.client.batch_execute(&format!("DROP OWNED BY {OWNER}"))).await
+            {
+                attempts.again(&session.client, fault).await?;
+            }
         }
         admin.done();
     }
