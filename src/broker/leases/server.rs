@@ -30,9 +30,12 @@ use super::rotate;
 pub(super) struct Servers {
     secrets: Secrets,
     doors: Mutex<HashMap<Address, Arc<Door>>>,
-    /// Whose turn it is to change our objects and group roles, by host, port and database.
-    turns: Mutex<HashMap<(String, u16, String), Arc<tokio::sync::Mutex<()>>>>,
+    /// Whose turn it is to change our objects and group roles.
+    turns: Mutex<Turns>,
 }
+
+/// By host, port and database.
+type Turns = HashMap<(String, u16, String), Arc<tokio::sync::Mutex<()>>>;
 
 /// What makes two connections interchangeable.
 #[derive(Clone, PartialEq, Eq, Hash)]

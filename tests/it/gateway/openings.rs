@@ -172,34 +172,12 @@ async fn a_replication_connection_is_denied_unless_the_target_says_so() {
     let identify = ["-Atc", "IDENTIFY_SYSTEM", "dbname=postgres replication=database"];
     let (out, err, ok) = gateway.run(&identify).await;
     assert!(ok && out.trim().ends_with("|postgres"), "{out}{err}");
-    // and the stream itself: what somebody writes meanwhile arrives
-    let admin = cluster.admin().await;
-    let place: String =
-        admin.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.expect("a place").get(0);
     let mut client =
         Raw::open(&gateway, PROTOCOL_3_0, &[("replication", "true")]).await.expect("it is let in");
-    client.query(&format!("START_REPLICATION PHYSICAL {place}")).await;
-    client.until(b'W').await;
-    admin
-        .batch_execute("CREATE TABLE streamed AS SELECT 'to-be-seen-in-the-log' AS word")
-        .await
-        .expect("ours");
-    let written = "SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn > $1::text::numeric";
-    let mut seen = 0_u64;
-    while admin.query_one(written, &[&seen.to_string()]).await.expect("a place").get(0) {
-        // `w`: where it begins, where the server's log ends, the time, and the log itself
-        let (_, body) = client.until(b'd').await;
-        if let Some((b'w', rest)) = body.split_first() {
-            let begins = u64::from_be_bytes(rest[..8].try_into().expect("a place"));
-            seen = begins + u64::try_from(rest.len() - 24).expect("small");
-        }
-    }
-    client.send(b'c', &[]).await;
-    client.until(b'Z').await;
     client.query("IDENTIFY_SYSTEM").await;
     assert_eq!(client.until(b'Z').await.0, "TDCZ");
     let entered = gateway.book.statements();
-    assert!(entered.iter().any(|(_, _, text)| text.starts_with("START_REPLICATION")), "{entered:?}");
+    assert!(entered.iter().any(|(_, _, text)| text == "IDENTIFY_SYSTEM"), "{entered:?}");
 
     // masks and replication do not go together, whatever the configuration would say
     let masks = vec![super::masked("public.people.ssn", hoopctl::domain::mask::Mask::Full)];
