@@ -44,7 +44,7 @@ impl Raw {
                     raw.send(b'p', scram.message()).await;
                 }
                 (b'R', Some([0, 0, 0, 12])) => {
-                    scram.finish(&body[4..]).expect("the gateway knows the secret")
+                    scram.finish(&body[4..]).expect("the gateway knows the secret");
                 }
                 (b'K', Some(process)) => {
                     raw.process.copy_from_slice(process);
