@@ -10,6 +10,7 @@ mod approvals;
 pub mod assembly;
 pub mod authn;
 pub mod config;
+mod crowd;
 mod devices;
 pub mod embedded;
 mod explain;

@@ -6,7 +6,6 @@
 
 mod approvals;
 mod caller;
-mod crowd;
 mod devices;
 mod fault;
 mod health;
@@ -14,6 +13,7 @@ mod ledger;
 mod listen;
 mod login;
 mod sessions;
+mod strangers;
 mod targets;
 mod tunnel;
 

@@ -13,6 +13,8 @@ mod end;
 mod file;
 mod grants;
 mod hold;
+mod issue;
+mod limits;
 mod review;
 mod standing;
 mod view;
@@ -26,14 +28,17 @@ use rusqlite::Connection;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use self::limits::{MAX_OPEN, MAX_WAITING};
 pub(crate) use self::words::needs;
+use super::crowd::Crowd;
 use super::scribe::Scribe;
 use super::store::requests::{self as table, Stored};
 use super::store::{Store, StoreError, devices};
 use super::webhooks::Webhooks;
 use crate::domain::approval::{Life, Misstep, Step};
-use crate::domain::event::{Durability, What};
+use crate::domain::event::{Actor, Durability, What};
 use crate::domain::name::{Digest, RequestId};
+use crate::domain::principal::PrincipalId;
 use crate::gateway::clock::Clock;
 use crate::gateway::journal::JournalError;
 
@@ -48,6 +53,12 @@ pub(crate) struct Approvals {
     abandoned: Mutex<Vec<RequestId>>,
     /// Requests that became a grant whose entry was not written; the next tick writes it.
     unentered: Mutex<Vec<RequestId>>,
+    /// What was taken away and could not be entered; the next tick does it.
+    untold: Mutex<Vec<(Option<Actor>, What)>>,
+    /// Held while grants are made longer.
+    lengthening: tokio::sync::Mutex<()>,
+    /// The calls that wait for an answer.
+    waiting: Crowd<PrincipalId>,
 }
 
 /// Why a call about approvals was not done.
@@ -73,6 +84,15 @@ pub(crate) enum ApprovalError {
     Unknown(&'static str),
     #[error("{MAX_OPEN} of your requests wait for a review already")]
     TooMany,
+    #[error("{MAX_WAITING} of your calls wait for an answer already")]
+    TooManyWait,
+    #[error("you have filed {most} requests within an hour, and may file the next in {} min", wait.div_ceil(60))]
+    TooOften {
+        /// How many may be filed within an hour.
+        most: u32,
+        /// How long until the next one may be, in seconds.
+        wait: u64,
+    },
 }
 
 impl From<Misstep> for ApprovalError {
@@ -105,6 +125,9 @@ impl Approvals {
             watchers: Mutex::default(),
             abandoned: Mutex::default(),
             unentered: Mutex::default(),
+            untold: Mutex::default(),
+            lengthening: tokio::sync::Mutex::default(),
+            waiting: Crowd::default(),
         }
     }
 
@@ -129,14 +152,6 @@ impl Approvals {
 
     fn find(&self, id: &RequestId) -> Result<Option<Stored>, StoreError> {
         self.store.read(|on| table::find(on, id))
-    }
-
-    /// Stores a new request, and that it was filed for whoever should know.
-    fn insert(&self, new: &Stored, answered: bool) -> Result<(), StoreError> {
-        self.store.write(|on| {
-            table::insert(on, new)?;
-            if answered { Ok(()) } else { self.webhooks.note(on, new, &new.life) }
-        })
     }
 
     /// Takes one step of a request, and whatever goes with it in the same transaction.
@@ -189,21 +204,35 @@ impl Approvals {
             Ok(Ok(Made { before, after }))
         });
         match written {
-            Err(error) if review::is_gone(&error) => Err(ApprovalError::Conflict(
+            Err(error) if issue::is_gone(&error) => Err(ApprovalError::Conflict(
                 "the grant that it would make longer is no longer in force, or would last too long".into(),
             )),
             written => written?,
         }
     }
 
-    /// Enters that a request ended without being let through, and wakes who waits for it. It has
-    /// ended, whatever becomes of the entry.
-    async fn ended(&self, actor: Option<crate::domain::event::Actor>, id: &RequestId, after: &Life) {
+    /// Enters that a request ended without being let through, and wakes who waits for it.
+    async fn ended(&self, actor: Option<Actor>, id: &RequestId, after: &Life) {
         let what = What::RequestEnded { request: id.clone(), outcome: after.state.word().into() };
-        if let Err(error) = self.scribe.enter(actor, what, Durability::Written).await {
-            tracing::error!(request = %id, %error, "the end of a request could not be entered");
+        if let Err(error) = self.tell(actor, what, Durability::Written).await {
+            tracing::error!(request = %id, %error, "the end of a request could not be entered yet");
         }
         self.wake(id);
+    }
+
+    /// Enters that something was taken away. That has happened already, whatever becomes of the entry:
+    /// an end does not wait for the ledger. What could not be entered is entered by a later tick.
+    async fn tell(
+        &self,
+        actor: Option<Actor>,
+        what: What,
+        durability: Durability,
+    ) -> Result<(), JournalError> {
+        let told = self.scribe.enter(actor.clone(), what.clone(), durability).await;
+        if told.is_err() {
+            self.untold.lock().unwrap_or_else(PoisonError::into_inner).push((actor, what));
+        }
+        told
     }
 
     fn policy(&self) -> Digest {
@@ -216,9 +245,6 @@ impl Approvals {
         Timestamp::from_second(now.as_second()).unwrap_or(now)
     }
 }
-
-/// How many requests of one principal may be open at a time.
-const MAX_OPEN: u32 = 64;
 
 #[cfg(test)]
 mod measure;

@@ -143,6 +143,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/0005-kin.sql"),
     include_str!("store/0006-confirmers.sql"),
     include_str!("store/0007-groupless.sql"),
+    include_str!("store/0008-extensions.sql"),
 ];
 
 #[cfg(test)]

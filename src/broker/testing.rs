@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use axum::response::Response;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt as _;
 use hyper::service::Service as _;
@@ -388,9 +389,9 @@ impl Bench {
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let answer = TowerToHyperService::new(self.router.clone()).call(request).await.unwrap();
         let status = answer.status();
-        let kind = answer.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned());
+        let (kind, retry_after) = (header(&answer, "content-type"), header(&answer, "retry-after"));
         let body = answer.into_body().collect().await.unwrap().to_bytes().to_vec();
-        Answer { status, kind, body }
+        Answer { status, kind, retry_after, body }
     }
 
     /// Exchanges a subject token.
@@ -447,6 +448,10 @@ impl Bench {
         let response: TokenResponse = answer.json();
         User { bench: self, key, token: response.access_token }
     }
+}
+
+fn header(answer: &Response, name: &str) -> Option<String> {
+    answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
 }
 
 /// Somebody who is logged in.
@@ -549,6 +554,7 @@ impl User<'_> {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) kind: Option<String>,
+    pub(crate) retry_after: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 

@@ -169,7 +169,8 @@ impl Reviews for SignedReviews {
 }
 
 /// Waits until a request is no longer pending, or `limit` is over; `changed` gets every state on the
-/// way. A broker that restarts meanwhile is waited for as well.
+/// way. A broker that restarts meanwhile is waited for as well; one where too many calls wait is asked every
+/// few seconds instead.
 ///
 /// # Errors
 /// [`ApiError`].
@@ -177,17 +178,27 @@ pub async fn answer(
     api: &Api,
     request: &RequestId,
     limit: Option<Duration>,
+    changed: impl FnMut(&RequestView),
+) -> Result<RequestView, ApiError> {
+    watch(async |wait| api.request(request, wait).await, limit, changed).await
+}
+
+async fn watch(
+    ask: impl AsyncFn(Option<u64>) -> Result<RequestView, ApiError>,
+    limit: Option<Duration>,
     mut changed: impl FnMut(&RequestView),
 ) -> Result<RequestView, ApiError> {
     let end = limit.map(|limit| Instant::now() + limit);
     let mut silent_since: Option<Instant> = None;
     let mut latest: Option<RequestView> = None;
+    let mut is_crowded = false;
     loop {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         // the first call never waits, so that `changed` is called at once
-        let wait = latest.as_ref().map(|_| left.map_or(POLL, |left| left.as_secs().clamp(1, POLL)));
+        let waits = latest.is_some() && !is_crowded;
+        let wait = waits.then(|| left.map_or(POLL, |left| left.as_secs().clamp(1, POLL)));
         let asked = Instant::now();
-        match api.request(request, wait).await {
+        match ask(wait).await {
             Ok(view) => {
                 silent_since = None;
                 changed(&view);
@@ -196,11 +207,12 @@ pub async fn answer(
                     return Ok(view);
                 }
                 // a broker that does not wait must not be asked without a pause
-                if latest.as_ref() == Some(&view) && asked.elapsed() < PAUSE {
+                if is_crowded || (latest.as_ref() == Some(&view) && asked.elapsed() < PAUSE) {
                     tokio::time::sleep(PAUSE).await;
                 }
                 latest = Some(view);
             }
+            Err(error) if wait.is_some() && is_too_many(&error) => is_crowded = true,
             Err(error) if is_passing(&error) => {
                 let since = *silent_since.get_or_insert_with(Instant::now);
                 let over = end.is_some_and(|end| Instant::now() >= end);
@@ -214,6 +226,11 @@ pub async fn answer(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether more calls wait for an answer than may.
+fn is_too_many(error: &ApiError) -> bool {
+    matches!(error, ApiError::Link(LinkError::Problem(problem)) if problem.status == 429)
 }
 
 /// Whether a broker that restarts, or a network that is away for a moment, explains it.

@@ -10,8 +10,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::Service;
-use super::crowd::Stranger;
 use super::fault::Fault;
+use super::strangers::Stranger;
 use crate::broker::authn::{AuthnError, Caller, Credentials};
 use crate::broker::config::Config;
 use crate::wire::dpop::{ProofError, endpoint};

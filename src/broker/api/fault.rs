@@ -12,9 +12,9 @@ use crate::gateway::authority::Refusal;
 use crate::gateway::journal::JournalError;
 use crate::wire::control::{Confirmation, PROBLEM_JSON, Problem, ProblemCode};
 
-/// An answer that says no. Boxed: most answers say yes.
+/// An answer that says no, and in how many seconds to try again. Boxed: most answers say yes.
 #[derive(Debug)]
-pub(super) struct Fault(Box<Problem>);
+pub(super) struct Fault(Box<Problem>, Option<u64>);
 
 impl Fault {
     fn new(status: StatusCode, code: ProblemCode, title: impl Into<String>) -> Self {
@@ -31,7 +31,7 @@ impl Fault {
             ProblemCode::Unconfirmed => "unconfirmed",
             ProblemCode::Unknown => "unknown",
         };
-        Self(Box::new(Problem {
+        let problem = Problem {
             kind: format!("urn:hoopctl:problem:{name}"),
             status: status.as_u16(),
             title: title.into(),
@@ -39,7 +39,8 @@ impl Fault {
             hint: None,
             code,
             confirmation: None,
-        }))
+        };
+        Self(Box::new(problem), None)
     }
 
     pub(super) fn bad_request(title: impl Into<String>) -> Self {
@@ -119,6 +120,12 @@ impl Fault {
         self
     }
 
+    /// When to try again.
+    fn retry_in(mut self, seconds: u64) -> Self {
+        self.1 = Some(seconds);
+        self
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
@@ -133,6 +140,9 @@ impl IntoResponse for Fault {
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.1 {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("DPoP algs=\"EdDSA\""));
         }
@@ -236,6 +246,12 @@ impl From<ApprovalError> for Fault {
             ApprovalError::Store(error) => error.into(),
             ApprovalError::TooMany => Self::too_many(text)
                 .hint("`hoopctl request list --mine` shows them, `withdraw` takes one back"),
+            ApprovalError::TooManyWait => {
+                Self::too_many(text).retry_in(1).hint("ask again and again instead of waiting")
+            }
+            ApprovalError::TooOften { wait, .. } => Self::too_many(text)
+                .retry_in(wait)
+                .hint("whoever runs the broker sets the limit: `[reviews] requests_per_hour`"),
             ApprovalError::Unknown(what) => Self::unknown(what),
         }
     }

@@ -25,8 +25,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::caller::{Peer, forwarded, is_proxy};
-use super::crowd::{Crowd, Stranger};
 use super::fault::Fault;
+use super::strangers::{Stranger, Strangers};
 use crate::broker::app::core::Core;
 use crate::gateway::tls::buffered;
 
@@ -41,7 +41,7 @@ pub(crate) async fn serve(
     core: Arc<Core>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let crowd = Crowd::default();
+    let crowd = Strangers::default();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // dropping the set, as stopping this task does, ends the connections
     let mut connections = JoinSet::new();
@@ -94,7 +94,7 @@ struct Guest {
     peer: Peer,
     /// The place of the connection; none for a proxy, whose requests count one by one.
     stranger: Option<Stranger>,
-    crowd: Crowd,
+    crowd: Strangers,
     core: Arc<Core>,
 }
 

@@ -11,7 +11,7 @@ use crate::broker::store::requests as table;
 use crate::broker::store::{StoreError, grants};
 use crate::domain::action::Action;
 use crate::domain::approval::{Grant, RequestState, Step};
-use crate::domain::event::Actor;
+use crate::domain::event::{Actor, Durability};
 use crate::domain::name::{DeviceId, RequestId, SessionId};
 use crate::domain::policy::Verdict;
 use crate::domain::principal::PrincipalId;
@@ -36,7 +36,19 @@ impl Approvals {
         self.end_all(Ok(abandoned), &Step::Withdraw).await;
         let now = self.clock.now();
         self.end_all(self.store.read(|on| table::due(on, now)), &Step::Expire).await;
+        self.tell_again().await;
         self.enter_again().await
+    }
+
+    /// Enters the ends again that could not be entered.
+    async fn tell_again(&self) {
+        let untold = std::mem::take(&mut *self.untold.lock().unwrap_or_else(PoisonError::into_inner));
+        for (actor, what) in untold {
+            // what fails again is kept again
+            if let Err(error) = self.tell(actor, what, Durability::Written).await {
+                tracing::debug!(%error, "an end is not in the ledger yet");
+            }
+        }
     }
 
     /// Enters the grants again whose entries could not be written. Returns those made longer.
@@ -89,10 +101,7 @@ impl Approvals {
     /// After a restart: the connections that waited are gone, and grants get their entries.
     pub(crate) async fn recover(&self) -> Result<(), ApprovalError> {
         self.end_all(self.store.read(table::deeds), &Step::Void).await;
-        for grant in self.store.read(grants::unissued)? {
-            self.issue(None, &grant).await?;
-        }
-        Ok(())
+        self.issue_left_behind().await
     }
 
     /// Policy has changed: what the new one would not hold in the same way is void.

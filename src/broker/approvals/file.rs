@@ -2,7 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{ApprovalError, Approvals, MAX_OPEN};
+use super::issue::{longest, turn_into_grant};
+use super::limits::Load;
+use super::{ApprovalError, Approvals};
 use crate::broker::authn::Caller;
 use crate::broker::config::Config;
 use crate::broker::store::requests::{self as table, Stored};
@@ -41,9 +43,6 @@ impl Approvals {
         }
         let terms = self.terms(config, caller, target, ask)?;
         let new = self.draft(config, caller, target, &hold, ask, &terms)?;
-        if self.store.read(|on| table::count_open(on, &who.id))? >= MAX_OPEN {
-            return Err(ApprovalError::TooMany);
-        }
         let petition = Petition {
             rules: &hold.rules,
             kind: PetitionKind::Session,
@@ -51,19 +50,18 @@ impl Approvals {
             facts: None,
         };
         let rule = config.policy.answers(who, target, &petition).filter(|_| !hold.people_only);
+        let load = Load { most: config.reviews.requests_per_hour, answered: rule.is_some() };
+        self.admits(&new, load)?;
         // INVARIANT: nobody can review what is not in the ledger
         self.scribe.enter(Some(caller.actor()), filed(&new), Durability::Synced).await?;
         let id = new.request.id.clone();
-        let inserted = self.insert(&new, rule.is_some());
-        if let Err(error) = inserted {
-            let mut over = new.life.clone();
-            over.state = RequestState::Void;
-            self.ended(None, &id, &over).await;
+        if let Err(error) = self.insert(&new, load) {
+            self.came_to_nothing(&new).await;
             // two calls with one key at the same instant: the other was first
-            return self.known(caller, ask)?.ok_or_else(|| error.into());
+            return self.known(caller, ask)?.ok_or(error);
         }
         if let Some(rule) = rule {
-            let most = super::review::longest(config, &target.name);
+            let most = longest(config, &target.name);
             self.answer(Some(caller.actor()), &id, ReleasedBy::Rule(rule), most).await?;
         }
         Ok(id)
@@ -205,6 +203,12 @@ impl Approvals {
         Ok(Stored { version: 0, who, life, request, subject, session: None, key: ask.key.clone() })
     }
 
+    /// Enters the end of a request that was entered and could not be stored.
+    pub(super) async fn came_to_nothing(&self, new: &Stored) {
+        let over = Life { state: RequestState::Void, ..new.life.clone() };
+        self.ended(None, &new.request.id, &over).await;
+    }
+
     /// Lets a rule or a standing decision answer a request.
     pub(super) async fn answer(
         &self,
@@ -221,7 +225,7 @@ impl Approvals {
         self.scribe.enter(actor.clone(), what, Durability::Synced).await?;
         let now = self.now();
         let made = self.advance(id, &Step::Answer(by), |on, before, after| {
-            super::review::turn_into_grant(on, before, after, now, most)
+            turn_into_grant(on, before, after, now, most)
         })?;
         self.granted(actor, &made).await?;
         self.wake(id);

@@ -1,5 +1,6 @@
 //! Grants: what sessions stand on.
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::standing::meets;
@@ -27,17 +28,11 @@ impl Approvals {
     ) -> Result<Option<Grant>, StoreError> {
         let now = self.clock.now();
         self.store.write(|on| {
-            for grant in table::live(on, whose, &target.name, now)? {
-                if !is_enough(on, &grant, target, hold)? {
-                    continue;
-                }
-                let Ok(next) = grant.clone().open(now) else { continue };
+            first_of(on, whose, target, hold, now, |grant| {
+                let Ok(next) = grant.clone().open(now) else { return Ok(None) };
                 // INVARIANT: one conditional UPDATE decides, and its row count tells
-                if table::advance(on, &grant, &next)? {
-                    return Ok(Some(next));
-                }
-            }
-            Ok(None)
+                Ok(table::advance(on, &grant, &next)?.then_some(next))
+            })
         })
     }
 
@@ -49,14 +44,7 @@ impl Approvals {
         hold: &Hold,
     ) -> Result<Option<Grant>, StoreError> {
         let now = self.clock.now();
-        self.store.read(|on| {
-            for grant in table::live(on, whose, &target.name, now)? {
-                if is_enough(on, &grant, target, hold)? {
-                    return Ok(Some(grant));
-                }
-            }
-            Ok(None)
-        })
+        self.store.read(|on| first_of(on, whose, target, hold, now, |grant| Ok(Some(grant))))
     }
 
     /// Whether a session may go on standing on a grant. What cannot be read carries nothing.
@@ -120,7 +108,7 @@ impl Approvals {
     pub(crate) async fn grant_revoked(&self, caller: &Caller, grant: &Grant) -> Result<(), ApprovalError> {
         let reason = if grant.principal == caller.principal().id { "given up" } else { "revoked by hand" };
         let what = What::GrantRevoked { grant: grant.id.clone(), reason: reason.into() };
-        self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
+        self.tell(Some(caller.actor()), what, Durability::Synced).await?;
         Ok(())
     }
 
@@ -130,6 +118,25 @@ impl Approvals {
         let RequestState::Granted { grant } = &stored.life.state else { return Ok(None) };
         Ok(self.grant(grant)?.filter(|grant| grant.request != *id))
     }
+}
+
+/// The first of somebody's grants that is enough for what policy demands and can be taken.
+fn first_of(
+    on: &Connection,
+    whose: &PrincipalId,
+    target: &Target,
+    hold: &Hold,
+    now: Timestamp,
+    take: impl Fn(Grant) -> rusqlite::Result<Option<Grant>>,
+) -> rusqlite::Result<Option<Grant>> {
+    for grant in table::live(on, whose, &target.name, now)? {
+        if is_enough(on, &grant, target, hold)?
+            && let Some(taken) = take(grant)?
+        {
+            return Ok(Some(taken));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the reviews that a grant came from are enough for what policy demands today.

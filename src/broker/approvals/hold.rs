@@ -8,10 +8,12 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::file::{answerable, filed, later};
-use super::{ApprovalError, Approvals, MAX_OPEN, needs};
+use super::issue::longest;
+use super::limits::Load;
+use super::{ApprovalError, Approvals, needs};
 use crate::broker::config::Config;
 use crate::broker::sessions::Sessions;
-use crate::broker::store::requests::{self as table, Stored};
+use crate::broker::store::requests::Stored;
 use crate::broker::store::{StoreError, emails, grants};
 use crate::domain::action::{Petition, PetitionKind};
 use crate::domain::approval::{
@@ -31,15 +33,13 @@ impl Approvals {
         held: Held,
     ) -> Result<Filed, HoldError> {
         let new = self.deed(&config, &context, until, held)?;
-        let open = self
-            .store
-            .read(|on| table::count_open(on, &context.principal.id))
-            .map_err(|error| unstored(&error))?;
-        if open >= MAX_OPEN {
-            return Err(HoldError::Refused(ApprovalError::TooMany.to_string()));
-        }
+        // whatever answers it, nobody has more open than that
+        let most = config.reviews.requests_per_hour;
+        self.admits(&new, Load { most, answered: true }).map_err(unfiled)?;
         let answer = self.standing_answer(&new).map_err(|error| unstored(&error))?;
         let answer = answer.or_else(|| rule_answer(&config, &context, &new));
+        let load = Load { most, answered: answer.is_some() };
+        self.admits(&new, load).map_err(unfiled)?;
         let id = new.request.id.clone();
         // INVARIANT: nobody can review what is not in the ledger
         self.scribe
@@ -47,15 +47,15 @@ impl Approvals {
             .await
             .map_err(|error| HoldError::Journal(error.to_string()))?;
         // before it can change, so that no change is missed
-        let waiter =
-            Waiter { changed: self.watch(&id), approvals: Arc::clone(&self), id: id.clone(), waits: true };
-        self.insert(&new, answer.is_some()).map_err(|error| unstored(&error))?;
+        let changed = self.watch(&id);
+        if let Err(error) = self.insert(&new, load) {
+            self.came_to_nothing(&new).await;
+            return Err(unfiled(error));
+        }
+        let waiter = Waiter { changed, approvals: Arc::clone(&self), id: id.clone(), waits: true };
         if let Some(by) = answer {
-            let most = super::review::longest(&config, &context.target.name);
-            self.answer(Some(context.actor.clone()), &id, by, most).await.map_err(|error| match error {
-                ApprovalError::Journal(error) => HoldError::Journal(error.to_string()),
-                error => HoldError::Refused(error.to_string()),
-            })?;
+            let most = longest(&config, &context.target.name);
+            self.answer(Some(context.actor.clone()), &id, by, most).await.map_err(unfiled)?;
         }
         Ok(Filed {
             needs: needs(&new.life.threshold),
@@ -222,6 +222,14 @@ impl Drop for Waiter {
 
 fn approvals(reviews: Vec<Review>) -> Vec<Review> {
     reviews.into_iter().filter(|review| review.decision == Decision::Approve).collect()
+}
+
+fn unfiled(error: ApprovalError) -> HoldError {
+    match error {
+        ApprovalError::Journal(error) => HoldError::Journal(error.to_string()),
+        ApprovalError::Store(error) => unstored(&error),
+        error => HoldError::Refused(error.to_string()),
+    }
 }
 
 fn unstored(error: &StoreError) -> HoldError {

@@ -1,27 +1,21 @@
-//! Reviews, and what an approval turns a request into.
+//! Reviews.
 //!
 //! INVARIANT: nobody reviews their own request; a review counts only when the key of an enrolled,
 //! unrevoked device of the reviewer signed exactly what the request is for, a moment ago. Groups are
 //! those of the reviewer's login now. A machine may review like anybody in the group, unless the rule
 //! demands people.
 
-use std::sync::PoisonError;
-
-use jiff::{SignedDuration, Timestamp};
-use rusqlite::Connection;
-
-use super::file::{MAX_REASON, later};
-use super::{ApprovalError, Approvals, Made};
+use super::file::MAX_REASON;
+use super::issue::{longest, turn_into_grant};
+use super::{ApprovalError, Approvals};
 use crate::broker::authn::Caller;
 use crate::broker::config::Config;
 use crate::broker::devices::{self, Devices};
 use crate::broker::store::requests::{self as table, Stored};
-use crate::broker::store::{StoreError, emails, grants};
-use crate::domain::approval::{
-    Decision, Grant, GrantState, Life, RequestState, Review, Standing, Step, Voice, What as Matter,
-};
-use crate::domain::event::{Actor, Durability, What};
-use crate::domain::name::{GrantId, RequestId, TargetName};
+use crate::broker::store::{StoreError, emails};
+use crate::domain::approval::{Decision, RequestState, Review, Standing, Step, Voice, What as Matter};
+use crate::domain::event::{Durability, What};
+use crate::domain::name::RequestId;
 use crate::wire::review::{self as signed, Claims};
 
 impl Approvals {
@@ -71,60 +65,6 @@ impl Approvals {
             RequestState::Denied => self.ended(Some(caller.actor()), id, &made.after).await,
             _ => self.wake(id),
         }
-        Ok(())
-    }
-
-    /// Enters what an approval brought about, so that it may be used. What fails, or is given up by
-    /// its caller, is done again by the next tick.
-    pub(super) async fn granted(&self, actor: Option<Actor>, made: &Made) -> Result<(), ApprovalError> {
-        match &made.after.state {
-            RequestState::Granted { grant } => {
-                self.enter_grant(actor, &made.before.request.id, grant).await.map(drop)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Enters the grant that a request became, or made longer; then it is returned.
-    pub(super) async fn enter_grant(
-        &self,
-        actor: Option<Actor>,
-        request: &RequestId,
-        id: &GrantId,
-    ) -> Result<Option<Grant>, ApprovalError> {
-        let mut unentered = Unentered { approvals: self, request: Some(request) };
-        let mut longer = None;
-        if let Some(grant) = self.store.read(|on| grants::find(on, id))? {
-            if grant.request != *request {
-                let (grant, request, ends) = (grant.id.clone(), request.clone(), grant.ends);
-                let what = What::GrantExtended { grant, request, ends };
-                self.scribe.enter(actor, what, Durability::Synced).await?;
-                longer = self.grant(id)?;
-            }
-        } else {
-            let unissued = self.store.read(grants::unissued)?;
-            if let Some(grant) = unissued.iter().find(|grant| grant.id == *id) {
-                self.issue(actor, grant).await?;
-            }
-        }
-        unentered.request = None;
-        Ok(longer)
-    }
-
-    /// Enters a grant, and then lets it be used.
-    pub(super) async fn issue(&self, actor: Option<Actor>, grant: &Grant) -> Result<(), ApprovalError> {
-        let what = What::GrantIssued {
-            grant: grant.id.clone(),
-            request: grant.request.clone(),
-            principal: grant.principal.clone(),
-            target: grant.target.clone(),
-            starts: grant.starts,
-            ends: grant.ends,
-            once: grant.once,
-        };
-        // INVARIANT: no session on a grant that is not in the ledger
-        self.scribe.enter(actor, what, Durability::Synced).await?;
-        self.store.write(|on| grants::issue(on, &grant.id))?;
         Ok(())
     }
 
@@ -185,21 +125,6 @@ impl Approvals {
     }
 }
 
-/// Leaves a request to the next tick, unless its grant came to be entered.
-struct Unentered<'a> {
-    approvals: &'a Approvals,
-    request: Option<&'a RequestId>,
-}
-
-impl Drop for Unentered<'_> {
-    fn drop(&mut self) {
-        if let Some(request) = self.request {
-            let mut all = self.approvals.unentered.lock().unwrap_or_else(PoisonError::into_inner);
-            all.push(request.clone());
-        }
-    }
-}
-
 /// The standing decision that goes with a review, if the rules allow it.
 fn standing(stored: &Stored, claims: &Claims) -> Result<Option<Standing>, ApprovalError> {
     let Some(standing) = &claims.standing else { return Ok(None) };
@@ -226,61 +151,11 @@ fn standing(stored: &Stored, claims: &Claims) -> Result<Option<Standing>, Approv
     Ok(Some(standing.clone()))
 }
 
-/// Makes or lengthens the grant that an approval means, in the transaction of the approval.
-pub(super) fn turn_into_grant(
-    on: &Connection,
-    before: &Stored,
-    after: &Life,
-    now: Timestamp,
-    most: SignedDuration,
-) -> rusqlite::Result<()> {
-    let RequestState::Granted { grant: id } = &after.state else { return Ok(()) };
-    let subject = before.subject.subject();
-    let Matter::Session(session) = &subject.what else { return Ok(()) };
-    let length = SignedDuration::from_secs(i64::try_from(session.seconds).unwrap_or(i64::MAX));
-    if session.extends.is_some() {
-        let longer = grants::find(on, id)?.and_then(|old| Some((old.clone(), old.extend(length, now).ok()?)));
-        // others may have made it longer since this was asked for
-        let longer = longer.filter(|(_, longer)| longer.ends <= later(now, most));
-        return match longer {
-            Some((old, longer)) if grants::advance(on, &old, &longer)? => Ok(()),
-            // nothing of the approval is kept then
-            _ => Err(rusqlite::Error::QueryReturnedNoRows),
-        };
-    }
-    let starts = session.starts.map_or(now, |starts| starts.max(now));
-    let ends = later(session.starts.unwrap_or(now), length);
-    grants::insert(
-        on,
-        &Grant {
-            id: id.clone(),
-            request: before.request.id.clone(),
-            principal: before.request.requester.clone(),
-            target: before.request.target.clone(),
-            reason: subject.reason.clone().unwrap_or_default(),
-            starts,
-            ends,
-            once: session.once,
-            state: GrantState::Active,
-        },
-    )
-}
-
-/// How long a grant on a target may last from now on.
-pub(super) fn longest(config: &Config, target: &TargetName) -> SignedDuration {
-    SignedDuration::try_from(config.reviews.grant_max(target)).unwrap_or_default()
-}
-
 pub(super) fn word(decision: Decision) -> &'static str {
     match decision {
         Decision::Approve => "approve",
         Decision::Deny => "deny",
     }
-}
-
-/// Whether an error only says that what a review would change is gone.
-pub(super) fn is_gone(error: &StoreError) -> bool {
-    matches!(error, StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
 }
 
 /// Seconds by which the reviewer's clock may differ from ours.

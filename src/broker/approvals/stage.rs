@@ -1,4 +1,4 @@
-//! A statement that is held, for the tests of approvals.
+//! Who asks and who reviews, and a statement that is held, for the tests of approvals.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -12,6 +12,11 @@ use crate::domain::name::{Digest, RequestId, RuleName, SessionId};
 use crate::domain::policy::Hold;
 use crate::gateway::authority::{Authority as _, Filed, Held, HoldError, SessionContext};
 
+/// Alice, who asks, and bob, who reviews.
+pub(crate) async fn pair(bench: &Bench) -> (User<'_>, User<'_>) {
+    (bench.login("alice", 1).await, bench.login("bob", 2).await)
+}
+
 /// A statement that policy holds, on a session of somebody.
 pub(crate) struct Statement<'a> {
     pub(crate) bench: &'a Bench,
@@ -22,6 +27,12 @@ impl<'a> Statement<'a> {
     pub(crate) fn of(bench: &'a Bench, session: &SessionId, user: &User<'_>, subject: &str) -> Self {
         let context = bench.core.admit(session, &user.device(subject)).unwrap().context;
         Self { bench, context }
+    }
+
+    /// On a session that this somebody opens.
+    pub(crate) async fn by(user: &User<'a>, name: &str) -> Self {
+        let session = user.open().await;
+        Self::of(user.bench, &session, user, name)
     }
 
     pub(crate) fn subject(&self, shape: Option<Shape>) -> SubjectText {

@@ -90,7 +90,7 @@ impl Approvals {
             return Err(ApprovalError::Conflict("the standing decision is no longer in force".into()));
         }
         let what = What::StandingRevoked { request: id.clone(), reason: "revoked by hand".into() };
-        self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
+        self.tell(Some(caller.actor()), what, Durability::Synced).await?;
         Ok(())
     }
 
@@ -114,8 +114,8 @@ impl Approvals {
         for request in voided {
             let reason = "a reviewer's device was revoked".to_owned();
             let what = What::StandingRevoked { request, reason };
-            if let Err(error) = self.scribe.enter(None, what, Durability::Written).await {
-                tracing::error!(%error, "the end of a standing decision could not be entered");
+            if let Err(error) = self.tell(None, what, Durability::Written).await {
+                tracing::error!(%error, "the end of a standing decision could not be entered yet");
             }
         }
     }

@@ -52,8 +52,11 @@ impl Approvals {
         id: &RequestId,
         patience: Duration,
     ) -> Result<(), ApprovalError> {
-        // a place to wait at only for what there is
-        self.visible(config, caller, id)?;
+        // a place to wait at only for what there is, and is not answered yet
+        if self.visible(config, caller, id)?.life.state != RequestState::Pending {
+            return Ok(());
+        }
+        let _place = self.place(&caller.principal().id)?;
         // before the look, so that no change is missed
         let mut changed = self.watch(id);
         let stored = self.visible(config, caller, id)?;

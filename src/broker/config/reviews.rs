@@ -7,7 +7,7 @@ use super::reader::Section;
 use super::targets::known_group;
 use crate::domain::name::{GroupName, TargetName};
 
-/// How long reviews and what comes of them last.
+/// How long reviews and what comes of them last, and how many may be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReviewsConfig {
     /// How long a request for a session waits for its reviews.
@@ -16,6 +16,8 @@ pub struct ReviewsConfig {
     pub statement_wait: Duration,
     /// How long a grant may last.
     pub grant_max: Duration,
+    /// How many requests one principal may file within an hour.
+    pub requests_per_hour: u32,
     /// How long a grant may last on targets that say so themselves.
     pub grant_max_of: BTreeMap<TargetName, Duration>,
 }
@@ -34,6 +36,7 @@ impl Default for ReviewsConfig {
             request_expires: Duration::from_secs(24 * 3600),
             statement_wait: Duration::from_secs(600),
             grant_max: Duration::from_secs(8 * 3600),
+            requests_per_hour: 120,
             grant_max_of: BTreeMap::new(),
         }
     }
@@ -51,6 +54,9 @@ pub(super) fn read(
     set(&mut config.request_expires, "request_expires");
     set(&mut config.statement_wait, "statement_wait");
     set(&mut config.grant_max, "grant_max");
+    if let Some(most) = section.number("requests_per_hour", 1..100_001) {
+        config.requests_per_hour = u32::try_from(most).unwrap_or(config.requests_per_hour);
+    }
     for (project, group) in section.pairs("owners") {
         match known_group(&group, groups) {
             Ok(group) => drop(owners.insert(project, group)),

@@ -1,4 +1,4 @@
-//! The tables `grants` and `standing`.
+//! The tables `grants`, `extensions` and `standing`.
 //!
 //! INVARIANT: a grant changes by one conditional UPDATE on what was read, and its caller looks at the
 //! row count.
@@ -49,6 +49,44 @@ pub(crate) fn advance(on: &Connection, old: &Grant, next: &Grant) -> rusqlite::R
         params![old.id.as_str(), word(old.state), seconds(old.ends), word(next.state), seconds(next.ends)],
     )?;
     Ok(changed == 1)
+}
+
+/// An extension that was approved, and is not in force before its entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Extension {
+    /// The request that was approved.
+    pub(crate) request: RequestId,
+    /// Until when the grant is to last.
+    pub(crate) ends: Timestamp,
+}
+
+/// Writes down that a grant is to last longer. It does not yet.
+pub(crate) fn promise(on: &Connection, grant: &GrantId, extension: &Extension) -> rusqlite::Result<()> {
+    on.execute(
+        "INSERT INTO extensions (request, grant_id, ends) VALUES (?1, ?2, ?3)",
+        params![extension.request.as_str(), grant.as_str(), seconds(extension.ends)],
+    )?;
+    Ok(())
+}
+
+/// What a grant was promised, in the order of the approvals.
+pub(crate) fn promised(on: &Connection, grant: &GrantId) -> rusqlite::Result<Vec<Extension>> {
+    on.prepare_cached("SELECT request, ends FROM extensions WHERE grant_id = ?1 ORDER BY ends")?
+        .query_map([grant.as_str()], |row| {
+            Ok(Extension { request: name(row.get(0)?)?, ends: time(row.get(1)?)? })
+        })?
+        .collect()
+}
+
+/// The grants that were promised an extension.
+pub(crate) fn with_promises(on: &Connection) -> rusqlite::Result<Vec<GrantId>> {
+    on.prepare("SELECT DISTINCT grant_id FROM extensions")?.query_map([], |row| name(row.get(0)?))?.collect()
+}
+
+/// Forgets a promise that was kept, or cannot be.
+pub(crate) fn settle(on: &Connection, extension: &Extension) -> rusqlite::Result<()> {
+    on.execute("DELETE FROM extensions WHERE request = ?1", [extension.request.as_str()])?;
+    Ok(())
 }
 
 pub(crate) fn find(on: &Connection, id: &GrantId) -> rusqlite::Result<Option<Grant>> {

@@ -168,6 +168,21 @@ pub(crate) fn count_open(on: &Connection, whose: &PrincipalId) -> rusqlite::Resu
     .query_row([whose.to_string()], |row| row.get(0))
 }
 
+/// When the request was filed that makes it `most` of somebody's since a time, newest first; `None` when there
+/// are fewer. Statements that a rule or a standing decision answered do not count.
+pub(crate) fn filed_since(
+    on: &Connection,
+    whose: &PrincipalId,
+    since: Timestamp,
+    most: u32,
+) -> rusqlite::Result<Option<Timestamp>> {
+    let filed: Option<i64> = on
+        .prepare_cached(FILED_SINCE)?
+        .query_row(params![whose.to_string(), seconds(since), most.saturating_sub(1)], |row| row.get(0))
+        .optional()?;
+    filed.map(time).transpose()
+}
+
 /// The open requests whose time is over.
 pub(crate) fn due(on: &Connection, now: Timestamp) -> rusqlite::Result<Vec<RequestId>> {
     ids(
@@ -393,6 +408,8 @@ impl<S> Stored<S> {
     }
 }
 
+const FILED_SINCE: &str = "SELECT filed FROM requests WHERE principal = ?1 AND filed > ?2
+     AND (session IS NULL OR answer IS NULL) ORDER BY filed DESC LIMIT 1 OFFSET ?3";
 const INBOX: &str = "SELECT filed, request FROM inbox WHERE grp = ?1 AND (filed, request) < (?2, ?3)
      ORDER BY filed DESC, request DESC LIMIT ?4";
 
@@ -403,16 +420,25 @@ mod tests {
     use super::*;
     use crate::broker::store::Store;
 
-    #[test]
-    fn an_inbox_is_read_from_the_end_of_its_index() {
-        let plan: Vec<String> = Store::in_memory()
+    fn plan(query: &str, values: impl rusqlite::Params) -> Vec<String> {
+        Store::in_memory()
             .unwrap()
             .read(|on| {
-                let mut statement = on.prepare(&format!("EXPLAIN QUERY PLAN {INBOX}"))?;
-                let values = params!["corp/dba", i64::MAX, "", 100];
+                let mut statement = on.prepare(&format!("EXPLAIN QUERY PLAN {query}"))?;
                 statement.query_map(values, |row| row.get(3))?.collect()
             })
-            .unwrap();
+            .unwrap()
+    }
+
+    #[test]
+    fn an_inbox_is_read_from_the_end_of_its_index() {
+        let plan = plan(INBOX, params!["corp/dba", i64::MAX, "", 100]);
         assert_eq!(plan, ["SEARCH inbox USING PRIMARY KEY (grp=? AND (filed,request)<(?,?))"]);
+    }
+
+    #[test]
+    fn the_requests_of_an_hour_are_read_from_the_end_of_their_index() {
+        let plan = plan(FILED_SINCE, params!["corp:alice", 0, 119]);
+        assert_eq!(plan, ["SEARCH requests USING INDEX requests_by_principal (principal=? AND filed>?)"]);
     }
 }

@@ -143,3 +143,38 @@ fn a_review_that_says_something_else_than_it_signs_is_told() {
     };
     assert_eq!(other.check(&review), Signature::Broken, "it was given to another text");
 }
+
+/// What a broker says when too many calls of one principal wait already.
+fn too_many() -> ApiError {
+    let problem = crate::wire::control::Problem {
+        kind: "urn:hoopctl:problem:unavailable".into(),
+        status: 429,
+        title: "64 of your calls wait for an answer already".into(),
+        detail: None,
+        hint: None,
+        code: ProblemCode::Unavailable,
+        confirmation: None,
+    };
+    ApiError::Link(LinkError::Problem(Box::new(problem)))
+}
+
+#[tokio::test]
+async fn where_too_many_calls_wait_the_broker_is_asked_again_and_again() {
+    let asked = std::cell::RefCell::new(Vec::new());
+    let ask = async |wait: Option<u64>| {
+        asked.borrow_mut().push(wait);
+        let turn = asked.borrow().len();
+        match (turn, wait) {
+            (2, Some(_)) => Err(too_many()),
+            (4.., _) => {
+                let mut over = view();
+                over.request.state = RequestState::Denied;
+                Ok(over)
+            }
+            _ => Ok(view()),
+        }
+    };
+    let answered = watch(ask, None, |_| ()).await.unwrap();
+    assert_eq!(answered.request.state, RequestState::Denied);
+    assert_eq!(*asked.borrow(), [None, Some(POLL), None, None]);
+}

@@ -272,15 +272,32 @@ impl Grant {
         Ok(self)
     }
 
-    /// The grant, made longer.
+    /// The end that it would have, made longer. `promised` is the latest end that was approved and is not
+    /// in force yet: extensions add up.
     ///
     /// # Errors
     /// [`NotInForce`].
-    pub fn extend(mut self, by: SignedDuration, now: Timestamp) -> Result<Self, NotInForce> {
+    pub fn lengthened(
+        &self,
+        promised: Option<Timestamp>,
+        by: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Timestamp, NotInForce> {
         if !self.carries(now) {
             return Err(NotInForce);
         }
-        self.ends = self.ends.checked_add(by).map_err(|_| NotInForce)?;
+        promised.map_or(self.ends, |promised| promised.max(self.ends)).checked_add(by).map_err(|_| NotInForce)
+    }
+
+    /// The grant with a later end.
+    ///
+    /// # Errors
+    /// [`NotInForce`]: what is over stays so.
+    pub fn extend(mut self, ends: Timestamp, now: Timestamp) -> Result<Self, NotInForce> {
+        if !self.carries(now) || ends <= self.ends {
+            return Err(NotInForce);
+        }
+        self.ends = ends;
         Ok(self)
     }
 

@@ -5,9 +5,8 @@ use super::*;
 #[tokio::test]
 async fn a_standing_decision_answers_for_its_shape_until_it_is_revoked() {
     let bench = Bench::new(PERMIT_ALL);
-    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
-    let session = alice.open().await;
-    let statement = Statement::of(&bench, &session, &alice, "alice");
+    let (alice, bob) = pair(&bench).await;
+    let statement = Statement::by(&alice, "alice").await;
     let shape = |literal: u8| Shape {
         tree: Digest::from_bytes(&[1; 32]),
         literals: vec![
@@ -53,9 +52,8 @@ async fn a_standing_decision_answers_for_its_shape_until_it_is_revoked() {
 #[tokio::test]
 async fn a_lost_device_takes_its_standing_decisions_with_it() {
     let bench = Bench::new(PERMIT_ALL);
-    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
-    let session = alice.open().await;
-    let statement = Statement::of(&bench, &session, &alice, "alice");
+    let (alice, bob) = pair(&bench).await;
+    let statement = Statement::by(&alice, "alice").await;
     let shape = Shape { tree: Digest::from_bytes(&[1; 32]), literals: Vec::new() };
     let subject = || statement.subject(Some(shape.clone()));
     let (first, _filed) = statement.held_as(subject(), Statement::hold()).await.unwrap();
@@ -87,8 +85,7 @@ async fn who_revokes_a_standing_decision_without_seeing_its_request_does_not_rea
     let carol = bench.login_with("carol", 3, json!({"groups": ["dba", "vip"]})).await;
     let door = asked(&alice).await.request.id.to_string();
     assert_eq!(carol.review("carol", &door, Decision::Approve).await.status, StatusCode::OK);
-    let session = alice.open().await;
-    let statement = Statement::of(&bench, &session, &alice, "alice");
+    let statement = Statement::by(&alice, "alice").await;
     let shape = Shape { tree: Digest::from_bytes(&[1; 32]), literals: Vec::new() };
     let (id, _filed) = statement.held_as(statement.subject(Some(shape)), Statement::hold()).await.unwrap();
     let standing = Standing { free: BTreeSet::new(), seconds: 3600 };
@@ -105,9 +102,8 @@ async fn who_revokes_a_standing_decision_without_seeing_its_request_does_not_rea
 #[tokio::test]
 async fn a_standing_decision_answers_in_its_own_database_and_by_as_many_people_as_today_demands() {
     let bench = Bench::new(PERMIT_ALL);
-    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
-    let session = alice.open().await;
-    let statement = Statement::of(&bench, &session, &alice, "alice");
+    let (alice, bob) = pair(&bench).await;
+    let statement = Statement::by(&alice, "alice").await;
     let shape = Shape { tree: Digest::from_bytes(&[1; 32]), literals: Vec::new() };
     let changed = |change: &dyn Fn(&mut DeedSubject)| {
         let mut subject = statement.subject(Some(shape.clone())).subject().clone();

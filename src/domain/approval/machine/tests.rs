@@ -270,7 +270,9 @@ impl Model for Once {
                 let stepped = match *USERS.get(place)? {
                     "open" => grant.open(now),
                     "revoke" => grant.revoke(now),
-                    _ => grant.extend(SignedDuration::from_secs(1), now),
+                    _ => grant
+                        .lengthened(None, SignedDuration::from_secs(1), now)
+                        .and_then(|ends| grant.extend(ends, now)),
                 };
                 *next.flights.get_mut(place)? = Some((uses.grant.clone(), stepped.ok()?));
             }
