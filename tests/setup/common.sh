@@ -53,3 +53,15 @@ no_cluster() {
     mkdir -p /etc/postgresql-common/createcluster.d
     echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/hoopctl.conf
 }
+
+# npm_package PLACE NAME@VERSION: puts a package of npm under PLACE, once.
+npm_package() {
+    local place=$1 package=$2 version=${2##*@}
+    need node nodejs
+    [ "$(cat "$place/version" 2>/dev/null || true)" != "$version" ] || return 0
+    need npm npm
+    mkdir -p "$place"
+    echo '{"private":true,"type":"module"}' >"$place/package.json"
+    (cd "$place" && npm install --silent --no-audit --no-fund --ignore-scripts "$package" >&2)
+    echo "$version" >"$place/version"
+}
