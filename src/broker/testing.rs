@@ -10,7 +10,7 @@ mod user;
 pub(crate) use self::bench::{Bench, exchange_request};
 pub(crate) use self::configuration::{config, target};
 pub(crate) use self::hand::Hand;
-pub(crate) use self::issuer::{CLIENT, ISSUER, Issuer, USERINFO, USERINFO_TOKEN, Wire};
+pub(crate) use self::issuer::{CLIENT, ISSUER, Issuer, USERINFO_TOKEN, Wire};
 pub(crate) use self::stand_ins::{Echo, Lender, Memory, Shelf};
 pub(crate) use self::user::{Answer, User};
 
