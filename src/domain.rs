@@ -15,3 +15,4 @@ pub mod policy;
 pub mod principal;
 pub mod session;
 pub mod target;
+pub mod text;

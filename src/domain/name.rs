@@ -16,13 +16,13 @@ pub struct NameError {
     what: &'static str,
     /// The shape it should have had.
     shape: &'static str,
-    /// The text, cut to 80 characters and stripped of control characters.
+    /// The text, cut to 80 characters, with what steers or deceives written out.
     given: String,
 }
 
 impl NameError {
     fn new(what: &'static str, shape: &'static str, given: &str) -> Self {
-        let given = given.chars().filter(|c| !c.is_control()).take(80).collect();
+        let given = super::text::name(given, 80);
         Self { what, shape, given }
     }
 }

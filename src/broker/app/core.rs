@@ -36,6 +36,7 @@ use crate::domain::policy::{Hold, Verdict};
 use crate::domain::principal::Principal;
 use crate::domain::session::{CloseReason, Session, SessionState};
 use crate::domain::target::{Target, TargetKind};
+use crate::domain::text;
 use crate::gateway::authority::SessionContext;
 use crate::gateway::clock::Clock;
 use crate::gateway::journal::JournalError;
@@ -234,7 +235,7 @@ impl Core {
     }
 
     async fn refused(&self, caller: &Caller, ask: &OpenSession, rule: RuleName) -> Result<(), JournalError> {
-        let spelled = ask.target.chars().filter(|c| !c.is_control()).take(80).collect();
+        let spelled = text::name(&ask.target, 80);
         let what = What::Refused { action: "connect".into(), target: spelled, rule };
         self.scribe.enter(Some(caller.actor()), what, Durability::Written).await
     }
@@ -453,7 +454,7 @@ impl Core {
             target: target.name.clone(),
             device: caller.device.id.clone(),
             client_address: caller.address.to_string(),
-            client_host: ask.host.chars().filter(|c| !c.is_control()).take(255).collect(),
+            client_host: text::name(&ask.host, 255),
             opened: now,
             expires: now.checked_add(limit).unwrap_or(Timestamp::MAX),
             state: SessionState::Pending,

@@ -18,6 +18,7 @@ use crate::domain::event::{Actor, Durability, What};
 use crate::domain::name::{GrantId, GroupName, RequestId, TargetName};
 use crate::domain::policy::{Hold, Verdict};
 use crate::domain::target::Target;
+use crate::domain::text;
 use crate::wire::control::AskSession;
 
 impl Approvals {
@@ -77,8 +78,9 @@ impl Approvals {
     ) -> Result<Terms, ApprovalError> {
         let bad = |text: String| Err(ApprovalError::Bad(text));
         let now = self.now();
-        let reason = ask.reason.trim();
-        if reason.is_empty() || reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+        let reason = said(ask);
+        let is_line = !ask.reason.trim().chars().any(char::is_control);
+        if reason.is_empty() || reason.chars().count() > MAX_REASON || !is_line {
             return bad(format!("a reason is needed: 1 to {MAX_REASON} characters on one line"));
         }
         let key_fits =
@@ -124,7 +126,7 @@ impl Approvals {
             once: ask.once,
             extends: ask.extends.clone(),
         };
-        Ok(Terms { reason: reason.to_owned(), session, now, expires })
+        Ok(Terms { reason, session, now, expires })
     }
 
     /// The request that the caller filed with the same key.
@@ -139,7 +141,7 @@ impl Approvals {
             && session.once == ask.once
             && session.extends == ask.extends
             && session.starts.is_some() == ask.starts.is_some()
-            && subject.reason.as_deref() == Some(ask.reason.trim())
+            && subject.reason.as_deref() == Some(said(ask).as_str())
             && subject.target.as_str() == ask.target;
         if same {
             Ok(Some(known.request.id))
@@ -239,6 +241,11 @@ struct Terms {
     session: SessionSubject,
     now: Timestamp,
     expires: Timestamp,
+}
+
+/// The reason, as it is kept and shown to everybody: nobody is deceived by what cannot be seen.
+fn said(ask: &AskSession) -> String {
+    text::line(ask.reason.trim())
 }
 
 /// What a hold demands, if there is anybody who could answer it.

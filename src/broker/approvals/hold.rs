@@ -21,6 +21,7 @@ use crate::domain::approval::{
 };
 use crate::domain::event::{Durability, What};
 use crate::domain::name::{DeviceId, RequestId};
+use crate::domain::text;
 use crate::gateway::authority::{Filed, Held, HoldError, Outcome, SessionContext};
 
 impl Approvals {
@@ -162,9 +163,10 @@ impl Approvals {
             }),
             RequestState::Denied => {
                 let no = stored.request.reviews.into_iter().rfind(|review| review.decision == Decision::Deny);
+                // a reason is kept as it was signed; this goes into an error
                 Some(Outcome::Denied {
-                    by: no.as_ref().map(|no| no.display.clone()).unwrap_or_default(),
-                    reason: no.and_then(|no| no.reason),
+                    by: no.as_ref().map(|no| text::line(&no.display)).unwrap_or_default(),
+                    reason: no.and_then(|no| no.reason).map(|reason| text::line(&reason)),
                 })
             }
             RequestState::Expired => Some(Outcome::Expired),

@@ -20,6 +20,7 @@ use super::jwks::is_issuer;
 use crate::broker::config::ProviderConfig;
 use crate::domain::name::GroupName;
 use crate::domain::principal::Subject;
+use crate::domain::text;
 
 /// What is wrong with a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -154,9 +155,8 @@ impl Claims {
         let name = ["preferred_username", "name", "email"]
             .iter()
             .filter_map(|claim| self.all.get(*claim)?.as_str())
-            .map(|text| text.chars().filter(|c| !c.is_control()).take(100).collect::<String>())
             .find(|text| !text.trim().is_empty());
-        name.unwrap_or_else(|| self.subject.to_string())
+        text::name(name.unwrap_or_else(|| self.subject.as_str()), 100)
     }
 
     /// Every claim.

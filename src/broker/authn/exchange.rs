@@ -24,6 +24,7 @@ use crate::broker::store::logins::{Spending, spend};
 use crate::domain::event::{Actor, Durability, What};
 use crate::domain::name::{DeviceId, GroupName, ProviderName};
 use crate::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind};
+use crate::domain::text;
 use crate::wire::control::{
     GRANT_TYPE_EXCHANGE, PendingDevice, TOKEN_TYPE_ACCESS, TOKEN_TYPE_ID, TOKEN_TYPE_JWT, TokenRequest,
     TokenResponse,
@@ -83,7 +84,7 @@ impl Authn {
         let proof = dpop::check(call.proof, &expected)?;
         let mut identity = self.identify(config, call.request, call.now).await?;
 
-        let host = printable(&call.request.host);
+        let host = text::name(&call.request.host, 255);
         let whose = &identity.principal;
         let standing = self.devices.standing(&proof.device, &whose.id)?;
         match standing {
@@ -319,10 +320,6 @@ fn principal(
 fn is_fresh(identity: &Identity<'_>, now: Timestamp) -> bool {
     let age = now.as_second().saturating_sub(identity.claims.signed_in.as_second());
     identity.principal.kind == PrincipalKind::Machine || age <= FRESH + SKEW
-}
-
-fn printable(host: &str) -> String {
-    host.chars().filter(|c| !c.is_control()).take(255).collect()
 }
 
 /// How long an access token lives (design §3.6).

@@ -1,6 +1,7 @@
 //! What a webhook is told, in words of its own.
 //!
 //! INVARIANT: no statement, literal, bind value or reason is in it: those can hold what is protected.
+//! Names are written so that nothing in them steers or deceives whoever reads them.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use crate::broker::approvals::needs;
 use crate::broker::config::{WebhookEvent, WebhookFormat};
 use crate::broker::store::requests::Stored;
 use crate::domain::approval::{Grant, Life, What};
+use crate::domain::text::line;
 
 pub(super) fn write(
     format: WebhookFormat,
@@ -46,7 +48,9 @@ pub(super) fn write_revoked(
     now: Timestamp,
 ) -> String {
     let event = WebhookEvent::Revoked;
-    let whose = request.map_or_else(|| grant.principal.to_string(), |stored| stored.request.display.clone());
+    let principal = line(&grant.principal.to_string());
+    let whose = request.map_or_else(|| principal.clone(), |stored| line(&stored.request.display));
+    let by = line(by);
     let summary = format!("{by} took back the approval of {whose} for {}", grant.target);
     let command = format!("hoopctl request show {}", grant.request);
     match format {
@@ -54,7 +58,7 @@ pub(super) fn write_revoked(
             "type": event.as_str(), "timestamp": now.to_string(), "data": {
                 "grant": grant.id,
                 "request": grant.request,
-                "requester": grant.principal.to_string(),
+                "requester": principal,
                 "display": whose,
                 "target": grant.target,
                 "by": by,
@@ -86,14 +90,15 @@ struct Told {
 
 impl Told {
     fn new(request: &Stored, after: &Life) -> Self {
-        let (who, target) = (&request.request.display, &request.request.target);
+        let (who, target) = (line(&request.request.display), &request.request.target);
         let (summary, verb, relations) = match &request.subject.subject().what {
             What::Session(session) => {
                 (format!("{who} asks for {} min on {target}", session.seconds.div_ceil(60)), None, Vec::new())
             }
             What::Deed(deed) => {
                 let facts = &deed.facts;
-                let relations = facts.relations_written.iter().chain(&facts.relations_read).cloned();
+                let relations =
+                    facts.relations_written.iter().chain(&facts.relations_read).map(|name| line(name));
                 let summary = format!("{who} asks to run {} on {target}", facts.verb);
                 (summary, Some(facts.verb.clone()), relations.take(20).collect())
             }
@@ -111,8 +116,8 @@ impl Told {
         json!({
             "request": request.request.id,
             "state": after.state.word(),
-            "requester": request.request.requester.to_string(),
-            "display": request.request.display,
+            "requester": line(&request.request.requester.to_string()),
+            "display": line(&request.request.display),
             "target": request.request.target,
             "rules": request.subject.subject().rules,
             "needs": self.needs,

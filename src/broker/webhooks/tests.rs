@@ -10,7 +10,7 @@ use axum::routing::post;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::broker::approvals::stage::Statement;
+use crate::broker::approvals::stage::{Statement, pair};
 use crate::broker::config::WebhookFormat;
 use crate::broker::testing::{Bench, HOOK_SECRET, PERMIT_ALL};
 use crate::domain::approval::{Decision, SubjectText, What as Matter};
@@ -160,9 +160,8 @@ async fn an_endpoint_that_never_answers_keeps_neither_another_nor_a_statement_wa
     let hooks =
         [hook("silent", &silent_url, WebhookFormat::Standard), hook("up", &up_url, WebhookFormat::Standard)];
     let bench = Bench::with(PERMIT_ALL, |config| config.webhooks = hooks.to_vec());
-    let (alice, bob) = (bench.login("alice", 1).await, bench.login("bob", 2).await);
-    let session = alice.open().await;
-    let (id, filed) = Statement::of(&bench, &session, &alice, "alice").held().await;
+    let (alice, bob) = pair(&bench).await;
+    let (id, filed) = Statement::by(&alice, "alice").await.held().await;
     bench.core.webhooks.tick();
     // from here to the end of the test it is being delivered to
     let _silent = silent.accept().await.unwrap();
@@ -202,9 +201,7 @@ async fn chat_and_ticket_say_who_asks_for_what_and_nothing_that_is_protected() {
     let asked: RequestView = alice.ask(json!({"reason": "card 4111 1111"})).await.json();
     tell(asked.request.id.as_str()).await;
     let approved: RequestView = bob.review("bob", asked.request.id.as_str(), Decision::Approve).await.json();
-    let session = alice.open().await;
-
-    let statement = Statement::of(&bench, &session, &alice, "alice");
+    let statement = Statement::by(&alice, "alice").await;
     let mut subject = statement.subject(None).subject().clone();
     subject.reason = Some("card 4111 1111".into());
     let Matter::Deed(deed) = &mut subject.what else { panic!("it is one") };
@@ -235,6 +232,44 @@ async fn chat_and_ticket_say_who_asks_for_what_and_nothing_that_is_protected() {
     {"text":"*revoked* · bob took back the approval of &lt;!channel&gt; &amp; co for db\n`hoopctl request show req_1`"}
     {"external_id":"req_1","summary":"bob took back the approval of <!channel> & co for db","description":"revoked\nLook at it: hoopctl request show req_1","status":"revoked","labels":["hoopctl","grant.revoked","db"]}
     "#);
+}
+
+/// A name that was stored by an older broker, and a table that its owner named.
+#[tokio::test]
+async fn what_deceives_the_eye_is_written_out_in_every_message() {
+    const UNSEEN: &str = "\u{202e}\u{200b}\u{2066}";
+    let bench = Bench::new(PERMIT_ALL);
+    let alice = bench.login("alice", 1).await;
+    let statement = Statement::by(&alice, "alice").await;
+    let mut subject = statement.subject(None).subject().clone();
+    let Matter::Deed(deed) = &mut subject.what else { panic!("it is one") };
+    deed.facts.relations_written = [format!("public.cards{UNSEEN}")].into();
+    let (id, _filed) =
+        statement.held_as(SubjectText::write(subject).unwrap(), Statement::hold()).await.unwrap();
+    let mut stored = bench.store.read(|on| crate::broker::store::requests::find(on, &id)).unwrap().unwrap();
+    stored.request.display = format!("alice{UNSEEN}");
+    let now = bench.hand.now();
+    let grant = Grant {
+        id: crate::domain::name::GrantId::from_random([1; 16]),
+        request: id,
+        principal: stored.request.requester.clone(),
+        target: stored.request.target.clone(),
+        reason: String::new(),
+        starts: now,
+        ends: now,
+        once: false,
+        state: crate::domain::approval::GrantState::Active,
+    };
+    for format in [WebhookFormat::Standard, WebhookFormat::Slack, WebhookFormat::Ticket] {
+        let filed = letter::write(format, WebhookEvent::Filed, &stored, &stored.life, now);
+        let by = format!("bob{UNSEEN}");
+        let revoked = letter::write_revoked(format, &grant, Some(&stored), &by, now);
+        for body in [&filed, &revoked] {
+            // `serde_json` writes these characters as they are
+            assert!(!body.chars().any(|c| UNSEEN.contains(c)), "{body}");
+            assert!(body.contains("alice\\\\u{202e}"), "{body}");
+        }
+    }
 }
 
 #[tokio::test]

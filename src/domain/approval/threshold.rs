@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::domain::name::GroupName;
+use crate::domain::text;
 
 /// What a request needs before it is approved: every [`Need`], each from people of its own. One
 /// person's review counts towards one need only.
@@ -160,10 +161,10 @@ impl fmt::Display for Reviewers {
 impl std::str::FromStr for Threshold {
     type Err = ThresholdError;
 
-    fn from_str(text: &str) -> Result<Self, ThresholdError> {
-        let wrong = || ThresholdError(text.chars().filter(|c| !c.is_control()).take(80).collect());
+    fn from_str(spelled: &str) -> Result<Self, ThresholdError> {
+        let wrong = || ThresholdError(text::name(spelled, 80));
         let mut all = Self::default();
-        for part in text.split(',') {
+        for part in spelled.split(',') {
             // a group's own name may hold a colon, the count does not
             let (from, count) = part.trim().rsplit_once(':').ok_or_else(wrong)?;
             let count = count.parse().ok().filter(|count| (1..=9).contains(count)).ok_or_else(wrong)?;

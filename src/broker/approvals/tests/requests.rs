@@ -196,3 +196,50 @@ async fn calls_that_wait_are_bounded_for_each_principal() {
     assert_eq!(next.await.status, StatusCode::OK);
     assert_eq!(alice.call("GET", &path, None).await.status, StatusCode::OK);
 }
+
+/// An override, a space of no width, an isolate: each would make a reader see something else.
+const UNSEEN: &str = "\u{202e}\u{200b}\u{2066}";
+const WRITTEN_OUT: &str = "\\u{202e}\\u{200b}\\u{2066}";
+
+#[tokio::test]
+async fn what_deceives_the_eye_is_written_out_where_it_comes_in() {
+    let bench = Bench::new(BY_DBA);
+    let named = json!({"preferred_username": format!("alice{UNSEEN}")});
+    let alice = bench.login_with("alice", 1, named).await;
+    let bob = bench.login("bob", 2).await;
+    let ask = json!({"reason": format!(" a ticket{UNSEEN}"), "key": "job-7"});
+    let filed: RequestView = alice.ask(ask.clone()).await.json();
+    assert_eq!(filed.request.display, format!("alice{WRITTEN_OUT}"));
+    let subject = SubjectText::read(filed.subject).unwrap();
+    assert_eq!(subject.subject().reason, Some(format!("a ticket{WRITTEN_OUT}")));
+    let again: RequestView = alice.ask(ask).await.json();
+    assert_eq!(again.request.id, filed.request.id, "a repeat is still the same");
+    let line_break = alice.ask(json!({"reason": "a ticket\u{1b}[2J"})).await;
+    assert_eq!(line_break.status, StatusCode::BAD_REQUEST);
+    let id = filed.request.id.to_string();
+    let grant = bob.review("bob", &id, Decision::Approve).await.json::<RequestView>().grant.unwrap();
+    assert_eq!(grant.reason, format!("a ticket{WRITTEN_OUT}"));
+}
+
+/// A reason is kept as it was signed; who is told of it is told what is in it.
+#[tokio::test]
+async fn what_deceives_the_eye_is_written_out_where_a_denial_is_told() {
+    let bench = Bench::new(PERMIT_ALL);
+    let alice = bench.login("alice", 1).await;
+    let named = json!({"preferred_username": format!("bob{UNSEEN}")});
+    let bob = bench.login_with("bob", 2, named).await;
+    let statement = Statement::by(&alice, "alice").await;
+    let (id, filed) = statement.held().await;
+    let claims = bob.claims(id.as_str(), Decision::Deny, corp("bob")).await;
+    let reason = Some(format!("not on a Friday{UNSEEN}"));
+    assert_eq!(bob.give(id.as_str(), &Claims { reason, ..claims }).await.status, StatusCode::OK);
+    let Outcome::Denied { by, reason } = filed.outcome.await else { panic!("it was denied") };
+    assert_eq!(by, format!("bob{WRITTEN_OUT}"));
+    assert_eq!(reason, Some(format!("not on a Friday{WRITTEN_OUT}")));
+}
+
+#[test]
+fn what_deceives_the_eye_is_written_out_in_what_a_request_takes() {
+    let threshold = format!("corp/dba{UNSEEN}:2").parse().unwrap();
+    assert_eq!(crate::broker::approvals::needs(&threshold), format!("2 of corp/dba{WRITTEN_OUT}"));
+}
