@@ -8,6 +8,7 @@
 //! so that everybody who checks hashes the very same bytes.
 
 pub mod grant;
+pub mod kinship;
 pub mod machine;
 pub mod request;
 pub mod review;
@@ -16,6 +17,7 @@ pub mod subject;
 pub mod threshold;
 
 pub use grant::{Grant, GrantState};
+pub use kinship::Marks;
 pub use machine::{Life, Misstep, Purpose, Step, Voice};
 pub use request::{ReleasedBy, Request, RequestState};
 pub use review::{Decision, Review, Standing};

@@ -220,6 +220,10 @@ pub enum What {
         threshold: String,
         /// Until when reviews are awaited.
         expires: Timestamp,
+        /// Who else is the one who asks, as [`super::approval::Marks`] beside the actor. Absent in entries
+        /// that were written before there was this member.
+        #[serde(default)]
+        kin: Vec<Digest>,
     },
     /// An approved action was let through, for the one time.
     RequestReleased {
@@ -236,6 +240,9 @@ pub enum What {
         decision: String,
         /// The groups that the reviewer was in.
         groups: Vec<String>,
+        /// Who else is the reviewer, likewise.
+        #[serde(default)]
+        kin: Vec<Digest>,
         /// The signed form (JWS, compact).
         proof: String,
     },

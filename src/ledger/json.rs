@@ -51,14 +51,14 @@ impl<'a> Writer<'a> {
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
-    pub(super) fn texts<'t>(&mut self, key: &str, values: impl Iterator<Item = &'t String>) {
+    pub(super) fn texts(&mut self, key: &str, values: impl Iterator<Item = impl AsRef<str>>) {
         self.key(key);
         self.out.push(b'[');
         for (place, value) in values.enumerate() {
             if place > 0 {
                 self.out.push(b',');
             }
-            string(self.out, value);
+            string(self.out, value.as_ref());
         }
         self.out.push(b']');
     }

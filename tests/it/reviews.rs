@@ -1,6 +1,9 @@
 //! `audit verify` checks every approval again: a broker that lets through what nobody approved can
 //! write whatever it likes into its ledger, and is found.
 
+mod extensions;
+mod kinship;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use hoopctl::client::approvals::SignedReviews;
@@ -144,6 +147,7 @@ fn filed(second: i64, request: u8, subject: &SubjectText, threshold: &str) -> Ev
             digest: subject.digest(),
             threshold: threshold.into(),
             expires: time(second + 600),
+            kin: Vec::new(),
         },
     )
 }
@@ -172,6 +176,7 @@ fn given(second: i64, reviewer: &str, groups: &[&str], claims: &Claims) -> Event
             request: claims.request.clone(),
             decision: decision.into(),
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            kin: Vec::new(),
             proof: sign(&key(reviewer), claims).expect("signed"),
         },
     )

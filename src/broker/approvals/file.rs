@@ -11,7 +11,7 @@ use crate::broker::store::requests::{self as table, Stored};
 use crate::broker::store::{emails, grants};
 use crate::domain::action::{Action, Petition, PetitionKind};
 use crate::domain::approval::{
-    Life, Purpose, ReleasedBy, Request, RequestState, SessionSubject, Step, Subject, SubjectText,
+    Life, Marks, Purpose, ReleasedBy, Request, RequestState, SessionSubject, Step, Subject, SubjectText,
     What as Matter,
 };
 use crate::domain::event::{Actor, Durability, What};
@@ -281,6 +281,7 @@ pub(super) fn filed(new: &Stored) -> What {
         // in the form that a machine reads, since `audit verify` counts the reviews again
         threshold: new.life.threshold.to_string(),
         expires: new.life.expires,
+        kin: Marks::beside(&new.request.id, &new.life.requester),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::broker::config::Config;
 use crate::broker::devices::{self, Devices};
 use crate::broker::store::requests::{self as table, Stored};
 use crate::broker::store::{StoreError, emails};
-use crate::domain::approval::{Decision, RequestState, Review, Standing, Step, Voice, What as Matter};
+use crate::domain::approval::{Decision, Marks, RequestState, Review, Standing, Step, Voice, What as Matter};
 use crate::domain::event::{Durability, What};
 use crate::domain::name::RequestId;
 use crate::wire::review::{self as signed, Claims};
@@ -49,6 +49,7 @@ impl Approvals {
             request: id.clone(),
             decision: word(review.decision).into(),
             groups: voice.groups.iter().map(ToString::to_string).collect(),
+            kin: Marks::beside(id, &voice.person),
             proof: proof.to_owned(),
         };
         // INVARIANT: nothing is let through by a review that is not in the ledger. One that comes too

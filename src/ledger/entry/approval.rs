@@ -1,6 +1,7 @@
 //! The members of entries about requests, reviews and grants.
 
 use crate::domain::event::What;
+use crate::domain::name::Digest;
 use crate::ledger::json::Writer;
 
 /// Members in sorted order; of any other event, none.
@@ -44,9 +45,10 @@ pub(super) fn write(json: &mut Writer<'_>, what: &What) {
             json.text("outcome", outcome);
             json.text("request", request.as_str());
         }
-        What::RequestFiled { request, target, session, subject, digest, threshold, expires } => {
+        What::RequestFiled { request, target, session, subject, digest, threshold, expires, kin } => {
             json.text("digest", digest.as_str());
             json.text("expires", &expires.to_string());
+            write_kin(json, kin);
             json.text("request", request.as_str());
             if let Some(session) = session {
                 json.text("session", session.as_str());
@@ -59,9 +61,10 @@ pub(super) fn write(json: &mut Writer<'_>, what: &What) {
             json.text("request", request.as_str());
             json.text("session", session.as_str());
         }
-        What::ReviewGiven { request, decision, groups, proof } => {
+        What::ReviewGiven { request, decision, groups, kin, proof } => {
             json.text("decision", decision);
             json.texts("groups", groups.iter());
+            write_kin(json, kin);
             json.text("proof", proof);
             json.text("request", request.as_str());
         }
@@ -74,6 +77,13 @@ pub(super) fn write(json: &mut Writer<'_>, what: &What) {
             json.text("request", request.as_str());
         }
         _ => {}
+    }
+}
+
+/// Came later: written only when it says something, so that older entries stay canonical.
+fn write_kin(json: &mut Writer<'_>, kin: &[Digest]) {
+    if !kin.is_empty() {
+        json.texts("kin", kin.iter().map(Digest::as_str));
     }
 }
 

@@ -1,24 +1,29 @@
 //! What entries say about requests, reviews and grants: nothing was let through that was not approved.
 //!
 //! Job: checks each review again (signature, device, subject, reviewer), counts the reviews of each
-//! request once more, and finds what was let through without them, twice, or too late. Boundary: who
-//! was in which group, and whose a device was, is what the entries of that time say; what signs a
-//! review comes in through [`Reviews`]. A record is kept for each request ever filed, so that no
-//! approval can be used again under its old id.
+//! request once more, one for each person under whatever name, and finds what was let through without
+//! them, twice, or too late. Boundary: who was in which group, who is one person with whom, and whose a
+//! device was, is what the entries of that time say; what signs a review comes in through [`Reviews`]. A
+//! record is kept for each request ever filed, so that no approval can be used again under its old id.
 //!
 //! A broker enters a review before it counts it. So a review that came an instant too late is in the
-//! ledger as well, and [`SLACK`] is what two entries of one moment may be apart.
+//! ledger as well, and `SLACK` is what two entries of one moment may be apart.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod devices;
+mod moment;
+mod record;
 
-use jiff::{SignedDuration, Timestamp};
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::domain::approval::{
-    Decision, SessionSubject, Shape, Standing, SubjectText, Threshold, What as Matter,
-};
+use self::devices::Devices;
+use self::moment::{SLACK, after};
+use self::record::{Approval, Grant, Record, Wanted};
+use crate::domain::approval::{Decision, Marks, Standing, SubjectText, Threshold, What as Matter};
 use crate::domain::event::{Actor, Event, What};
-use crate::domain::name::{DeviceId, Digest, GrantId, GroupName, RequestId, SessionId, TargetName};
+use crate::domain::name::{DeviceId, Digest, GrantId, GroupName, RequestId, SessionId};
 use crate::domain::principal::PrincipalId;
 
 /// Opens the signed form of a review.
@@ -109,66 +114,10 @@ pub enum ApprovalFault {
 /// What was told so far.
 #[derive(Debug, Default)]
 pub(super) struct Approvals {
-    /// Who enrolled which device, and when it was revoked.
-    devices: HashMap<(PrincipalId, DeviceId), Option<Timestamp>>,
+    devices: Devices,
     requests: HashMap<RequestId, Record>,
     grants: HashMap<GrantId, Grant>,
     reviews: u64,
-}
-
-#[derive(Debug)]
-struct Record {
-    requester: PrincipalId,
-    target: TargetName,
-    session: Option<SessionId>,
-    digest: Digest,
-    threshold: Threshold,
-    expires: Timestamp,
-    wanted: Wanted,
-    approvals: BTreeMap<PrincipalId, Approval>,
-    denied: Option<Timestamp>,
-    answered: bool,
-    ended: bool,
-    used: bool,
-    /// The standing decision of its reviewers, once they were enough.
-    standing: Option<Stands>,
-}
-
-/// What was asked for, as long as it can matter.
-#[derive(Debug)]
-enum Wanted {
-    /// One action, and what a standing decision about it goes by.
-    Deed(Option<Box<Shape>>),
-    /// Sessions.
-    Session(SessionSubject),
-    /// The text was cut, so that it is not known.
-    Unknown,
-}
-
-#[derive(Debug)]
-struct Approval {
-    device: DeviceId,
-    groups: BTreeSet<GroupName>,
-    standing: Option<Standing>,
-    at: Timestamp,
-}
-
-#[derive(Debug)]
-struct Stands {
-    free: BTreeSet<u16>,
-    until: Timestamp,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Grant {
-    request: RequestId,
-    principal: PrincipalId,
-    target: TargetName,
-    starts: Timestamp,
-    ends: Timestamp,
-    once: bool,
-    used: HashSet<SessionId>,
-    revoked: Option<Timestamp>,
 }
 
 impl Approvals {
@@ -182,21 +131,13 @@ impl Approvals {
         let at = event.at;
         let actor = || event.actor.as_ref().ok_or(ApprovalFault::Actor);
         match &event.what {
-            What::DeviceEnrolled { device } => {
-                self.devices.insert((actor()?.principal.clone(), device.clone()), None);
-            }
-            What::DeviceRevoked { device } => {
-                // whoever revoked it, it is nobody's any more
-                self.devices
-                    .iter_mut()
-                    .filter(|((_, known), revoked)| known == device && revoked.is_none())
-                    .for_each(|(_, revoked)| *revoked = Some(at));
-            }
+            What::DeviceEnrolled { device } => self.devices.enrol(&actor()?.principal, device),
+            What::DeviceRevoked { device } => self.devices.revoke(device, at),
             What::RequestFiled { .. } => self.filed(&event.what, actor()?)?,
-            What::ReviewGiven { request, decision, groups, proof } => {
+            What::ReviewGiven { proof, .. } => {
                 self.reviews += 1;
                 let signed = reviews.open(proof).map_err(ApprovalFault::Unsigned)?;
-                self.reviewed(at, actor()?, (request, decision, groups), signed)?;
+                self.reviewed(at, actor()?, &event.what, signed)?;
             }
             What::RequestAnswered { request, standing, .. } => {
                 if let Some(earlier) = standing {
@@ -240,7 +181,7 @@ impl Approvals {
     }
 
     fn filed(&mut self, what: &What, actor: &Actor) -> Result<(), ApprovalFault> {
-        let What::RequestFiled { request, target, session, subject, digest, threshold, expires } = what
+        let What::RequestFiled { request, target, session, subject, digest, threshold, expires, kin } = what
         else {
             return Ok(());
         };
@@ -272,13 +213,14 @@ impl Approvals {
         };
         let record = Record {
             requester: actor.principal.clone(),
+            kin: Marks::told(request, &actor.principal, kin),
             target: target.clone(),
             session: session.clone(),
             digest: digest.clone(),
             threshold,
             expires: *expires,
             wanted,
-            approvals: BTreeMap::new(),
+            approvals: Vec::new(),
             denied: None,
             answered: false,
             ended: false,
@@ -295,16 +237,14 @@ impl Approvals {
         &mut self,
         at: Timestamp,
         actor: &Actor,
-        (request, decision, groups): (&RequestId, &str, &[String]),
+        what: &What,
         signed: SignedReview,
     ) -> Result<(), ApprovalFault> {
-        let key = (signed.reviewer.clone(), signed.device.clone());
-        let enrolled = match self.devices.get(&key) {
-            Some(None) => true,
-            Some(Some(revoked)) => at <= after(*revoked, SLACK),
-            None => false,
+        let What::ReviewGiven { request, decision, groups, kin, .. } = what else { return Ok(()) };
+        let enrolled = self.devices.is_enrolled(&signed.reviewer, &signed.device, at);
+        let Some(record) = self.requests.get_mut(request) else {
+            return Err(ApprovalFault::Unknown(request.clone()));
         };
-        let record = self.record(request)?;
         let word = match signed.decision {
             Decision::Approve => "approve",
             Decision::Deny => "deny",
@@ -313,7 +253,7 @@ impl Approvals {
             ("for another request", signed.request == *request),
             ("over another subject", signed.subject == record.digest),
             ("by somebody else", signed.reviewer == actor.principal),
-            ("with another decision", word == decision),
+            ("with another decision", word == decision.as_str()),
         ];
         if let Some((what, _)) = same.into_iter().find(|(_, same)| !same) {
             return Err(ApprovalFault::Signed(what));
@@ -321,7 +261,8 @@ impl Approvals {
         if !enrolled {
             return Err(ApprovalFault::UnknownDevice);
         }
-        if signed.reviewer == record.requester {
+        let kin = Marks::told(request, &signed.reviewer, kin);
+        if kin.is(&record.kin) {
             return Err(ApprovalFault::Own(request.clone()));
         }
         if record.used || record.ended || at > after(record.expires, SLACK) {
@@ -337,8 +278,9 @@ impl Approvals {
             Decision::Approve => {
                 // what is no name of a group is none that a threshold can ask for
                 let groups = groups.iter().filter_map(|group| GroupName::new(group.as_str()).ok()).collect();
-                let approval = Approval { device: signed.device, groups, standing: signed.standing, at };
-                record.approvals.entry(signed.reviewer).or_insert(approval);
+                let SignedReview { reviewer, device, standing, .. } = signed;
+                record.drop_lost(&self.devices, at);
+                record.add(Approval { reviewer, kin, device, groups, standing, at });
                 if record.standing.is_none() {
                     record.standing = record.stands();
                 }
@@ -355,12 +297,7 @@ impl Approvals {
         if record.used {
             return Err(ApprovalFault::Reused(request.clone()));
         }
-        // what was signed with a device that was revoked since lets nothing through any more
-        let devices = &self.devices;
-        record.approvals.retain(|reviewer, approval| {
-            let revoked = devices.get(&(reviewer.clone(), approval.device.clone())).copied().flatten();
-            revoked.is_none_or(|revoked| at <= after(revoked, SLACK))
-        });
+        record.drop_lost(&self.devices, at);
         if record.ended || at > after(record.expires, SLACK) {
             return Err(ApprovalFault::Over(request.clone()));
         }
@@ -438,8 +375,18 @@ impl Approvals {
         ends: Timestamp,
         at: Timestamp,
     ) -> Result<(), ApprovalFault> {
-        if self.grant(grant)?.ends == ends && self.requests.get(request).is_some_and(|record| record.used) {
+        let known = self.grant(grant)?;
+        let (lasted, revoked) = (known.ends, known.revoked);
+        // a broker that was killed in between enters the same once more
+        if lasted == ends && self.requests.get(request).is_some_and(|record| record.used) {
             return Ok(());
+        }
+        let wrong = |what| Err(ApprovalFault::Grant(grant.clone(), what));
+        if at > after(lasted, SLACK) {
+            return wrong("was made longer after its end");
+        }
+        if revoked.is_some_and(|revoked| at > after(revoked, SLACK)) {
+            return wrong("was made longer after it was revoked");
         }
         let record = self.let_through(request, at)?;
         let (requester, target) = (record.requester.clone(), record.target.clone());
@@ -484,80 +431,5 @@ impl Approvals {
     }
 }
 
-impl Wanted {
-    /// Whether this grant, entered at `at`, gives no more than was asked for.
-    fn allows(&self, grant: &Grant, at: Timestamp) -> bool {
-        let wanted = match self {
-            Self::Session(wanted) => wanted,
-            Self::Unknown => return true,
-            Self::Deed(_) => return false,
-        };
-        let starts = match wanted.starts {
-            Some(asked) => grant.starts >= asked && after(asked.max(at), SLACK) >= grant.starts,
-            None => grant.starts <= after(at, SLACK),
-        };
-        let since = wanted.starts.unwrap_or(grant.starts);
-        starts
-            && wanted.extends.is_none()
-            && wanted.once == grant.once
-            && grant.ends <= after(since, seconds(wanted.seconds))
-    }
-
-    /// By how much it asked to lengthen this grant; `None` when it did not.
-    fn lengthens(&self, grant: &GrantId) -> Option<SignedDuration> {
-        match self {
-            Self::Session(wanted) => {
-                (wanted.extends.as_ref() == Some(grant)).then(|| seconds(wanted.seconds))
-            }
-            // the longest that can be asked for
-            Self::Unknown => Some(seconds(u64::from(u32::MAX))),
-            Self::Deed(_) => None,
-        }
-    }
-}
-
-/// Entries are hostile: their times may be the last there are.
-fn after(time: Timestamp, by: SignedDuration) -> Timestamp {
-    time.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
-/// As a duration that can be added to any time of ours.
-fn seconds(seconds: u64) -> SignedDuration {
-    SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX).min(i64::from(u32::MAX)))
-}
-
-impl Record {
-    /// Whether the reviews are enough: every place of every need filled by somebody of its own.
-    fn is_met(&self) -> bool {
-        let people: Vec<_> = self.approvals.values().map(|approval| &approval.groups).collect();
-        !self.threshold.is_empty() && self.threshold.missing(&people).is_empty()
-    }
-
-    /// What all of its reviewers let through from now on, if they do.
-    fn stands(&self) -> Option<Stands> {
-        let made: Option<Vec<_>> = self.approvals.values().map(|given| given.standing.as_ref()).collect();
-        let made = made.filter(|_| self.session.is_some() && self.is_met())?;
-        // it begins with the last review, and is the least that anybody gave
-        let begins = self.approvals.values().map(|given| given.at).max()?;
-        let seconds = made.iter().map(|standing| standing.seconds).min()?;
-        let free = made.iter().map(|standing| standing.free.clone());
-        let free = free.reduce(|all, one| all.intersection(&one).copied().collect())?;
-        let lasts = SignedDuration::from_secs(i64::try_from(seconds).ok()?);
-        Some(Stands { free, until: begins.checked_add(lasts).ok()? })
-    }
-
-    /// Drops what cannot matter any more.
-    fn forget(&mut self) {
-        self.approvals.clear();
-        if let Wanted::Deed(shape) = &mut self.wanted
-            && self.standing.is_none()
-        {
-            *shape = None;
-        }
-    }
-}
-
-/// What the entries of one moment may be apart.
-const SLACK: SignedDuration = SignedDuration::from_secs(5);
 /// A text shorter than this was not cut, in bytes.
 const CUT: usize = 20 * 1024;

@@ -71,9 +71,10 @@ fn every_event_about_approvals_has_its_golden_bytes() {
                 target,
                 session: Some(session.clone()),
                 subject: "{\"é\"}".into(),
-                digest,
+                digest: digest.clone(),
                 threshold: "1 of corp/dba".into(),
                 expires: ends,
+                kin: Vec::new(),
             },
             "99,request-filed",
             format!(
@@ -90,10 +91,40 @@ fn every_event_about_approvals_has_its_golden_bytes() {
                 request: request.clone(),
                 decision: "approve".into(),
                 groups: vec!["corp/dba".into()],
+                kin: Vec::new(),
                 proof: "a.b.c".into(),
             },
             "99,review-given",
             format!(r#""decision":"approve","groups":["corp/dba"],"proof":"a.b.c","request":"req_{a}""#),
+        ),
+        (
+            What::RequestFiled {
+                request: request.clone(),
+                target: TargetName::new("db").unwrap(),
+                session: None,
+                subject: "{}".into(),
+                digest: digest.clone(),
+                threshold: "corp/dba:1".into(),
+                expires: ends,
+                kin: vec![digest.clone()],
+            },
+            "99,request-filed",
+            format!(
+                r#""digest":"{d}","expires":"2023-11-14T22:23:20Z","kin":["{d}"],"request":"req_{a}","subject":"{{}}","target":"db","threshold":"corp/dba:1""#
+            ),
+        ),
+        (
+            What::ReviewGiven {
+                request: request.clone(),
+                decision: "deny".into(),
+                groups: Vec::new(),
+                kin: vec![digest.clone(), digest],
+                proof: "a.b.c".into(),
+            },
+            "99,review-given",
+            format!(
+                r#""decision":"deny","groups":[],"kin":["{d}","{d}"],"proof":"a.b.c","request":"req_{a}""#
+            ),
         ),
         (
             What::ReviewRejected { request: request.clone(), fault: "its signature is wrong".into() },
