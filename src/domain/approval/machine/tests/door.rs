@@ -227,7 +227,9 @@ impl Model for Door {
             }
             Move::Issue => {
                 let (grant, _) = scene.grant.clone().filter(|(_, stage)| *stage == Stage::Issuing)?;
-                scene.ledger.ends.filter(|_| entry_first).or((!entry_first).then_some(grant.ends))?;
+                if entry_first && scene.ledger.ends.is_none() {
+                    return None;
+                }
                 next.grant = Some((grant, Stage::InForce));
             }
             Move::Promise => {
