@@ -14,9 +14,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::client;
 use crate::interruptions::listening;
 use crate::support::broker::memory_of;
+use crate::support::client;
 use crate::support::env::Env;
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::postgres::{Cluster, free_port, majors};

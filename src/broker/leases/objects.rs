@@ -3,7 +3,7 @@
 //! Job: keep in it, for every table with a mask that reads its column, the view that the gateway sends
 //! statements to, and the key of token masks, all owned by a role that nobody can log in as. So a
 //! session needs no privilege on the column itself. Boundary: what a view says is `sql::protect`'s, which the
-//! gateway asks too; both meet at the view's name. Who changes it takes its turn ([`super::server::Servers::turn`]),
+//! gateway asks too; both meet at the view's name. Who changes it takes its turn (`Servers::turn`),
 //! and tries again when another broker was faster. Failure mode: no view, and the gateway refuses the table.
 
 mod collect;

@@ -176,24 +176,29 @@ where
             let mut choice =
                 self.state.challenge(&context.loopback_user, &verifier, rand::random(), &mut output);
             write(&mut self.io, &output).await?;
+            // INVARIANT: whoever has half a message waits for bytes, not for the same half again
             let mut response = loop {
-                read_more(&mut self.io, &mut self.input).await?;
                 let mut output = BytesMut::new();
                 let step = choice.handle(&mut self.input, &mut output);
                 write(&mut self.io, &output).await?;
                 match step {
-                    Ok(Step::More(more)) => choice = more,
+                    Ok(Step::More(more)) => {
+                        choice = more;
+                        read(&mut self.io, &mut self.input).await?;
+                    }
                     Ok(Step::Next(next)) => break next,
                     Err(fault) => return Err(give_up(&mut self.io, &fault).await),
                 }
             };
             loop {
-                read_more(&mut self.io, &mut self.input).await?;
                 let mut output = BytesMut::new();
                 let step = response.handle(&mut self.input, &mut output);
                 write(&mut self.io, &output).await?;
                 match step {
-                    Ok(Step::More(more)) => response = more,
+                    Ok(Step::More(more)) => {
+                        response = more;
+                        read(&mut self.io, &mut self.input).await?;
+                    }
                     Ok(Step::Next(next)) => return Ok(next),
                     Err(fault) => return Err(give_up(&mut self.io, &fault).await),
                 }
@@ -265,11 +270,6 @@ async fn read<S: AsyncRead + Unpin>(io: &mut S, input: &mut BytesMut) -> Result<
         Ok(0) | Err(_) => Err(Gone),
         Ok(_) => Ok(()),
     }
-}
-
-/// Reads unless something is there already: a client may send its next message early.
-async fn read_more<S: AsyncRead + Unpin>(io: &mut S, input: &mut BytesMut) -> Result<(), Gone> {
-    if input.is_empty() { read(io, input).await } else { Ok(()) }
 }
 
 async fn write<S: AsyncWrite + Unpin>(io: &mut S, output: &[u8]) -> Result<(), Gone> {

@@ -116,6 +116,30 @@ async fn cancel(gateway: &Gateway, process: [u8; 4], key: &[u8]) {
     assert!(nothing.is_empty(), "a cancel request has no answer");
 }
 
+/// Half a message was looked at again and again without a pause, by a thread that no timer could stop.
+#[test]
+fn half_a_message_of_a_login_holds_nobody_up() {
+    let (done, waited) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let cluster = newest();
+            let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+            let stream = UnixStream::connect(gateway.folder().join(".s.PGSQL.5432")).await.expect("a socket");
+            let mut slow = Raw { stream, process: [0; 4], key: Vec::new() };
+            slow.packet(&[&PROTOCOL_3_0.to_be_bytes()[..], b"user\0alice\0database\0postgres\0\0"].concat())
+                .await;
+            assert_eq!(slow.receive().await.0, b'R');
+            slow.stream.write_all(b"p\0\0").await.expect("sent");
+            let mut other = Raw::open(&gateway, PROTOCOL_3_0, &[]).await.expect("it is let in");
+            other.query("SELECT 7").await;
+            assert_eq!(other.until(b'Z').await.0, "TDCZ");
+        });
+        done.send(()).expect("somebody waits");
+    });
+    waited.recv_timeout(Duration::from_secs(60)).expect("the gateway goes on");
+}
+
 /// Protocol 3.2 has keys too long to be guessed; neither a piece of one nor one that is off by a bit is one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_32_bytes_cancels_and_nothing_near_it_does() {
