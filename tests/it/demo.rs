@@ -1,5 +1,7 @@
 //! The demo keeps its promises, and whatever ends it leaves nothing behind.
 
+use std::collections::BTreeSet;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -25,39 +27,73 @@ async fn an_interrupted_demo_leaves_nothing_behind() {
     for (after, signal) in
         [("", Signal::INT), ("PostgreSQL", Signal::TERM), ("identity", Signal::HUP), ("Ctrl-C", Signal::INT)]
     {
-        let env = Env::new("https://127.0.0.1:1");
-        let data = env.home().join("demo");
-        let mut child = env
-            .command(&["demo", "--data-dir", data.to_str().unwrap()])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the demo starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let far_enough = async {
-            // the signal handlers are the first thing that it sets up, the folder the second
-            while after.is_empty() && !data.exists() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            while !after.is_empty() {
-                let line = lines.next_line().await.expect("its output").expect("more output");
-                if line.contains(after) {
-                    break;
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), far_enough).await.expect("it gets that far");
-        let pid = Pid::from_raw(i32::try_from(child.id().expect("it runs")).expect("a pid")).expect("a pid");
-        kill_process(pid, signal).expect("it hears");
-        let status = tokio::time::timeout(Duration::from_secs(60), child.wait())
-            .await
-            .expect("it ends")
-            .expect("it ends");
-        let mut said = String::new();
-        child.stderr.take().expect("a pipe").read_to_string(&mut said).await.expect("its output");
-        assert!(status.success(), "after `{after}`: {status}: {said}");
-        assert_gone(&data);
+        let (code, said) = interrupted(&[], after, signal).await;
+        assert_eq!(code, Some(0), "after `{after}`: {said}");
     }
+}
+
+/// While a login waits for its approval, while psql runs, while a statement is held, and while it verifies.
+#[tokio::test]
+async fn an_interrupted_tour_leaves_nothing_behind() {
+    for (after, signal) in [
+        ("$ hoopctl login", Signal::INT),
+        ("$ hoopctl connect", Signal::INT),
+        ("$ hoopctl request", Signal::TERM),
+        ("$ hoopctl audit", Signal::HUP),
+    ] {
+        let (code, said) = interrupted(&["--tour"], after, signal).await;
+        assert_ne!(code, Some(0), "after `{after}`: a tour that did not end keeps no promise");
+        assert!(said.contains("interrupted"), "after `{after}`: {said}");
+    }
+}
+
+/// Interrupts a demo after a line with this in it; how it ended, and what it said on standard error.
+async fn interrupted(arguments: &[&str], after: &str, signal: Signal) -> (Option<i32>, String) {
+    let env = Env::new("https://127.0.0.1:1");
+    let data = env.home().join("demo");
+    let arguments = [&["demo", "--data-dir", data.to_str().unwrap()], arguments].concat();
+    let mut child = env
+        .command(&arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the demo starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut ports = BTreeSet::new();
+    let far_enough = async {
+        // the signal handlers are the first thing that it sets up, the folder the second
+        while after.is_empty() && !data.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        while !after.is_empty() {
+            let line = lines.next_line().await.expect("its output").expect("more output");
+            ports.extend(line.split("127.0.0.1:").skip(1).filter_map(port));
+            if line.contains(after) {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), far_enough).await.expect("it gets that far");
+    let pid = Pid::from_raw(i32::try_from(child.id().expect("it runs")).expect("a pid")).expect("a pid");
+    kill_process(pid, signal).expect("it hears");
+    // a full pipe would be ours to blame
+    let rest = async { while let Ok(Some(_)) = lines.next_line().await {} };
+    let (status, ()) =
+        tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(child.wait(), rest) })
+            .await
+            .expect("it ends");
+    let mut said = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut said).await.expect("its output");
+    assert_gone(&data);
+    assert!(after.len() < 9 || !ports.is_empty(), "no port was named");
+    for port in ports {
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "after `{after}`: port {port} is open");
+    }
+    (status.expect("it ends").code(), said)
+}
+
+fn port(rest: &str) -> Option<u16> {
+    rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
 }
 
 #[tokio::test]
@@ -73,8 +109,13 @@ async fn a_folder_that_is_in_use_is_left_alone() {
 
 fn assert_gone(data: &Path) {
     assert!(!data.exists(), "{} is left behind", data.display());
+    let name = data.to_str().expect("a name");
     for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let about = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
         let works_there = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|at| at.starts_with(data));
-        assert!(!works_there, "process {} is left behind", entry.file_name().display());
+        let names_it = [about("cmdline"), about("environ")]
+            .iter()
+            .any(|bytes| String::from_utf8_lossy(bytes).contains(name));
+        assert!(!works_there && !names_it, "process {} is left behind", entry.file_name().display());
     }
 }

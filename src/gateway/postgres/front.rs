@@ -81,7 +81,9 @@ pub(super) fn check(
     context: &SessionContext,
 ) -> Result<(), ErrorFields> {
     let database = parameters.database().unwrap_or_default();
-    if database != target.database && !target.also_databases.contains(database) {
+    // PostgreSQL does not look at the database of a physical replication connection, and tools name none that is one
+    let reaches_database = !(target.replication && parameters.wants_physical_replication());
+    if reaches_database && database != target.database && !target.also_databases.contains(database) {
         let name = &context.target.name;
         return Err(fatal("3D000", format!("target {name} is one database, and `{database}` is not it"))
             .with_hint(format!("connect to `{}`; another database is another target", target.database)));

@@ -264,6 +264,14 @@ impl StartupParameters {
         self.value("database").filter(|name| !name.is_empty()).or_else(|| self.user())
     }
 
+    /// Whether the client plainly wants to replicate the whole server, not one database of it. What only may
+    /// mean that says no: PostgreSQL takes `fals` for an ordinary connection.
+    #[must_use]
+    pub fn wants_physical_replication(&self) -> bool {
+        let plainly = |value: &str| ["true", "on", "yes", "1"].contains(&value.to_ascii_lowercase().as_str());
+        self.value("replication").is_some_and(plainly)
+    }
+
     /// Whether the client wants to replicate. Every value that does not plainly say no says yes.
     #[must_use]
     pub fn wants_replication(&self) -> bool {

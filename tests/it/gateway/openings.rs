@@ -196,6 +196,14 @@ async fn a_replication_connection_is_denied_unless_the_target_says_so() {
     let identify = ["-Atc", "IDENTIFY_SYSTEM", "dbname=postgres replication=database"];
     let (out, err, ok) = gateway.run(&identify).await;
     assert!(ok && out.trim().ends_with("|postgres"), "{out}{err}");
+    // as pg_receivewal does
+    let receiving = ["-Atc", "IDENTIFY_SYSTEM", "dbname=replication replication=true"];
+    let (out, err, ok) = gateway.run(&receiving).await;
+    assert!(ok && !out.is_empty(), "{out}{err}");
+    // what PostgreSQL takes for a no leads to no other database
+    let spelled = ["-Atc", "SELECT 1", "dbname=template1 replication=fals"];
+    let (_, err, ok) = gateway.run(&spelled).await;
+    assert!(!ok && err.contains("is one database"), "{err}");
     let mut client =
         Raw::open(&gateway, PROTOCOL_3_0, &[("replication", "true")]).await.expect("it is let in");
     client.query("IDENTIFY_SYSTEM").await;
