@@ -186,7 +186,7 @@ impl From<AuthnError> for Fault {
                 Self::unavailable("the identity provider cannot be asked for its keys").detail(text)
             }
             AuthnError::Store(error) => error.into(),
-            AuthnError::SubjectToken(TokenFault::Expired | TokenFault::NotYet) => {
+            AuthnError::SubjectToken(TokenFault::Expired | TokenFault::NotYet | TokenFault::Stale) => {
                 Self::login_needed(text).hint(
                     "run `hoopctl login`; if that does not help, the clock of the broker or of the provider is wrong",
                 )

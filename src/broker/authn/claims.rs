@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde::Deserialize;
@@ -52,6 +52,9 @@ pub enum TokenFault {
     /// Its signature is wrong.
     #[error("its signature is wrong")]
     Signature,
+    /// Its `iat` lies too far back.
+    #[error("it was issued too long ago")]
+    Stale,
     /// It is another type of token.
     #[error("it is another type of token")]
     Type,
@@ -63,6 +66,8 @@ pub(super) struct Rules<'a> {
     pub(super) issuer: &'a Url,
     pub(super) audience: &'a str,
     pub(super) kind: Kind,
+    /// How long ago it may have been issued, where that matters.
+    pub(super) age: Option<SignedDuration>,
     pub(super) now: Timestamp,
 }
 
@@ -242,6 +247,12 @@ fn judge(all: Map<String, Value>, algorithm: Algorithm, rules: &Rules<'_>) -> Re
     }
     if begins.max(issued) > now.saturating_add(SKEW) {
         return Err(TokenFault::NotYet);
+    }
+    // INVARIANT: a login says that the provider stood by the person within the idle time, so no token
+    // that was laid by keeps one alive
+    let longest = rules.age.map_or(i64::MAX, |age| age.as_secs().saturating_add(SKEW));
+    if now.saturating_sub(issued) > longest {
+        return Err(TokenFault::Stale);
     }
     let signed_in = number(&all, "auth_time")?.unwrap_or(issued);
     let subject = all.get("sub").and_then(Value::as_str).ok_or(TokenFault::Malformed)?;

@@ -249,8 +249,14 @@ impl Authn {
                 let provider = config.providers.iter().find(|provider| is_issuer(&provider.issuer, &issuer));
                 let provider = provider.ok_or(TokenFault::Issuer)?;
                 let key = self.keys.find(&provider.issuer, &header, now).await?;
-                let rules =
-                    Rules { issuer: &provider.issuer, audience: &provider.client_id, kind: Kind::Id, now };
+                let idle = SignedDuration::try_from(config.login_idle).unwrap_or(SignedDuration::MAX);
+                let rules = Rules {
+                    issuer: &provider.issuer,
+                    audience: &provider.client_id,
+                    kind: Kind::Id,
+                    age: Some(idle),
+                    now,
+                };
                 let claims = claims::verify(token, &header, &key, &rules)?;
                 if !claims.tells_sign_in() && self.notices.first(&provider.name, Notice::NoAuthTime) {
                     tracing::warn!(provider = %provider.name, "its ID tokens have no auth_time, so that `iat` stands for the sign-in: whoever renews a login can enrol another device");
@@ -258,7 +264,6 @@ impl Authn {
                 let kin = Kin { email: claims::email(claims.all()), ..Kin::default() };
                 let principal =
                     principal(&provider.name, &claims, PrincipalKind::Human, BTreeSet::new(), kin);
-                let idle = SignedDuration::try_from(config.login_idle).unwrap_or(SignedDuration::MAX);
                 Ok(Identity { principal, claims, provider: Some(provider), idle, session_cap: None })
             }
             TOKEN_TYPE_JWT => {
@@ -269,6 +274,8 @@ impl Authn {
                     issuer: &workload.issuer,
                     audience: &workload.audience,
                     kind: Kind::Workload,
+                    // its platform renews it in its own time, and its expiry is what counts
+                    age: None,
                     now,
                 };
                 let claims = claims::verify(token, &header, &key, &rules)?;

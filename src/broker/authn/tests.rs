@@ -222,6 +222,30 @@ async fn a_new_device_needs_a_fresh_sign_in_and_an_old_one_does_not() {
     );
 }
 
+/// Whoever lays ID tokens by while somebody is still known at the provider has none that serves later.
+#[tokio::test]
+async fn an_id_token_that_was_laid_by_renews_no_login() {
+    let bench = Bench::new(PERMIT_ALL);
+    let claims = |now: jiff::Timestamp| {
+        let signed_in = json!(now.as_second());
+        with(
+            Issuer::claims("alice", now),
+            &[("exp", json!(now.as_second() + 3600)), ("auth_time", signed_in)],
+        )
+    };
+    let (first, hoarded) = (claims(bench.hand.now()), claims(bench.hand.now()));
+    let (first, hoarded) = (bench.issuer.sign(&first), bench.issuer.sign(&hoarded));
+    assert_eq!(bench.exchange(&key(1), &first, TOKEN_TYPE_ID).await.status, StatusCode::OK);
+    bench.hand.advance(660);
+    assert_refused(&bench.exchange(&key(1), &hoarded, TOKEN_TYPE_ID).await, "issued too long ago");
+    assert!(bench.core.logins.of(&key(1).thumbprint(), bench.hand.now()).is_none());
+    // what an honest client does: the provider signs another one, about the same sign-in
+    let signed_in = bench.hand.now().as_second() - 660;
+    let renewed = with(claims(bench.hand.now()), &[("auth_time", json!(signed_in))]);
+    let answer = bench.exchange(&key(1), &bench.issuer.sign(&renewed), TOKEN_TYPE_ID).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+}
+
 /// A workload cannot be asked, so it is its token that must go on: without one the login lapses, and
 /// its sessions with it.
 #[tokio::test]
