@@ -351,6 +351,21 @@ async fn a_session_is_asked_for_reviewed_used_and_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_account_with_the_same_address_gets_no_review_of_ones_own() {
+    let world = reviewed_world().await;
+    let (alice, second) = (world.login("alice").await, world.login("alice-admin").await);
+    let id = asks(&second, "under another name").await;
+    let refused = alice.run(&["request", "approve", &id, "--yes"]).await.ends(77);
+    assert!(refused.stderr.contains("own request"), "{}", refused.stderr);
+    psql(&second, "select 1").await.ends(75);
+    // and of somebody else's it gives one
+    let bob = world.login("bob").await;
+    let id = asks(&bob, "somebody else").await;
+    alice.run(&["request", "approve", &id, "--yes"]).await.ends(0);
+    assert_eq!(psql(&bob, "select 1").await.ends(0).stdout, "1\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connect_asks_waits_and_goes_on_or_says_why_not() {
     let world = reviewed_world().await;
     let (alice, bob) = (world.login("alice").await, world.login("bob").await);

@@ -1,5 +1,5 @@
 // The certified provider `oidc-provider` as the tests need it: a public client with the device
-// grant and rotating refresh tokens, and three people whose groups are in the ID token.
+// grant and rotating refresh tokens, and people whose groups are in the ID token.
 //
 //   PORT=12345 node server.mjs        prints `ready ISSUER` when it listens on 127.0.0.1
 //   LEAN=yes                          ID tokens have no auth_time, and groups are at userinfo only
@@ -22,6 +22,8 @@ const people = new Map([
   ['alice', ['dba', 'oncall']],
   ['bob', ['dev']],
   ['mallory', []],
+  // alice's second account
+  ['alice-admin', ['dev']],
 ]);
 
 const minutes = (n) => n * 60;
@@ -97,7 +99,7 @@ const provider = new Provider(issuer, {
           sub: id,
           name: id,
           preferred_username: id,
-          email: `${id}@example.test`,
+          email: `${id.replace('-admin', '')}@example.test`,
           email_verified: true,
           ...groups,
         };

@@ -160,7 +160,7 @@ impl Approvals {
         terms: &Terms,
     ) -> Result<Stored, ApprovalError> {
         let mut who = caller.principal().clone();
-        self.store.read(|on| emails::complete(on, &mut who.kin))?;
+        self.store.read(|on| emails::complete(on, &who.id, &mut who.kin))?;
         let threshold = answerable(config, target, hold).map_err(ApprovalError::Denied)?;
         let id = RequestId::from_random(rand::random());
         let subject = Subject {

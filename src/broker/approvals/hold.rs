@@ -111,7 +111,9 @@ impl Approvals {
         let device: DeviceId =
             context.actor.device.clone().ok_or_else(|| refused("its device is not known"))?;
         let mut who = context.principal.clone();
-        self.store.read(|on| emails::complete(on, &mut who.kin)).map_err(|error| unstored(&error))?;
+        self.store
+            .read(|on| emails::complete(on, &who.id, &mut who.kin))
+            .map_err(|error| unstored(&error))?;
         let now = self.now();
         let wait = SignedDuration::try_from(config.reviews.statement_wait).unwrap_or_default();
         let expires = later(now, wait).min(until);

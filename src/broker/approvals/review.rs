@@ -115,7 +115,7 @@ impl Approvals {
     pub(super) fn voice(&self, caller: &Caller, decision: Decision) -> Result<Voice, StoreError> {
         let who = caller.principal();
         let mut person = who.person();
-        self.store.read(|on| emails::complete(on, &mut person.kin))?;
+        self.store.read(|on| emails::complete(on, &person.id, &mut person.kin))?;
         Ok(Voice {
             person,
             kind: who.kind,

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::claims::{self, Claims, Kind, Rules, SKEW, TokenFault};
@@ -19,8 +20,8 @@ use super::{Authn, AuthnError, digest};
 use crate::broker::config::{Config, ProviderConfig, WorkloadRule};
 use crate::broker::devices::{Asked, Standing};
 use crate::broker::logins::Login;
-use crate::broker::store::emails;
 use crate::broker::store::logins::{Spending, spend};
+use crate::broker::store::{StoreError, emails};
 use crate::domain::event::{Actor, Durability, What};
 use crate::domain::name::{DeviceId, GroupName, ProviderName};
 use crate::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind};
@@ -63,6 +64,8 @@ struct Identity<'c> {
     claims: Claims,
     /// Where a person signed in: their groups are yet to be found.
     provider: Option<&'c ProviderConfig>,
+    /// Whether userinfo was asked.
+    asked: bool,
     idle: SignedDuration,
     session_cap: Option<SignedDuration>,
 }
@@ -98,6 +101,7 @@ impl Authn {
         self.first_use(&proof, call.now)?;
         self.spend(&identity, &call.request.subject_token, &proof.device)?;
         let groupless = self.find_groups(&mut identity, call.request).await?;
+        self.find_email(&mut identity, call.request).await?;
         let whose = &identity.principal;
 
         let actor = Actor {
@@ -131,7 +135,10 @@ impl Authn {
         let claim = &provider.groups_claim;
         let found = match claims::groups(identity.claims.all(), provider) {
             Some(found) => Ok(found),
-            None => self.ask_userinfo(provider, identity, request).await,
+            None => self
+                .ask_userinfo(provider, identity, request)
+                .await
+                .and_then(|all| claims::groups(&all, provider).ok_or(UserinfoFault::Claim)),
         };
         match found {
             Ok(found) => identity.principal.groups = found,
@@ -157,19 +164,40 @@ impl Authn {
         Ok(Some(format!("`{claim}` names none of the groups that are configured for `{}`", provider.name)))
     }
 
+    /// Finds the e-mail address of a person whose ID token has none: the one that they had before, else what
+    /// userinfo says. It only ever forbids, so whoever has none logs in all the same.
+    async fn find_email(
+        &self,
+        identity: &mut Identity<'_>,
+        request: &TokenRequest,
+    ) -> Result<(), StoreError> {
+        let Some(provider) = identity.provider else { return Ok(()) };
+        let principal = &mut identity.principal;
+        self.store.read(|on| emails::complete(on, &principal.id, &mut principal.kin))?;
+        if principal.kin.email.is_none() && !identity.asked {
+            // what cannot be had is none
+            drop(self.ask_userinfo(provider, identity, request).await);
+        }
+        if identity.principal.kin.email.is_none() && self.notices.first(&provider.name, Notice::NoEmail) {
+            tracing::warn!(provider = %provider.name, "somebody signed in whose e-mail address nothing tells: a second account of theirs passes for somebody else, and may review for them");
+        }
+        Ok(())
+    }
+
     async fn ask_userinfo(
         &self,
         provider: &ProviderConfig,
         identity: &mut Identity<'_>,
         request: &TokenRequest,
-    ) -> Result<BTreeSet<GroupName>, UserinfoFault> {
+    ) -> Result<Map<String, Value>, UserinfoFault> {
+        identity.asked = true;
         let token = request.userinfo_token.clone().map(SecretString::from);
         let endpoint = self.keys.userinfo(&provider.issuer).await;
         let all = userinfo::read(&*self.fetch, endpoint, token.as_ref(), &identity.claims).await?;
         // known to be theirs, whoever says it: it keeps them from reviewing for themselves
         let kin = &mut identity.principal.kin;
         kin.email = kin.email.take().or_else(|| claims::email(&all));
-        claims::groups(&all, provider).ok_or(UserinfoFault::Claim)
+        Ok(all)
     }
 
     /// Lets another device of the person confirm a key that came without a fresh sign-in, if they
@@ -264,7 +292,14 @@ impl Authn {
                 let kin = Kin { email: claims::email(claims.all()), ..Kin::default() };
                 let principal =
                     principal(&provider.name, &claims, PrincipalKind::Human, BTreeSet::new(), kin);
-                Ok(Identity { principal, claims, provider: Some(provider), idle, session_cap: None })
+                Ok(Identity {
+                    principal,
+                    claims,
+                    provider: Some(provider),
+                    asked: false,
+                    idle,
+                    session_cap: None,
+                })
             }
             TOKEN_TYPE_JWT => {
                 let workload = config.workloads.iter().find(|workload| is_issuer(&workload.issuer, &issuer));
@@ -284,12 +319,21 @@ impl Authn {
                 let rule = workload.rules.iter().find(matches).ok_or(AuthnError::NoRule)?;
                 let mut kin =
                     Kin { email: claims::email(claims.all()), owner: rule.owner.clone(), ..Kin::default() };
-                self.store.read(|on| emails::complete(on, &mut kin))?;
                 let groups = rule.groups.clone();
-                let principal = principal(&workload.name, &claims, PrincipalKind::Machine, groups, kin);
+                let mut principal =
+                    principal(&workload.name, &claims, PrincipalKind::Machine, groups, Kin::default());
+                self.store.read(|on| emails::complete(on, &principal.id, &mut kin))?;
+                principal.kin = kin;
                 // a job cannot refresh as a person's client does: its rule says how long it may stay
                 let idle = SignedDuration::try_from(rule.session_max).unwrap_or(SignedDuration::MAX);
-                Ok(Identity { principal, claims, provider: None, idle, session_cap: Some(idle) })
+                Ok(Identity {
+                    principal,
+                    claims,
+                    provider: None,
+                    asked: false,
+                    idle,
+                    session_cap: Some(idle),
+                })
             }
             _ => Err(AuthnError::BadRequest("the subject token must be an ID token or a JWT")),
         }

@@ -13,6 +13,8 @@ use crate::domain::name::ProviderName;
 pub(super) enum Notice {
     /// Its ID tokens do not say when somebody signed in.
     NoAuthTime,
+    /// Nothing of it says somebody's e-mail address.
+    NoEmail,
     /// Nothing of it says who is in which group.
     NoGroups,
     /// It names groups, and none that is configured.
@@ -41,7 +43,7 @@ mod tests {
         let notices = Notices::default();
         let (corp, lab) = (ProviderName::new("corp").unwrap(), ProviderName::new("lab").unwrap());
         for provider in [&corp, &lab] {
-            for notice in [Notice::NoAuthTime, Notice::NoGroups, Notice::StrangeGroups] {
+            for notice in [Notice::NoAuthTime, Notice::NoEmail, Notice::NoGroups, Notice::StrangeGroups] {
                 assert!(notices.first(provider, notice));
                 assert!(!notices.first(provider, notice));
             }

@@ -118,7 +118,7 @@ fn groups(section: &Section<'_, '_>, provider: Option<&ProviderName>) -> BTreeSe
 
 fn with_openid(mut scopes: Vec<String>) -> Vec<String> {
     if scopes.is_empty() {
-        scopes = ["openid", "profile", "groups", "offline_access"].map(str::to_owned).to_vec();
+        scopes = ["openid", "profile", "email", "groups", "offline_access"].map(str::to_owned).to_vec();
     }
     if !scopes.iter().any(|scope| scope == "openid") {
         scopes.insert(0, "openid".into());

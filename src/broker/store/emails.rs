@@ -17,8 +17,12 @@ pub(crate) fn remember(on: &Connection, who: &Principal) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Adds the owner's address, as far as it is known by now.
-pub(crate) fn complete(on: &Connection, kin: &mut Kin) -> rusqlite::Result<()> {
+/// Adds the addresses that somebody's token did not tell, as far as they are known by now: their own, so that
+/// a client which asks for fewer scopes makes nobody another person, and the owner's.
+pub(crate) fn complete(on: &Connection, who: &PrincipalId, kin: &mut Kin) -> rusqlite::Result<()> {
+    if kin.email.is_none() {
+        kin.email = of(on, who)?;
+    }
     if let (Some(owner), None) = (&kin.owner, &kin.owner_email) {
         kin.owner_email = of(on, owner)?;
     }

@@ -340,13 +340,14 @@ fn read_listed(row: &Row<'_>) -> rusqlite::Result<Stored<String>> {
 
 fn with_reviews(on: &Connection, mut stored: Stored) -> rusqlite::Result<Stored> {
     // who owns a machine may have signed in for the first time since it asked
-    emails::complete(on, &mut stored.life.requester.kin)?;
+    let requester = &mut stored.life.requester;
+    emails::complete(on, &requester.id, &mut requester.kin)?;
     let mut statement = on.prepare_cached(&select_reviews("request = ?1"))?;
     for row in statement.query_map([stored.request.id.as_str()], read_review)? {
         stored.add(row?.1);
     }
     for voice in &mut stored.life.voices {
-        emails::complete(on, &mut voice.person.kin)?;
+        emails::complete(on, &voice.person.id, &mut voice.person.kin)?;
     }
     Ok(stored)
 }

@@ -10,7 +10,8 @@ use url::Url;
 
 use super::postgres::free_port;
 
-/// A running provider. People: alice (dba, oncall), bob (dev), mallory (none).
+/// A running provider. People: alice (dba, oncall), bob (dev), mallory (none), and alice-admin (dev), who has
+/// alice's e-mail address.
 pub(crate) struct Provider {
     /// Exactly as its discovery document and its tokens say it: no slash at the end.
     pub(crate) issuer: String,
@@ -237,7 +238,7 @@ async fn a_device_signs_in_and_refreshes() {
         let url = discovery[endpoint].as_str().unwrap();
         client.post(url).form(form).send().await.unwrap().json().await.unwrap()
     };
-    let scope = "openid profile groups offline_access";
+    let scope = "openid profile email groups offline_access";
     let device = post("device_authorization_endpoint", &[("client_id", CLIENT_ID), ("scope", scope)]).await;
     approve(device["verification_uri_complete"].as_str().unwrap(), "alice").await;
     let code = device["device_code"].as_str().unwrap();
@@ -246,6 +247,7 @@ async fn a_device_signs_in_and_refreshes() {
         post("token_endpoint", &[("client_id", CLIENT_ID), ("grant_type", grant), ("device_code", code)])
             .await;
     assert_eq!(claims(&tokens)["groups"], serde_json::json!(["dba", "oncall"]));
+    assert_eq!(claims(&tokens)["email"], "alice@example.test");
 
     provider.set_groups("alice", &["dev"]);
     let refresh = tokens["refresh_token"].as_str().unwrap();

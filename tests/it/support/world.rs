@@ -65,7 +65,7 @@ impl World {
 name = "corp"
 issuer = "{}"
 client_id = "{CLIENT_ID}"
-scopes = ["openid", "profile", "groups", "offline_access"]
+scopes = ["openid", "profile", "email", "groups", "offline_access"]
 groups = ["dba", "oncall", "dev"]
 
 [[workload]]

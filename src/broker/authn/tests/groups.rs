@@ -72,10 +72,11 @@ async fn groups_come_from_userinfo_where_the_id_token_has_none() {
 #[tokio::test]
 async fn userinfo_is_not_asked_for_what_the_id_token_says() {
     let bench = bench(&json!({"sub": "alice", "groups": ["dba"]}));
-    let claims = with(Issuer::claims("alice", bench.hand.now()), &[("groups", json!([]))]);
+    let email = ("email", json!("alice@corp.example"));
+    let claims = with(Issuer::claims("alice", bench.hand.now()), &[("groups", json!([])), email.clone()]);
     let answer = bench.exchange_with(&key(1), &bench.issuer.sign(&claims), USERINFO_TOKEN).await;
     assert_groupless(&whoami(&bench, &answer).await, "none of the groups that are configured for `corp`");
-    let claims = Issuer::claims("alice", bench.hand.now());
+    let claims = with(Issuer::claims("alice", bench.hand.now()), &[email]);
     let answer = bench.exchange_with(&key(1), &bench.issuer.sign(&claims), USERINFO_TOKEN).await;
     assert_eq!(names(&whoami(&bench, &answer).await), ["corp/dba"]);
     assert_eq!(bench.issuer.userinfo_asked.load(Ordering::SeqCst), 0);
@@ -156,10 +157,43 @@ async fn a_token_that_was_spent_asks_nobody() {
 #[tokio::test]
 async fn a_provider_without_configured_groups_is_asked_for_none() {
     let bench = Bench::with(PERMIT_ALL, |config| config.providers[0].groups.clear());
-    *bench.issuer.userinfo.lock().unwrap() = Some(Ok(b"{}".to_vec()));
-    let who = login(&bench).await;
+    *bench.issuer.userinfo.lock().unwrap() = Some(Ok(br#"{"sub": "alice", "groups": ["dba"]}"#.to_vec()));
+    let claims = with(Issuer::claims("alice", bench.hand.now()), &[("email", json!("a@corp.example"))]);
+    let answer = bench.exchange_with(&key(1), &bench.issuer.sign(&claims), USERINFO_TOKEN).await;
+    let who = whoami(&bench, &answer).await;
     assert_eq!((names(&who), who.groupless.as_deref()), (vec![], None));
     assert_eq!(bench.issuer.userinfo_asked.load(Ordering::SeqCst), 0);
+}
+
+/// A client of somebody's own that leaves out the scope makes its user nobody else.
+#[tokio::test]
+async fn an_address_that_was_told_once_is_not_lost_by_a_client_that_leaves_it_out() {
+    let bench = bench(&json!({"sub": "alice", "email": "Alice@Corp.example"}));
+    let email = || {
+        let login = bench.core.logins.of(&key(1).thumbprint(), bench.hand.now()).unwrap();
+        login.principal.kin.email
+    };
+    let known = || Some("alice@corp.example".to_owned());
+    let exchange = async |more: &[(&str, Value)], with_access: bool| {
+        let token = bench.issuer.sign(&with(Issuer::claims("alice", bench.hand.now()), more));
+        let answer = match with_access {
+            true => bench.exchange_with(&key(1), &token, USERINFO_TOKEN).await,
+            false => bench.exchange(&key(1), &token, TOKEN_TYPE_ID).await,
+        };
+        whoami(&bench, &answer).await
+    };
+    exchange(&[], false).await;
+    assert_eq!(email(), None);
+    // the groups are in the token, so that userinfo is asked for this only
+    exchange(&[], true).await;
+    assert_eq!((email(), bench.issuer.userinfo_asked.load(Ordering::SeqCst)), (known(), 1));
+    exchange(&[], false).await;
+    assert_eq!(email(), known());
+    exchange(&[], true).await;
+    assert_eq!((email(), bench.issuer.userinfo_asked.load(Ordering::SeqCst)), (known(), 1));
+    // what the provider says now is what counts
+    exchange(&[("email", json!("alice@new.example"))], false).await;
+    assert_eq!(email().as_deref(), Some("alice@new.example"));
 }
 
 /// A client can leave out scopes and tokens, and with them groups that rules forbid things to.
