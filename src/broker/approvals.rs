@@ -33,9 +33,9 @@ pub(crate) use self::words::needs;
 use super::crowd::Crowd;
 use super::scribe::Scribe;
 use super::store::requests::{self as table, Stored};
-use super::store::{Store, StoreError, devices};
+use super::store::{Store, StoreError, devices, untold};
 use super::webhooks::Webhooks;
-use crate::domain::approval::{Life, Misstep, Step};
+use crate::domain::approval::{Life, Misstep, RequestState, Step};
 use crate::domain::event::{Actor, Durability, What};
 use crate::domain::name::{Digest, RequestId};
 use crate::domain::principal::PrincipalId;
@@ -53,8 +53,8 @@ pub(crate) struct Approvals {
     abandoned: Mutex<Vec<RequestId>>,
     /// Requests that became a grant whose entry was not written; the next tick writes it.
     unentered: Mutex<Vec<RequestId>>,
-    /// What was taken away and could not be entered; the next tick does it.
-    untold: Mutex<Vec<(Option<Actor>, What)>>,
+    /// Held while what was taken away is entered, so that nothing is entered twice.
+    telling: tokio::sync::Mutex<()>,
     /// Held while grants are made longer.
     lengthening: tokio::sync::Mutex<()>,
     /// The calls that wait for an answer.
@@ -113,6 +113,8 @@ impl From<Misstep> for ApprovalError {
 struct Made {
     before: Stored,
     after: Life,
+    /// Where its end waits to be told, if it came to one.
+    untold: Option<i64>,
 }
 
 impl Approvals {
@@ -125,7 +127,7 @@ impl Approvals {
             watchers: Mutex::default(),
             abandoned: Mutex::default(),
             unentered: Mutex::default(),
-            untold: Mutex::default(),
+            telling: tokio::sync::Mutex::default(),
             lengthening: tokio::sync::Mutex::default(),
             waiting: Crowd::default(),
         }
@@ -157,16 +159,18 @@ impl Approvals {
     /// Takes one step of a request, and whatever goes with it in the same transaction.
     fn advance(
         &self,
+        actor: Option<&Actor>,
         id: &RequestId,
         step: &Step,
         also: impl Fn(&Connection, &Stored, &Life) -> rusqlite::Result<()>,
     ) -> Result<Made, ApprovalError> {
-        self.advance_if(id, step, |_, _| Ok(true), also)
+        self.advance_if(actor, id, step, |_, _| Ok(true), also)
     }
 
     /// Takes one step of a request, if something else is so in the same transaction.
     fn advance_if(
         &self,
+        actor: Option<&Actor>,
         id: &RequestId,
         step: &Step,
         may: impl Fn(&Connection, &Stored) -> rusqlite::Result<bool>,
@@ -201,7 +205,9 @@ impl Approvals {
             if before.life.state != after.state {
                 self.webhooks.note(on, &before, &after)?;
             }
-            Ok(Ok(Made { before, after }))
+            let end = before.life.state != after.state && is_end(&after.state);
+            let untold = end.then(|| untold::put(on, actor, &ended(id, &after))).transpose()?;
+            Ok(Ok(Made { before, after, untold }))
         });
         match written {
             Err(error) if issue::is_gone(&error) => Err(ApprovalError::Conflict(
@@ -211,28 +217,36 @@ impl Approvals {
         }
     }
 
-    /// Enters that a request ended without being let through, and wakes who waits for it.
-    async fn ended(&self, actor: Option<Actor>, id: &RequestId, after: &Life) {
-        let what = What::RequestEnded { request: id.clone(), outcome: after.state.word().into() };
-        if let Err(error) = self.tell(actor, what, Durability::Written).await {
+    /// Enters that a request ended without being let through, if it did, and wakes who waits for it.
+    async fn ended(&self, made: &Made) {
+        let id = &made.before.request.id;
+        if let Some(place) = made.untold
+            && let Err(error) = self.tell(place, Durability::Written).await
+        {
             tracing::error!(request = %id, %error, "the end of a request could not be entered yet");
         }
         self.wake(id);
     }
 
-    /// Enters that something was taken away. That has happened already, whatever becomes of the entry:
-    /// an end does not wait for the ledger. What could not be entered is entered by a later tick.
-    async fn tell(
-        &self,
-        actor: Option<Actor>,
-        what: What,
-        durability: Durability,
-    ) -> Result<(), JournalError> {
-        let told = self.scribe.enter(actor.clone(), what.clone(), durability).await;
-        if told.is_err() {
-            self.untold.lock().unwrap_or_else(PoisonError::into_inner).push((actor, what));
+    /// Enters that something was taken away. That has happened already, whatever becomes of the entry: an end
+    /// does not wait for the ledger. What could not be entered is entered by a later tick, or by the next
+    /// process when it starts: a ledger that broke takes entries again only then. One that dies between
+    /// the entry and the note that it was made enters it twice, never not at all.
+    async fn tell(&self, place: i64, durability: Durability) -> Result<(), ApprovalError> {
+        let _telling = self.telling.lock().await;
+        // somebody else was faster
+        let Some(end) = self.store.read(|on| untold::find(on, place))? else { return Ok(()) };
+        self.scribe.enter(end.actor, end.what, durability).await?;
+        self.store.write(|on| untold::told(on, place))?;
+        Ok(())
+    }
+
+    /// Enters what could not be entered before, oldest first.
+    async fn tell_again(&self) -> Result<(), ApprovalError> {
+        for place in self.store.read(untold::oldest)? {
+            self.tell(place, Durability::Synced).await?;
         }
-        told
+        Ok(())
     }
 
     fn policy(&self) -> Digest {
@@ -244,6 +258,22 @@ impl Approvals {
         let now = self.clock.now();
         Timestamp::from_second(now.as_second()).unwrap_or(now)
     }
+}
+
+/// Whether a request came to its end without being let through.
+fn is_end(state: &RequestState) -> bool {
+    match state {
+        RequestState::Denied | RequestState::Expired | RequestState::Void | RequestState::Withdrawn => true,
+        RequestState::Approved
+        | RequestState::Granted { .. }
+        | RequestState::Pending
+        | RequestState::Released { .. } => false,
+    }
+}
+
+/// What the ledger is told of an end.
+fn ended(id: &RequestId, after: &Life) -> What {
+    What::RequestEnded { request: id.clone(), outcome: after.state.word().into() }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub(crate) mod outbox;
 mod proofs;
 pub(crate) mod requests;
 pub(crate) mod sessions;
+pub(crate) mod untold;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -144,6 +145,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/0006-confirmers.sql"),
     include_str!("store/0007-groupless.sql"),
     include_str!("store/0008-extensions.sql"),
+    include_str!("store/0009-untold.sql"),
 ];
 
 #[cfg(test)]

@@ -269,9 +269,9 @@ impl Core {
 
     /// Takes a grant back and closes its sessions.
     pub(crate) async fn revoke_grant(&self, caller: &Caller, id: &GrantId) -> Result<(), ApprovalError> {
-        let grant = self.approvals.revoke_grant(&self.config(), caller, id)?;
+        let revoked = self.approvals.revoke_grant(&self.config(), caller, id)?;
         self.sessions.revoke(id);
-        self.approvals.grant_revoked(caller, &grant).await
+        self.approvals.grant_revoked(revoked).await
     }
 
     /// Begins to mint a session's lease, so that it is there when the first connection asks for it: the

@@ -11,7 +11,7 @@ use crate::broker::store::requests as table;
 use crate::broker::store::{StoreError, grants};
 use crate::domain::action::Action;
 use crate::domain::approval::{Grant, RequestState, Step};
-use crate::domain::event::{Actor, Durability};
+use crate::domain::event::Actor;
 use crate::domain::name::{DeviceId, RequestId, SessionId};
 use crate::domain::policy::Verdict;
 use crate::domain::principal::PrincipalId;
@@ -36,19 +36,10 @@ impl Approvals {
         self.end_all(Ok(abandoned), &Step::Withdraw).await;
         let now = self.clock.now();
         self.end_all(self.store.read(|on| table::due(on, now)), &Step::Expire).await;
-        self.tell_again().await;
-        self.enter_again().await
-    }
-
-    /// Enters the ends again that could not be entered.
-    async fn tell_again(&self) {
-        let untold = std::mem::take(&mut *self.untold.lock().unwrap_or_else(PoisonError::into_inner));
-        for (actor, what) in untold {
-            // what fails again is kept again
-            if let Err(error) = self.tell(actor, what, Durability::Written).await {
-                tracing::debug!(%error, "an end is not in the ledger yet");
-            }
+        if let Err(error) = self.tell_again().await {
+            tracing::debug!(%error, "an end is not in the ledger yet");
         }
+        self.enter_again().await
     }
 
     /// Enters the grants again whose entries could not be written. Returns those made longer.
@@ -89,18 +80,18 @@ impl Approvals {
             Err(error) => return tracing::error!(%error, "what a device reviewed could not be looked up"),
         };
         for id in &ids {
-            let made = self.advance(id, &step, |on, _, _| table::forget_reviews(on, id, device));
+            let made = self.advance(None, id, &step, |on, _, _| table::forget_reviews(on, id, device));
             match made {
-                Ok(made) if made.after.state == RequestState::Void => self.ended(None, id, &made.after).await,
-                Ok(_) => self.wake(id),
+                Ok(made) => self.ended(&made).await,
                 Err(error) => tracing::error!(request = %id, %error, "a request could not be voided"),
             }
         }
     }
 
-    /// After a restart: the connections that waited are gone, and grants get their entries.
+    /// After a restart: the connections that waited are gone, and ends and grants get their entries.
     pub(crate) async fn recover(&self) -> Result<(), ApprovalError> {
         self.end_all(self.store.read(table::deeds), &Step::Void).await;
+        self.tell_again().await?;
         self.issue_left_behind().await
     }
 
@@ -146,8 +137,8 @@ impl Approvals {
     }
 
     async fn end(&self, actor: Option<Actor>, id: &RequestId, step: &Step) -> Result<(), ApprovalError> {
-        let made = self.advance(id, step, |_, _, _| Ok(()))?;
-        self.ended(actor, id, &made.after).await;
+        let made = self.advance(actor.as_ref(), id, step, |_, _, _| Ok(()))?;
+        self.ended(&made).await;
         Ok(())
     }
 }

@@ -4,11 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::issue::{longest, turn_into_grant};
 use super::limits::Load;
-use super::{ApprovalError, Approvals};
+use super::{ApprovalError, Approvals, ended};
 use crate::broker::authn::Caller;
 use crate::broker::config::Config;
 use crate::broker::store::requests::{self as table, Stored};
-use crate::broker::store::{emails, grants};
+use crate::broker::store::{emails, grants, untold};
 use crate::domain::action::{Action, Petition, PetitionKind};
 use crate::domain::approval::{
     Life, Marks, Purpose, ReleasedBy, Request, RequestState, SessionSubject, Step, Subject, SubjectText,
@@ -208,7 +208,12 @@ impl Approvals {
     /// Enters the end of a request that was entered and could not be stored.
     pub(super) async fn came_to_nothing(&self, new: &Stored) {
         let over = Life { state: RequestState::Void, ..new.life.clone() };
-        self.ended(None, &new.request.id, &over).await;
+        let what = ended(&new.request.id, &over);
+        if self.scribe.enter(None, what.clone(), Durability::Written).await.is_err()
+            && let Err(error) = self.store.write(|on| untold::put(on, None, &what))
+        {
+            tracing::error!(request = %new.request.id, %error, "the end of a request was not entered");
+        }
     }
 
     /// Lets a rule or a standing decision answer a request.
@@ -226,7 +231,7 @@ impl Approvals {
         let what = What::RequestAnswered { request: id.clone(), rule, standing };
         self.scribe.enter(actor.clone(), what, Durability::Synced).await?;
         let now = self.now();
-        let made = self.advance(id, &Step::Answer(by), |on, before, after| {
+        let made = self.advance(actor.as_ref(), id, &Step::Answer(by), |on, before, after| {
             turn_into_grant(on, before, after, now, most)
         })?;
         self.granted(actor, &made).await?;

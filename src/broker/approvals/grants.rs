@@ -7,15 +7,18 @@ use super::standing::meets;
 use super::{ApprovalError, Approvals};
 use crate::broker::authn::Caller;
 use crate::broker::config::Config;
-use crate::broker::store::StoreError;
 use crate::broker::store::grants as table;
-use crate::broker::store::requests;
+use crate::broker::store::{StoreError, requests, untold};
 use crate::domain::approval::{Grant, RequestState};
 use crate::domain::event::{Durability, What};
 use crate::domain::name::{GrantId, RequestId};
 use crate::domain::policy::Hold;
 use crate::domain::principal::PrincipalId;
 use crate::domain::target::Target;
+
+/// That a grant was taken back, which is yet to be entered.
+#[must_use]
+pub(crate) struct Revoked(i64);
 
 impl Approvals {
     /// Opens a session with a grant: the one that lasts longest, and one for a single session only when
@@ -80,7 +83,7 @@ impl Approvals {
         config: &Config,
         caller: &Caller,
         id: &GrantId,
-    ) -> Result<Grant, ApprovalError> {
+    ) -> Result<Revoked, ApprovalError> {
         let unknown = || ApprovalError::Unknown("grant");
         let grant = self.grant(id)?.ok_or_else(unknown)?;
         let is_own = grant.principal == caller.principal().id;
@@ -90,6 +93,8 @@ impl Approvals {
             return Err(unknown());
         }
         let now = self.clock.now();
+        let reason = if is_own { "given up" } else { "revoked by hand" };
+        let what = What::GrantRevoked { grant: grant.id, reason: reason.into() };
         self.store.write(|on| {
             // what it is now, in case it was used or made longer since
             let Some(grant) = table::find(on, id)? else { return Ok(Err(unknown())) };
@@ -100,16 +105,13 @@ impl Approvals {
             }
             let made_in = requests::find(on, &revoked.request)?;
             self.webhooks.note_revoked(on, &revoked, made_in.as_ref(), &caller.principal().display)?;
-            Ok(Ok(revoked))
+            Ok(Ok(Revoked(untold::put(on, Some(&caller.actor()), &what)?)))
         })?
     }
 
     /// Enters that a grant was taken back.
-    pub(crate) async fn grant_revoked(&self, caller: &Caller, grant: &Grant) -> Result<(), ApprovalError> {
-        let reason = if grant.principal == caller.principal().id { "given up" } else { "revoked by hand" };
-        let what = What::GrantRevoked { grant: grant.id.clone(), reason: reason.into() };
-        self.tell(Some(caller.actor()), what, Durability::Synced).await?;
-        Ok(())
+    pub(crate) async fn grant_revoked(&self, revoked: Revoked) -> Result<(), ApprovalError> {
+        self.tell(revoked.0, Durability::Synced).await
     }
 
     /// The grant that a request has made longer.

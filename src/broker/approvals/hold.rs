@@ -75,7 +75,7 @@ impl Approvals {
             let Some(grant) = sessions.grant_of(session) else { return Ok(true) };
             Ok(grants::find(on, &grant)?.is_some_and(|grant| grant.carries(self.clock.now())))
         };
-        let made = match self.advance_if(id, &Step::Release, may, |_, _, _| Ok(())) {
+        let made = match self.advance_if(None, id, &Step::Release, may, |_, _, _| Ok(())) {
             Ok(made) => made,
             Err(ApprovalError::Store(error)) => return Err(unstored(&error)),
             Err(_) => return Err(HoldError::NotApproved),

@@ -13,7 +13,7 @@ use crate::broker::config::Config;
 use crate::broker::devices::{self, Devices};
 use crate::broker::store::requests::{self as table, Stored};
 use crate::broker::store::{StoreError, emails};
-use crate::domain::approval::{Decision, Marks, RequestState, Review, Standing, Step, Voice, What as Matter};
+use crate::domain::approval::{Decision, Marks, Review, Standing, Step, Voice, What as Matter};
 use crate::domain::event::{Durability, What};
 use crate::domain::name::RequestId;
 use crate::wire::review::{self as signed, Claims};
@@ -56,16 +56,14 @@ impl Approvals {
         // late by an instant is entered too; it was given.
         self.scribe.enter(Some(caller.actor()), what, Durability::Synced).await?;
         let most = longest(config, &stored.request.target);
-        let made = self.advance(id, &Step::Review(voice.clone()), |on, before, after| {
-            table::add_review(on, id, &review, &voice)?;
-            turn_into_grant(on, before, after, now, most)?;
-            super::standing::keep(on, before, after, &review, now)
-        })?;
+        let made =
+            self.advance(Some(&caller.actor()), id, &Step::Review(voice.clone()), |on, before, after| {
+                table::add_review(on, id, &review, &voice)?;
+                turn_into_grant(on, before, after, now, most)?;
+                super::standing::keep(on, before, after, &review, now)
+            })?;
         self.granted(Some(caller.actor()), &made).await?;
-        match made.after.state {
-            RequestState::Denied => self.ended(Some(caller.actor()), id, &made.after).await,
-            _ => self.wake(id),
-        }
+        self.ended(&made).await;
         Ok(())
     }
 

@@ -14,13 +14,13 @@ use super::view::sees;
 use super::{ApprovalError, Approvals};
 use crate::broker::authn::Caller;
 use crate::broker::config::Config;
-use crate::broker::store::StoreError;
 use crate::broker::store::grants::{self as table, StandingRow};
 use crate::broker::store::requests::{self, Stored};
+use crate::broker::store::{StoreError, untold};
 use crate::domain::approval::{
     Decision, Life, ReleasedBy, RequestState, Review, Shape, Threshold, What as Matter,
 };
-use crate::domain::event::{Durability, What};
+use crate::domain::event::{Actor, Durability, What};
 use crate::domain::name::{DeviceId, RequestId};
 use crate::domain::principal::PrincipalKind;
 use crate::wire::control::StandingView;
@@ -86,12 +86,10 @@ impl Approvals {
             return Err(unknown);
         }
         let now = self.now();
-        if !self.store.write(|on| table::revoke_standing(on, id, now))? {
-            return Err(ApprovalError::Conflict("the standing decision is no longer in force".into()));
-        }
-        let what = What::StandingRevoked { request: id.clone(), reason: "revoked by hand".into() };
-        self.tell(Some(caller.actor()), what, Durability::Synced).await?;
-        Ok(())
+        let actor = caller.actor();
+        let revoked = self.store.write(|on| end(on, Some(&actor), id, "revoked by hand", now))?;
+        let over = || ApprovalError::Conflict("the standing decision is no longer in force".into());
+        self.tell(revoked.ok_or_else(over)?, Durability::Synced).await
     }
 
     /// Ends the standing decisions that a device's review is part of.
@@ -99,26 +97,35 @@ impl Approvals {
         let now = self.now();
         let voided = self.store.write(|on| {
             let ids = table::standing_by(on, device, now)?;
-            ids.into_iter()
-                .filter_map(|id| match table::revoke_standing(on, &id, now) {
-                    Ok(true) => Some(Ok(id)),
-                    Ok(false) => None,
-                    Err(error) => Some(Err(error)),
-                })
-                .collect::<rusqlite::Result<Vec<_>>>()
+            let reason = "a reviewer's device was revoked";
+            let ends = ids.iter().map(|id| end(on, None, id, reason, now));
+            ends.filter_map(rusqlite::Result::transpose).collect::<rusqlite::Result<Vec<_>>>()
         });
         let voided = match voided {
             Ok(voided) => voided,
             Err(error) => return tracing::error!(%error, "standing decisions could not be voided"),
         };
-        for request in voided {
-            let reason = "a reviewer's device was revoked".to_owned();
-            let what = What::StandingRevoked { request, reason };
-            if let Err(error) = self.tell(None, what, Durability::Written).await {
+        for place in voided {
+            if let Err(error) = self.tell(place, Durability::Written).await {
                 tracing::error!(%error, "the end of a standing decision could not be entered yet");
             }
         }
     }
+}
+
+/// Ends a standing decision, if it is in force; returns where that waits to be told.
+fn end(
+    on: &Connection,
+    actor: Option<&Actor>,
+    id: &RequestId,
+    reason: &str,
+    now: Timestamp,
+) -> rusqlite::Result<Option<i64>> {
+    if !table::revoke_standing(on, id, now)? {
+        return Ok(None);
+    }
+    let what = What::StandingRevoked { request: id.clone(), reason: reason.to_owned() };
+    untold::put(on, actor, &what).map(Some)
 }
 
 /// Stores the standing decision that an approval brings with it, in its transaction.

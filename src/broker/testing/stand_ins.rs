@@ -15,6 +15,7 @@ use crate::broker::app::{Archive, LeaseKeeper, TunnelHandler, TunnelIo};
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Event, What};
 use crate::domain::name::{Digest, SessionId, TargetName};
+use crate::domain::principal::PrincipalId;
 use crate::domain::target::Target;
 use crate::gateway::authority::{Lease, LeaseError, SessionContext};
 use crate::gateway::journal::{Journal, JournalError, Recorder, Ticket};
@@ -42,6 +43,14 @@ pub(crate) type Meanwhile = Box<dyn FnOnce() + Send>;
 impl Memory {
     pub(crate) fn whats(&self) -> Vec<What> {
         self.events.lock().unwrap().iter().map(|event| event.what.clone()).collect()
+    }
+}
+
+impl Memory {
+    /// Who did each thing.
+    pub(crate) fn actors(&self) -> Vec<Option<PrincipalId>> {
+        let events = self.events.lock().unwrap();
+        events.iter().map(|event| event.actor.as_ref().map(|actor| actor.principal.clone())).collect()
     }
 }
 
