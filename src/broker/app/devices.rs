@@ -73,11 +73,17 @@ impl Core {
             self.close_device(key, CloseReason::DeviceRevoked);
         }
         for key in &keys {
-            self.approvals.void_device(key).await;
+            let voided = self.approvals.void_device(key).await;
+            ended = ended.and(voided);
         }
+        // INVARIANT: a revocation counts as told only when nothing of it is left to be done
         ended?;
         let _telling = self.devices.telling.lock().await;
         for device in self.devices.untold(whose)? {
+            // it was revoked since: whoever did that ends what it has
+            if !keys.contains(&device) {
+                continue;
+            }
             let what = What::DeviceRevoked { device: device.clone() };
             self.scribe.enter(caller.map(Caller::actor), what, Durability::Synced).await?;
             self.devices.told(&device)?;

@@ -71,21 +71,21 @@ impl Approvals {
 
     /// A device was revoked: what was asked from it is void, what was reviewed with it does not count,
     /// standing decisions made with it are over. Grants that people issued with it stay until revoked.
-    pub(crate) async fn void_device(&self, device: &DeviceId) {
+    /// What fails does not keep the rest from ending, and must be tried again.
+    pub(crate) async fn void_device(&self, device: &DeviceId) -> Result<(), StoreError> {
         // first, while it can be told whose reviews they were made of
-        self.void_standing(device).await;
+        let mut voided = self.void_standing(device).await;
         let step = Step::VoidDevice(device.clone());
-        let ids = match self.store.read(|on| table::of_device(on, device)) {
-            Ok(ids) => ids,
-            Err(error) => return tracing::error!(%error, "what a device reviewed could not be looked up"),
-        };
-        for id in &ids {
+        for id in &self.store.read(|on| table::of_device(on, device))? {
             let made = self.advance(None, id, &step, |on, _, _| table::forget_reviews(on, id, device));
             match made {
                 Ok(made) => self.ended(&made).await,
-                Err(error) => tracing::error!(request = %id, %error, "a request could not be voided"),
+                Err(ApprovalError::Store(error)) => voided = Err(error),
+                // it came to an end meanwhile, or to another step: what a revoked device said counts for none
+                Err(error) => tracing::debug!(request = %id, %error, "a request was not voided"),
             }
         }
+        voided
     }
 
     /// After a restart: the connections that waited are gone, and ends and grants get their entries.

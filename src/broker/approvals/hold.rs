@@ -13,8 +13,8 @@ use super::limits::Load;
 use super::{ApprovalError, Approvals, needs};
 use crate::broker::config::Config;
 use crate::broker::sessions::Sessions;
-use crate::broker::store::requests::Stored;
-use crate::broker::store::{StoreError, emails, grants};
+use crate::broker::store::requests::{self, Stored};
+use crate::broker::store::{StoreError, devices, emails, grants};
 use crate::domain::action::{Petition, PetitionKind};
 use crate::domain::approval::{
     Decision, Life, Purpose, ReleasedBy, Request, RequestState, Review, Step, What as Matter,
@@ -71,6 +71,10 @@ impl Approvals {
             let Some(session) = stored.session.as_ref().filter(|session| sessions.is_open(session)) else {
                 return Ok(false);
             };
+            // INVARIANT: nothing is let through by what a revoked device said, however far its end has come
+            if speaks_revoked(on, stored)? {
+                return Ok(false);
+            }
             // INVARIANT: whoever took the grant back before this transaction has stopped the release
             let Some(grant) = sessions.grant_of(session) else { return Ok(true) };
             Ok(grants::find(on, &grant)?.is_some_and(|grant| grant.carries(self.clock.now())))
@@ -178,6 +182,21 @@ impl Approvals {
             }
         }
     }
+}
+
+/// Whether one of the reviews that approved an action is of a device that was revoked.
+fn speaks_revoked(on: &Connection, stored: &Stored) -> rusqlite::Result<bool> {
+    let earlier = match &stored.life.answer {
+        Some(ReleasedBy::Standing(earlier)) => requests::find(on, earlier)?,
+        Some(ReleasedBy::Rule(_)) | None => None,
+    };
+    let earlier = earlier.iter().flat_map(|earlier| &earlier.request.reviews);
+    for review in stored.request.reviews.iter().chain(earlier) {
+        if devices::is_revoked(on, &review.device)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The rule that answers for people, if policy has one.

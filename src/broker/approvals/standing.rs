@@ -93,23 +93,20 @@ impl Approvals {
     }
 
     /// Ends the standing decisions that a device's review is part of.
-    pub(super) async fn void_standing(&self, device: &DeviceId) {
+    pub(super) async fn void_standing(&self, device: &DeviceId) -> Result<(), StoreError> {
         let now = self.now();
         let voided = self.store.write(|on| {
             let ids = table::standing_by(on, device, now)?;
             let reason = "a reviewer's device was revoked";
             let ends = ids.iter().map(|id| end(on, None, id, reason, now));
             ends.filter_map(rusqlite::Result::transpose).collect::<rusqlite::Result<Vec<_>>>()
-        });
-        let voided = match voided {
-            Ok(voided) => voided,
-            Err(error) => return tracing::error!(%error, "standing decisions could not be voided"),
-        };
+        })?;
         for place in voided {
             if let Err(error) = self.tell(place, Durability::Written).await {
                 tracing::error!(%error, "the end of a standing decision could not be entered yet");
             }
         }
+        Ok(())
     }
 }
 

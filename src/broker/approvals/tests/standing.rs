@@ -59,7 +59,7 @@ async fn a_lost_device_takes_its_standing_decisions_with_it() {
     let (first, _filed) = statement.held_as(subject(), Statement::hold()).await.unwrap();
     let standing = Standing { free: BTreeSet::new(), seconds: 3600 };
     bob.review_with("bob", first.as_str(), Decision::Approve, Some(standing)).await;
-    bench.core.approvals.void_device(&bob.key.thumbprint()).await;
+    bench.core.approvals.void_device(&bob.key.thumbprint()).await.unwrap();
     let (_, filed) = statement.held_as(subject(), Statement::hold()).await.unwrap();
     let mut outcome = filed.outcome;
     assert!(futures_util::poll!(&mut outcome).is_pending());

@@ -1,6 +1,7 @@
 //! Held statements.
 
 use super::*;
+use crate::broker::devices::Reach;
 
 #[tokio::test]
 async fn a_held_statement_is_released_once() {
@@ -48,7 +49,7 @@ async fn an_approval_is_void_after_its_time_its_session_its_device_and_a_restart
     assert_eq!(bench.core.release(&after_reload).await, refused);
 
     let (pending, filed) = statement.held().await;
-    bench.core.approvals.void_device(&bob.key.thumbprint()).await;
+    bench.core.approvals.void_device(&bob.key.thumbprint()).await.unwrap();
     // bob had said nothing about it
     assert!(!bench.core.approvals.find(&pending).unwrap().unwrap().life.state.is_final());
     drop(filed);
@@ -57,7 +58,7 @@ async fn an_approval_is_void_after_its_time_its_session_its_device_and_a_restart
     assert!(bench.journal.whats().contains(&withdrawn), "a dropped outcome withdraws");
 
     let of_lost_device = approved().await;
-    bench.core.approvals.void_device(&bob.key.thumbprint()).await;
+    bench.core.approvals.void_device(&bob.key.thumbprint()).await.unwrap();
     assert_eq!(bench.core.release(&of_lost_device).await, refused);
 
     let of_session = approved().await;
@@ -87,4 +88,43 @@ async fn what_cannot_be_entered_does_not_happen() {
     break_journal(false);
     // used up, and lost: never let through twice
     assert_eq!(bench.core.release(&id).await, Err(HoldError::NotApproved));
+}
+
+/// The end of what a device said is several writes: between them nothing is let through.
+#[tokio::test]
+async fn an_approval_by_a_device_that_was_revoked_lets_nothing_through() {
+    let bench = Bench::new(PERMIT_ALL);
+    let (alice, bob) = pair(&bench).await;
+    let statement = Statement::by(&alice, "alice").await;
+    let (id, filed) = statement.held().await;
+    bob.review("bob", id.as_str(), Decision::Approve).await;
+    assert!(matches!(filed.outcome.await, Outcome::Approved(_)));
+    let (device, now) = (bob.key.thumbprint(), bench.hand.now());
+    bench.core.devices.revoke(&device, &corp("bob"), Reach::Only, now).unwrap();
+    assert_eq!(bench.core.release(&id).await, Err(HoldError::NotApproved));
+}
+
+/// Until all that a revoked device said is void, its revocation is unfinished, and is gone on with.
+#[tokio::test]
+async fn a_revocation_that_could_not_void_a_review_is_not_told_and_goes_on_later() {
+    let bench = Bench::new(PERMIT_ALL);
+    let (alice, bob) = pair(&bench).await;
+    let statement = Statement::by(&alice, "alice").await;
+    let (id, _filed) = statement.held().await;
+    bob.review("bob", id.as_str(), Decision::Approve).await;
+    let device = bob.key.thumbprint();
+    let alter = |sql: &str| bench.store.write(|on| on.execute_batch(sql)).unwrap();
+    let told = || {
+        let is = |what: &&What| matches!(what, What::DeviceRevoked { .. });
+        (bench.journal.whats().iter().filter(is).count(), bench.core.devices.untold(None).unwrap().len())
+    };
+    alter("CREATE TRIGGER full BEFORE UPDATE ON requests BEGIN SELECT RAISE(ABORT, 'full'); END");
+    let second = bench.login("bob", 3).await;
+    let path = format!("/v1/devices/{device}");
+    assert_eq!(second.call("DELETE", &path, None).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(told(), (0, 1));
+    alter("DROP TRIGGER full");
+    bench.core.recover().await.unwrap();
+    assert_eq!(told(), (1, 0));
+    assert!(bench.core.approvals.find(&id).unwrap().unwrap().request.reviews.is_empty());
 }
