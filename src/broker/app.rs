@@ -313,12 +313,15 @@ async fn clockwork(core: Arc<Core>) {
     let mut next_renewal = core.clock.now().checked_add(RENEWAL).unwrap_or(Timestamp::MAX);
     let mut next_watch = core.clock.now();
     let mut watching: Option<tokio::task::JoinHandle<()>> = None;
+    let mut settling: Option<tokio::task::JoinHandle<()>> = None;
     loop {
         ticks.tick().await;
         let now = core.clock.now();
         core.tick(now);
-        for grant in core.approvals.tick().await {
-            core.extend(&grant);
+        // apart, and one at a time: it waits for the disk, and the end of a session must not
+        if settling.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+            let core = Arc::clone(&core);
+            settling = Some(tokio::spawn(async move { settle(&core).await }));
         }
         core.webhooks.tick();
         if now >= next_sweep {
@@ -339,6 +342,13 @@ async fn clockwork(core: Arc<Core>) {
                 tracing::error!(%error, "the gateway's certificate could not be renewed");
             }
         }
+    }
+}
+
+/// What is due of approvals.
+async fn settle(core: &Core) {
+    for grant in core.approvals.tick().await {
+        core.extend(&grant);
     }
 }
 
