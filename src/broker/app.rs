@@ -345,11 +345,12 @@ async fn clockwork(core: Arc<Core>) {
     }
 }
 
-/// What is due of approvals.
+/// What is due of approvals, and what revocations left to be done.
 async fn settle(core: &Core) {
     for grant in core.approvals.tick().await {
         core.extend(&grant);
     }
+    core.shut_out_again().await;
 }
 
 fn sweep(core: &Core) {

@@ -136,9 +136,14 @@ impl Devices {
         self.store.write(|on| table::revoke(on, id, whose, reach, now))
     }
 
-    /// The keys whose revocation has no entry yet: everybody's, or those of one principal.
-    pub(crate) fn untold(&self, whose: Option<&PrincipalId>) -> Result<Vec<DeviceId>, StoreError> {
-        self.store.read(|on| table::untold(on, whose))
+    /// The keys that were revoked by a time and whose revocation has no entry yet: everybody's, or those of one
+    /// principal.
+    pub(crate) fn untold(
+        &self,
+        whose: Option<&PrincipalId>,
+        by: Timestamp,
+    ) -> Result<Vec<DeviceId>, StoreError> {
+        self.store.read(|on| table::untold(on, whose, by))
     }
 
     /// Notes that the revocation of a key has its entry.

@@ -396,7 +396,7 @@ impl Core {
             let state = SessionState::Closed { reason, at: self.clock.now() };
             self.sessions.bury(&Session { state, ..session })?;
         }
-        self.shut_out(None, None).await?;
+        self.shut_out(None, None, Timestamp::MAX).await?;
         self.approvals.recover().await.map_err(|error| match error {
             ApprovalError::Journal(error) => OpenError::Journal(error),
             ApprovalError::Store(error) => OpenError::Store(error),

@@ -4,6 +4,9 @@
 //! the keys that it let in. Boundary: which keys there are is `devices`' business. Failure mode: a key is
 //! let in after its entry; it is shut out before its entry, which is written later where it failed.
 
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 use super::core::{Core, OpenError};
@@ -36,7 +39,7 @@ impl Core {
     /// Revokes a device of the caller, and what it let in; returns the further ones. `None` when it is not
     /// theirs.
     pub(crate) async fn revoke_device(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         device: &DeviceId,
         reach: Reach,
@@ -47,19 +50,34 @@ impl Core {
         }
         let mut further = self.devices.revoke(device, whose, reach, self.clock.now())?;
         further.retain(|revoked| revoked.id != *device);
-        self.shut_out(Some(caller), Some(device)).await?;
+        // a task of its own: whoever hangs up does not keep what is revoked from being shut out
+        let (core, caller, device) = (Arc::clone(self), caller.clone(), device.clone());
+        let shut =
+            tokio::spawn(async move { core.shut_out(Some(&caller), Some(&device), Timestamp::MAX).await });
+        // it ends early only when the runtime does
+        shut.await.map_err(|_| OpenError::Draining)??;
         Ok(Some(further))
     }
 
+    /// Goes on with the revocations that were not brought to their end, as far as nobody is about it.
+    pub(crate) async fn shut_out_again(&self) {
+        let before = self.clock.now().checked_sub(UNFINISHED).unwrap_or(Timestamp::MIN);
+        if let Err(error) = self.shut_out(None, None, before).await {
+            tracing::warn!(%error, "a revoked device is not told of yet");
+        }
+    }
+
     /// Ends what revoked keys still have, and enters each revocation that has no entry yet: also one of an
-    /// earlier call, or of a former process, whose entry failed. Those of the caller, else everybody's.
+    /// earlier call, or of a former process, whose entry failed. Those of the caller, else everybody's, that were
+    /// revoked by a time.
     pub(super) async fn shut_out(
         &self,
         caller: Option<&Caller>,
         also: Option<&DeviceId>,
+        by: Timestamp,
     ) -> Result<(), OpenError> {
         let whose = caller.map(|caller| &caller.principal().id);
-        let mut keys = self.devices.untold(whose)?;
+        let mut keys = self.devices.untold(whose, by)?;
         // what failed the last time is tried again
         if let Some(also) = also.filter(|also| !keys.contains(also)) {
             keys.push(also.clone());
@@ -79,7 +97,7 @@ impl Core {
         // INVARIANT: a revocation counts as told only when nothing of it is left to be done
         ended?;
         let _telling = self.devices.telling.lock().await;
-        for device in self.devices.untold(whose)? {
+        for device in self.devices.untold(whose, by)? {
             // it was revoked since: whoever did that ends what it has
             if !keys.contains(&device) {
                 continue;
@@ -133,3 +151,6 @@ impl Core {
         Ok(waits)
     }
 }
+
+/// How long whoever revokes a device has to bring that to its end before the clockwork does.
+const UNFINISHED: SignedDuration = SignedDuration::from_secs(10);

@@ -325,3 +325,24 @@ const BY_TWO: &str = r#"
     @id("ask-first") @reason("sessions here take two reviews") @review("corp/dba:2")
     forbid(principal, action == Hoop::Action::"connect", resource);
 "#;
+
+/// Whoever hangs up in the middle does not spare what was revoked.
+#[tokio::test]
+async fn a_revocation_goes_on_when_its_caller_is_gone() {
+    let bench = Bench::new(PERMIT_ALL);
+    let (alice, lost) = (bench.login("alice", 1).await, bench.login("alice", 2).await);
+    let path = format!("{DEVICES}/{}", key(2).thumbprint());
+    {
+        let _somebody_tells = bench.core.devices.telling.lock().await;
+        let mut call = Box::pin(alice.call("DELETE", &path, None));
+        for _ in 0..8 {
+            assert!(futures_util::poll!(&mut call).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!stands(&lost).await);
+    assert_eq!(entered(&bench, &[1, 2]), [0, 1]);
+}

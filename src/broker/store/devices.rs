@@ -81,15 +81,20 @@ pub(crate) fn revoke(
     Ok(revoked)
 }
 
-/// The keys whose revocation is not known to be in the ledger: everybody's, or those of one principal.
-pub(crate) fn untold(on: &Connection, whose: Option<&PrincipalId>) -> rusqlite::Result<Vec<DeviceId>> {
+/// The keys that were revoked by a time and whose revocation is not known to be in the ledger: everybody's, or
+/// those of one principal.
+pub(crate) fn untold(
+    on: &Connection,
+    whose: Option<&PrincipalId>,
+    by: Timestamp,
+) -> rusqlite::Result<Vec<DeviceId>> {
     let mut statement = on.prepare_cached(
-        "SELECT id FROM devices WHERE revoked IS NOT NULL AND NOT told
+        "SELECT id FROM devices WHERE revoked <= ?3 AND NOT told
          AND (?1 IS NULL OR provider = ?1 AND subject = ?2) ORDER BY enrolled, id",
     )?;
     let provider = whose.map(|whose| whose.provider.as_str());
     let subject = whose.map(|whose| whose.subject.as_str());
-    statement.query_map(params![provider, subject], |row| name(row.get(0)?))?.collect()
+    statement.query_map(params![provider, subject, seconds(by)], |row| name(row.get(0)?))?.collect()
 }
 
 /// Notes that the revocation of a key is in the ledger.
