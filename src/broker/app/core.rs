@@ -222,7 +222,13 @@ impl Core {
         if let Some(grant) = grant.filter(|grant| !self.approvals.carries(grant)) {
             self.sessions.revoke(&grant);
         }
-        self.mint_ahead(context);
+        // and so must one of the device: what cannot be read counts as revoked
+        if !matches!(self.devices.is_revoked(&caller.device.id), Ok(false)) {
+            self.close_device(&caller.device.id, CloseReason::DeviceRevoked);
+        }
+        if self.sessions.is_open(&id) {
+            self.mint_ahead(context);
+        }
         Ok(OpenedSession {
             session: id,
             protocol: target.kind.protocol().into(),

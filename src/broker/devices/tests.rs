@@ -346,3 +346,19 @@ async fn a_revocation_goes_on_when_its_caller_is_gone() {
     assert!(!stands(&lost).await);
     assert_eq!(entered(&bench, &[1, 2]), [0, 1]);
 }
+
+/// A session that is about to open when its device is revoked does not stay.
+#[tokio::test]
+async fn a_session_that_opens_while_its_device_is_revoked_closes_at_once() {
+    let bench = Bench::new(PERMIT_ALL);
+    let alice = bench.login("alice", 1).await;
+    *bench.journal.meanwhile.lock().unwrap() = Some(Box::new({
+        let core = std::sync::Arc::clone(&bench.core);
+        let (device, now) = (key(1).thumbprint(), bench.hand.now());
+        let whose = alice.device("alice").principal;
+        move || assert_eq!(core.devices.revoke(&device, &whose, Reach::Only, now).unwrap().len(), 1)
+    }));
+    let session = alice.open().await;
+    let state = bench.core.sessions.look(&session).unwrap().unwrap().state;
+    assert_eq!(state, SessionState::Closing { reason: CloseReason::DeviceRevoked });
+}
