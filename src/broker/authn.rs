@@ -112,6 +112,9 @@ pub enum AuthnError {
     /// Nothing says in which groups the person is, and configuration insists on it.
     #[error("nobody can tell in which groups you are: {0}")]
     Groupless(String),
+    /// The provider cannot be asked in which groups the person is, and configuration insists on it.
+    #[error("the identity provider cannot be asked for your groups: {0}")]
+    GroupsUnasked(FetchError),
     /// The entry could not be written.
     #[error(transparent)]
     Journal(#[from] JournalError),

@@ -176,6 +176,9 @@ impl From<AuthnError> for Fault {
                 .hint("`hoopctl logout`, then `hoopctl login`, enrols this machine with a new key"),
             AuthnError::Groupless(_) => Self::denied(text)
                 .hint("the provider's `groups_required` is set; ask the operator where groups should come from"),
+            AuthnError::GroupsUnasked(_) => {
+                Self::unavailable("the identity provider cannot be asked for your groups").detail(text)
+            }
             AuthnError::Journal(error) => error.into(),
             AuthnError::NoRule => Self::denied(text),
             AuthnError::NotFresh => {

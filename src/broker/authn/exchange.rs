@@ -148,10 +148,11 @@ impl Authn {
                     tracing::warn!(provider = %provider.name, claim, %fault, "somebody signed in whose ID token names no groups");
                 }
                 let why = format!("the ID token has no claim `{claim}`, and {fault}");
-                return if provider.groups_required {
-                    Err(AuthnError::Groupless(why))
-                } else {
-                    Ok(Some(why))
+                return match fault {
+                    _ if !provider.groups_required => Ok(Some(why)),
+                    // nobody said no: it is to be tried again
+                    UserinfoFault::Fetch(error) => Err(AuthnError::GroupsUnasked(error)),
+                    _ => Err(AuthnError::Groupless(why)),
                 };
             }
         }

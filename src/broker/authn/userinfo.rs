@@ -54,7 +54,11 @@ pub(super) async fn read(
     if token.expose_secret().len() > MAX_TOKEN || !claims.came_with(token.expose_secret()) {
         return Err(UserinfoFault::Token);
     }
-    let document = fetch.get_as(&endpoint, token).await?;
+    let document = match fetch.get_as(&endpoint, token).await {
+        Ok(document) => document,
+        // a connection that broke costs somebody their sessions: once more
+        Err(_) => fetch.get_as(&endpoint, token).await?,
+    };
     // a signed answer (`application/jwt`) is no JSON object either: no client here asks for one
     let all: Map<String, Value> = serde_json::from_slice(&document).map_err(|_| UserinfoFault::Malformed)?;
     // OpenID Connect Core §5.3.2: else the answer must not be used

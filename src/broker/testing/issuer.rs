@@ -31,6 +31,8 @@ pub(crate) struct Issuer {
     pub(crate) userinfo: Mutex<Option<Result<Vec<u8>, FetchError>>>,
     /// How often that was asked.
     pub(crate) userinfo_asked: AtomicUsize,
+    /// Breaks the next connection to it.
+    pub(crate) userinfo_breaks: AtomicBool,
 }
 
 impl Issuer {
@@ -41,6 +43,7 @@ impl Issuer {
             down: AtomicBool::new(false),
             userinfo: Mutex::default(),
             userinfo_asked: AtomicUsize::new(0),
+            userinfo_breaks: AtomicBool::new(false),
         };
         issuer.rotate("k1");
         Arc::new(issuer)
@@ -135,6 +138,9 @@ impl Fetch for Wire {
         Box::pin(async move {
             assert_eq!((url.as_str(), token.expose_secret()), (USERINFO, USERINFO_TOKEN));
             self.0.userinfo_asked.fetch_add(1, Ordering::SeqCst);
+            if self.0.userinfo_breaks.swap(false, Ordering::SeqCst) {
+                return Err(FetchError::Failed("the connection broke".into()));
+            }
             self.0.userinfo.lock().unwrap().clone().unwrap()
         })
     }

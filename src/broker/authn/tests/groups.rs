@@ -143,6 +143,15 @@ async fn a_refresh_that_finds_no_groups_leaves_none() {
     assert!(login.groupless.unwrap().contains("it is down"));
 }
 
+/// A renewal takes no sessions for one connection that broke.
+#[tokio::test]
+async fn a_connection_to_userinfo_that_breaks_is_tried_once_more() {
+    let bench = bench(&json!({"sub": "alice", "groups": ["dba"]}));
+    bench.issuer.userinfo_breaks.store(true, Ordering::SeqCst);
+    assert_eq!(names(&login(&bench).await), ["corp/dba"]);
+    assert_eq!(bench.issuer.userinfo_asked.load(Ordering::SeqCst), 2);
+}
+
 /// One token, one question: nobody makes the broker knock at a provider.
 #[tokio::test]
 async fn a_token_that_was_spent_asks_nobody() {
@@ -209,6 +218,10 @@ async fn where_groups_are_required_nobody_logs_in_without_them() {
         assert_eq!(problem.code, ProblemCode::Denied);
         assert!(problem.title.contains("nobody can tell in which groups you are"), "{}", problem.title);
     }
+    // one that cannot be asked has not said no
+    *bench.issuer.userinfo.lock().unwrap() = Some(Err(FetchError::Failed("it is down".into())));
+    let answer = bench.exchange_with(&key(1), &bare(&bench, &[]), USERINFO_TOKEN).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().code), (503, ProblemCode::Unavailable));
     assert!(bench.core.devices.list(&corp_alice()).unwrap().is_empty() && bench.journal.whats().is_empty());
     // who is in none of them is told to be
     let claims = with(Issuer::claims("alice", bench.hand.now()), &[("groups", json!([]))]);
