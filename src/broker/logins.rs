@@ -73,19 +73,25 @@ impl Logins {
         Ok(Self { store, state: Mutex::new(state), writing: Mutex::new(()) })
     }
 
-    /// Begins or refreshes the login of a device and gives it an access token. A login of somebody
-    /// else on that device ends.
+    /// Begins or refreshes the login of a device and gives it an access token; returns the login that holds
+    /// now: a newer exchange of the same principal, should one have been faster. A login of somebody else on
+    /// that device ends.
     pub(crate) fn put(
         &self,
         device: &DeviceId,
         login: Login,
         token: TokenDigest,
         token_expires: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Login, StoreError> {
         let access = Access { device: device.clone(), expires: token_expires };
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = self.state().logins.get(device).map(|old| old.principal.id.clone());
-        let replaces = old.is_some_and(|old| old != login.principal.id);
+        let old = self.state().logins.get(device).cloned();
+        let replaces = old.as_ref().is_some_and(|old| old.principal.id != login.principal.id);
+        // INVARIANT: groups that somebody lost do not come back with an exchange that took longer
+        let login = match old {
+            Some(newer) if !replaces && newer.exchanged > login.exchanged => newer,
+            _ => login,
+        };
         self.store.write(|on| {
             if replaces {
                 table::remove(on, device)?;
@@ -98,8 +104,8 @@ impl Logins {
             state.tokens.retain(|_, access| access.device != *device);
         }
         state.tokens.insert(token, access);
-        state.logins.insert(device.clone(), login);
-        Ok(())
+        state.logins.insert(device.clone(), login.clone());
+        Ok(login)
     }
 
     /// The login behind an access token of this device.
@@ -149,5 +155,49 @@ impl Logins {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::domain::name::{GroupName, ProviderName};
+    use crate::domain::principal::{Kin, PrincipalId, PrincipalKind, Subject};
+
+    fn login(second: i64, groups: &[&str]) -> Login {
+        let subject = Subject::new("alice").unwrap();
+        Login {
+            principal: Principal {
+                id: PrincipalId { provider: ProviderName::new("corp").unwrap(), subject },
+                kind: PrincipalKind::Human,
+                display: "alice".into(),
+                groups: groups.iter().map(|group| GroupName::new(*group).unwrap()).collect(),
+                kin: Kin::default(),
+            },
+            groupless: None,
+            host: "laptop".into(),
+            exchanged: Timestamp::from_second(second).unwrap(),
+            idle: SignedDuration::from_mins(10),
+            session_cap: None,
+        }
+    }
+
+    #[test]
+    fn an_exchange_that_took_longer_brings_no_lost_group_back() {
+        let store = Arc::new(Store::in_memory().unwrap());
+        let logins = Logins::load(Arc::clone(&store)).unwrap();
+        let device = DeviceId::from_digest(&[1; 32]);
+        let now = Timestamp::from_second(1005).unwrap();
+        let put = |login, token| logins.put(&device, login, [token; 32], Timestamp::MAX).unwrap();
+        let (slow, newer) = (login(1000, &["corp/dba"]), login(1001, &[]));
+        assert_eq!(put(newer.clone(), 1), newer);
+        assert_eq!(put(slow, 2), newer);
+        for logins in [&logins, &Logins::load(Arc::clone(&store)).unwrap()] {
+            assert_eq!(logins.bearer(&[2; 32], &device, now).unwrap().principal.groups, BTreeSet::new());
+        }
     }
 }

@@ -250,7 +250,7 @@ impl Authn {
             session_cap: identity.session_cap,
         };
         let expires = call.now.checked_add(TOKEN_LIFE).unwrap_or(Timestamp::MAX);
-        self.logins.put(&device, login.clone(), digest(&call.token), expires)?;
+        let login = self.logins.put(&device, login, digest(&call.token), expires)?;
         // a revocation that came while this was under way must win
         if self.devices.is_revoked(&device)? {
             self.logins.end(&device)?;
