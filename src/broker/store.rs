@@ -146,6 +146,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/0007-groupless.sql"),
     include_str!("store/0008-extensions.sql"),
     include_str!("store/0009-untold.sql"),
+    include_str!("store/0010-indices.sql"),
 ];
 
 #[cfg(test)]

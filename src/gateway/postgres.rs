@@ -19,7 +19,9 @@ mod search_path;
 mod tape;
 mod values;
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -235,15 +237,27 @@ fn begin(
 async fn cancel(deps: &Deps, session: &SessionId, device: &Device, key: &CancelKey) {
     let Some(found) = deps.cancels.find(key, session, &device.id) else { return };
     // what is held has not reached the database; earlier statements have, and may run there
-    if !found.interrupt.is_all() {
-        let TargetKind::Postgres(target) = &found.target.kind;
-        if let Err(error) = dial::cancel(target, &found.key).await {
-            tracing::warn!(%session, %error, "a cancel request could not be passed on");
-        }
+    if found.interrupt.is_all() {
+        found.interrupt.ring();
+        return;
     }
-    // only now, so that nothing new runs there that the cancel could meet
+    let TargetKind::Postgres(target) = &found.target.kind;
+    let mut passed = pin!(dial::cancel(target, &found.key));
+    let outcome = tokio::time::timeout(CANCEL_FIRST, &mut passed).await;
+    // only now, so that nothing new runs there that the cancel could meet; but a database that does not answer keeps
+    // nobody from taking back what it has not seen
     found.interrupt.ring();
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(_) => passed.await,
+    };
+    if let Err(error) = outcome {
+        tracing::warn!(%session, %error, "a cancel request could not be passed on");
+    }
 }
+
+/// How long a cancel that is passed on keeps what is held from being taken back.
+const CANCEL_FIRST: Duration = Duration::from_secs(1);
 
 fn fatal(sqlstate: &str, message: impl Into<String>) -> ErrorFields {
     ErrorFields::new(Severity::Fatal, sqlstate, message)

@@ -440,6 +440,6 @@ mod tests {
     #[test]
     fn the_requests_of_an_hour_are_read_from_the_end_of_their_index() {
         let plan = plan(FILED_SINCE, params!["corp:alice", 0, 119]);
-        assert_eq!(plan, ["SEARCH requests USING INDEX requests_by_principal (principal=? AND filed>?)"]);
+        assert_eq!(plan, ["SEARCH requests USING INDEX requests_counted (principal=? AND filed>?)"]);
     }
 }
