@@ -15,6 +15,7 @@ mod name;
 pub mod objects;
 mod place;
 mod powerless;
+mod report;
 mod retire;
 mod rotate;
 mod server;
@@ -34,13 +35,14 @@ use crate::broker::secrets::Secrets;
 use crate::broker::store::leases::{IssuerWord, LeaseRow, LeaseState, Place};
 use crate::broker::store::{Store, StoreError};
 use crate::domain::event::{Actor, Event, What};
-use crate::domain::name::{Digest, SessionId, TargetName};
+use crate::domain::name::{SessionId, TargetName};
 use crate::domain::principal::Principal;
 use crate::domain::target::{LeaseIssuer, PostgresTarget, SecretSource, Target, TargetKind};
 use crate::gateway::authority::{Lease, LeaseError, SessionContext};
 use crate::gateway::journal::Journal;
 
 use mint::{Fits, Order};
+pub use report::{ReapReport, Stamp, StuckLease};
 use server::Servers;
 
 /// Mints leases and takes them back. Clones share everything.
@@ -57,35 +59,6 @@ struct Inner {
     collected: Mutex<HashMap<TargetName, Collected>>,
     // never held while anything is awaited
     sessions: Mutex<HashMap<SessionId, Entry>>,
-}
-
-/// What every entry in the ledger carries, as of now.
-#[derive(Debug, Clone)]
-pub struct Stamp {
-    /// The time.
-    pub at: Timestamp,
-    /// The digest of the policy in force.
-    pub policy: Digest,
-}
-
-/// What a round of the reaper found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReapReport {
-    /// Leases that are gone now.
-    pub clean: usize,
-    /// Leases of which something is left; they cannot be used and are tried again.
-    pub stuck: Vec<StuckLease>,
-}
-
-/// A lease of which something is left.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StuckLease {
-    /// The target.
-    pub target: TargetName,
-    /// The role at the database.
-    pub login: String,
-    /// What is left, and why.
-    pub note: String,
 }
 
 /// What is known of a session here.
