@@ -406,7 +406,7 @@ pub enum DeviceCommand {
         /// The code that the new device shows
         code: String,
         /// Do not ask; the key that you have compared
-        #[arg(long, value_name = "DEVICE")]
+        #[arg(long, value_name = "DEVICE", allow_hyphen_values = true)]
         key: Option<String>,
     },
     /// List your devices, and those that wait to be confirmed
@@ -420,6 +420,7 @@ pub enum DeviceCommand {
     )]
     Revoke {
         /// The device's id
+        #[arg(allow_hyphen_values = true)]
         device: String,
         /// Leave the devices that it let in
         #[arg(long)]

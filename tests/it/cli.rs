@@ -45,6 +45,21 @@ async fn commands_that_do_not_exist_yet_do_not_appear() {
     }
 }
 
+/// One id in 64 begins with a hyphen, and some with a letter that is a flag.
+#[tokio::test]
+async fn an_id_that_begins_with_a_hyphen_is_an_id() {
+    let env = Env::new(NOBODY);
+    for id in [
+        "-3q27wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "-hq27wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "--q27wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    ] {
+        env.run(&["device", "revoke", id]).await.ends(79);
+        env.run(&["device", "revoke", "--only", id]).await.ends(79);
+        env.run(&["device", "confirm", "AAAA-BBBB", "--key", id]).await.ends(79);
+    }
+}
+
 #[tokio::test]
 async fn without_a_login_it_is_79() {
     assert_snapshot!(said(&["list"]).await);
