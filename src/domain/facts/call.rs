@@ -1,0 +1,45 @@
+//! What an HTTP call does, as far as its head and body tell.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// The facts of one HTTP call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallFacts {
+    /// The method, as RFC 9110 spells it: `GET`.
+    pub method: String,
+    /// The path: percent-decoded where that changes no meaning, no dot segments, no doubled slashes, no
+    /// `;parameters`; exactly what is sent upstream.
+    pub path: String,
+    /// The names in the query.
+    pub query: BTreeSet<String>,
+    /// The operation that the target's OpenAPI document, or GraphQL, names: `getTrace`.
+    pub operation: Option<String>,
+    /// `query`, `mutation` or `subscription`, of GraphQL.
+    pub graphql: Option<String>,
+    /// GraphQL fields that are selected, `Trace.apiKey`-like dotted paths from the root; top-level members of a JSON body.
+    pub fields: BTreeSet<String>,
+    /// The media type of the body, without parameters, in lower case.
+    pub content_type: Option<String>,
+    /// How many items it asks for, where a page-size parameter of the target says so.
+    pub page_size: Option<i64>,
+    /// Whether it lists things: an operation that is marked so, or a path that ends in a collection.
+    pub listing: bool,
+    /// Whether it would become something else than HTTP: `websocket`.
+    pub upgrade: Option<String>,
+    /// Whether masks of the target meet it for this principal.
+    pub touches_masked: bool,
+}
+
+impl CallFacts {
+    /// Safe methods of RFC 9110 §9.2.1, apart from TRACE, and GraphQL queries.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        match self.graphql.as_deref() {
+            Some(kind) => kind == "query",
+            None => matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS"),
+        }
+    }
+}
