@@ -4,21 +4,26 @@
 //! covered. Boundary: reads the same configuration that is enforced, and nothing else. Failure
 //! mode: none; where it cannot promise, it says so.
 
+mod postgres;
+
 use crate::broker::approvals::needs;
 use crate::broker::config::Config;
-use crate::domain::mask::{Mask, MaskRule};
 use crate::domain::principal::Principal;
-use crate::domain::target::{LeaseIssuer, PostgresTarget, RecordLevel, Target, TargetKind, UpstreamTls};
+use crate::domain::target::{RecordLevel, Target, TargetKind};
 use crate::wire::control::{ExplainedMask, ExplainedRule, Explanation, TargetSummary};
 
 /// The line of `list` for a target.
 pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
-    let TargetKind::Postgres(postgres) = &target.kind;
+    let masked = match &target.kind {
+        TargetKind::Http(http) => http.masks.iter().any(|rule| rule.binds(&who.groups)),
+        TargetKind::Postgres(postgres) => postgres.masks.iter().any(|rule| rule.binds(&who.groups)),
+        TargetKind::Ssh(ssh) => !ssh.detectors.is_empty(),
+    };
     TargetSummary {
         name: target.name.clone(),
         protocol: target.kind.protocol().into(),
         description: target.description.clone(),
-        masked: postgres.masks.iter().any(|rule| rule.binds(&who.groups)),
+        masked,
         record: target.record,
         approval: None,
     }
@@ -26,24 +31,38 @@ pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
 
 /// Explains a target to somebody who may connect to it.
 pub(crate) fn explain(config: &Config, who: &Principal, target: &Target) -> Explanation {
-    let TargetKind::Postgres(postgres) = &target.kind;
-    let masks: Vec<&MaskRule> = postgres.masks.iter().filter(|rule| rule.binds(&who.groups)).collect();
+    let Told { place, masked, credential, broker_reach, objects, not_covered } = match &target.kind {
+        TargetKind::Http(_) | TargetKind::Ssh(_) => Told::default(),
+        TargetKind::Postgres(postgres) => postgres::told(who, target, postgres),
+    };
     let forbidding = config.policy.forbidding(who, target);
     Explanation {
         target: summarise(who, target),
-        database: postgres.database.clone(),
-        masked: masks.iter().map(|rule| mask(rule, postgres)).collect(),
+        database: place,
+        masked,
         denied: forbidding
             .into_iter()
             .map(|rule| ExplainedRule { rule: rule.name.to_string(), reason: rule.reason })
             .collect(),
         held: held(config, who, target),
         recorded: recorded(target.record).into(),
-        credential: credential(&postgres.issuer),
-        broker_reach: reach(&postgres.issuer),
-        objects: objects(target, postgres, &masks),
-        not_covered: not_covered(target, postgres, &masks),
+        credential,
+        broker_reach,
+        objects,
+        not_covered,
     }
+}
+
+/// What a protocol has to tell of a target.
+#[derive(Debug, Default)]
+struct Told {
+    /// The database, the login and host, the base URL.
+    place: String,
+    masked: Vec<ExplainedMask>,
+    credential: String,
+    broker_reach: String,
+    objects: Vec<String>,
+    not_covered: Vec<String>,
 }
 
 fn held(config: &Config, who: &Principal, target: &Target) -> Vec<ExplainedRule> {
@@ -57,55 +76,6 @@ fn held(config: &Config, who: &Principal, target: &Target) -> Vec<ExplainedRule>
         .collect()
 }
 
-fn mask(rule: &MaskRule, postgres: &PostgresTarget) -> ExplainedMask {
-    ExplainedMask {
-        rule: rule.name.to_string(),
-        column: rule.column.to_string(),
-        path: rule.path.as_ref().map(|path| path.as_str().to_owned()),
-        mask: match rule.mask {
-            Mask::Full => "a constant".into(),
-            Mask::Null => "null".into(),
-            Mask::Partial { keep_last } => format!("stars and the last {keep_last} characters"),
-            Mask::Token => "a keyed hash, tok_ and 32 digits: equal values stay equal".into(),
-        },
-        locks: locks(rule, postgres).into(),
-    }
-}
-
-/// Design §3.3: the rewriting is the first lock. The second is that the session's role has no
-/// privilege on the column, which only a minted role can promise; where the mask reads the value,
-/// it takes a view of the broker's own.
-fn locks(rule: &MaskRule, postgres: &PostgresTarget) -> &'static str {
-    let minted = matches!(postgres.issuer, LeaseIssuer::PostgresRole(_));
-    if minted && (postgres.objects || !reads_value(rule)) { "two locks" } else { "one lock" }
-}
-
-fn reads_value(rule: &MaskRule) -> bool {
-    rule.mask.reads_value() || rule.path.is_some()
-}
-
-/// What the broker makes in the database for these masks, roles of sessions apart.
-fn objects(target: &Target, postgres: &PostgresTarget, masks: &[&MaskRule]) -> Vec<String> {
-    if !postgres.objects || !masks.iter().any(|rule| reads_value(rule)) {
-        return Vec::new();
-    }
-    let mut lines = vec![
-        "the schema `hoopctl`, owned by the role `hoop_objects`, which cannot log in".to_owned(),
-        "in it a view for each table whose masks read the value; your session's role may read the view and not the \
-         masked columns"
-            .to_owned(),
-    ];
-    if masks.iter().any(|rule| rule.mask == Mask::Token) {
-        lines
-            .push("and the table `hoopctl.key` with the key of tokens, which no session may read".to_owned());
-    }
-    lines.push(format!(
-        "the operator lists them with `hoopctl broker objects {0}`, and removes them with `hoopctl broker objects {0} --remove`",
-        target.name
-    ));
-    lines
-}
-
 fn recorded(level: RecordLevel) -> &'static str {
     match level {
         RecordLevel::Metadata => {
@@ -116,85 +86,6 @@ fn recorded(level: RecordLevel) -> &'static str {
         }
         RecordLevel::Full => "every statement with its verdict, and everything you are shown, after masking",
     }
-}
-
-fn credential(issuer: &LeaseIssuer) -> String {
-    match issuer {
-        LeaseIssuer::PostgresRole(_) => {
-            "a role made for this session alone, with a password you never see, dropped when the session ends"
-                .into()
-        }
-        LeaseIssuer::Static { user, .. } => {
-            format!(
-                "the standing role `{user}`, shared by all sessions; its password never leaves the broker"
-            )
-        }
-    }
-}
-
-fn reach(issuer: &LeaseIssuer) -> String {
-    match issuer {
-        LeaseIssuer::PostgresRole(role) => {
-            let rotation = match role.rotate_admin {
-                Some(seconds) => format!("its password is replaced every {}", period(seconds)),
-                None => "its password is replaced only by you".into(),
-            };
-            format!(
-                "everything that the role `{}` may do in this database, masked columns included; {rotation}",
-                role.admin
-            )
-        }
-        LeaseIssuer::Static { user, .. } => {
-            format!("everything that the role `{user}` may do in this database, masked columns included")
-        }
-    }
-}
-
-fn period(seconds: u64) -> String {
-    match seconds {
-        _ if seconds.is_multiple_of(3600) => format!("{} hours", seconds / 3600),
-        _ if seconds.is_multiple_of(60) => format!("{} minutes", seconds / 60),
-        _ => format!("{seconds} seconds"),
-    }
-}
-
-fn not_covered(target: &Target, postgres: &PostgresTarget, masks: &[&MaskRule]) -> Vec<String> {
-    let mut gaps: Vec<String> = Vec::new();
-    let mut gap = |text: &str| gaps.push(text.to_owned());
-    if masks.is_empty() {
-        gap("nothing is masked for you: you see what the session's role may read");
-    } else {
-        gap("how long a statement takes can depend on masked values");
-        gap(
-            "whether a write succeeds can depend on them too, through unique, foreign-key, check and exclusion constraints, partitions and triggers",
-        );
-        gap("values derived from a masked column and stored elsewhere before now are not masked there");
-    }
-    if masks.iter().any(|rule| matches!(rule.mask, Mask::Partial { .. })) {
-        gap("a partial mask shows what it keeps, and how long the value is");
-    }
-    if masks.iter().any(|rule| rule.mask == Mask::Token) {
-        gap("a keyed hash shows which values are equal; who can write the column can confirm a guess");
-    }
-    if masks.iter().any(|rule| locks(rule, postgres) == "one lock") {
-        gap(
-            "where one lock is listed, masking rests on the rewriting of statements alone: the session's role itself could read the value",
-        );
-    }
-    if matches!(postgres.issuer, LeaseIssuer::Static { .. }) {
-        gap("the database sees all sessions as one role; who did what is in this ledger only");
-    }
-    if postgres.tls == UpstreamTls::Disable {
-        gap("the way from the gateway to the database is not encrypted");
-    }
-    if postgres.replication {
-        gap("replication connections are allowed, and carry rows unmasked");
-    }
-    if target.record != RecordLevel::Full {
-        gap("what you are shown is not recorded, so it cannot be replayed");
-    }
-    gap("connections that reach the database by another way than this gateway");
-    gaps
 }
 
 #[cfg(test)]

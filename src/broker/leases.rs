@@ -37,8 +37,8 @@ use crate::broker::store::{Store, StoreError};
 use crate::domain::event::{Actor, Event, What};
 use crate::domain::name::{SessionId, TargetName};
 use crate::domain::principal::Principal;
-use crate::domain::target::{LeaseIssuer, PostgresTarget, SecretSource, Target, TargetKind};
-use crate::gateway::authority::{Lease, LeaseError, SessionContext};
+use crate::domain::target::{LeaseIssuer, PostgresTarget, SecretSource, Target};
+use crate::gateway::authority::{Credential, Lease, LeaseError, SessionContext};
 use crate::gateway::journal::Journal;
 
 use mint::{Fits, Order};
@@ -79,6 +79,8 @@ struct Owned {
     actor: Actor,
     principal: Principal,
     target: Arc<Target>,
+    /// The target's own part.
+    postgres: PostgresTarget,
     expires: Timestamp,
     login: String,
 }
@@ -107,13 +109,16 @@ impl Leases {
     /// # Errors
     /// [`LeaseError`]; a later call tries again.
     pub async fn issue(&self, context: &SessionContext) -> Result<Lease, LeaseError> {
+        let Some(postgres) = context.target.kind.postgres() else {
+            return Err(LeaseError::Upstream(format!("target {} is no database", context.target.name)));
+        };
         let answer = {
             let mut sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             match sessions.get(&context.id) {
                 Some(Entry::Leased { answer, .. }) => answer.clone(),
                 Some(Entry::Ended(_)) => return Err(LeaseError::Upstream("the session has closed".into())),
                 None => {
-                    let order = Arc::new(Owned::new(context));
+                    let order = Arc::new(Owned::new(context, postgres));
                     let answer = self.0.start(&order);
                     let (valid, expires) = (order.expires, order.expires);
                     let entry = Entry::Leased { answer: answer.clone(), order, valid, expires };
@@ -151,8 +156,8 @@ impl Leases {
         if answer.await.is_err() {
             return Ok(());
         }
-        let LeaseIssuer::PostgresRole(issuer) = &order.postgres().issuer else { return Ok(()) };
-        mint::extend(&self.0.servers, order.postgres(), issuer, &order.login, until).await?;
+        let LeaseIssuer::PostgresRole(issuer) = &order.postgres.issuer else { return Ok(()) };
+        mint::extend(&self.0.servers, &order.postgres, issuer, &order.login, until).await?;
         let (id, login) = (session.clone(), order.login.clone());
         self.0.stored(move |store| store.lease_lasts(&id, &login, until)).await?;
         let mut sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,7 +183,7 @@ impl Leases {
         }
         let inner = Arc::clone(&self.0);
         let work = async move {
-            inner.take_back(Some(order.postgres()), &order.row(), Some(order.actor.clone())).await.map(drop)
+            inner.take_back(Some(&order.postgres), &order.row(), Some(order.actor.clone())).await.map(drop)
         };
         // on its own, so that a caller who goes away does not leave it half done
         tokio::spawn(work).await.unwrap_or_else(|e| Err(LeaseError::Upstream(e.to_string())))
@@ -240,7 +245,7 @@ impl Leases {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn collect(&self, target: &Target) -> Result<Vec<String>, LeaseError> {
-        let TargetKind::Postgres(postgres) = &target.kind;
+        let Some(postgres) = target.kind.postgres() else { return Ok(Vec::new()) };
         let LeaseIssuer::PostgresRole(issuer) = &postgres.issuer else { return Ok(Vec::new()) };
         let wanted = objects::wanted(&target.name, postgres);
         let known =
@@ -264,7 +269,7 @@ impl Leases {
     /// When the password source is not a file, or a step fails; either the old or the new password
     /// works then, and the broker finds out which.
     pub async fn rotate_admin(&self, target: &Target) -> Result<bool, LeaseError> {
-        let TargetKind::Postgres(postgres) = &target.kind;
+        let Some(postgres) = target.kind.postgres() else { return Ok(false) };
         let LeaseIssuer::PostgresRole(issuer) = &postgres.issuer else { return Ok(false) };
         let Some(every) = issuer.rotate_admin else { return Ok(false) };
         let SecretSource::File(path) = &issuer.admin_password else {
@@ -300,7 +305,7 @@ impl Inner {
     }
 
     async fn mint(&self, order: &Owned) -> Result<Lease, LeaseError> {
-        let TargetKind::Postgres(postgres) = &order.target.kind;
+        let postgres = &order.postgres;
         let binding = order.binding();
         let row = order.row();
         // INVARIANT: the row is there before the role is (design §3.6)
@@ -351,12 +356,16 @@ impl Inner {
             self.abandon(order, true).await;
             return Err(error);
         }
-        Ok(Lease { user: order.login.clone(), password, expires: order.expires })
+        Ok(Lease {
+            user: order.login.clone(),
+            credential: Credential::Password(password),
+            expires: order.expires,
+        })
     }
 
     /// Removes what a failed minting made, if it came that far.
     async fn abandon(&self, order: &Owned, made: bool) {
-        let taken = if made { self.remove(Some(order.postgres()), &order.row()).await } else { Ok(None) };
+        let taken = if made { self.remove(Some(&order.postgres), &order.row()).await } else { Ok(None) };
         let (session, login) = (order.session.clone(), order.login.clone());
         let stored = match taken {
             Ok(None) => self.stored(move |store| store.lease_is_gone(&session, &login)).await,
@@ -515,9 +524,8 @@ impl Inner {
 }
 
 impl Owned {
-    fn new(context: &SessionContext) -> Self {
-        let TargetKind::Postgres(PostgresTarget { issuer, .. }) = &context.target.kind;
-        let login = match issuer {
+    fn new(context: &SessionContext, postgres: &PostgresTarget) -> Self {
+        let login = match &postgres.issuer {
             LeaseIssuer::PostgresRole(_) => name::session_role(&context.principal),
             LeaseIssuer::Static { user, .. } => user.clone(),
         };
@@ -526,6 +534,7 @@ impl Owned {
             actor: context.actor.clone(),
             principal: context.principal.clone(),
             target: Arc::clone(&context.target),
+            postgres: postgres.clone(),
             expires: context.expires,
             login,
         }
@@ -537,7 +546,7 @@ impl Owned {
             login: self.login.clone(),
             session: self.session.clone(),
             issuer: self.issuer(),
-            place: Place::of(self.postgres()),
+            place: Place::of(&self.postgres),
             state: LeaseState::Minting,
             expires: self.expires.to_string(),
             attempts: 0,
@@ -546,15 +555,10 @@ impl Owned {
     }
 
     fn issuer(&self) -> IssuerWord {
-        match self.postgres().issuer {
+        match self.postgres.issuer {
             LeaseIssuer::PostgresRole(_) => IssuerWord::PostgresRole,
             LeaseIssuer::Static { .. } => IssuerWord::Static,
         }
-    }
-
-    fn postgres(&self) -> &PostgresTarget {
-        let TargetKind::Postgres(postgres) = &self.target.kind;
-        postgres
     }
 }
 

@@ -71,7 +71,7 @@ impl Metrics {
     pub(crate) fn entered(&self, what: &What) {
         self.entries.inc();
         match what {
-            What::StatementJudged { verdict, .. } => {
+            What::DeedJudged { verdict, .. } | What::StatementJudged { verdict, .. } => {
                 let word = match verdict {
                     VerdictWord::Allow => "allow",
                     VerdictWord::Deny => "deny",

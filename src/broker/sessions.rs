@@ -18,6 +18,7 @@ use crate::domain::device::Device;
 use crate::domain::event::Actor;
 use crate::domain::name::{DeviceId, GrantId, SessionId};
 use crate::domain::session::{CloseReason, Session, SessionState};
+use crate::domain::target::Target;
 use crate::gateway::authority::{Refusal, SessionContext, Slot};
 
 /// All sessions.
@@ -103,6 +104,11 @@ impl Sessions {
         let admits = live.admits(&state);
         drop(state);
         admits
+    }
+
+    /// What a session of this device is a session of.
+    pub(crate) fn target(&self, id: &SessionId, device: &Device) -> Result<Arc<Target>, Refusal> {
+        Ok(Arc::clone(&self.find(id, device)?.context.target))
     }
 
     /// Lets one connection in.

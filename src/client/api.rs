@@ -124,12 +124,17 @@ impl Api {
         self.get(&format!("{}/{}", control::TARGETS, segment(target))).await
     }
 
-    /// Opens a session.
+    /// Opens a session; `ssh_key` is the public key that the client made for it, where it is one of SSH.
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn open_session(&self, target: &str) -> Result<OpenedSession, ApiError> {
-        let body = OpenSession { target: target.into(), host: self.context.host_name.clone() };
+    pub async fn open_session(
+        &self,
+        target: &str,
+        ssh_key: Option<String>,
+    ) -> Result<OpenedSession, ApiError> {
+        let host = self.context.host_name.clone();
+        let body = OpenSession { target: target.into(), host, ssh_key };
         self.call(Method::POST, control::SESSIONS, Some(&body)).await
     }
 

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use url::Url;
 
 use super::api::{Api, ApiError};
 use super::link::LinkError;
@@ -36,18 +37,26 @@ pub struct LiveSession {
     pub database: String,
     /// When it ends at the latest.
     pub expires: Timestamp,
+    /// The host key that the gateway shows inside, a line of OpenSSH; for SSH only.
+    pub ssh_host_key: Option<String>,
+    /// Where the target really is; for HTTP only.
+    pub base: Option<Url>,
     gateway: Digest,
     stop: watch::Sender<bool>,
     keeper: JoinHandle<()>,
 }
 
 impl LiveSession {
-    /// Opens a session; the secret is for the child.
+    /// Opens a session; the secret is for the child. `ssh_key` is the public key that it will use, for SSH.
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn open(api: &Arc<Api>, target: &str) -> Result<(Self, SecretString), ApiError> {
-        let opened = api.open_session(target).await?;
+    pub async fn open(
+        api: &Arc<Api>,
+        target: &str,
+        ssh_key: Option<String>,
+    ) -> Result<(Self, SecretString), ApiError> {
+        let opened = api.open_session(target, ssh_key).await?;
         let (stop, _) = watch::channel(false);
         let (keeper, clock) = (Arc::clone(api), api.context().clock.clone());
         let renew = move || {
@@ -66,6 +75,8 @@ impl LiveSession {
             user: opened.user,
             database: opened.database,
             expires: opened.expires,
+            ssh_host_key: opened.ssh_host_key,
+            base: opened.base,
             gateway: opened.gateway_key,
             stop,
             keeper,

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::action::Deed;
 use super::facts::Facts;
 use super::name::{DeviceId, Digest, GrantId, RequestId, RuleName, SessionId, TargetName};
 use super::principal::PrincipalId;
@@ -81,10 +82,31 @@ pub enum What {
         session: SessionId,
         /// Which connection of the session, counted from 1.
         connection: u32,
-        /// The role at the database.
+        /// The role at the database, or the login on the host.
         login: String,
-        /// The database.
+        /// The database; for other protocols the host.
         database: String,
+    },
+    /// An action other than a statement was judged.
+    DeedJudged {
+        /// The session.
+        session: SessionId,
+        /// Which connection of the session, counted from 1.
+        connection: u32,
+        /// Which deed of the connection, counted from 1; statements are counted along.
+        statement: u64,
+        /// The answer.
+        verdict: VerdictWord,
+        /// The rule behind it.
+        rule: RuleName,
+        /// A command line, a request line, a path: redacted where it must be and cut to 4 KiB.
+        text: String,
+        /// Keyed digest (HMAC-SHA-256) of what is exact.
+        digest: Digest,
+        /// What was sent to the target, when it differs; redacted and cut likewise.
+        sent: Option<String>,
+        /// What it does.
+        facts: Option<Box<Deed>>,
     },
     /// A device key was enrolled: the actor's own after a fresh sign-in, else another one that the
     /// actor's device confirmed.

@@ -1,11 +1,22 @@
-//! What a statement does, as far as it can be told before it runs.
+//! What an action does, as far as it can be told before it runs.
 //!
-//! `sql` fills this in; `policy` hands it to Cedar as the context of a statement. A fact that could
-//! not be established is absent or holds its cautious value, never a guess.
+//! [`Facts`] are of a SQL statement, and `sql` fills them in; the other protocols' are in the modules below.
+//! `policy` hands them to Cedar as the context of the action. A fact that could not be established is absent
+//! or holds its cautious value, never a guess.
+
+mod call;
+mod exec;
+mod file;
+mod forward;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::call::CallFacts;
+pub use self::exec::{Effect, ExecFacts};
+pub use self::file::{FileFacts, FileOperation};
+pub use self::forward::{ForwardFacts, ForwardKind};
 
 /// The facts of one statement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

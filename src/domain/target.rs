@@ -1,9 +1,14 @@
 //! What may be reached, and under which standing conditions.
 
+mod http;
+mod ssh;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::http::{BodyMask, HttpIssuer, HttpTarget, Injection, Page};
+pub use self::ssh::{SshIssuer, SshTarget};
 use super::mask::MaskRule;
 use super::name::{GroupName, TargetName};
 
@@ -27,8 +32,12 @@ pub struct Target {
 /// The protocol of a target and what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetKind {
+    /// An HTTP API.
+    Http(Box<HttpTarget>),
     /// A PostgreSQL database.
     Postgres(PostgresTarget),
+    /// A host with an SSH server.
+    Ssh(Box<SshTarget>),
 }
 
 impl TargetKind {
@@ -36,7 +45,28 @@ impl TargetKind {
     #[must_use]
     pub fn protocol(&self) -> &'static str {
         match self {
+            Self::Http(_) => "http",
             Self::Postgres(_) => "postgres",
+            Self::Ssh(_) => "ssh",
+        }
+    }
+
+    /// The database, if it is one.
+    #[must_use]
+    pub fn postgres(&self) -> Option<&PostgresTarget> {
+        match self {
+            Self::Postgres(postgres) => Some(postgres),
+            _ => None,
+        }
+    }
+
+    /// How many connections one session may hold at a time.
+    #[must_use]
+    pub fn max_connections(&self) -> u16 {
+        match self {
+            Self::Http(http) => http.max_connections,
+            Self::Postgres(postgres) => postgres.max_connections,
+            Self::Ssh(ssh) => ssh.max_connections,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the gateway asks: may this session, with which credential?
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use crate::domain::name::{Digest, RequestId, RuleName, SessionId};
 use crate::domain::policy::{Hold, Permit, SessionPolicy};
 use crate::domain::principal::Principal;
 use crate::domain::session::CloseReason;
-use crate::domain::target::Target;
+use crate::domain::target::{Injection, Target};
 
 /// Decides for the gateway. Implemented by the broker.
 pub trait Authority: Send + Sync + 'static {
@@ -28,6 +28,12 @@ pub trait Authority: Send + Sync + 'static {
     /// # Errors
     /// A [`Refusal`], which says what to tell the client.
     fn admit(&self, session: &SessionId, device: &Device) -> Result<Admission, Refusal>;
+
+    /// The target of a session that this device may have a tunnel to: which protocol is spoken in it.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    fn target(&self, session: &SessionId, device: &Device) -> Result<Arc<Target>, Refusal>;
 
     /// The policy in force, prepared for this session. It is asked for every statement, and made
     /// anew when [`Authority::policy`] changes.
@@ -182,6 +188,10 @@ pub struct SessionContext {
     /// The loopback secret as a SCRAM-SHA-256 verifier in PostgreSQL's form
     /// (`SCRAM-SHA-256$4096:salt$StoredKey:ServerKey`); the secret itself is not kept.
     pub verifier: String,
+    /// SHA-256 of the loopback secret, for protocols without SCRAM. The secret is 256 random bits.
+    pub secret: Digest,
+    /// The key that the client made for this session, a line of OpenSSH; for SSH only.
+    pub ssh_key: Option<String>,
     /// The target's key, from which the keys of this session's digests are derived.
     pub digest_key: SecretString,
     /// Why it was opened, in the requester's words, when it was asked for.
@@ -191,12 +201,49 @@ pub struct SessionContext {
 /// A credential of the resource, alive as long as its session.
 #[derive(Debug, Clone)]
 pub struct Lease {
-    /// The role to log in as.
+    /// The role or login that it is for; for HTTP, what the ledger calls it.
     pub user: String,
-    /// Its password; sent only inside SCRAM.
-    pub password: SecretString,
+    /// What proves it.
+    pub credential: Credential,
     /// Until when it opens connections.
     pub expires: Timestamp,
+}
+
+impl Lease {
+    /// The password of a database role; empty, and so of no use, where the lease is of another kind.
+    #[must_use]
+    pub fn password(&self) -> &SecretString {
+        static NONE: LazyLock<SecretString> = LazyLock::new(SecretString::default);
+        match &self.credential {
+            Credential::Password(password) => password,
+            Credential::Http(_) | Credential::Ssh { .. } => &NONE,
+        }
+    }
+}
+
+/// What proves a [`Lease`] to its resource.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// What goes into each HTTP call.
+    Http(Box<HttpCredential>),
+    /// A database role's password; sent only inside SCRAM.
+    Password(SecretString),
+    /// A private key of SSH.
+    Ssh {
+        /// In OpenSSH's form.
+        key: SecretString,
+        /// The user certificate for it, a line of OpenSSH; without one the key itself is known to the host.
+        certificate: Option<String>,
+    },
+}
+
+/// What goes into each HTTP call.
+#[derive(Debug, Clone, Default)]
+pub struct HttpCredential {
+    /// Where a secret goes, and the secret.
+    pub inject: Option<(Injection, SecretString)>,
+    /// Chain and key of a client certificate, each PEM.
+    pub client: Option<(String, SecretString)>,
 }
 
 /// Why a tunnel is not let in.

@@ -118,7 +118,7 @@ async fn log_in(
     };
     let options = LoginOptions {
         user: lease.user.clone(),
-        password: lease.password.clone(),
+        password: lease.password().clone(),
         parameters,
         channel,
         trust: Trust::Refuse,

@@ -2,7 +2,7 @@
 //!
 //! Job: for every action of a connection, ask the authority, write the verdict to the journal and
 //! the recording, and only then say `Forward`. Boundary: protocol-neutral; what a statement does
-//! (its facts) and how it is shown (its text, already redacted) come in as a [`Deed`]. Failure
+//! (its facts) and how it is shown (its text, already redacted) come in as a [`Attempt`]. Failure
 //! mode: whatever cannot be judged is refused, and whatever cannot be entered stops the session.
 
 use std::cell::RefCell;
@@ -25,9 +25,9 @@ use crate::domain::session::CloseReason;
 
 /// What a connection is about to do.
 #[derive(Debug)]
-pub(super) struct Deed<'a> {
+pub(super) struct Attempt<'a> {
     /// What it does.
-    pub(super) facts: &'a Facts,
+    pub(super) action: Action<'a>,
     /// How it may be shown: redacted.
     pub(super) text: &'a str,
     /// What will be sent instead, shown likewise.
@@ -40,7 +40,7 @@ pub(super) struct Deed<'a> {
     pub(super) facts_entered: &'a OnceLock<u64>,
 }
 
-/// What policy said of a deed. It may be kept until policy changes.
+/// What policy said of an attempt. It may be kept until policy changes.
 #[derive(Debug, Clone)]
 pub(super) enum Opinion {
     /// This rule allows it.
@@ -186,18 +186,19 @@ impl Gate {
         self.statements
     }
 
-    /// What policy says of facts, without entering anything yet. Statements that differ only in their
+    /// What policy says of an action, without entering anything yet. Statements that differ only in their
     /// literals have the same facts, so policy is asked once for all of them.
-    pub(super) fn opinion(&self, facts: &Facts) -> Opinion {
+    pub(super) fn opinion(&self, action: &Action<'_>) -> Opinion {
+        let Action::Statement(facts) = action else { return Opinion::of(self.policy.judge(action)) };
         let mut opinions = self.opinions.borrow_mut();
         if let Some(known) = opinions.get(facts) {
             return known.clone();
         }
-        let opinion = Opinion::of(self.policy.judge(&Action::Statement(facts)));
+        let opinion = Opinion::of(self.policy.judge(action));
         if opinions.len() >= OPINIONS {
             opinions.clear();
         }
-        opinions.insert(facts.clone(), opinion.clone());
+        opinions.insert((*facts).clone(), opinion.clone());
         opinion
     }
 
@@ -206,20 +207,20 @@ impl Gate {
         Opinion::of(self.policy.judge_prepared(facts))
     }
 
-    /// What policy says of facts whose review was given, as of now.
-    pub(super) fn reviewed(&self, facts: &Facts) -> Opinion {
-        match self.policy.judge_reviewed(&Action::Statement(facts)) {
+    /// What policy says of an action whose review was given, as of now.
+    pub(super) fn reviewed(&self, action: &Action<'_>) -> Opinion {
+        match self.policy.judge_reviewed(action) {
             Verdict::Allow(permit) => Opinion::Reviewed(permit.rule().clone()),
             verdict => Opinion::of(verdict),
         }
     }
 
-    /// Judges a deed and enters the verdict.
+    /// Judges an attempt and enters the verdict.
     ///
     /// INVARIANT: no verdict, no bytes. This is the only place that says `Forward`, and it does so
     /// after `enter` has returned.
-    pub(super) fn rule(&mut self, deed: &Deed<'_>) -> Result<Ruling, JournalError> {
-        let opinion = deed.opinion.get_or_init(|| self.opinion(deed.facts));
+    pub(super) fn rule(&mut self, attempt: &Attempt<'_>) -> Result<Ruling, JournalError> {
+        let opinion = attempt.opinion.get_or_init(|| self.opinion(&attempt.action));
         let (verdict, rule) = match opinion {
             Opinion::Allow(rule) | Opinion::Reviewed(rule) => (VerdictWord::Allow, rule),
             Opinion::Deny(denial) => (VerdictWord::Deny, &denial.rule),
@@ -228,26 +229,41 @@ impl Gate {
         self.statements += 1;
         // facts are worth an entry's space once; what was said before is no sign of that: a string of statements
         // is judged before any of it is entered
-        let facts_of = match deed.facts_entered.set(self.statements) {
-            Err(_) if verdict == VerdictWord::Allow => deed.facts_entered.get().copied(),
+        let facts_of = match attempt.facts_entered.set(self.statements) {
+            Err(_) if verdict == VerdictWord::Allow => attempt.facts_entered.get().copied(),
             _ => None,
         };
-        let ticket = self.enter(What::StatementJudged {
-            session: self.context.id.clone(),
-            connection: self.connection,
-            statement: self.statements,
-            verdict,
-            rule: rule.clone(),
-            verb: deed.facts.verb.clone(),
-            text: cut(deed.text),
-            digest: self.digests.in_session(deed.exact),
-            sent: deed.sent.map(cut),
-            facts: facts_of.is_none().then(|| Box::new(deed.facts.clone())),
-            facts_of,
+        let (session, connection, number) = (self.context.id.clone(), self.connection, self.statements);
+        let (text, digest, rule) = (cut(attempt.text), self.digests.in_session(attempt.exact), rule.clone());
+        let ticket = self.enter(match attempt.action {
+            Action::Statement(facts) => What::StatementJudged {
+                session,
+                connection,
+                statement: number,
+                verdict,
+                rule,
+                verb: facts.verb.clone(),
+                text,
+                digest,
+                sent: attempt.sent.map(cut),
+                facts: facts_of.is_none().then(|| Box::new(facts.clone())),
+                facts_of,
+            },
+            action => What::DeedJudged {
+                session,
+                connection,
+                statement: number,
+                verdict,
+                rule,
+                text,
+                digest,
+                sent: attempt.sent.map(cut),
+                facts: action.deed().map(Box::new),
+            },
         })?;
         Ok(match opinion {
             Opinion::Allow(rule) => {
-                let wait = (self.strict || !needs_no_disk(deed.facts)).then_some(ticket);
+                let wait = (self.strict || !needs_no_disk(&attempt.action)).then_some(ticket);
                 Ruling::Forward(Entered { number: self.statements, rule: rule.clone(), wait })
             }
             // INVARIANT: what was held waits for the disk, before and after its review
@@ -296,8 +312,10 @@ impl Gate {
 }
 
 /// What changes nothing may move once its entry is written; the disk can follow.
-fn needs_no_disk(facts: &Facts) -> bool {
-    facts.read_only || matches!(facts.kind, StatementKind::Transaction | StatementKind::Session)
+fn needs_no_disk(action: &Action<'_>) -> bool {
+    let of_connection =
+        |facts: &Facts| matches!(facts.kind, StatementKind::Transaction | StatementKind::Session);
+    action.is_read_only() || matches!(action, Action::Statement(facts) if of_connection(facts))
 }
 
 /// How many kinds of statements a connection's opinions are kept for.

@@ -23,10 +23,9 @@ pub(super) use self::notice::Notice;
 use super::authority::{Authority, Filed, Held, HoldError, Outcome, SessionContext};
 use super::clock::Clock;
 use super::journal::{Journal, JournalError, Ticket};
-use crate::domain::action::{Petition, PetitionKind};
+use crate::domain::action::{Deed, Petition};
 use crate::domain::approval::{DeedSubject, Ground, Shape, Subject, SubjectText, What as Whatfor};
 use crate::domain::event::{Event, What};
-use crate::domain::facts::Facts;
 use crate::domain::name::{Digest, RequestId, RuleName};
 use crate::domain::policy::{Denial, Hold, SessionPolicy};
 
@@ -53,7 +52,7 @@ pub(super) struct Account {
     /// Keyed digest of everything that is exact: text, what is sent, values.
     pub(super) exact: Digest,
     /// What it does.
-    pub(super) facts: Facts,
+    pub(super) deed: Deed,
     /// The settings that could change what it means.
     pub(super) settings: BTreeMap<String, String>,
     /// What a standing decision would go by.
@@ -314,13 +313,13 @@ fn outdated(what: &str, request: &RequestId, hold: &Hold) -> Denial {
 
 impl Desk {
     /// The rule that answers instead of people, as this gateway finds.
-    fn answer(&self, hold: &Hold, facts: &Facts) -> Option<RuleName> {
-        let (kind, facts) = (PetitionKind::Statement, Some(facts));
-        self.policy.answers(&Petition { rules: &hold.rules, kind, seconds: None, facts })
+    fn answer(&self, hold: &Hold, deed: &Deed) -> Option<RuleName> {
+        let action = Some(deed.action());
+        self.policy.answers(&Petition { rules: &hold.rules, seconds: None, action })
     }
 
     fn deed(&self, account: Account) -> DeedSubject {
-        let Account { protocol, text, sent, values, exact, facts, settings, shape } = account;
+        let Account { protocol, text, sent, values, exact, deed, settings, shape } = account;
         DeedSubject {
             session: self.context.id.clone(),
             connection: self.connection,
@@ -331,8 +330,8 @@ impl Desk {
             sent,
             values,
             exact,
-            estimate: facts.estimate,
-            facts,
+            estimate: deed.statement().and_then(|facts| facts.estimate),
+            facts: deed,
             settings,
             shape,
         }
@@ -347,8 +346,11 @@ impl Desk {
 
 /// To know a deed again. The planner's estimate may move while people think.
 fn digest(deed: &DeedSubject) -> Digest {
-    let facts = Facts { estimate: None, ..deed.facts.clone() };
-    let deed = DeedSubject { estimate: None, facts, ..deed.clone() };
+    let mut deed = DeedSubject { estimate: None, ..deed.clone() };
+    if let Deed::Statement(facts) = &mut deed.facts {
+        facts.estimate = None;
+    }
+    let deed = deed;
     // these types have no map with keys that are not text, so this cannot fail
     let text = serde_json::to_vec(&deed).unwrap_or_default();
     Digest::from_bytes(&Sha256::digest(text).into())

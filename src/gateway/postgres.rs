@@ -47,7 +47,7 @@ use crate::domain::device::Device;
 use crate::domain::event::What;
 use crate::domain::name::SessionId;
 use crate::domain::session::CloseReason;
-use crate::domain::target::{PostgresTarget, RecordLevel, TargetKind};
+use crate::domain::target::{PostgresTarget, RecordLevel};
 use crate::mask::MaskPlan;
 use crate::wire::postgres::cancel::CancelKey;
 use crate::wire::postgres::conversation::{Conversation, ConversationOptions};
@@ -88,7 +88,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let Admission { context, permit, connection, closing, slot } = admission;
-    let TargetKind::Postgres(target) = &context.target.kind;
+    let Some(target) = context.target.kind.postgres() else {
+        return front.refuse(&fatal("08004", "the target is no database")).await;
+    };
     if let Err(error) = front::check(target, front.parameters(), &context) {
         return front.refuse(&error).await;
     }
@@ -241,7 +243,7 @@ async fn cancel(deps: &Deps, session: &SessionId, device: &Device, key: &CancelK
         found.interrupt.ring();
         return;
     }
-    let TargetKind::Postgres(target) = &found.target.kind;
+    let Some(target) = found.target.kind.postgres() else { return };
     let mut passed = pin!(dial::cancel(target, &found.key));
     let outcome = tokio::time::timeout(CANCEL_FIRST, &mut passed).await;
     // only now, so that nothing new runs there that the cancel could meet; but a database that does not answer keeps

@@ -71,9 +71,9 @@ impl Tunnels {
     {
         let connection = async {
             match inner {
-                Inner::Bare => postgres::serve(&self.deps, io, session, device).await,
+                Inner::Bare => self.speak(io, session, device).await,
                 Inner::Tls => match tokio::time::timeout(PATIENCE, self.inner.accept(io)).await {
-                    Ok(Ok(stream)) => postgres::serve(&self.deps, stream, session, device).await,
+                    Ok(Ok(stream)) => self.speak(stream, session, device).await,
                     Ok(Err(error)) => tracing::debug!(%session, %error, "no inner TLS"),
                     Err(_) => tracing::debug!(%session, "the inner TLS handshake took too long"),
                 },
@@ -82,6 +82,18 @@ impl Tunnels {
         // whatever the connection held is dropped, and nothing that others share is poisoned by it
         if AssertUnwindSafe(connection).catch_unwind().await.is_err() {
             tracing::error!(%session, "a connection panicked; it is closed, and the others go on");
+        }
+    }
+
+    /// Each protocol is one module that serves one connection.
+    async fn speak<S>(&self, io: S, session: &SessionId, device: &Device)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match self.deps.authority.target(session, device).map(|target| target.kind.protocol()) {
+            Ok("postgres") => postgres::serve(&self.deps, io, session, device).await,
+            Ok(other) => tracing::error!(%session, other, "no such protocol here"),
+            Err(refusal) => tracing::debug!(%session, %refusal, "the session is over"),
         }
     }
 }

@@ -29,6 +29,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::json::Writer;
+use crate::domain::action::Deed;
 use crate::domain::event::{Actor, Event, VerdictWord, What};
 use crate::domain::facts::{CopyDirection, Facts};
 use crate::domain::name::{DeviceId, Digest, ProviderName};
@@ -165,6 +166,10 @@ fn class(what: &What) -> (u64, u64, &'static str) {
         // Network Activity: Close, Open
         What::ConnectionClosed { .. } => (4001, 2, "connection-closed"),
         What::ConnectionOpened { .. } => (4001, 1, "connection-opened"),
+        What::DeedJudged { facts, .. } => {
+            let (class_uid, activity_id) = deed_class(facts.as_deref());
+            (class_uid, activity_id, "deed-judged")
+        }
         // Entity Management: Create, Other, Delete
         What::DeviceEnrolled { .. } => (3004, 1, "device-enrolled"),
         What::DevicePending { .. } => (3004, 99, "device-pending"),
@@ -199,6 +204,18 @@ fn class(what: &What) -> (u64, u64, &'static str) {
         What::SessionOpened { .. } => (3003, 1, "session-opened"),
         // Datastore Activity: Query
         What::StatementJudged { .. } => (6005, 4, "statement-judged"),
+    }
+}
+
+/// OCSF class and activity of an action that is no statement.
+fn deed_class(deed: Option<&Deed>) -> (u64, u64) {
+    match deed {
+        // HTTP Activity: Other
+        Some(Deed::Call(_)) => (4002, 99),
+        // File System Activity: Other
+        Some(Deed::File(_)) => (1001, 99),
+        // SSH Activity: Other
+        _ => (4007, 99),
     }
 }
 
@@ -242,6 +259,21 @@ fn write_what(json: &mut Writer<'_>, what: &What) {
             json.text("database", database);
             json.text("login", login);
             json.text("session", session.as_str());
+        }
+        What::DeedJudged { session, connection, statement, verdict, rule, text, digest, sent, facts } => {
+            json.number("connection", u64::from(*connection));
+            json.text("digest", digest.as_str());
+            if let Some(deed) = facts {
+                json.value("facts", &serde_json::to_value(deed).unwrap_or_default());
+            }
+            json.text("rule", rule.as_str());
+            if let Some(sent) = sent {
+                json.text("sent", sent);
+            }
+            json.text("session", session.as_str());
+            json.number("statement", *statement);
+            json.text("text", text);
+            json.text("verdict", verdict_word(*verdict));
         }
         What::DeviceEnrolled { device } | What::DevicePending { device } | What::DeviceRevoked { device } => {
             json.text("device", device.as_str());

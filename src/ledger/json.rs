@@ -5,6 +5,8 @@
 
 use std::io::Write as _;
 
+use serde_json::Value;
+
 /// Writes members into a buffer that is reused from entry to entry.
 pub(super) struct Writer<'a> {
     out: &'a mut Vec<u8>,
@@ -63,6 +65,12 @@ impl<'a> Writer<'a> {
         self.out.push(b']');
     }
 
+    /// Any value, its members sorted.
+    pub(super) fn value(&mut self, key: &str, value: &Value) {
+        self.key(key);
+        write_value(self.out, value);
+    }
+
     fn key(&mut self, key: &str) {
         if !self.first {
             self.out.push(b',');
@@ -72,6 +80,43 @@ impl<'a> Writer<'a> {
         self.out.push(b'"');
         self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(b"\":");
+    }
+}
+
+/// Depth is bounded by the types that values are made from. Fractions do not occur in them.
+fn write_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Array(items) => {
+            out.push(b'[');
+            for (place, item) in items.iter().enumerate() {
+                if place > 0 {
+                    out.push(b',');
+                }
+                write_value(out, item);
+            }
+            out.push(b']');
+        }
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Number(number) => {
+            let bound = if number.is_u64() { MAX_EXACT } else { -MAX_EXACT };
+            let exact = number.as_i64().unwrap_or(bound).clamp(-MAX_EXACT, MAX_EXACT);
+            // writing to a Vec cannot fail
+            let _written = write!(out, "{exact}");
+        }
+        Value::Object(members) => {
+            let mut sorted: Vec<_> = members.iter().collect();
+            // RFC 8785 §3.2.3 sorts by UTF-16 units, which is the order of bytes for the names of our types
+            sorted.sort_unstable_by_key(|(key, _)| *key);
+            let mut inner = Writer::new(out);
+            inner.open();
+            for (key, member) in sorted {
+                inner.value(key, member);
+            }
+            inner.close();
+        }
+        Value::String(text) => string(out, text),
     }
 }
 

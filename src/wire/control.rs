@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::domain::approval::{Grant, Request};
 use crate::domain::device::Device;
@@ -84,7 +85,7 @@ pub struct BrokerInfo {
     /// The broker's version.
     pub version: String,
     /// The URL that proofs must name (`htu`).
-    pub public_url: url::Url,
+    pub public_url: Url,
     /// SHA-256 of the gateway's SubjectPublicKeyInfo: the key that tunnels are pinned to.
     pub gateway_key: Digest,
     /// Where people sign in.
@@ -99,7 +100,7 @@ pub struct ProviderInfo {
     /// Its name here.
     pub name: ProviderName,
     /// Its issuer URL.
-    pub issuer: url::Url,
+    pub issuer: Url,
     /// The public client to use.
     pub client_id: String,
     /// The scopes to ask for.
@@ -115,7 +116,7 @@ pub struct WorkloadInfo {
     /// Its name here.
     pub name: ProviderName,
     /// Its issuer URL.
-    pub issuer: url::Url,
+    pub issuer: Url,
     /// The audience to ask for.
     pub audience: String,
 }
@@ -247,6 +248,9 @@ pub struct OpenSession {
     pub target: String,
     /// The host name of the client.
     pub host: String,
+    /// The public key that the client made for this session, a line of OpenSSH. For SSH only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_key: Option<String>,
 }
 
 /// A session, opened.
@@ -262,10 +266,16 @@ pub struct OpenedSession {
     pub secret: String,
     /// The user name to give at the loopback.
     pub user: String,
-    /// The database to name at the loopback.
+    /// The database to name at the loopback; empty for other protocols.
     pub database: String,
     /// SHA-256 of the gateway's SubjectPublicKeyInfo.
     pub gateway_key: Digest,
+    /// The host key that the gateway shows inside an SSH session, a line of OpenSSH. For SSH only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_host_key: Option<String>,
+    /// Where the target really is, which a proxy's client may name. For HTTP only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Url>,
 }
 
 /// Asks for approval of sessions on a target.

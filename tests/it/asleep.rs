@@ -155,7 +155,7 @@ async fn answer(client: &tokio_postgres::Client) -> i32 {
 async fn a_login_that_ran_out_asleep_is_renewed_by_the_next_connection() {
     let place = Place::start().await;
     let api = place.api();
-    let (session, secret) = LiveSession::open(&api, "db").await.expect("a session");
+    let (session, secret) = LiveSession::open(&api, "db", None).await.expect("a session");
     let before = connection(&session, &secret).await.expect("a connection");
     assert_eq!(answer(&before).await, 42);
     let old = api.access().await.expect("a token");
@@ -181,7 +181,7 @@ async fn a_login_that_ran_out_asleep_is_renewed_by_the_next_connection() {
     let refused = connection(&session, &secret).await.expect_err("it is over");
     assert!(refused.contains("the login behind it has ended"), "{refused}");
     session.close().await.expect("it is over");
-    let (session, secret) = LiveSession::open(&api, "db").await.expect("another session");
+    let (session, secret) = LiveSession::open(&api, "db", None).await.expect("another session");
     assert_eq!(answer(&connection(&session, &secret).await.expect("a connection")).await, 42);
     session.close().await.expect("closed");
     place.broker.drain(Duration::from_secs(5)).await.expect("its end is entered");

@@ -255,7 +255,7 @@ async fn a_tunnel_that_is_answered_401_is_dialled_with_a_new_token() {
     let clock = Clock::system();
     let api = client::api(&alice, &world.broker.url, clock.clone());
     let place = api.context().home.broker(api.link().url()).expect("a place");
-    let (session, _secret) = LiveSession::open(&api, "db").await.expect("a session");
+    let (session, _secret) = LiveSession::open(&api, "db", None).await.expect("a session");
     // what this process keeps is taken for good for four minutes more, and the broker knows nothing of it
     let later = clock.now() + jiff::SignedDuration::from_mins(4);
     let token = json!({"token": "x".repeat(43), "since": clock.now(), "expires": later});

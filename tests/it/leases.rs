@@ -336,7 +336,7 @@ async fn other_administrators_and_further_databases_work_too() {
         let context = session("alice", "alice", target(&format!("db-{admin}"), postgres));
         let lease = stage.leases.issue(&context).await.unwrap_or_else(|e| panic!("{admin}: {e}"));
         let alice =
-            stage.cluster.connect(&lease.user, lease.password.expose_secret(), "second").await.unwrap();
+            stage.cluster.connect(&lease.user, lease.password().expose_secret(), "second").await.unwrap();
         alice.batch_execute("SELECT id FROM reasoning_traces; CREATE TABLE hers (id int)").await.unwrap();
         assert!(alice.batch_execute("SELECT api_key FROM reasoning_traces").await.is_err());
         stage.leases.revoke(&context.id).await.unwrap();

@@ -213,7 +213,7 @@ async fn what_a_session_may_do_works_through_the_view() {
     for major in majors() {
         let stage = stage(major).await;
         let lease = leased(&stage).await;
-        let gateway = gateway(&stage, &lease.user, lease.password.expose_secret());
+        let gateway = gateway(&stage, &lease.user, lease.password().expose_secret());
         let client = gateway.connect().await;
         let (ada, bob) = (token(&stage, "DE-123456789").await, token(&stage, "DE-987654321").await);
         let odd = r#""Odd ""name""#;
@@ -305,7 +305,7 @@ async fn what_a_session_may_do_works_through_the_view() {
             "GRANT SELECT ON hoopctl.key TO PUBLIC",
             "CREATE OR REPLACE VIEW hoopctl.v1 AS SELECT 1",
         ] {
-            let gateway = self::gateway(&stage, &lease.user, lease.password.expose_secret());
+            let gateway = self::gateway(&stage, &lease.user, lease.password().expose_secret());
             let error = ask(&gateway.connect().await, sql).await.expect_err(sql);
             assert!(error.contains("policy.tamper"), "{major}: {sql}: {error}");
         }
@@ -323,7 +323,7 @@ async fn copy(client: &Client, sql: &str) -> String {
 async fn answers_do_not_depend_on_protected_values() {
     let stage = Arc::new(stage(crate::leases::stage::newest()).await);
     let lease = leased(&stage).await;
-    let gateway = gateway(&stage, &lease.user, lease.password.expose_secret());
+    let gateway = gateway(&stage, &lease.user, lease.password().expose_secret());
     let statements = [
         "SELECT id, note, secret, mail FROM customers ORDER BY id",
         "SELECT id FROM customers WHERE secret = 'secret-ada' OR note::text LIKE '%sk-ada%' OR mail LIKE 'ada%'",

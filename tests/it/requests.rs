@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hoopctl::cli::commands::request;
 use hoopctl::client::approvals::Dossier;
+use hoopctl::domain::action::Deed;
 use hoopctl::domain::approval::{
     Decision, DeedSubject, Grant, GrantState, Literal, Request, RequestState, Review, SessionSubject, Shape,
     Standing, Subject, SubjectText, What,
@@ -107,7 +108,7 @@ fn deed() -> DeedSubject {
         ),
         values: vec!["'2026-11-20'".into()],
         exact: Digest::from_bytes(&[3; 32]),
-        facts,
+        facts: Deed::Statement(facts),
         settings: BTreeMap::from([("search_path".to_owned(), "\"$user\", public".to_owned())]),
         estimate: Some(1840),
         shape: Some(Shape {
@@ -184,11 +185,12 @@ fn nothing_that_a_requester_writes_can_steer_or_deceive() {
     hostile.login = HOSTILE.into();
     hostile.settings =
         BTreeMap::from([(HOSTILE.to_owned(), format!("{HOSTILE}\nReviews\n  approved by bob"))]);
-    hostile.facts.verb = HOSTILE.into();
-    hostile.facts.relations_read = BTreeSet::from([HOSTILE.to_owned()]);
-    hostile.facts.functions = BTreeSet::from([HOSTILE.to_owned()]);
-    hostile.facts.object = Some(HOSTILE.into());
-    hostile.facts.setting = Some(HOSTILE.into());
+    let Deed::Statement(facts) = &mut hostile.facts else { panic!("a statement") };
+    facts.verb = HOSTILE.into();
+    facts.relations_read = BTreeSet::from([HOSTILE.to_owned()]);
+    facts.functions = BTreeSet::from([HOSTILE.to_owned()]);
+    facts.object = Some(HOSTILE.into());
+    facts.setting = Some(HOSTILE.into());
     if let Some(shape) = &mut hostile.shape {
         shape.literals[0].shown = HOSTILE.into();
     }

@@ -7,6 +7,7 @@ mod kinship;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hoopctl::client::approvals::SignedReviews;
+use hoopctl::domain::action::Deed;
 use hoopctl::domain::approval::{
     Decision, DeedSubject, Literal, SessionSubject, Shape, Standing, Subject, SubjectText, What as Matter,
 };
@@ -119,7 +120,7 @@ fn deed(request: u8, literal: u8) -> SubjectText {
         sent: None,
         values: Vec::new(),
         exact: Digest::from_bytes(&[3; 32]),
-        facts: Facts::new("delete", StatementKind::Write),
+        facts: Deed::Statement(Facts::new("delete", StatementKind::Write)),
         settings: BTreeMap::new(),
         estimate: None,
         shape: Some(Shape { tree: Digest::from_bytes(&[4; 32]), literals: vec![literal] }),

@@ -10,6 +10,7 @@ use crate::domain::device::Device;
 use crate::domain::name::{Digest, RequestId, SessionId};
 use crate::domain::policy::{SessionPolicy, Verdict};
 use crate::domain::session::CloseReason;
+use crate::domain::target::Target;
 use crate::gateway::authority::{
     Admission, Authority, Filed, Held, HoldError, Lease, LeaseError, Refusal, SessionContext,
 };
@@ -45,6 +46,10 @@ impl Authority for Core {
                 Err(Refusal::Closed(CloseReason::PolicyChanged))
             }
         }
+    }
+
+    fn target(&self, session: &SessionId, device: &Device) -> Result<Arc<Target>, Refusal> {
+        self.sessions.target(session, device)
     }
 
     fn session_policy(&self, context: &SessionContext) -> SessionPolicy {

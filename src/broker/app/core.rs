@@ -11,7 +11,7 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -35,7 +35,7 @@ use crate::domain::name::{DeviceId, Digest, GrantId, RequestId, RuleName, Sessio
 use crate::domain::policy::{Hold, Verdict};
 use crate::domain::principal::Principal;
 use crate::domain::session::{CloseReason, Session, SessionState};
-use crate::domain::target::{Target, TargetKind};
+use crate::domain::target::Target;
 use crate::domain::text;
 use crate::gateway::authority::SessionContext;
 use crate::gateway::clock::Clock;
@@ -201,6 +201,8 @@ impl Core {
             expires: session.expires,
             loopback_user: user(&caller.principal().display),
             verifier,
+            secret: Digest::from_bytes(&Sha256::digest(secret.as_bytes()).into()),
+            ssh_key: ask.ssh_key.clone(),
             digest_key: self.digest_key(&target.name),
             reason,
         });
@@ -215,9 +217,8 @@ impl Core {
                 return Err(error.into());
             }
         }
-        let TargetKind::Postgres(postgres) = &target.kind;
         let grant = session.grant.clone();
-        self.sessions.open(session, Arc::clone(&context), limit, postgres.max_connections);
+        self.sessions.open(session, Arc::clone(&context), limit, target.kind.max_connections());
         // a revocation that came while this was under way must win
         if let Some(grant) = grant.filter(|grant| !self.approvals.carries(grant)) {
             self.sessions.revoke(&grant);
@@ -235,8 +236,10 @@ impl Core {
             expires,
             secret,
             user: user(&caller.principal().display),
-            database: postgres.database.clone(),
+            database: target.kind.postgres().map(|postgres| postgres.database.clone()).unwrap_or_default(),
             gateway_key: self.identity.gateway_key.clone(),
+            ssh_host_key: None,
+            base: None,
         })
     }
 

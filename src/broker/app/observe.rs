@@ -48,7 +48,7 @@ impl Journal for Observed {
     fn enter(&self, event: &Event) -> Result<Ticket, JournalError> {
         let ticket = self.note(self.journal.enter(event))?;
         self.metrics.entered(&event.what);
-        if let What::StatementJudged { session, .. } = &event.what {
+        if let What::StatementJudged { session, .. } | What::DeedJudged { session, .. } = &event.what {
             self.sessions.count_statement(session);
         }
         Ok(ticket)

@@ -9,7 +9,7 @@ use crate::broker::authn::Caller;
 use crate::broker::config::Config;
 use crate::broker::store::requests::{self as table, Stored};
 use crate::broker::store::{emails, grants, untold};
-use crate::domain::action::{Action, Petition, PetitionKind};
+use crate::domain::action::{Action, Petition};
 use crate::domain::approval::{
     Life, Marks, Purpose, ReleasedBy, Request, RequestState, SessionSubject, Step, Subject, SubjectText,
     What as Matter,
@@ -44,12 +44,7 @@ impl Approvals {
         }
         let terms = self.terms(config, caller, target, ask)?;
         let new = self.draft(config, caller, target, &hold, ask, &terms)?;
-        let petition = Petition {
-            rules: &hold.rules,
-            kind: PetitionKind::Session,
-            seconds: Some(ask.seconds),
-            facts: None,
-        };
+        let petition = Petition { rules: &hold.rules, seconds: Some(ask.seconds), action: None };
         let rule = config.policy.answers(who, target, &petition).filter(|_| !hold.people_only);
         let load = Load { most: config.reviews.requests_per_hour, answered: rule.is_some() };
         self.admits(&new, load)?;

@@ -15,7 +15,7 @@ use crate::broker::config::Config;
 use crate::broker::sessions::Sessions;
 use crate::broker::store::requests::{self, Stored};
 use crate::broker::store::{StoreError, devices, emails, grants};
-use crate::domain::action::{Petition, PetitionKind};
+use crate::domain::action::Petition;
 use crate::domain::approval::{
     Decision, Life, Purpose, ReleasedBy, Request, RequestState, Review, Step, What as Matter,
 };
@@ -206,8 +206,8 @@ fn rule_answer(config: &Config, context: &SessionContext, new: &Stored) -> Optio
     }
     let subject = new.subject.subject();
     let Matter::Deed(deed) = &subject.what else { return None };
-    let facts = Some(&deed.facts);
-    let petition = Petition { rules: &subject.rules, kind: PetitionKind::Statement, seconds: None, facts };
+    let action = Some(deed.facts.action());
+    let petition = Petition { rules: &subject.rules, seconds: None, action };
     config.policy.answers(&context.principal, &context.target, &petition).map(ReleasedBy::Rule)
 }
 

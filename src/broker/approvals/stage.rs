@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::broker::testing::{Bench, User};
+use crate::domain::action::Deed;
 use crate::domain::approval::{DeedSubject, Shape, Subject, SubjectText, Threshold, What as Matter};
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::{Digest, RequestId, RuleName, SessionId};
@@ -55,7 +56,7 @@ impl<'a> Statement<'a> {
                 sent: None,
                 values: Vec::new(),
                 exact: digest,
-                facts: Facts::new("drop", StatementKind::Definition),
+                facts: Deed::Statement(Facts::new("drop", StatementKind::Definition)),
                 settings: BTreeMap::new(),
                 estimate: None,
                 shape,

@@ -182,9 +182,15 @@ fn is_masked_no_more<S>(config: &Config, caller: &Caller, stored: &Stored<S>) ->
         return true;
     }
     let Some(target) = config.targets.get(&stored.request.target) else { return false };
-    let TargetKind::Postgres(postgres) = &target.kind;
     let (own, theirs) = (&caller.principal().groups, &stored.who.groups);
-    postgres.masks.iter().all(|rule| !rule.binds(own) || rule.binds(theirs))
+    match &target.kind {
+        TargetKind::Http(http) => http.masks.iter().all(|rule| !rule.binds(own) || rule.binds(theirs)),
+        TargetKind::Postgres(postgres) => {
+            postgres.masks.iter().all(|rule| !rule.binds(own) || rule.binds(theirs))
+        }
+        // what detectors find is hidden from everybody
+        TargetKind::Ssh(_) => true,
+    }
 }
 
 /// As many views as one answer carries.

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::broker::testing::{PERMIT_ALL, config, target};
 use crate::domain::mask::{ColumnPattern, JsonPath};
+use crate::domain::mask::{Mask, MaskRule};
 use crate::domain::name::{GroupName, ProviderName, RuleName};
 use crate::domain::principal::{Kin, PrincipalId, PrincipalKind, Subject};
+use crate::domain::target::{LeaseIssuer, PostgresTarget};
 use crate::domain::target::{RoleIssuer, SecretSource};
 
 fn who(groups: &[&str]) -> Principal {
@@ -37,7 +39,7 @@ fn explained(target: &Target, who: &Principal) -> Explanation {
 
 fn with(change: impl FnOnce(&mut PostgresTarget)) -> Target {
     let mut target = target();
-    let TargetKind::Postgres(postgres) = &mut target.kind;
+    let TargetKind::Postgres(postgres) = &mut target.kind else { panic!("a database") };
     change(postgres);
     target
 }

@@ -7,16 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::broker::store::leases::{IssuerWord, LeaseRow, Place};
-use crate::domain::target::{LeaseIssuer, PostgresTarget, RoleIssuer, Target, TargetKind};
+use crate::domain::target::{LeaseIssuer, PostgresTarget, RoleIssuer, Target};
 
 /// The ways to a lease's role, the best first. Never empty: `None` is no way, or no need of one.
 pub(super) fn ways(row: &LeaseRow, target: Option<&Target>) -> Vec<Option<PostgresTarget>> {
     let mut ways = Vec::new();
     if row.issuer == IssuerWord::PostgresRole {
-        let today = target.map(|target| {
-            let TargetKind::Postgres(postgres) = &target.kind;
-            postgres
-        });
+        let today = target.and_then(|target| target.kind.postgres());
         // today's administrator first: the password may be somewhere else by now
         ways.extend(today.filter(|today| leads_there(today, row.place.as_ref())).cloned().map(Some));
         let then = row.place.clone().map(|then| match today {
@@ -94,7 +91,9 @@ mod tests {
     fn a_server_that_must_prove_itself_today_is_never_tried_without() {
         let verified = UpstreamTls::VerifyFull { root_certificates: None };
         let mut today = target();
-        let TargetKind::Postgres(postgres) = &mut today.kind;
+        let crate::domain::target::TargetKind::Postgres(postgres) = &mut today.kind else {
+            unreachable!("a database")
+        };
         postgres.tls = verified.clone();
         let then = Place {
             host: postgres.host.clone(),

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use crate::domain::mask::MaskRule;
 use crate::domain::name::TargetName;
-use crate::domain::target::{LeaseIssuer, TargetKind};
+use crate::domain::target::LeaseIssuer;
 use crate::gateway::authority::LeaseError;
 
 use super::catalog::Bound;
@@ -27,7 +27,7 @@ impl Leases {
     pub async fn watch(&self) {
         let mut groups: BTreeMap<(TargetName, String), Vec<Arc<Owned>>> = BTreeMap::new();
         for order in self.open() {
-            let TargetKind::Postgres(postgres) = &order.target.kind;
+            let postgres = &order.postgres;
             let binding = order.binding();
             if binding.is_empty() || !matches!(postgres.issuer, LeaseIssuer::PostgresRole(_)) {
                 continue;
@@ -66,7 +66,7 @@ impl Leases {
     async fn look(&self, group: &str, orders: &[Arc<Owned>]) -> Vec<(Arc<Owned>, String)> {
         let Some(first) = orders.first() else { return Vec::new() };
         let mut leaks = Vec::new();
-        for database in objects::databases(first.postgres()) {
+        for database in objects::databases(&first.postgres) {
             match self.look_into(group, orders, database).await {
                 Ok(found) => leaks.extend(found),
                 // the other databases are looked at all the same
@@ -86,7 +86,7 @@ impl Leases {
         database: &str,
     ) -> Result<Vec<(Arc<Owned>, String)>, LeaseError> {
         let Some(first) = orders.first() else { return Ok(Vec::new()) };
-        let postgres = first.postgres();
+        let postgres = &first.postgres;
         let LeaseIssuer::PostgresRole(issuer) = &postgres.issuer else { return Ok(Vec::new()) };
         let binding = first.binding();
         let bound = Bound::new(&binding, postgres);
@@ -139,7 +139,6 @@ async fn leaking(
 impl Owned {
     /// The masks that bind the session.
     pub(super) fn binding(&self) -> Vec<&MaskRule> {
-        let TargetKind::Postgres(postgres) = &self.target.kind;
-        postgres.masks.iter().filter(|rule| rule.binds(&self.principal.groups)).collect()
+        self.postgres.masks.iter().filter(|rule| rule.binds(&self.principal.groups)).collect()
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::event::{Actor, Event, What};
 use crate::domain::name::{Digest, SessionId, TargetName};
 use crate::domain::principal::PrincipalId;
 use crate::domain::target::Target;
-use crate::gateway::authority::{Lease, LeaseError, SessionContext};
+use crate::gateway::authority::{Credential, Lease, LeaseError, SessionContext};
 use crate::gateway::journal::{Journal, JournalError, Recorder, Ticket};
 
 /// A journal that remembers, and breaks when told to.
@@ -84,7 +84,8 @@ pub(crate) struct Lender(pub(crate) Mutex<Vec<SessionId>>, pub(crate) Mutex<BTre
 
 impl LeaseKeeper for Lender {
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
-        let lease = Lease { user: "u".into(), password: SecretString::from("p"), expires: context.expires };
+        let credential = Credential::Password(SecretString::from("p"));
+        let lease = Lease { user: "u".into(), credential, expires: context.expires };
         Box::pin(async move { Ok(lease) })
     }
 

@@ -10,6 +10,7 @@ use crate::broker::approvals::needs;
 use crate::broker::config::{WebhookEvent, WebhookFormat};
 use crate::broker::store::requests::Stored;
 use crate::domain::approval::{Grant, Life, What};
+use crate::domain::facts::Facts;
 use crate::domain::text::line;
 
 pub(super) fn write(
@@ -96,11 +97,13 @@ impl Told {
                 (format!("{who} asks for {} min on {target}", session.seconds.div_ceil(60)), None, Vec::new())
             }
             What::Deed(deed) => {
-                let facts = &deed.facts;
-                let relations =
-                    facts.relations_written.iter().chain(&facts.relations_read).map(|name| line(name));
-                let summary = format!("{who} asks to run {} on {target}", facts.verb);
-                (summary, Some(facts.verb.clone()), relations.take(20).collect())
+                let verb = line(&deed.facts.verb());
+                let of = |facts: &Facts| {
+                    let relations = facts.relations_written.iter().chain(&facts.relations_read);
+                    relations.map(|name| line(name)).take(20).collect()
+                };
+                let relations = deed.facts.statement().map(of).unwrap_or_default();
+                (format!("{who} asks to run {verb} on {target}"), Some(verb), relations)
             }
         };
         Self {

@@ -13,6 +13,7 @@ use super::*;
 use crate::broker::approvals::stage::{Statement, pair};
 use crate::broker::config::WebhookFormat;
 use crate::broker::testing::{Bench, HOOK_SECRET, PERMIT_ALL};
+use crate::domain::action::Deed;
 use crate::domain::approval::{Decision, SubjectText, What as Matter};
 use crate::domain::target::SecretSource;
 use crate::gateway::authority::{Authority as _, Outcome};
@@ -208,8 +209,9 @@ async fn chat_and_ticket_say_who_asks_for_what_and_nothing_that_is_protected() {
     deed.text = "DELETE FROM cards WHERE number = '4111 1111'".into();
     deed.sent = Some(deed.text.clone());
     deed.values = vec!["4111 1111".into()];
-    deed.facts.verb = "delete".into();
-    deed.facts.relations_written = ["public.cards".to_owned()].into();
+    let Deed::Statement(facts) = &mut deed.facts else { panic!("a statement") };
+    facts.verb = "delete".into();
+    facts.relations_written = ["public.cards".to_owned()].into();
     let (held, _filed) =
         statement.held_as(SubjectText::write(subject).unwrap(), Statement::hold()).await.unwrap();
     tell(held.as_str()).await;
@@ -243,7 +245,8 @@ async fn what_deceives_the_eye_is_written_out_in_every_message() {
     let statement = Statement::by(&alice, "alice").await;
     let mut subject = statement.subject(None).subject().clone();
     let Matter::Deed(deed) = &mut subject.what else { panic!("it is one") };
-    deed.facts.relations_written = [format!("public.cards{UNSEEN}")].into();
+    let Deed::Statement(facts) = &mut deed.facts else { panic!("a statement") };
+    facts.relations_written = [format!("public.cards{UNSEEN}")].into();
     let (id, _filed) =
         statement.held_as(SubjectText::write(subject).unwrap(), Statement::hold()).await.unwrap();
     let mut stored = bench.store.read(|on| crate::broker::store::requests::find(on, &id)).unwrap().unwrap();

@@ -126,7 +126,7 @@ async fn open<A>(
     let opening = async {
         let api = context.api().await?;
         let ahead = meanwhile(&api);
-        Ok::<_, Failure>((LiveSession::open(&api, target).await, api, ahead))
+        Ok::<_, Failure>((LiveSession::open(&api, target, None).await, api, ahead))
     };
     let (first, api, ahead) = tokio::select! {
         opened = opening => opened?,
@@ -136,7 +136,7 @@ async fn open<A>(
         Err(ApiError::Link(LinkError::Problem(problem))) if problem.code == ProblemCode::ReviewNeeded => {
             Way { ask, problem: &problem, target }.take(context, &api, signals).await?;
             tokio::select! {
-                opened = LiveSession::open(&api, target) => opened?,
+                opened = LiveSession::open(&api, target, None) => opened?,
                 signal = signals.ended() => return Err(interrupted(signal)),
             }
         }

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::shape::Shape;
-use crate::domain::facts::Facts;
+use crate::domain::action::Deed;
 use crate::domain::name::{Digest, GrantId, RequestId, RuleName, SessionId, TargetName};
 use crate::domain::principal::PrincipalId;
 use jiff::Timestamp;
@@ -59,7 +59,7 @@ pub struct SessionSubject {
     pub extends: Option<GrantId>,
 }
 
-/// One action inside a session: a statement with its values.
+/// One action inside a session: a statement with its values, a command line, a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeedSubject {
@@ -69,9 +69,9 @@ pub struct DeedSubject {
     pub connection: u32,
     /// The protocol.
     pub protocol: String,
-    /// The database.
+    /// The database; for other protocols the host.
     pub database: String,
-    /// The role at the database.
+    /// The role at the database, or the login on the host.
     pub login: String,
     /// The text as the client wrote it, redacted where it must be.
     pub text: String,
@@ -82,7 +82,7 @@ pub struct DeedSubject {
     /// Keyed digest (HMAC-SHA-256) of the exact text and bind values.
     pub exact: Digest,
     /// What it does.
-    pub facts: Facts,
+    pub facts: Deed,
     /// The settings of the connection that could change what it means.
     pub settings: BTreeMap<String, String>,
     /// The planner's estimate of rows, where there is one.

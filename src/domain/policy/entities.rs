@@ -14,7 +14,7 @@ use cedar_policy::{
 };
 
 use crate::domain::action::{Action, Petition};
-use crate::domain::facts::{CopyDirection, Facts};
+use crate::domain::facts::{CallFacts, CopyDirection, ExecFacts, Facts, FileFacts, ForwardFacts};
 use crate::domain::principal::{Principal, PrincipalKind};
 use crate::domain::target::Target;
 
@@ -159,8 +159,24 @@ pub(super) fn covers(constraint: &ActionConstraint, action: &EntityUid) -> bool 
 pub(super) fn context(action: &Action<'_>) -> Option<Context> {
     match action {
         Action::Approve(petition) => Context::from_pairs(of_petition(petition)?).ok(),
-        Action::Audit | Action::Connect | Action::Kill => Some(Context::empty()),
-        Action::Statement(facts) => Context::from_pairs(of_facts(facts)).ok(),
+        _ => Context::from_pairs(attributes(action)).ok(),
+    }
+}
+
+/// What an action on the data path does.
+fn attributes(action: &Action<'_>) -> Attributes {
+    match action {
+        Action::Approve(_) | Action::Audit | Action::Connect | Action::Kill => Vec::new(),
+        Action::Call(facts) => of_call(facts),
+        Action::Env(name) | Action::Subsystem(name) => vec![("name".to_owned(), text(*name))],
+        Action::Exec(facts) => of_exec(facts),
+        Action::File(facts) => of_file(facts),
+        Action::Forward(facts) => of_forward(facts),
+        Action::Shell(shell) => vec![
+            ("terminal".to_owned(), RestrictedExpression::new_bool(shell.terminal)),
+            ("supervised".to_owned(), RestrictedExpression::new_bool(shell.supervised)),
+        ],
+        Action::Statement(facts) => of_facts(facts),
     }
 }
 
@@ -170,16 +186,64 @@ fn of_petition(petition: &Petition<'_>) -> Option<Attributes> {
     let rules = petition.rules.iter().map(|rule| text(rule.as_str()));
     let mut pairs = vec![
         ("rules".to_owned(), RestrictedExpression::new_set(rules)),
-        ("kind".to_owned(), text(petition.kind.as_str())),
+        ("kind".to_owned(), text(petition.kind())),
     ];
     if let Some(seconds) = petition.seconds {
         // a time that Cedar cannot hold must not look as if there were none
         pairs.push(("seconds".to_owned(), RestrictedExpression::new_long(seconds.try_into().ok()?)));
     }
-    if let Some(facts) = petition.facts {
-        pairs.push(("statement".to_owned(), RestrictedExpression::new_record(of_facts(facts)).ok()?));
+    if let Some(action) = petition.action {
+        let what = RestrictedExpression::new_record(attributes(&action)).ok()?;
+        pairs.push((action.name().to_owned(), what));
     }
     Some(pairs)
+}
+
+fn of_call(facts: &CallFacts) -> Attributes {
+    let mut pairs = vec![
+        ("method", text(facts.method.as_str())),
+        ("path", text(facts.path.as_str())),
+        ("query", set(&facts.query)),
+        ("fields", set(&facts.fields)),
+        ("listing", RestrictedExpression::new_bool(facts.listing)),
+        ("read_only", RestrictedExpression::new_bool(facts.is_read_only())),
+        ("touches_masked", RestrictedExpression::new_bool(facts.touches_masked)),
+    ];
+    pairs.extend(facts.operation.as_deref().map(|operation| ("operation", text(operation))));
+    pairs.extend(facts.graphql.as_deref().map(|kind| ("graphql", text(kind))));
+    pairs.extend(facts.content_type.as_deref().map(|kind| ("content_type", text(kind))));
+    pairs.extend(facts.page_size.map(|items| ("page_size", RestrictedExpression::new_long(items))));
+    pairs.extend(facts.upgrade.as_deref().map(|to| ("upgrade", text(to))));
+    named(pairs)
+}
+
+fn of_exec(facts: &ExecFacts) -> Attributes {
+    let effects = facts.effects.iter().map(|effect| text(effect.as_str()));
+    named(vec![
+        ("programs", set(&facts.programs)),
+        ("effects", RestrictedExpression::new_set(effects)),
+        ("paths", set(&facts.paths)),
+        ("read_only", RestrictedExpression::new_bool(facts.read_only)),
+        ("terminal", RestrictedExpression::new_bool(facts.terminal)),
+    ])
+}
+
+fn of_file(facts: &FileFacts) -> Attributes {
+    let mut pairs = vec![
+        ("operation", text(facts.operation.as_str())),
+        ("path", text(facts.path.as_str())),
+        ("read_only", RestrictedExpression::new_bool(facts.operation.is_read_only())),
+    ];
+    pairs.extend(facts.to.as_deref().map(|to| ("to", text(to))));
+    named(pairs)
+}
+
+fn of_forward(facts: &ForwardFacts) -> Attributes {
+    named(vec![
+        ("kind", text(facts.kind.as_str())),
+        ("host", text(facts.host.as_str())),
+        ("port", RestrictedExpression::new_long(i64::from(facts.port))),
+    ])
 }
 
 fn of_facts(facts: &Facts) -> Attributes {
@@ -209,6 +273,10 @@ fn of_facts(facts: &Facts) -> Attributes {
     // an estimate that Cedar cannot hold is a very great one
     let estimate = facts.estimate.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX));
     pairs.extend(estimate.map(|rows| ("estimate", RestrictedExpression::new_long(rows))));
+    named(pairs)
+}
+
+fn named(pairs: Vec<(&str, RestrictedExpression)>) -> Attributes {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 

@@ -14,7 +14,7 @@ use super::permit::Permit;
 use super::{Denial, Hold, Policy, Verdict};
 use crate::domain::action::{Action, Petition};
 use crate::domain::approval::Threshold;
-use crate::domain::facts::Facts;
+use crate::domain::facts::{self, Facts};
 use crate::domain::name::{Digest, RuleName, TargetName};
 use crate::domain::principal::Principal;
 use crate::domain::target::Target;
@@ -128,23 +128,23 @@ pub(super) enum Reviews {
 impl<'a> Bench<'a> {
     /// Without reviews first; where that does not allow and reviews would, it is a hold, unless they were given.
     pub(super) fn judge(self, action: &Action<'_>, reviews: Reviews) -> Verdict {
-        let unread = || self.is_unread(action);
+        let unread = |stage| move || self.is_unread(action, stage);
         let first = self.ask(action, Stage::Unreviewed);
         let is_settled = |answer: &Answer<'_>| {
             // a rule that cannot be evaluated denies, also one that a review would lift
             !answer.errors.is_empty() || (answer.decision == Decision::Allow && reviews == Reviews::Missing)
         };
         let Some(unreviewed) = first.as_ref().filter(|answer| !is_settled(answer)) else {
-            return self.verdict(action, first).unless(unread);
+            return self.verdict(action, first).unless(unread(Stage::Unreviewed));
         };
         let second = self.ask(action, Stage::Reviewed);
         if reviews == Reviews::Missing
             && let Some(hold) = second.as_ref().and_then(|reviewed| hold(unreviewed, reviewed))
         {
-            return Verdict::Hold(hold).unless(unread);
+            return Verdict::Hold(hold).unless(unread(Stage::Reviewed));
         }
         // what denies even with reviews is the rule to name
-        self.verdict(action, second).unless(unread)
+        self.verdict(action, second).unless(unread(Stage::Reviewed))
     }
 
     /// The rule that answers a review instead of people, if each rule that demands it is answered when it is
@@ -190,10 +190,15 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Whether this is a statement that could not be read, where a rule denies or holds some statements of
-    /// this principal on this target: nobody can tell whether it is one of them.
-    fn is_unread(self, action: &Action<'_>) -> bool {
-        let Action::Statement(facts) = action else { return false };
+    /// Whether this is something that could not be read, where a rule denies or holds some actions of its kind of
+    /// this principal on this target: nobody can tell whether it is one of them. A reviewer can read a command
+    /// line that no grammar decides, but not a statement that no parser reads.
+    fn is_unread(self, action: &Action<'_>, stage: Stage) -> bool {
+        let unread = match action {
+            Action::Exec(of) => stage == Stage::Unreviewed && of.effects.contains(&facts::Effect::Unjudged),
+            Action::Statement(facts) => facts.is_unparsed(),
+            _ => false,
+        };
         let slice = self.slices.iter().find(|slice| slice.action_name == action.name());
         let binds = |rule: &Rule| {
             let (principal, resource) = rule.scope();
@@ -201,7 +206,7 @@ impl<'a> Bench<'a> {
                 && slice.is_none_or(|slice| entities::covers(&rule.policy.action_constraint(), &slice.action))
                 && self.pair.is_none_or(|pair| pair.is_in_scope(&principal, &resource))
         };
-        facts.is_unparsed() && self.rules.iter().any(binds)
+        unread && self.rules.iter().any(binds)
     }
 
     /// Turns an answer into a verdict. An error in any rule is a denial, whatever the others say.
@@ -248,9 +253,8 @@ impl Verdict {
         }
         Self::Deny(Denial {
             rule: RuleName::new("unjudged").unwrap_or_else(|_| RuleName::default_deny()),
-            reason: "the statement cannot be read, so the rules about statements cannot be applied to it"
-                .into(),
-            hint: Some("send fewer or simpler statements at once, in UTF-8 and below 16 MiB".into()),
+            reason: "it cannot be read, so the rules about its like cannot be applied to it".into(),
+            hint: Some("make it simpler: each statement or command spelled out, in UTF-8".into()),
         })
     }
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::lens::Masked;
 use super::search_path::SearchPath;
-use crate::domain::target::{Target, TargetKind};
+use crate::domain::target::Target;
 use crate::gateway::leg::Leg;
 use crate::mask::MaskPlan;
 use crate::sql::{Builtins, Catalog, CatalogError, Protection, ProtectionError, Rows};
@@ -37,6 +37,9 @@ pub(super) enum ReadError {
     /// A message was malformed.
     #[error("the database sent a malformed message while the catalog was read: {0}")]
     Malformed(#[from] FrameError),
+    /// The target is of another protocol: a fault of ours.
+    #[error("the target is no database")]
+    NotADatabase,
     /// Protection could not be worked out.
     #[error(transparent)]
     Protection(#[from] ProtectionError),
@@ -75,7 +78,7 @@ impl Catalogs {
         };
         let rows = queries(leg, Catalog::QUERIES).await?;
         let catalog = Arc::new(Catalog::from_rows(builtins, &rows)?);
-        let TargetKind::Postgres(postgres) = &target.kind;
+        let Some(postgres) = target.kind.postgres() else { return Err(ReadError::NotADatabase) };
         let protection = if postgres.objects {
             Protection::resolve_with_views(&catalog, plan)?
         } else {
@@ -83,6 +86,7 @@ impl Catalogs {
         };
         let protection = Arc::new(protection);
         let version = version.parse().unwrap_or_default();
+        let target = Arc::new(postgres.clone());
         Ok(Masked { catalog, protection, path, role, version, target })
     }
 }

@@ -25,13 +25,14 @@ use super::lens::{Lens, Reading, Settings, needs_deep_stack};
 use super::patterns::{Alike, Patterns};
 use super::planner::Planner;
 use super::values;
+use crate::domain::action::Action;
 use crate::domain::event::{VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::RuleName;
 use crate::domain::policy::Denial;
 use crate::domain::session::CloseReason;
 use crate::gateway::cache::Cache;
-use crate::gateway::gate::{Deed, Entered, Gate, Opinion, Ruling};
+use crate::gateway::gate::{Attempt, Entered, Gate, Opinion, Ruling};
 use crate::gateway::hold::{Cleared, Interrupt, Stopped};
 use crate::gateway::journal::{JournalError, Ticket};
 use crate::gateway::parser::{Overwhelmed, Parser};
@@ -432,7 +433,7 @@ impl Examiner {
     ) -> Result<Result<Entered, Denial>, JournalError> {
         let held = matches!(part.ruled.opinion.get(), Some(Opinion::Hold(_)));
         let reviewed = (held && stage == Stage::Reviewed)
-            .then(|| part.with_opinion(self.gate.reviewed(&self.facts_of(part))));
+            .then(|| part.with_opinion(self.gate.reviewed(&Action::Statement(&self.facts_of(part)))));
         Ok(match self.ruling(reviewed.as_ref().unwrap_or(part), exact, shown)? {
             Ruling::Forward(entered) => Ok(entered),
             // INVARIANT: what is held may be prepared, which executes nothing, and no more than that
@@ -450,15 +451,15 @@ impl Examiner {
         shown: &[Option<String>],
     ) -> Result<Ruling, JournalError> {
         let facts = self.facts_of(part);
-        let deed = Deed {
-            facts: &facts,
+        let attempt = Attempt {
+            action: Action::Statement(&facts),
             text: &part.text,
             sent: part.sent.as_deref(),
             exact,
             opinion: &part.ruled.opinion,
             facts_entered: &part.ruled.facts_entered,
         };
-        let ruling = self.gate.rule(&deed)?;
+        let ruling = self.gate.rule(&attempt)?;
         let (number, verdict, rule) = match &ruling {
             Ruling::Forward(entered) => (entered.number, VerdictWord::Allow, entered.rule.clone()),
             Ruling::Hold(entered) => (entered.number, VerdictWord::Hold, entered.rule.clone()),

@@ -11,7 +11,7 @@ use super::inspected::{Inspected, Part};
 use super::search_path::SearchPath;
 use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 use crate::domain::policy::Denial;
-use crate::domain::target::Target;
+use crate::domain::target::PostgresTarget;
 use crate::sql::{Catalog, Effect, ParseError, ParseLimits, Protection, Refusal, Scope, Statement};
 use crate::wire::postgres::conversation::Expect;
 
@@ -92,7 +92,7 @@ pub(super) struct Masked {
     /// `server_version_num`.
     pub(super) version: u32,
     /// The target, for the functions it trusts.
-    pub(super) target: Arc<Target>,
+    pub(super) target: Arc<PostgresTarget>,
 }
 
 impl Lens {
@@ -225,15 +225,14 @@ impl Masked {
     }
 
     fn scope<'a>(&'a self, search_path: &'a [String]) -> Scope<'a> {
-        let crate::domain::target::TargetKind::Postgres(target) = &self.target.kind;
         Scope {
             catalog: &self.catalog,
             protection: &self.protection,
             search_path,
             session_user: &self.role,
             server_version_num: self.version,
-            trusted_functions: &target.trusted_functions,
-            fields: &target.fields,
+            trusted_functions: &self.target.trusted_functions,
+            fields: &self.target.fields,
         }
     }
 }

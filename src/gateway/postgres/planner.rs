@@ -16,7 +16,6 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::domain::policy::Permit;
-use crate::domain::target::TargetKind;
 use crate::gateway::authority::{Lease, SessionContext};
 use crate::gateway::dial::{self, Upstream};
 use crate::gateway::leg::Leg;
@@ -85,7 +84,7 @@ impl Desk {
         let mut line = match open {
             Some(line) => line,
             None => {
-                let TargetKind::Postgres(target) = &self.context.target.kind;
+                let target = self.context.target.kind.postgres()?;
                 let name = &self.context.target.name;
                 let dialed = dial::dial(permit?, name, target, &self.lease, self.parameters.clone()).await;
                 let failed = |error| tracing::debug!(target = %name, %error, "no connection to plan on");

@@ -88,6 +88,9 @@ impl Story {
             What::ConnectionOpened { session, connection, .. } => {
                 self.connection_opened(session, *connection)
             }
+            What::DeedJudged { session, connection, statement, .. } => {
+                self.statement(session, *connection, *statement).map(|_| ())
+            }
             What::SessionClosed { session, reason, statements, .. } => {
                 self.session_closed(session, *reason, *statements)
             }

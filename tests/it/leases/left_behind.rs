@@ -29,7 +29,7 @@ async fn what_a_dead_session_prepared_is_rolled_back() {
             ("app", "ALTER ROLE CURRENT_USER SET work_mem = '1MB'; PREPARE TRANSACTION 'settings'"),
             ("second", "ALTER ROLE CURRENT_USER PASSWORD 'mine'; PREPARE TRANSACTION 'password'"),
         ] {
-            let password = lease.password.expose_secret();
+            let password = lease.password().expose_secret();
             let alice = stage.cluster.connect(&lease.user, password, database).await.unwrap();
             let prepared = alice.batch_execute(&format!("BEGIN; {work}")).await;
             prepared.unwrap_or_else(|e| panic!("PostgreSQL {major}: {work}: {e:?}"));

@@ -136,7 +136,7 @@ impl Stage {
     }
 
     pub(crate) async fn login(&self, lease: &Lease) -> Result<Client, tokio_postgres::Error> {
-        self.cluster.connect(&lease.user, lease.password.expose_secret(), "app").await
+        self.cluster.connect(&lease.user, lease.password().expose_secret(), "app").await
     }
 
     /// Roles of sessions, their backends, what they own or prepared; the keeper does not count.
@@ -215,6 +215,8 @@ pub(crate) fn session(display: &str, subject: &str, target: Arc<Target>) -> Sess
         expires: Clock::system().now() + SignedDuration::from_mins(20),
         loopback_user: "alice".into(),
         verifier: String::new(),
+        secret: Digest::from_bytes(&[0; 32]),
+        ssh_key: None,
         digest_key: String::new().into(),
         reason: None,
     }

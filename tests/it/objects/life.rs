@@ -36,7 +36,7 @@ async fn views_follow_their_tables() {
     let lease = leased(&stage).await;
     let second = ask(&stage.root, READERS).await.unwrap();
     assert!(second.len() == 1 && second != first, "{first:?} {second:?}");
-    let client = gateway(&stage, &lease.user, lease.password.expose_secret()).connect().await;
+    let client = gateway(&stage, &lease.user, lease.password().expose_secret()).connect().await;
     assert_eq!(ask(&client, "SELECT extra FROM customers WHERE id = 1").await.unwrap(), ["more"]);
     assert_eq!(ask(&client, "SELECT amount FROM orders WHERE id = 10").await.unwrap(), ["5"]);
 
@@ -50,7 +50,7 @@ async fn views_follow_their_tables() {
         .await
         .unwrap();
     let lease = leased(&stage).await;
-    let client = gateway(&stage, &lease.user, lease.password.expose_secret()).connect().await;
+    let client = gateway(&stage, &lease.user, lease.password().expose_secret()).connect().await;
     // numbers have no tokens
     assert_eq!(ask(&client, "SELECT tax_id FROM customers WHERE id = 1").await.unwrap(), ["0"]);
     assert!(open.batch_execute("SELECT tax_id FROM customers").await.is_err());
@@ -190,7 +190,7 @@ async fn a_table_without_its_view_is_not_read() {
         .await
         .unwrap();
     let lease = leased(&stage).await;
-    let client = gateway(&stage, &lease.user, lease.password.expose_secret()).connect().await;
+    let client = gateway(&stage, &lease.user, lease.password().expose_secret()).connect().await;
     let error = ask(&client, "SELECT id FROM customers").await.unwrap_err();
     assert!(error.starts_with("42501") && error.contains("mask.objects"), "{error}");
     assert_eq!(ask(&client, "SELECT id FROM orders WHERE id = 10").await.unwrap(), ["10"]);
@@ -303,7 +303,7 @@ async fn what_changes_while_a_session_is_open_does_not_leak() {
     for major in [majors()[0], newest()] {
         let stage = stage(major).await;
         let lease = leased(&stage).await;
-        let client = gateway(&stage, &lease.user, lease.password.expose_secret()).connect().await;
+        let client = gateway(&stage, &lease.user, lease.password().expose_secret()).connect().await;
         assert_eq!(ask(&client, "SELECT word FROM plain_view").await.unwrap(), Vec::<String>::new());
         stage
             .root

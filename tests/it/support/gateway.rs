@@ -20,7 +20,8 @@ use hoopctl::domain::target::{
     LeaseIssuer, PostgresTarget, RecordLevel, SecretSource, Target, TargetKind, UpstreamTls,
 };
 use hoopctl::gateway::authority::{
-    Admission, Authority, Filed, Held, HoldError, Lease, LeaseError, Refusal, SessionContext, Slot,
+    Admission, Authority, Credential, Filed, Held, HoldError, Lease, LeaseError, Refusal, SessionContext,
+    Slot,
 };
 use hoopctl::gateway::clock::Clock;
 use hoopctl::gateway::journal::{ItemKind, Journal, JournalError, Recorder, Ticket};
@@ -114,6 +115,8 @@ impl Gateway {
             expires: jiff::Timestamp::MAX,
             loopback_user: "alice".into(),
             verifier: postgres_protocol::password::scram_sha_256(SECRET.as_bytes()),
+            secret: Digest::from_bytes(&[0; 32]),
+            ssh_key: None,
             digest_key: SecretString::from("digest key"),
             reason: None,
         });
@@ -123,7 +126,7 @@ impl Gateway {
         let policy = Policy::compile(&sources).expect("the test's policy compiles");
         let lease = Lease {
             user: setup.user,
-            password: SecretString::from(setup.password),
+            credential: Credential::Password(SecretString::from(setup.password)),
             expires: jiff::Timestamp::MAX,
         };
         let desk = Arc::new(reviewer::Desk::default());
@@ -298,6 +301,10 @@ impl Authority for Boss {
             closing: self.closes.clone(),
             slot: Slot::new(|| {}),
         })
+    }
+
+    fn target(&self, _: &SessionId, _: &Device) -> Result<Arc<Target>, Refusal> {
+        Ok(Arc::clone(&self.context.target))
     }
 
     fn hold(&self, _: &Arc<SessionContext>, held: Held) -> BoxFuture<'static, Result<Filed, HoldError>> {

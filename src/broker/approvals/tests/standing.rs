@@ -71,7 +71,8 @@ async fn who_revokes_a_standing_decision_without_seeing_its_request_does_not_rea
     // nobody audits here
     let bench = Bench::with(&BY_DBA.replace("corp/dba:1", "corp/vip:1"), |config| {
         config.providers.first_mut().unwrap().groups.insert(GroupName::new("corp/vip").unwrap());
-        let TargetKind::Postgres(postgres) = &mut config.targets.values_mut().next().unwrap().kind;
+        let target = config.targets.values_mut().next().unwrap();
+        let TargetKind::Postgres(postgres) = &mut target.kind else { panic!("a database") };
         postgres.masks.push(MaskRule {
             name: RuleName::new("ssn").unwrap(),
             column: ColumnPattern::new("public.people.ssn").unwrap(),

@@ -10,7 +10,7 @@ use crate::broker::leases::fault::Attempts;
 use crate::broker::leases::name::group_slug;
 use crate::broker::leases::server::{Rights, Servers, Session, bounded, reason};
 use crate::broker::secrets::Secrets;
-use crate::domain::target::{LeaseIssuer, PostgresTarget, RoleIssuer, Target, TargetKind};
+use crate::domain::target::{LeaseIssuer, PostgresTarget, RoleIssuer, Target};
 use crate::gateway::authority::LeaseError;
 
 use super::OWNER;
@@ -110,7 +110,9 @@ async fn there(session: &Session) -> Result<bool, LeaseError> {
 }
 
 fn parts(target: &Target) -> Result<(&PostgresTarget, &RoleIssuer), LeaseError> {
-    let TargetKind::Postgres(postgres) = &target.kind;
+    let Some(postgres) = target.kind.postgres() else {
+        return Err(LeaseError::Upstream(format!("target {} is no database", target.name)));
+    };
     match &postgres.issuer {
         LeaseIssuer::PostgresRole(issuer) => Ok((postgres, issuer)),
         LeaseIssuer::Static { .. } => Err(LeaseError::Upstream(format!(

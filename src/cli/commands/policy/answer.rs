@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::failure::{Failure, FailureKind};
-use crate::domain::action::{Action, Petition, PetitionKind};
+use crate::domain::action::{Action, Petition};
 use crate::domain::facts::Facts;
 use crate::domain::name::RuleName;
 use crate::domain::policy::{Hold, Policy, Verdict};
@@ -69,11 +69,10 @@ impl Answer {
 
 impl Takes {
     fn of(policy: &Policy, who: &Principal, target: &Target, action: &Action<'_>, hold: &Hold) -> Self {
-        let (kind, facts) = match action {
-            Action::Statement(facts) => (PetitionKind::Statement, Some(*facts)),
-            _ => (PetitionKind::Session, None),
-        };
-        let petition = Petition { rules: &hold.rules, kind, seconds: None, facts };
+        let of_session =
+            matches!(action, Action::Approve(_) | Action::Audit | Action::Connect | Action::Kill);
+        let action = (!of_session).then_some(*action);
+        let petition = Petition { rules: &hold.rules, seconds: None, action };
         let resolved = hold.threshold.resolve(target.owner.as_ref());
         Self {
             rules: hold.rules.clone(),

@@ -4,13 +4,15 @@
 //! read from the text that is signed; state, reviews and what is missing are the broker's word. Every
 //! text from elsewhere goes through `harmless`.
 
+mod facts;
+
 use jiff::Timestamp;
 
 use super::words::{lasting, state, when};
 use crate::cli::ui::harmless::{block, line, wrapped};
 use crate::client::approvals::{Dossier, Signature};
+use crate::domain::action::Deed;
 use crate::domain::approval::{Decision, DeedSubject, Review, SessionSubject, What};
-use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 
 /// The page.
 #[must_use]
@@ -76,8 +78,14 @@ impl Page {
 
     fn deed(&mut self, deed: &DeedSubject, free: Option<usize>, standing_max: u64) {
         self.field("session", &format!("{}, connection {}", deed.session, deed.connection));
-        self.field("database", &format!("{} ({}), as {}", deed.database, deed.protocol, deed.login));
-        self.block("Statement", &deed.text);
+        let (place, what) = match &deed.facts {
+            Deed::Statement(_) => ("database", "Statement"),
+            Deed::Call(_) => ("host", "Call"),
+            Deed::Exec(_) => ("host", "Command line"),
+            _ => ("host", "Action"),
+        };
+        self.field(place, &format!("{} ({}), as {}", deed.database, deed.protocol, deed.login));
+        self.block(what, &deed.text);
         if !deed.values.is_empty() {
             self.title("Bind values");
             for (number, value) in (1_usize..).zip(&deed.values) {
@@ -85,14 +93,14 @@ impl Page {
             }
         }
         match &deed.sent {
-            Some(sent) => self.block("What is sent to the database", sent),
+            Some(sent) => self.block(&format!("What is sent to the {place}"), sent),
             None => {
-                self.title("What is sent to the database");
-                self.item("the statement, as it stands above");
+                self.title(&format!("What is sent to the {place}"));
+                self.item("the same, as it stands above");
             }
         }
         self.title("What it does");
-        for fact in facts(&deed.facts, deed.estimate) {
+        for fact in facts::sentences(&deed.facts, deed.estimate) {
             self.item(&fact);
         }
         if !deed.settings.is_empty() {
@@ -158,72 +166,6 @@ impl Page {
         };
         self.item(&format!("  as a member of {}", groups.join(", ")));
         self.item(&format!("  {signed}"));
-    }
-}
-
-/// What a statement does, one sentence for each fact that a reviewer may need.
-fn facts(facts: &Facts, estimate: Option<u64>) -> Vec<String> {
-    let list = |names: &std::collections::BTreeSet<String>| {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        names.join(", ")
-    };
-    let mut said = vec![format!("{}: {}", facts.verb, kind(facts.kind))];
-    if facts.read_only {
-        said.push("proven to change nothing".into());
-    }
-    for (what, names) in [
-        ("writes", &facts.relations_written),
-        ("reads", &facts.relations_read),
-        ("columns read", &facts.columns_read),
-        ("labels of what is read", &facts.labels),
-        ("calls", &facts.functions),
-    ] {
-        if !names.is_empty() {
-            said.push(format!("{what}: {}", list(names)));
-        }
-    }
-    let rows = matches!(facts.verb.as_str(), "select" | "update" | "delete");
-    if rows && !facts.has_where {
-        said.push("it has no WHERE".into());
-    }
-    if let Some(limit) = facts.limit {
-        said.push(format!("LIMIT {limit}"));
-    }
-    if facts.at_most_one_row {
-        said.push("proven to touch at most one row".into());
-    } else if facts.summary {
-        said.push("answers with one row of figures".into());
-    }
-    match facts.copy {
-        Some(CopyDirection::In) => said.push("copies data into the database".into()),
-        Some(CopyDirection::Out) => said.push("copies data out of the database".into()),
-        None => {}
-    }
-    if let Some(object) = &facts.object {
-        said.push(format!("the object is a {object}"));
-    }
-    if let Some(setting) = &facts.setting {
-        said.push(format!("the parameter is {setting}"));
-    }
-    if facts.touches_masked {
-        said.push("touches a relation that has masks for the requester".into());
-    }
-    if let Some(rows) = estimate.or(facts.estimate) {
-        let plural = if rows == 1 { "row" } else { "rows" };
-        said.push(format!("the planner expects about {rows} {plural}"));
-    }
-    said
-}
-
-fn kind(kind: StatementKind) -> &'static str {
-    match kind {
-        StatementKind::Transaction => "begins or ends a transaction",
-        StatementKind::Session => "changes the state of the connection",
-        StatementKind::Read => "reads rows",
-        StatementKind::Write => "changes rows",
-        StatementKind::Definition => "creates, alters or drops objects, or changes privileges",
-        StatementKind::Code => "runs code inside the server",
-        StatementKind::Unknown => "what it does could not be told",
     }
 }
 

@@ -91,11 +91,13 @@ pub(super) fn brief(subject: &Subject) -> String {
             format!("session, {once}{extends}{}", lasting(session.seconds))
         }
         What::Deed(deed) => {
-            let facts = &deed.facts;
-            let named = facts.relations_written.first().or_else(|| facts.relations_read.first());
-            match named {
-                Some(relation) => format!("{} {relation}", facts.verb),
-                None => facts.verb.clone(),
+            let relation = deed
+                .facts
+                .statement()
+                .and_then(|facts| facts.relations_written.first().or_else(|| facts.relations_read.first()));
+            match relation {
+                Some(relation) => format!("{} {relation}", deed.facts.verb()),
+                None => deed.facts.verb(),
             }
         }
     }

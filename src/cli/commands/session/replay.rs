@@ -11,7 +11,7 @@ use crate::cli::ui::Ui;
 use crate::client::api::Api;
 use crate::domain::event::VerdictWord;
 use crate::domain::name::{Digest, SessionId};
-use crate::recording::item::{ItemKind, Outcome, Statement};
+use crate::recording::item::{Head, ItemKind, Outcome, Resize, Statement};
 use crate::recording::replay::{Cursor, Item, Joined, Joiner, Speed};
 use crate::wire::postgres::transcript::{Line, Transcript};
 
@@ -96,7 +96,11 @@ impl Player {
         match self.joiner.join(item) {
             Some(Joined::Item(item)) => return self.show(&item),
             Some(Joined::TooLong(item, length)) => {
-                let what = if item.kind == ItemKind::Statement { "statement" } else { "outcome" };
+                let what = match item.kind {
+                    ItemKind::Statement => "statement",
+                    ItemKind::Head => "head",
+                    _ => "outcome",
+                };
                 if self.ui.json {
                     self.object(time(&item), what, &json!({ "too_long": length }));
                 } else {
@@ -113,6 +117,10 @@ impl Player {
         match item.kind {
             ItemKind::Statement => self.statement(at, &read::<Statement>(&item.bytes)?),
             ItemKind::Outcome => self.outcome(at, &read::<Outcome>(&item.bytes)?),
+            ItemKind::Screen => self.piece(at, "screen", &item.bytes),
+            ItemKind::Resize => self.resize(at, &read::<Resize>(&item.bytes)?),
+            ItemKind::Head => self.head(at, &read::<Head>(&item.bytes)?),
+            ItemKind::Body => self.piece(at, "body", &item.bytes),
             ItemKind::Answer => {
                 self.transcript.feed(&item.bytes);
                 loop {
@@ -160,6 +168,33 @@ impl Player {
             Some(error) => self.ui.line(&format!("statement {} failed: {error}", outcome.number)),
             None => self.ui.line(&format!("statement {}: {rows} rows{tag}", outcome.number)),
         }
+    }
+
+    /// A piece of a stream: the deed's number, the stream, the bytes.
+    fn piece(&self, at: Timestamp, name: &str, bytes: &[u8]) {
+        let Some((number, rest)) = bytes.split_first_chunk::<8>() else { return };
+        let Some((stream, bytes)) = rest.split_first() else { return };
+        let text = String::from_utf8_lossy(bytes);
+        if self.ui.json {
+            let number = u64::from_be_bytes(*number);
+            return self.object(at, name, &json!({ "number": number, "stream": stream, "text": text }));
+        }
+        self.ui.line(text.trim_end_matches(['\r', '\n']));
+    }
+
+    fn resize(&self, at: Timestamp, resize: &Resize) {
+        if self.ui.json {
+            return self.object(at, "resize", &json!(resize));
+        }
+        self.ui.line(&format!("[the terminal has {} columns and {} rows]", resize.columns, resize.rows));
+    }
+
+    fn head(&self, at: Timestamp, head: &Head) {
+        if self.ui.json {
+            return self.object(at, "head", &json!(head));
+        }
+        self.ui.line(&head.line);
+        head.headers.iter().for_each(|(name, value)| self.ui.line(&format!("{name}: {value}")));
     }
 
     fn answer(&self, at: Timestamp, line: Line) {

@@ -1,7 +1,7 @@
 //! What `@review` does to a verdict, and who may answer one.
 
 use super::*;
-use crate::domain::action::{Petition, PetitionKind};
+use crate::domain::action::{Action, Petition};
 use crate::domain::name::RuleName;
 use crate::domain::policy::Hold;
 
@@ -113,7 +113,7 @@ fn nothing_answers_a_review_unless_a_permit_says_approve() {
         ),
     ] {
         let policy = compile(&[("a", rules)]);
-        let petition = Petition { rules: &[], kind: PetitionKind::Session, seconds: Some(600), facts: None };
+        let petition = Petition { rules: &[], seconds: Some(600), action: None };
         let answered = policy.answers(&alice(&[]), &db(), &petition);
         assert_eq!(answered.as_ref().map(RuleName::as_str), answer, "{rules}");
     }
@@ -130,8 +130,7 @@ fn an_answer_may_look_at_the_statement_and_at_the_rules_that_hold_it() {
     let answer = |rules: &[&str], groups: &[&str], estimate| {
         let rules: Vec<_> = rules.iter().map(|rule| RuleName::new(*rule).unwrap()).collect();
         let facts = Facts { read_only: true, estimate, ..Facts::new("select", StatementKind::Read) };
-        let petition =
-            Petition { rules: &rules, kind: PetitionKind::Statement, seconds: None, facts: Some(&facts) };
+        let petition = Petition { rules: &rules, seconds: None, action: Some(Action::Statement(&facts)) };
         let answered = policy.answers(&alice(groups), &db(), &petition);
         // whoever asks for a session's policy is told the same
         assert_eq!(policy.session(&alice(groups), &db()).answers(&petition), answered);
@@ -155,7 +154,7 @@ fn a_rule_answers_for_the_rules_that_it_names_and_no_others() {
     )]);
     let answer = |rules: &[&str]| {
         let rules: Vec<_> = rules.iter().map(|rule| RuleName::new(*rule).unwrap()).collect();
-        let petition = Petition { rules: &rules, kind: PetitionKind::Session, seconds: None, facts: None };
+        let petition = Petition { rules: &rules, seconds: None, action: None };
         policy.answers(&alice(&[]), &db(), &petition).map(|rule| rule.to_string())
     };
     assert_eq!(answer(&["x"]).as_deref(), Some("x"));
@@ -175,7 +174,7 @@ fn where_a_rule_wants_people_no_rule_answers() {
     )]);
     let answer = |rules: &[&str]| {
         let rules: Vec<_> = rules.iter().map(|rule| RuleName::new(*rule).unwrap()).collect();
-        let petition = Petition { rules: &rules, kind: PetitionKind::Session, seconds: None, facts: None };
+        let petition = Petition { rules: &rules, seconds: None, action: None };
         policy.answers(&alice(&[]), &db(), &petition).is_some()
     };
     assert!(answer(&["soft"]));

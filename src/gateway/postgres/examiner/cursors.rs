@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::names::NAMES;
 use super::{Examiner, Part, rule, unseen};
+use crate::domain::action::Action;
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::policy::Denial;
 use crate::gateway::gate::Opinion;
@@ -141,7 +142,7 @@ impl Examiner {
         if !cursor.sure {
             return Some(unknown());
         }
-        match self.gate.opinion(&cursor.facts) {
+        match self.gate.opinion(&Action::Statement(&cursor.facts)) {
             Opinion::Allow(_) | Opinion::Reviewed(_) => None,
             Opinion::Deny(denial) => Some(Denial {
                 reason: format!(

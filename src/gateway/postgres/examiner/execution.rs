@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::holding::{Weighed, refuse};
 use super::{Examiner, Inspected, Part, Portal, Prepared, Running, Step, rule, unclear, unseen};
+use crate::domain::action::Action;
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::policy::Denial;
 use crate::gateway::gate::Opinion;
@@ -67,7 +68,8 @@ impl Examiner {
         if let Some(denial) = self.unsettled_names(&prepared.inspected, true) {
             return self.deny(Some(part), &exactly(prepared), &denial);
         }
-        let opinion = part.ruled.opinion.get_or_init(|| self.gate.opinion(&self.facts_of(part)));
+        let opinion =
+            part.ruled.opinion.get_or_init(|| self.gate.opinion(&Action::Statement(&self.facts_of(part))));
         if has_values && matches!(opinion, Opinion::Hold(_)) {
             // INVARIANT: nobody is asked to review a statement without the values it runs with
             let denial = again("policy has changed since this was bound, and holds it now");

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use super::{Answer, Examiner, Inspected, Part, Resume, Step};
+use crate::domain::action::{Action, Deed};
 use crate::domain::approval::{Literal, Shape};
 use crate::domain::facts::Facts;
 use crate::domain::policy::{Denial, Hold};
@@ -61,7 +62,11 @@ impl Examiner {
         };
         let mut held: Option<(Hold, Facts)> = None;
         for part in &inspected.parts {
-            match part.ruled.opinion.get_or_init(|| self.gate.opinion(&self.facts_of(part))) {
+            match part
+                .ruled
+                .opinion
+                .get_or_init(|| self.gate.opinion(&Action::Statement(&self.facts_of(part))))
+            {
                 Opinion::Allow(_) | Opinion::Reviewed(_) => {}
                 Opinion::Deny(denial) => {
                     let denied = Part::denied(part, denial.clone());
@@ -177,7 +182,7 @@ impl Examiner {
             sent: (!is_same).then(|| join(sent)),
             values: shown.iter().map(|value| value.clone().unwrap_or_else(|| "NULL".into())).collect(),
             exact: self.gate.digests().in_session(&covered),
-            facts,
+            deed: Deed::Statement(facts),
             settings: self.circumstances.now(&self.lens),
             shape: self.shape(question, inspected, text, shown),
         }

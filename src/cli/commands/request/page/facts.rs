@@ -1,0 +1,152 @@
+//! What a deed does, for a reviewer: one sentence for each fact that may matter.
+
+use std::collections::BTreeSet;
+
+use crate::domain::action::{Deed, Shell};
+use crate::domain::facts::{
+    CallFacts, CopyDirection, ExecFacts, Facts, FileFacts, ForwardFacts, ForwardKind, StatementKind,
+};
+
+/// The sentences of any deed.
+pub(super) fn sentences(deed: &Deed, estimate: Option<u64>) -> Vec<String> {
+    match deed {
+        Deed::Call(facts) => call(facts),
+        Deed::Env { name } => vec![format!("sets the variable {name} for what runs on the host")],
+        Deed::Exec(facts) => exec(facts),
+        Deed::File(facts) => file(facts),
+        Deed::Forward(facts) => forward(facts),
+        Deed::Shell(shell) => vec![shell_words(*shell)],
+        Deed::Statement(facts) => statement(facts, estimate),
+        Deed::Subsystem { name } => vec![format!("starts the subsystem {name}")],
+    }
+}
+
+fn call(facts: &CallFacts) -> Vec<String> {
+    let mut said = vec![format!("{} {}", facts.method, facts.path)];
+    let named = [("operation", &facts.operation), ("GraphQL", &facts.graphql), ("body", &facts.content_type)];
+    for (what, value) in named {
+        said.extend(value.as_ref().map(|value| format!("{what}: {value}")));
+    }
+    for (what, names) in [("query", &facts.query), ("fields", &facts.fields)] {
+        if !names.is_empty() {
+            said.push(format!("{what}: {}", list(names)));
+        }
+    }
+    said.extend(facts.page_size.map(|items| format!("asks for {items} items")));
+    if facts.listing {
+        said.push("lists things".into());
+    }
+    said.extend(facts.upgrade.as_ref().map(|to| format!("becomes {to}")));
+    if facts.is_read_only() {
+        said.push("changes nothing, by what HTTP says of its method".into());
+    }
+    if facts.touches_masked {
+        said.push("its answer has masks for the requester".into());
+    }
+    said
+}
+
+fn exec(facts: &ExecFacts) -> Vec<String> {
+    let effects: BTreeSet<String> = facts.effects.iter().map(|effect| effect.as_str().to_owned()).collect();
+    let mut said = Vec::new();
+    for (what, names) in [("starts", &facts.programs), ("effects", &effects), ("paths", &facts.paths)] {
+        if !names.is_empty() {
+            said.push(format!("{what}: {}", list(names)));
+        }
+    }
+    if facts.read_only {
+        said.push("every program in it is known to change nothing".into());
+    }
+    if facts.terminal {
+        said.push("has a terminal".into());
+    }
+    said
+}
+
+fn file(facts: &FileFacts) -> Vec<String> {
+    let to = facts.to.as_ref().map(|to| format!(" to {to}")).unwrap_or_default();
+    vec![format!("{} {}{to}", facts.operation.as_str(), facts.path)]
+}
+
+fn forward(facts: &ForwardFacts) -> Vec<String> {
+    let (host, port) = (&facts.host, facts.port);
+    vec![match facts.kind {
+        ForwardKind::Agent => "lets the host use the agent of the requester".into(),
+        ForwardKind::Local => format!("reaches {host}:{port} from the host"),
+        ForwardKind::Remote => format!("lets the host reach back, from {host}:{port}"),
+        ForwardKind::X11 => "lets the host use the display of the requester".into(),
+    }]
+}
+
+fn shell_words(shell: Shell) -> String {
+    let terminal = if shell.terminal { "with a terminal" } else { "without a terminal" };
+    let judged = if shell.supervised { "each line is judged" } else { "what is typed is not judged" };
+    format!("an interactive shell {terminal}; {judged}")
+}
+
+fn list(names: &BTreeSet<String>) -> String {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.join(", ")
+}
+
+/// What a statement does, one sentence for each fact that a reviewer may need.
+fn statement(facts: &Facts, estimate: Option<u64>) -> Vec<String> {
+    let mut said = vec![format!("{}: {}", facts.verb, kind(facts.kind))];
+    if facts.read_only {
+        said.push("proven to change nothing".into());
+    }
+    for (what, names) in [
+        ("writes", &facts.relations_written),
+        ("reads", &facts.relations_read),
+        ("columns read", &facts.columns_read),
+        ("labels of what is read", &facts.labels),
+        ("calls", &facts.functions),
+    ] {
+        if !names.is_empty() {
+            said.push(format!("{what}: {}", list(names)));
+        }
+    }
+    let rows = matches!(facts.verb.as_str(), "select" | "update" | "delete");
+    if rows && !facts.has_where {
+        said.push("it has no WHERE".into());
+    }
+    if let Some(limit) = facts.limit {
+        said.push(format!("LIMIT {limit}"));
+    }
+    if facts.at_most_one_row {
+        said.push("proven to touch at most one row".into());
+    } else if facts.summary {
+        said.push("answers with one row of figures".into());
+    }
+    match facts.copy {
+        Some(CopyDirection::In) => said.push("copies data into the database".into()),
+        Some(CopyDirection::Out) => said.push("copies data out of the database".into()),
+        None => {}
+    }
+    if let Some(object) = &facts.object {
+        said.push(format!("the object is a {object}"));
+    }
+    if let Some(setting) = &facts.setting {
+        said.push(format!("the parameter is {setting}"));
+    }
+    if facts.touches_masked {
+        said.push("touches a relation that has masks for the requester".into());
+    }
+    if let Some(rows) = estimate.or(facts.estimate) {
+        let plural = if rows == 1 { "row" } else { "rows" };
+        said.push(format!("the planner expects about {rows} {plural}"));
+    }
+    said
+}
+
+fn kind(kind: StatementKind) -> &'static str {
+    match kind {
+        StatementKind::Transaction => "begins or ends a transaction",
+        StatementKind::Session => "changes the state of the connection",
+        StatementKind::Read => "reads rows",
+        StatementKind::Write => "changes rows",
+        StatementKind::Definition => "creates, alters or drops objects, or changes privileges",
+        StatementKind::Code => "runs code inside the server",
+        StatementKind::Unknown => "what it does could not be told",
+    }
+}
