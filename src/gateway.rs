@@ -7,13 +7,17 @@
 pub mod authority;
 mod cache;
 pub mod clock;
+mod deps;
 mod dial;
 mod digests;
 mod gate;
 mod hold;
 pub mod journal;
+mod judge;
 mod leg;
 pub mod parser;
 mod postgres;
+mod reel;
+mod ssh;
 pub mod tls;
 pub mod tunnel;

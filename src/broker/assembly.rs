@@ -230,7 +230,8 @@ fn tunnel_maker(fault: Arc<OnceLock<String>>) -> super::app::TunnelMaker {
     Box::new(move |wiring: &Wiring| {
         let (authority, journal) = (Arc::clone(&wiring.authority), Arc::clone(&wiring.journal));
         let inner = Arc::clone(&wiring.identity.inner);
-        let tunnels = Tunnels::new(authority, journal, wiring.clock.clone(), inner);
+        let host_key = wiring.identity.ssh_host_key.clone();
+        let tunnels = Tunnels::new(authority, journal, wiring.clock.clone(), inner, host_key);
         Arc::new(Mouth(tunnels.map_err(|error| fault.set(error.to_string())).ok()))
     })
 }

@@ -6,6 +6,7 @@
 //! be read, or that others can read, stops the start; nothing is silently replaced.
 
 pub(crate) mod files;
+mod ssh;
 
 use std::io;
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PublicKeyData as _,
 };
+use russh::keys::PrivateKey;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
@@ -42,6 +44,10 @@ pub struct Identity {
     pub ca_pem: Option<String>,
     /// SHA-256 of the SubjectPublicKeyInfo of that CA: what `login` pins.
     pub ca_key: Option<Digest>,
+    /// What the gateway shows inside an SSH session.
+    pub ssh_host_key: PrivateKey,
+    /// What signs user certificates of SSH.
+    pub ssh_authority: PrivateKey,
     own: Arc<Swappable>,
     port: Arc<Swappable>,
     pki: Pki,
@@ -97,6 +103,8 @@ impl Identity {
             Some(files) => Arc::new(Swappable(RwLock::new(Arc::new(from_files(files)?)))),
             None => Arc::clone(&own),
         };
+        let ssh_host_key = ssh::key(&directory.join("ssh_host_ed25519"), "hoopctl gateway")?;
+        let ssh_authority = ssh::key(&directory.join("ssh_ca_ed25519"), "hoopctl user authority")?;
         let self_made = config.tls.is_none();
         Ok(Self {
             outer: server(Arc::clone(&port), &[b"http/1.1"])?,
@@ -104,6 +112,8 @@ impl Identity {
             gateway_key,
             ca_pem: self_made.then_some(ca_pem),
             ca_key: self_made.then_some(ca_key),
+            ssh_host_key,
+            ssh_authority,
             own,
             port,
             pki,

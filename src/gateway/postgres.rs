@@ -25,8 +25,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use self::cancels::{Cancellable, Cancels};
-use self::catalogs::Catalogs;
+use self::cancels::Cancellable;
 use self::examiner::Examiner;
 use self::farewell::Farewell;
 use self::front::{Front, Introduced};
@@ -35,14 +34,12 @@ use self::observer::Observer;
 use self::planner::Planner;
 use self::relay::Relay;
 use self::tape::Tape;
-use super::authority::{Admission, Authority, Lease, LeaseError, SessionContext};
-use super::clock::Clock;
+use super::authority::{Admission, Lease, LeaseError, SessionContext};
+use super::deps::Deps;
 use super::dial::{self, Upstream};
 use super::gate::Gate;
 use super::hold::{Interrupt, Seat};
-use super::journal::Journal;
 use super::leg::Leg;
-use super::parser::Parser;
 use crate::domain::device::Device;
 use crate::domain::event::What;
 use crate::domain::name::SessionId;
@@ -54,17 +51,6 @@ use crate::wire::postgres::conversation::{Conversation, ConversationOptions};
 use crate::wire::postgres::error::{ErrorFields, Severity};
 use crate::wire::postgres::login::LoggedIn;
 use crate::wire::postgres::scrub::Scrub;
-
-/// What every connection needs.
-#[derive(Clone)]
-pub(super) struct Deps {
-    pub(super) authority: Arc<dyn Authority>,
-    pub(super) journal: Arc<dyn Journal>,
-    pub(super) clock: Clock,
-    pub(super) parser: Parser,
-    pub(super) cancels: Cancels,
-    pub(super) catalogs: Catalogs,
-}
 
 /// Serves one connection; returns when it is over.
 pub(super) async fn serve<S>(deps: &Deps, io: S, session: &SessionId, device: &Device)

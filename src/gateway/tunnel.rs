@@ -9,17 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use russh::keys::PrivateKey;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
 use super::authority::Authority;
 use super::clock::Clock;
+use super::deps::Deps;
 use super::journal::Journal;
 use super::parser::Parser;
 use super::postgres::cancels::Cancels;
 use super::postgres::catalogs::Catalogs;
-use super::postgres::{self, Deps};
+use super::{postgres, ssh};
 use crate::domain::device::Device;
 use crate::domain::name::SessionId;
 
@@ -43,7 +45,8 @@ pub struct Tunnels {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Tunnels {
-    /// A gateway that asks this authority and writes to this journal.
+    /// A gateway that asks this authority and writes to this journal; `host_key` is what it shows inside an SSH
+    /// session.
     ///
     /// # Errors
     /// When the system gives no threads for the parser.
@@ -52,6 +55,7 @@ impl Tunnels {
         journal: Arc<dyn Journal>,
         clock: Clock,
         inner: Arc<ServerConfig>,
+        host_key: PrivateKey,
     ) -> std::io::Result<Self> {
         let deps = Deps {
             authority,
@@ -60,6 +64,7 @@ impl Tunnels {
             parser: Parser::start()?,
             cancels: Cancels::default(),
             catalogs: Catalogs::default(),
+            host_key: Arc::new(host_key),
         };
         Ok(Self { deps, inner: TlsAcceptor::from(inner) })
     }
@@ -92,6 +97,7 @@ impl Tunnels {
     {
         match self.deps.authority.target(session, device).map(|target| target.kind.protocol()) {
             Ok("postgres") => postgres::serve(&self.deps, io, session, device).await,
+            Ok("ssh") => ssh::serve(&self.deps, io, session, device).await,
             Ok(other) => tracing::error!(%session, other, "no such protocol here"),
             Err(refusal) => tracing::debug!(%session, %refusal, "the session is over"),
         }

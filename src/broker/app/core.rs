@@ -35,7 +35,7 @@ use crate::domain::name::{DeviceId, Digest, GrantId, RequestId, RuleName, Sessio
 use crate::domain::policy::{Hold, Verdict};
 use crate::domain::principal::Principal;
 use crate::domain::session::{CloseReason, Session, SessionState};
-use crate::domain::target::Target;
+use crate::domain::target::{Target, TargetKind};
 use crate::domain::text;
 use crate::gateway::authority::SessionContext;
 use crate::gateway::clock::Clock;
@@ -238,9 +238,19 @@ impl Core {
             user: user(&caller.principal().display),
             database: target.kind.postgres().map(|postgres| postgres.database.clone()).unwrap_or_default(),
             gateway_key: self.identity.gateway_key.clone(),
-            ssh_host_key: None,
-            base: None,
+            ssh_host_key: self.ssh_host_key(&target),
+            base: match &target.kind {
+                TargetKind::Http(http) => Some(http.base.clone()),
+                _ => None,
+            },
         })
+    }
+
+    /// What the client of a session on this target must find inside its tunnel.
+    fn ssh_host_key(&self, target: &Target) -> Option<String> {
+        let TargetKind::Ssh(_) = &target.kind else { return None };
+        // a public key of ours has a text
+        self.identity.ssh_host_key.public_key().to_openssh().ok()
     }
 
     async fn refused(&self, caller: &Caller, ask: &OpenSession, rule: RuleName) -> Result<(), JournalError> {

@@ -258,7 +258,7 @@ permit (principal == ?principal, action, resource);
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"audit" not found
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"connect" not found
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"kill" not found
-    first.cedar:25: rule `wrong-action`: unrecognized action `Hoop::Action::"conect"` (connect, audit, kill, statement, approve are known)
+    first.cedar:25: rule `wrong-action`: unrecognized action `Hoop::Action::"conect"` (connect, audit, kill, statement, approve, exec, shell, file, forward, env, subsystem, call are known)
     first.cedar:27: rule `no-namespace`: unrecognized entity type `Group` (did you mean `Hoop::Group`?)
     first.cedar:28: rule `impossible`: policy is impossible: the policy expression evaluates to false for all valid requests
     first.cedar:30: templates (`?principal`, `?resource`) are not supported

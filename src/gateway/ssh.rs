@@ -1,0 +1,179 @@
+//! One SSH connection of a session, from its first byte to its last entry.
+//!
+//! Job: the order of events: admission, proof of the session's key, channels, farewell. Boundary: the
+//! transport is russh's; each step lives in its own module; this one narrates. Failure mode: the client is
+//! told why in the protocol's own words; the host's side is closed.
+
+mod channel;
+mod dial;
+mod front;
+mod mail;
+mod shared;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::PrivateKey;
+use russh::{Disconnect, MethodKind, MethodSet, server};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+use self::dial::Upstreams;
+use self::front::Front;
+use self::shared::Shared;
+use super::authority::{Admission, SessionContext};
+use super::deps::Deps;
+use super::gate::Gate;
+use super::hold::Seat;
+use super::journal::JournalError;
+use super::judge::Turnstile;
+use super::reel::Reel;
+use crate::domain::device::Device;
+use crate::domain::event::What;
+use crate::domain::name::SessionId;
+use crate::domain::session::CloseReason;
+use crate::domain::target::{RecordLevel, SshTarget, TargetKind};
+
+/// How long what runs may take to end after its client has left.
+const LEAVING: Duration = Duration::from_secs(6);
+/// How long a client that was told to go may take to read that.
+const TELLING: Duration = Duration::from_millis(500);
+
+/// Serves one connection; returns when it is over.
+pub(super) async fn serve<S>(deps: &Deps, io: S, session: &SessionId, device: &Device)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Admission { context, permit, connection, closing, slot } = match deps.authority.admit(session, device)
+    {
+        Ok(admission) => admission,
+        Err(refusal) => return tracing::debug!(%session, %refusal, "no admission"),
+    };
+    let TargetKind::Ssh(target) = &context.target.kind else { return };
+    let turnstile = match begin(deps, &context, target, connection) {
+        Ok(turnstile) => turnstile,
+        Err(error) => {
+            tracing::error!(%session, %error, "a connection could not be entered");
+            return deps.authority.close(session, CloseReason::LedgerUnwritable);
+        }
+    };
+    let (upstreams, reversed) = Upstreams::new(
+        Arc::clone(&context),
+        SshTarget::clone(target),
+        Arc::clone(&deps.authority),
+        deps.clock.clone(),
+        turnstile.clone(),
+        permit,
+    );
+    let shared =
+        Arc::new(Shared::new(Arc::clone(&context), SshTarget::clone(target), turnstile.clone(), upstreams));
+    shared.spawn(channel::reversed(Arc::clone(&shared), reversed));
+    converse(&deps.host_key, io, &shared, closing).await;
+    shared.hang_up();
+    end(deps, &shared, connection).await;
+    drop(slot);
+}
+
+/// Speaks with the client until one of the two has had enough.
+async fn converse<S>(
+    host_key: &PrivateKey,
+    io: S,
+    shared: &Arc<Shared>,
+    mut closing: watch::Receiver<Option<CloseReason>>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let session = &shared.context.id;
+    let config = Arc::new(config(host_key));
+    let front = Front::new(Arc::clone(shared));
+    let mut running = match server::run_stream(config, io, front).await {
+        Ok(running) => running,
+        Err(error) => return tracing::debug!(%session, %error, "no SSH"),
+    };
+    let handle = running.handle();
+    let why = tokio::select! {
+        end = &mut running => {
+            if let Err(error) = end {
+                tracing::debug!(%session, %error, "the connection ended");
+            }
+            return;
+        }
+        reason = reason(&mut closing) => format!("hoopctl: session {session} has closed: {}", reason.sentence()),
+        why = shared.broken() => format!("hoopctl: session {session} ends: {why}"),
+    };
+    let _sent = handle.disconnect(Disconnect::ByApplication, why, String::new()).await;
+    let _in_time = tokio::time::timeout(TELLING, running).await;
+}
+
+async fn reason(closing: &mut watch::Receiver<Option<CloseReason>>) -> CloseReason {
+    match closing.wait_for(Option::is_some).await {
+        Ok(reason) => reason.unwrap_or(CloseReason::ClientEnded),
+        // whoever could close it is gone
+        Err(_) => CloseReason::BrokerRestarted,
+    }
+}
+
+fn config(host_key: &PrivateKey) -> server::Config {
+    server::Config {
+        methods: MethodSet::from([MethodKind::PublicKey].as_slice()),
+        auth_rejection_time: Duration::ZERO,
+        keys: vec![host_key.clone()],
+        window_size: mail::WINDOW,
+        max_auth_attempts: 6,
+        inactivity_timeout: None,
+        keepalive_interval: Some(Duration::from_secs(30)),
+        keepalive_max: 3,
+        ..server::Config::default()
+    }
+}
+
+/// Enters the connection and opens its recording.
+fn begin(
+    deps: &Deps,
+    context: &Arc<SessionContext>,
+    target: &SshTarget,
+    connection: u32,
+) -> Result<Turnstile, JournalError> {
+    let (login, host) = (target.login.clone(), format!("{}:{}", target.host, target.port));
+    let gate = Gate::new(
+        Arc::clone(context),
+        Arc::clone(&deps.authority),
+        Arc::clone(&deps.journal),
+        deps.clock.clone(),
+        connection,
+        Seat { login: login.clone(), database: host.clone() },
+    )?;
+    gate.enter(What::ConnectionOpened { session: context.id.clone(), connection, login, database: host })?;
+    let level = context.target.record;
+    let recorder = match level {
+        RecordLevel::Metadata => None,
+        RecordLevel::Statements | RecordLevel::Full => {
+            Some(deps.journal.recorder(&context.id, connection, &context.actor)?)
+        }
+    };
+    Ok(Turnstile::new(gate, Reel::new(level, recorder)))
+}
+
+/// Waits for what runs, closes the recording and makes the last entry.
+async fn end(deps: &Deps, shared: &Shared, connection: u32) {
+    let mut tasks = shared.tasks();
+    let all = async { while tasks.join_next().await.is_some() {} };
+    let _in_time = tokio::time::timeout(LEAVING, all).await;
+    tasks.shutdown().await;
+    let session = &shared.context.id;
+    let chunks = shared.turnstile.reel().finish().await;
+    let entered = chunks.and_then(|chunks| {
+        let gate = shared.turnstile.gate();
+        gate.enter(What::ConnectionClosed {
+            session: session.clone(),
+            connection,
+            statements: gate.statements(),
+            rows: 0,
+            chunks,
+        })
+    });
+    if let Err(error) = entered {
+        tracing::error!(%session, %error, "a connection's end could not be entered");
+        deps.authority.close(session, CloseReason::LedgerUnwritable);
+    }
+}

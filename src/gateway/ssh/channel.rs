@@ -1,0 +1,466 @@
+//! One channel, from its opening to its close.
+//!
+//! Job: collect what belongs to it, judge what it is to do, open its other half at the host, and move bytes
+//! both ways. Boundary: each direction moves by itself; what is shown is recorded before it goes out.
+//! Failure mode: a refusal on standard error with an exit status of ours.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use russh::server::{ChannelOpenHandle, Msg};
+use russh::{ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, client};
+use tokio::sync::mpsc;
+
+use super::dial::{DialError, Link, Reverse, ReverseKind};
+use super::mail::{Ask, Mail, Terminal};
+use super::shared::{Shared, case};
+use crate::domain::action::{Deed, Shell};
+use crate::domain::facts::{ExecFacts, ForwardFacts};
+use crate::gateway::hold::{Interrupt, Notice};
+use crate::gateway::journal::{ItemKind, JournalError};
+use crate::gateway::judge::{Case, Judged, Refused, RefusedBy};
+use crate::recording::item::{Outcome, Resize};
+
+/// The client's side of a channel.
+type Client = ChannelWriteHalf<Msg>;
+/// The host's side of a channel.
+type Host = ChannelWriteHalf<client::Msg>;
+
+/// Where a direct channel goes.
+#[derive(Debug, Clone)]
+pub(super) enum Destination {
+    /// A Unix socket of the host.
+    Socket(String),
+    /// A port that the host can reach, and where the client says that it comes from.
+    Tcp { host: String, port: u32, from: (String, u32) },
+}
+
+/// What a session channel is to run.
+enum Work {
+    Exec(Vec<u8>),
+    Shell,
+    Subsystem(String),
+}
+
+/// What goes with it.
+#[derive(Default)]
+struct Setting {
+    terminal: Option<Box<Terminal>>,
+    env: Vec<(String, String)>,
+    agent: bool,
+    x11: Option<(bool, String, String, u32)>,
+}
+
+/// How a channel ended.
+enum End {
+    /// It was refused or failed, which the client is told, with this exit status.
+    Told(String, u8),
+    /// It is over, or the client has left.
+    Over,
+}
+
+impl From<JournalError> for Broken {
+    fn from(error: JournalError) -> Self {
+        Self(error)
+    }
+}
+
+/// What ends the connection.
+struct Broken(JournalError);
+
+/// Standard output and error in a recording.
+const OUT: u8 = 1;
+const ERR: u8 = 2;
+/// Standard error on the wire (RFC 4254 §5.2: `SSH_EXTENDED_DATA_STDERR`).
+const STDERR: u32 = 1;
+/// How long the host may take to close a channel that the client has closed.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A session channel.
+pub(super) async fn session(shared: Arc<Shared>, client: Client, mut mail: Mail) {
+    let end = match run(&shared, &client, &mut mail).await {
+        Ok(end) => end,
+        Err(Broken(error)) => {
+            shared.break_off(&error);
+            End::Told(format!("the session ends: {error}"), TROUBLE)
+        }
+    };
+    let id = client.id();
+    // whoever has left is told nothing
+    if let End::Told(text, code) = end {
+        let _sent = client.extended_data_bytes(STDERR, said(&text)).await;
+        let _sent = client.exit_status(u32::from(code)).await;
+    }
+    let _sent = client.eof().await;
+    let _sent = client.close().await;
+    shared.close(id);
+}
+
+async fn run(shared: &Shared, client: &Client, mail: &mut Mail) -> Result<End, Broken> {
+    let mut setting = Setting::default();
+    let work = loop {
+        match mail.next().await {
+            Some(Ask::Agent) => setting.agent = true,
+            Some(Ask::Env(name, value)) => {
+                let deed = Deed::Env { name: name.clone() };
+                // as sshd does with what its AcceptEnv does not name: it is left out, and the rest goes on
+                if shared.turnstile.judge_at_once(&case(deed, name.clone())).await?.is_ok() {
+                    setting.env.push((name, value));
+                }
+            }
+            Some(Ask::Exec(command)) => break Work::Exec(command),
+            Some(Ask::Pty(terminal)) => setting.terminal = Some(terminal),
+            Some(Ask::Shell) => break Work::Shell,
+            Some(Ask::Subsystem(name)) => break Work::Subsystem(name),
+            Some(Ask::Window(size)) => {
+                if let Some(terminal) = &mut setting.terminal {
+                    terminal.size = size;
+                }
+            }
+            Some(Ask::X11 { single, protocol, cookie, screen }) => {
+                setting.x11 = Some((single, protocol, cookie, screen));
+            }
+            Some(Ask::Close) | None => return Ok(End::Over),
+            Some(Ask::Data(_) | Ask::Eof | Ask::Signal(_)) => {}
+        }
+    };
+    let case = describe(&work, &setting, shared);
+    let number = match wait(shared, client, mail, &case, setting.terminal.is_some()).await? {
+        Ok(number) => number,
+        Err(refused) => return Ok(told(&refused)),
+    };
+    if let (Work::Shell, true) = (&work, shared.target.supervised) {
+        let text = "supervised shells are not available in this version; run commands one by one";
+        return Ok(End::Told(text.into(), DENIED));
+    }
+    let link = match shared.upstreams.take().await {
+        Ok(link) => link,
+        Err(error) => return Ok(unreachable(shared, &error)),
+    };
+    let (read, host) = match start(&link, work, &setting).await {
+        Ok(started) => started,
+        Err(error) => return Ok(unreachable(shared, &error.into())),
+    };
+    if let Some(terminal) = &setting.terminal {
+        let [columns, rows, ..] = terminal.size;
+        shared.turnstile.reel().json(ItemKind::Resize, &Resize { number, columns, rows }).await?;
+    }
+    let clean = relay(shared, number, (client, mail), (read, host)).await?;
+    if clean {
+        shared.upstreams.give_back(link);
+    }
+    Ok(End::Over)
+}
+
+fn describe(work: &Work, setting: &Setting, shared: &Shared) -> Case {
+    let terminal = setting.terminal.is_some();
+    match work {
+        Work::Exec(command) => {
+            let text = String::from_utf8_lossy(command).into_owned();
+            let facts = ExecFacts::unjudged(terminal);
+            Case { exact: command.clone(), ..case(Deed::Exec(facts), text) }
+        }
+        Work::Shell => {
+            let shell = Shell { terminal, supervised: shared.target.supervised };
+            case(Deed::Shell(shell), "an interactive shell".into())
+        }
+        Work::Subsystem(name) => case(Deed::Subsystem { name: name.clone() }, format!("subsystem {name}")),
+    }
+}
+
+/// Judges a case while the client can take it back, and tells the client what is held.
+async fn wait(
+    shared: &Shared,
+    client: &Client,
+    mail: &mut Mail,
+    case: &Case,
+    terminal: bool,
+) -> Result<Judged, JournalError> {
+    let interrupt = Interrupt::default();
+    let interrupted = interrupt.arm();
+    let (tell, mut told) = mpsc::unbounded_channel::<Notice>();
+    let tell = move |notice| {
+        // nobody listens only when the judge is gone as well
+        drop(tell.send(notice));
+    };
+    let judged = shared.turnstile.judge(case, interrupted, tell);
+    tokio::pin!(judged);
+    let mut waits = true;
+    loop {
+        tokio::select! {
+            biased;
+            judged = &mut judged => return judged,
+            Some(notice) = told.recv() => {
+                let Notice { message, detail, hint } = notice;
+                let _sent = client.extended_data_bytes(STDERR, said(&format!("{message}\n{detail}\n{hint}"))).await;
+            }
+            () = mail.given_up(terminal), if waits => {
+                interrupt.ring();
+                waits = false;
+            }
+        }
+    }
+}
+
+/// Opens the other half and starts what was allowed.
+async fn start(link: &Link, work: Work, setting: &Setting) -> Result<(ChannelReadHalf, Host), russh::Error> {
+    let channel = link.channel_open_session().await?;
+    for (name, value) in &setting.env {
+        channel.set_env(false, name, value).await?;
+    }
+    if let Some(terminal) = &setting.terminal {
+        let [columns, rows, width, height] = terminal.size;
+        channel.request_pty(false, &terminal.term, columns, rows, width, height, &terminal.modes).await?;
+    }
+    if setting.agent {
+        channel.agent_forward(false).await?;
+    }
+    if let Some((single, protocol, cookie, screen)) = &setting.x11 {
+        channel.request_x11(false, *single, protocol, cookie, *screen).await?;
+    }
+    match work {
+        Work::Exec(command) => channel.exec(true, command).await?,
+        Work::Shell => channel.request_shell(true).await?,
+        Work::Subsystem(name) => channel.request_subsystem(true, name).await?,
+    }
+    Ok(channel.split())
+}
+
+/// A channel to a port or a socket.
+pub(super) async fn direct(
+    shared: Arc<Shared>,
+    (facts, to): (ForwardFacts, Destination),
+    reply: ChannelOpenHandle,
+    client: Client,
+    mut mail: Mail,
+) {
+    let id = client.id();
+    let shown = match &to {
+        Destination::Socket(path) => path.clone(),
+        Destination::Tcp { host, port, .. } => format!("{host}:{port}"),
+    };
+    let case = case(Deed::Forward(facts), format!("forward to {shown}"));
+    // nobody can be told anything before the channel is open
+    let judged = shared.turnstile.judge(&case, Interrupt::default().arm(), |_| {}).await;
+    let number = match judged {
+        Ok(Ok(number)) => number,
+        Ok(Err(_)) => {
+            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            return shared.close(id);
+        }
+        Err(error) => {
+            shared.break_off(&error);
+            return shared.close(id);
+        }
+    };
+    let opened = async {
+        let link = shared.upstreams.take().await?;
+        let channel = match to {
+            Destination::Socket(path) => link.channel_open_direct_streamlocal(path).await?,
+            Destination::Tcp { host, port, from } => {
+                link.channel_open_direct_tcpip(host, port, from.0, from.1).await?
+            }
+        };
+        Ok::<_, DialError>((link, channel))
+    };
+    let (link, channel) = match opened.await {
+        Ok(opened) => opened,
+        Err(error) => {
+            tracing::debug!(session = %shared.context.id, %error, "a forwarding failed");
+            reply.reject(ChannelOpenFailure::ConnectFailed).await;
+            return shared.close(id);
+        }
+    };
+    reply.accept().await;
+    match relay(&shared, number, (&client, &mut mail), channel.split()).await {
+        Ok(true) => shared.upstreams.give_back(link),
+        Ok(false) => {}
+        Err(Broken(error)) => shared.break_off(&error),
+    }
+    let _sent = client.eof().await;
+    let _sent = client.close().await;
+    shared.close(id);
+}
+
+/// Opens towards the client what the host opens, until nothing opens any more.
+pub(super) async fn reversed(shared: Arc<Shared>, mut opened: mpsc::Receiver<Reverse>) {
+    while let Some(reverse) = opened.recv().await {
+        let task = back(Arc::clone(&shared), reverse);
+        shared.spawn(task);
+    }
+}
+
+async fn back(shared: Arc<Shared>, reverse: Reverse) {
+    let Some(handle) = shared.handle() else { return };
+    let Reverse { channel, kind } = reverse;
+    let opened = match kind {
+        ReverseKind::Agent => handle.channel_open_agent().await,
+        ReverseKind::Forwarded { listened, from } => {
+            handle.channel_open_forwarded_tcpip(listened.0, listened.1, from.0, from.1).await
+        }
+        ReverseKind::X11 { from } => handle.channel_open_x11(from.0, from.1).await,
+    };
+    let Ok(towards) = opened else { return };
+    let id = towards.id();
+    let mut mail = shared.opened(id);
+    // what it reads comes by mail
+    let (_, client) = towards.split();
+    // the request to listen was judged, and has the number of its own deed
+    if let Err(Broken(error)) = relay(&shared, 0, (&client, &mut mail), channel.split()).await {
+        shared.break_off(&error);
+    }
+    let _sent = client.eof().await;
+    let _sent = client.close().await;
+    shared.close(id);
+}
+
+/// Moves bytes both ways until the host closes; whether it did, so that its connection can be used again.
+async fn relay(
+    shared: &Shared,
+    number: u64,
+    (client, mail): (&Client, &mut Mail),
+    (mut read, host): (ChannelReadHalf, Host),
+) -> Result<bool, Broken> {
+    let mut shown = Shown { bytes: 0, tag: None };
+    let clean = {
+        let up = forward(shared, number, mail, &host);
+        let down = show(shared, number, &mut read, client, &mut shown);
+        tokio::pin!(up, down);
+        tokio::select! {
+            clean = &mut down => clean?,
+            done = &mut up => {
+                done?;
+                // the client has closed, or left: the host is told, and may say goodbye
+                let _sent = host.close().await;
+                match tokio::time::timeout(LINGER, &mut down).await {
+                    Ok(clean) => clean?,
+                    Err(_) => false,
+                }
+            }
+        }
+    };
+    let _sent = host.close().await;
+    if number > 0 {
+        let outcome = Outcome { number, rows: shown.bytes, tag: shown.tag, error: None };
+        shared.turnstile.reel().outcome(&outcome).await?;
+    }
+    Ok(clean)
+}
+
+/// What the client was shown.
+struct Shown {
+    bytes: u64,
+    tag: Option<String>,
+}
+
+/// From the client to the host, until the client closes or leaves.
+async fn forward(shared: &Shared, number: u64, mail: &mut Mail, host: &Host) -> Result<(), Broken> {
+    while let Some(ask) = mail.next().await {
+        let sent = match ask {
+            Ask::Close => return Ok(()),
+            Ask::Data(bytes) => host.data_bytes(bytes).await,
+            Ask::Eof => host.eof().await,
+            Ask::Signal(signal) => host.signal(signal).await,
+            Ask::Window([columns, rows, width, height]) => {
+                let resize = Resize { number, columns, rows };
+                shared.turnstile.reel().json(ItemKind::Resize, &resize).await?;
+                host.window_change(columns, rows, width, height).await
+            }
+            // a channel runs one thing
+            Ask::Agent
+            | Ask::Env(..)
+            | Ask::Exec(_)
+            | Ask::Pty(_)
+            | Ask::Shell
+            | Ask::Subsystem(_)
+            | Ask::X11 { .. } => Ok(()),
+        };
+        if sent.is_err() {
+            // the host has closed; what it still had to say is on its way
+            std::future::pending::<()>().await;
+        }
+    }
+    Ok(())
+}
+
+/// From the host to the client, until the host closes; whether it did.
+async fn show(
+    shared: &Shared,
+    number: u64,
+    read: &mut ChannelReadHalf,
+    client: &Client,
+    shown: &mut Shown,
+) -> Result<bool, Broken> {
+    let reel = shared.turnstile.reel();
+    while let Some(message) = read.wait().await {
+        let sent = match message {
+            ChannelMsg::Data { data } => {
+                shown.bytes = shown.bytes.saturating_add(u64::try_from(data.len()).unwrap_or_default());
+                reel.piece(ItemKind::Screen, number, OUT, &data).await?;
+                client.data_bytes(data).await
+            }
+            ChannelMsg::ExtendedData { data, ext } => {
+                reel.piece(ItemKind::Screen, number, ERR, &data).await?;
+                client.extended_data_bytes(ext, data).await
+            }
+            ChannelMsg::Eof => client.eof().await,
+            ChannelMsg::ExitStatus { exit_status } => {
+                shown.tag = Some(format!("exit {exit_status}"));
+                client.exit_status(exit_status).await
+            }
+            ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag } => {
+                shown.tag = Some(format!("signal {signal_name:?}"));
+                if let Some(handle) = shared.handle() {
+                    let told = (signal_name, core_dumped, error_message, lang_tag);
+                    let _sent = handle.exit_signal_request(client.id(), told.0, told.1, told.2, told.3).await;
+                }
+                Ok(())
+            }
+            ChannelMsg::Failure => {
+                let text = "the host refused to start it";
+                shown.tag = Some(text.into());
+                let _sent = client.extended_data_bytes(STDERR, said(text)).await;
+                let _sent = client.exit_status(u32::from(TROUBLE)).await;
+                return Ok(false);
+            }
+            ChannelMsg::Close => return Ok(true),
+            _ => Ok(()),
+        };
+        if sent.is_err() {
+            // the client has left
+            return Ok(false);
+        }
+    }
+    Ok(false)
+}
+
+fn told(refused: &Refused) -> End {
+    let Refused { denial, by } = refused;
+    let code = match by {
+        RefusedBy::Client => return End::Told(denial.reason.clone(), INTERRUPTED),
+        RefusedBy::Policy => DENIED,
+        RefusedBy::Review => REVIEWED,
+    };
+    let hint = denial.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    End::Told(format!("denied: {} (rule {}){hint}", denial.reason, denial.rule), code)
+}
+
+fn unreachable(shared: &Shared, error: &DialError) -> End {
+    let name = &shared.context.target.name;
+    tracing::warn!(session = %shared.context.id, target = %name, %error, "no connection to the host");
+    End::Told(format!("target {name}: {error}"), UNREACHABLE)
+}
+
+/// As it is told on a terminal that may be raw.
+fn said(text: &str) -> Bytes {
+    Bytes::from(text.lines().map(|line| format!("hoopctl: {line}\r\n")).collect::<String>())
+}
+
+// exit statuses as in design §10
+const UNREACHABLE: u8 = 69;
+const TROUBLE: u8 = 70;
+const REVIEWED: u8 = 76;
+const DENIED: u8 = 77;
+/// As a shell says it of a command that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
