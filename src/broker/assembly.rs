@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::app::{App, Archive, LeaseKeeper, Parts, Running, StartError, TunnelHandler, TunnelIo, Wiring};
 use super::authn::{FetchError, HttpFetch};
+use super::certificates::Certificates;
 use super::config::Config;
 use super::leases::{self, Leases};
 use super::ledger::{DirectoryFiles, LedgerError, LedgerWriter};
@@ -24,7 +25,7 @@ use super::secrets::Secrets;
 use super::store::{Store, StoreError};
 use crate::domain::device::Device;
 use crate::domain::name::{Digest, SessionId, TargetName};
-use crate::domain::target::Target;
+use crate::domain::target::{Target, TargetKind};
 use crate::gateway::authority::{Authority, Lease, LeaseError, SessionContext};
 use crate::gateway::clock::Clock;
 use crate::gateway::journal::{Journal, JournalError};
@@ -186,16 +187,32 @@ fn lease_maker(secrets: Secrets, policy: PolicyInForce) -> super::app::LeaseMake
         let clock = wiring.clock.clone();
         let stamp = move || leases::Stamp { at: clock.now(), policy: policy.digest() };
         let (store, journal) = (Arc::clone(&wiring.store), Arc::clone(&wiring.journal));
-        Arc::new(Keeper(Leases::new(store, journal, secrets, stamp)))
+        let certificates = Certificates::new(
+            wiring.identity.ssh_authority.clone(),
+            Arc::clone(&wiring.authority),
+            Arc::clone(&journal),
+            secrets.clone(),
+            stamp.clone(),
+        );
+        Arc::new(Keeper { certificates, roles: Leases::new(store, journal, secrets, stamp) })
     })
 }
 
-/// Leases as the application knows them.
-struct Keeper(Leases);
+/// Leases as the application knows them: each protocol has its own kind.
+struct Keeper {
+    certificates: Certificates,
+    roles: Leases,
+}
 
 impl LeaseKeeper for Keeper {
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
-        Box::pin(self.0.issue(context))
+        match &context.target.kind {
+            TargetKind::Http(_) => Box::pin(async {
+                Err(LeaseError::Upstream("this version makes no leases for HTTP".into()))
+            }),
+            TargetKind::Postgres(_) => Box::pin(self.roles.issue(context)),
+            TargetKind::Ssh(ssh) => Box::pin(self.certificates.issue(context, ssh)),
+        }
     }
 
     fn extend<'a>(
@@ -203,12 +220,14 @@ impl LeaseKeeper for Keeper {
         session: &'a SessionId,
         until: Timestamp,
     ) -> BoxFuture<'a, Result<(), LeaseError>> {
-        Box::pin(self.0.extend(session, until))
+        // certificates are made anew before they end
+        Box::pin(self.roles.extend(session, until))
     }
 
     fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            if let Err(error) = self.0.revoke(session).await {
+            self.certificates.revoke(session);
+            if let Err(error) = self.roles.revoke(session).await {
                 tracing::error!(%session, %error, "a lease could not be taken back; the reaper tries again");
             }
         })
@@ -217,12 +236,12 @@ impl LeaseKeeper for Keeper {
     fn reap<'a>(&'a self, targets: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, usize> {
         Box::pin(async move {
             let shared = targets.iter().map(|(name, target)| (name.clone(), Arc::new(target.clone())));
-            self.0.tend(&shared.collect()).await.stuck.len()
+            self.roles.tend(&shared.collect()).await.stuck.len()
         })
     }
 
     fn watch(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.0.watch())
+        Box::pin(self.roles.watch())
     }
 }
 

@@ -5,6 +5,7 @@
 //! mode: none; where it cannot promise, it says so.
 
 mod postgres;
+mod ssh;
 
 use crate::broker::approvals::needs;
 use crate::broker::config::Config;
@@ -32,7 +33,8 @@ pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
 /// Explains a target to somebody who may connect to it.
 pub(crate) fn explain(config: &Config, who: &Principal, target: &Target) -> Explanation {
     let Told { place, masked, credential, broker_reach, objects, not_covered } = match &target.kind {
-        TargetKind::Http(_) | TargetKind::Ssh(_) => Told::default(),
+        TargetKind::Http(_) => Told::default(),
+        TargetKind::Ssh(ssh) => ssh::told(target, ssh),
         TargetKind::Postgres(postgres) => postgres::told(who, target, postgres),
     };
     let forbidding = config.policy.forbidding(who, target);

@@ -90,17 +90,31 @@ impl Secrets {
         self
     }
 
-    /// Fetches the secret anew.
+    /// Fetches the secret anew: the first line.
     ///
     /// # Errors
     /// [`SecretError`]; its text is safe to show and to log.
     pub async fn fetch(&self, source: &SecretSource) -> Result<SecretString, SecretError> {
+        let (bytes, what) = self.read(source).await?;
+        first_line(&bytes, &what)
+    }
+
+    /// Fetches a secret of several lines anew: a key.
+    ///
+    /// # Errors
+    /// [`SecretError`]; its text is safe to show and to log.
+    pub async fn fetch_whole(&self, source: &SecretSource) -> Result<SecretString, SecretError> {
+        let (bytes, what) = self.read(source).await?;
+        text(&bytes, &what)
+    }
+
+    /// The bytes of a source, and what to call it.
+    async fn read(&self, source: &SecretSource) -> Result<(Zeroizing<Vec<u8>>, String), SecretError> {
         match source {
             SecretSource::Command(words) => self.run(words).await,
             SecretSource::Env(name) => {
                 let value = (self.environment)(name).ok_or_else(|| SecretError::NotSet(name.clone()))?;
-                let value = Zeroizing::new(value);
-                first_line(value.as_bytes(), &format!("environment variable {name}"))
+                Ok((Zeroizing::new(value.into_bytes()), format!("environment variable {name}")))
             }
             SecretSource::File(path) => {
                 let path = path.clone();
@@ -110,7 +124,7 @@ impl Secrets {
         }
     }
 
-    async fn run(&self, words: &[String]) -> Result<SecretString, SecretError> {
+    async fn run(&self, words: &[String]) -> Result<(Zeroizing<Vec<u8>>, String), SecretError> {
         let Some((program, arguments)) = words.split_first() else {
             return Err(SecretError::Empty("the command".into()));
         };
@@ -142,7 +156,7 @@ impl Secrets {
             if !status.success() {
                 return Err(SecretError::Failed { program: program.clone(), status: status.to_string() });
             }
-            first_line(&output, &format!("the output of `{program}`"))
+            Ok((output, format!("the output of `{program}`")))
         };
         match tokio::time::timeout(self.patience, work).await {
             Ok(result) => result,
@@ -171,7 +185,7 @@ impl Drop for KillGroup {
     }
 }
 
-fn read_file(path: &Path) -> Result<SecretString, SecretError> {
+fn read_file(path: &Path) -> Result<(Zeroizing<Vec<u8>>, String), SecretError> {
     let fault = |why: String| SecretError::File { path: path.display().to_string(), why };
     let file = std::fs::File::open(path).map_err(|e| fault(format!("cannot be opened: {e}")))?;
     // the open file is asked, not the path: it cannot be swapped in between
@@ -195,13 +209,16 @@ fn read_file(path: &Path) -> Result<SecretString, SecretError> {
     if content.len() as u64 > LIMIT {
         return Err(SecretError::TooLong(what));
     }
-    first_line(&content, &what)
+    Ok((content, what))
 }
 
 fn first_line(bytes: &[u8], what: &str) -> Result<SecretString, SecretError> {
     let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let text = std::str::from_utf8(line).map_err(|_| SecretError::NotText(what.to_owned()))?;
+    text(line.strip_suffix(b"\r").unwrap_or(line), what)
+}
+
+fn text(bytes: &[u8], what: &str) -> Result<SecretString, SecretError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| SecretError::NotText(what.to_owned()))?;
     if text.is_empty() {
         return Err(SecretError::Empty(what.to_owned()));
     }

@@ -1,6 +1,7 @@
 //! The `[[target]]` tables: what all protocols share; each has a module for its own keys.
 
 mod postgres;
+mod ssh;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -63,8 +64,12 @@ fn target(
     let kind = match protocol.as_deref() {
         // also when there is none, so that the problems of the other keys are told
         None | Some("postgres") => TargetKind::Postgres(postgres::read(section, groups, base)?),
+        Some("ssh") => TargetKind::Ssh(Box::new(ssh::read(section, base)?)),
         Some(other) => {
-            section.fault("protocol", format!("`{other}` is not supported; this version speaks `postgres`"));
+            section.fault(
+                "protocol",
+                format!("`{other}` is not supported; this version speaks `postgres` and `ssh`"),
+            );
             // its keys are of a protocol that nobody knows
             TargetKind::Postgres(postgres::read(section, groups, base)?)
         }

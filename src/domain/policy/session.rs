@@ -75,6 +75,14 @@ impl SessionPolicy {
         self.pair.is_some() && slice.is_some_and(Slice::is_open)
     }
 
+    /// Whether some rule permits actions of this kind, whatever others say of them.
+    #[must_use]
+    pub fn could_allow(&self, action: &Action<'_>) -> bool {
+        let slice = self.slices.iter().find(|slice| slice.action_name == action.name());
+        let permits = |policy: &cedar_policy::Policy| policy.effect() == Effect::Permit;
+        self.pair.is_some() && slice.is_some_and(|slice| slice.reviewed.policies().any(permits))
+    }
+
     /// Judges one action, as if no review had been given.
     #[must_use]
     pub fn judge(&self, action: &Action<'_>) -> Verdict {

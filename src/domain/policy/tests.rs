@@ -254,10 +254,17 @@ permit (principal == ?principal, action, resource);
     first.cedar:15: @reason must be 1 to 300 characters without control characters
     first.cedar:15: the name `default` is what a denial without a rule is called
     first.cedar:20: rule `wrong-attribute`: attribute `verbs` in context for Hoop::Action::"statement" not found (did you mean `verb`?)
-    first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"approve" not found (did you mean `kind`?)
+    first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"approve" not found (did you mean `env`?)
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"audit" not found
+    first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"call" not found (did you mean `query`?)
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"connect" not found
+    first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"env" not found (did you mean `name`?)
+    first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"exec" not found (did you mean `paths`?)
+    first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"file" not found (did you mean `path`?)
+    first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"forward" not found (did you mean `port`?)
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"kill" not found
+    first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"shell" not found (did you mean `terminal`?)
+    first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"subsystem" not found (did you mean `name`?)
     first.cedar:25: rule `wrong-action`: unrecognized action `Hoop::Action::"conect"` (connect, audit, kill, statement, approve, exec, shell, file, forward, env, subsystem, call are known)
     first.cedar:27: rule `no-namespace`: unrecognized entity type `Group` (did you mean `Hoop::Group`?)
     first.cedar:28: rule `impossible`: policy is impossible: the policy expression evaluates to false for all valid requests
