@@ -208,7 +208,7 @@ impl Turnstile {
             text: case.text.clone(),
             sent: None,
             values: Vec::new(),
-            exact: gate.digest_of(&[&case.exact]),
+            exact: gate.digests().in_session(&[&case.exact]),
             deed: case.deed.clone(),
             settings: case.settings.clone(),
             shape: None,
