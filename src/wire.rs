@@ -8,5 +8,7 @@ pub mod buffer;
 pub mod control;
 pub mod dpop;
 pub mod jws;
+pub mod output;
 pub mod postgres;
 pub mod review;
+pub mod ssh;

@@ -37,6 +37,11 @@ fn postgres_returns() {
 }
 
 #[test]
+fn ssh_returns() {
+    damage(&hoopctl::wire::ssh::fuzz::samples(), 30_000, bodies::ssh);
+}
+
+#[test]
 fn dpop_returns() {
     let key = dpop::DeviceKey::from_bytes(&[7; 32]);
     let url = url::Url::parse("https://broker.example/v1/sessions").expect("a URL");

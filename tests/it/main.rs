@@ -40,6 +40,7 @@ mod requests;
 mod restarts;
 mod reviews;
 mod rewrite;
+mod sftp;
 mod support;
 mod webhooks;
 

@@ -22,7 +22,6 @@
 
 mod client;
 mod names;
-mod output;
 mod pending;
 mod upstream;
 
@@ -41,7 +40,7 @@ use super::fault::{ClientFault, UpstreamFault};
 use super::frame::{Frame, FrameLimits};
 use super::scrub::Scrub;
 
-pub use self::output::Output;
+pub use crate::wire::output::Output;
 
 /// The machine between a client and its database.
 #[derive(Debug)]

@@ -24,6 +24,11 @@ pub(crate) fn postgres(data: &[u8]) {
     hoopctl::wire::postgres::fuzz::all(data);
 }
 
+/// What flows inside SSH's channels.
+pub(crate) fn ssh(data: &[u8]) {
+    hoopctl::wire::ssh::fuzz::all(data);
+}
+
 /// Proofs of possession.
 pub(crate) fn dpop(data: &[u8]) {
     let Ok(proof) = std::str::from_utf8(data) else { return };
