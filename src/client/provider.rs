@@ -367,7 +367,7 @@ impl ProviderHttp {
 
     async fn discovery(&self, issuer: &Url) -> Result<Discovery, ProviderError> {
         let base = issuer.as_str().trim_end_matches('/');
-        let request = oauth2::http::Request::get(format!("{base}/.well-known/openid-configuration"))
+        let request = http::Request::get(format!("{base}/.well-known/openid-configuration"))
             .body(Vec::new())
             .map_err(|error| ProviderError::Discovery(error.to_string()))?;
         let answer = Retrying(self).call(request).await.map_err(|fault| self.fault(&fault))?;
@@ -386,7 +386,7 @@ impl ProviderHttp {
         if status.is_server_error() || status.as_u16() == 429 {
             return Err(HttpFault::Status(status.as_u16()));
         }
-        let mut response = oauth2::http::Response::builder().status(status);
+        let mut response = http::Response::builder().status(status);
         for (name, value) in answer.headers() {
             response = response.header(name, value);
         }

@@ -1,0 +1,257 @@
+//! Masks on CSV (RFC 4180) that streams by.
+//!
+//! Job: the first record names the columns; the fields of protected ones are replaced, everything else is
+//! copied byte for byte. Boundary: only the header is kept, up to a limit. Failure mode: a quote where none
+//! may be, a record with another number of fields than the header, a header that seems to be written with
+//! another delimiter: readers differ about those, so they are refused.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use super::Unmaskable;
+use super::hidden::{Hidden, Shown};
+use super::plan::DocumentPlan;
+use super::utf8::Utf8;
+use crate::domain::mask::Mask;
+
+/// Masks one body.
+#[derive(Debug)]
+pub struct CsvMasker {
+    plan: Arc<DocumentPlan>,
+    delimiter: u8,
+    state: State,
+    utf8: Utf8,
+    /// The mask of each column, once the header is read.
+    columns: Vec<Option<Mask>>,
+    /// The header's field at hand, or none in records.
+    header: Option<Vec<u8>>,
+    /// How many bytes of header came.
+    header_length: usize,
+    /// Which field of the record is at hand.
+    column: usize,
+    hidden: Option<Hidden>,
+    before: u64,
+    masked: u64,
+}
+
+/// Where in a record one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Broken,
+    /// After the carriage return that ends a record.
+    Return,
+    /// At the start of a field.
+    Field,
+    /// After a quote inside a quoted field: its end, or half of a quote.
+    Quote,
+    Quoted,
+    /// At the start of a record.
+    Record,
+    Unquoted,
+}
+
+impl CsvMasker {
+    /// A masker for one body.
+    #[must_use]
+    pub fn new(plan: Arc<DocumentPlan>, delimiter: u8) -> Self {
+        Self {
+            plan,
+            delimiter,
+            state: State::Record,
+            utf8: Utf8::default(),
+            columns: Vec::new(),
+            header: Some(Vec::new()),
+            header_length: 0,
+            column: 0,
+            hidden: None,
+            before: 0,
+            masked: 0,
+        }
+    }
+
+    /// Masks the next piece; what can be given out is appended to `out`.
+    ///
+    /// # Errors
+    /// When the body is not CSV with a header. Every later call fails as well.
+    pub fn feed(&mut self, input: &[u8], out: &mut BytesMut) -> Result<(), Unmaskable> {
+        let mut state = std::mem::replace(&mut self.state, State::Broken);
+        if state == State::Broken {
+            return Err(Unmaskable::Broken);
+        }
+        if !self.utf8.feed(input) {
+            return Err(self.malformed());
+        }
+        for byte in input {
+            state = self.step(state, *byte, out)?;
+            self.before += 1;
+        }
+        self.state = state;
+        Ok(())
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// When a quoted field does not end, or the last record is short.
+    pub fn finish(&mut self, out: &mut BytesMut) -> Result<(), Unmaskable> {
+        match std::mem::replace(&mut self.state, State::Broken) {
+            State::Broken => Err(Unmaskable::Broken),
+            _ if !self.utf8.is_whole() => Err(Unmaskable::Truncated),
+            State::Quoted => Err(Unmaskable::Truncated),
+            State::Record => Ok(()),
+            State::Return => Err(self.malformed()),
+            State::Field => {
+                self.begin();
+                self.field_ended(out)?;
+                self.record_ended()
+            }
+            State::Quote | State::Unquoted => {
+                self.field_ended(out)?;
+                self.record_ended()
+            }
+        }
+    }
+
+    /// How many fields were replaced so far.
+    #[must_use]
+    pub fn masked(&self) -> u64 {
+        self.masked
+    }
+
+    fn step(&mut self, state: State, byte: u8, out: &mut BytesMut) -> Result<State, Unmaskable> {
+        let state = if matches!(state, State::Record | State::Field) {
+            let at_record = state == State::Record;
+            if at_record && matches!(byte, b'\r' | b'\n') && self.header.is_none() {
+                // an empty line; in a file of one column it is an empty field, which needs no mask
+                if self.columns.len() == 1 && self.columns.iter().flatten().next().is_some() {
+                    return Err(self.malformed());
+                }
+                out.extend_from_slice(&[byte]);
+                return Ok(if byte == b'\r' { State::Return } else { State::Record });
+            }
+            self.begin();
+            if byte == b'"' {
+                self.give(byte, out);
+                return Ok(State::Quoted);
+            }
+            State::Unquoted
+        } else {
+            state
+        };
+        Ok(match (state, byte) {
+            (State::Return, b'\n') => {
+                out.extend_from_slice(b"\n");
+                State::Record
+            }
+            (State::Quoted, b'"') => {
+                self.give(byte, out);
+                State::Quote
+            }
+            (State::Quote, b'"') => {
+                self.give(byte, out);
+                self.keep(byte)?;
+                State::Quoted
+            }
+            (State::Quoted, _) => {
+                self.give(byte, out);
+                self.keep(byte)?;
+                State::Quoted
+            }
+            (State::Quote | State::Unquoted, b'\r' | b'\n') => {
+                self.field_ended(out)?;
+                self.record_ended()?;
+                out.extend_from_slice(&[byte]);
+                if byte == b'\r' { State::Return } else { State::Record }
+            }
+            (State::Quote | State::Unquoted, _) if byte == self.delimiter => {
+                self.field_ended(out)?;
+                out.extend_from_slice(&[byte]);
+                State::Field
+            }
+            (State::Unquoted, _) if byte != b'"' && byte != 0 => {
+                self.give(byte, out);
+                self.keep(byte)?;
+                State::Unquoted
+            }
+            _ => return Err(self.malformed()),
+        })
+    }
+
+    /// A field begins.
+    fn begin(&mut self) {
+        if self.header.is_none()
+            && let Some(mask) = self.columns.get(self.column).copied().flatten()
+        {
+            self.hidden = Some(Hidden::text(mask, &self.plan));
+        }
+    }
+
+    /// Gives a byte out, unless it is protected.
+    fn give(&self, byte: u8, out: &mut BytesMut) {
+        if self.hidden.is_none() {
+            out.extend_from_slice(&[byte]);
+        }
+    }
+
+    /// Keeps a byte of a field's content where it matters.
+    fn keep(&mut self, byte: u8) -> Result<(), Unmaskable> {
+        if let Some(name) = &mut self.header {
+            self.header_length += 1;
+            if self.header_length > LONGEST_HEADER {
+                return Err(Unmaskable::Limit("the header's length"));
+            }
+            name.push(byte);
+        } else if let Some(hidden) = &mut self.hidden {
+            hidden.push(&[byte]);
+        }
+        Ok(())
+    }
+
+    fn field_ended(&mut self, out: &mut BytesMut) -> Result<(), Unmaskable> {
+        if let Some(name) = &mut self.header {
+            let name = std::mem::take(name);
+            let bare = name.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&name);
+            if bare.iter().any(|byte| *byte != self.delimiter && DELIMITERS.contains(byte)) {
+                return Err(self.malformed());
+            }
+            if self.columns.len() == MOST_COLUMNS {
+                return Err(Unmaskable::Limit("columns"));
+            }
+            self.columns.push(self.plan.flat(bare));
+        } else if self.column >= self.columns.len() {
+            return Err(self.malformed());
+        } else if let Some(hidden) = self.hidden.take() {
+            self.masked += 1;
+            if let Shown::Text(text) = hidden.show() {
+                let needs_quotes =
+                    text.bytes().any(|byte| matches!(byte, b'"' | b'\r' | b'\n') || byte == self.delimiter);
+                if needs_quotes {
+                    out.extend_from_slice(format!("\"{}\"", text.replace('"', "\"\"")).as_bytes());
+                } else {
+                    out.extend_from_slice(text.as_bytes());
+                }
+            }
+        }
+        self.column += 1;
+        Ok(())
+    }
+
+    fn record_ended(&mut self) -> Result<(), Unmaskable> {
+        if self.header.take().is_none() && self.column != self.columns.len() {
+            return Err(self.malformed());
+        }
+        self.column = 0;
+        Ok(())
+    }
+
+    fn malformed(&self) -> Unmaskable {
+        Unmaskable::Malformed { format: "CSV", at: self.before }
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// What else columns are separated with in the wild.
+const DELIMITERS: &[u8] = b",;\t|";
+const LONGEST_HEADER: usize = 64 * 1024;
+const MOST_COLUMNS: usize = 4096;
