@@ -7,6 +7,7 @@
 pub mod buffer;
 pub mod control;
 pub mod dpop;
+pub mod http;
 pub mod jws;
 pub mod output;
 pub mod postgres;

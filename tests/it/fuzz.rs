@@ -42,6 +42,40 @@ fn ssh_returns() {
 }
 
 #[test]
+fn http_returns() {
+    let seeds: &[&[u8]] = &[
+        b"/v1/a%2e%2E/..;/b%2Fc//d;x=1?query=%7Ba%7D&limit=5",
+        b"https://api.example.org:443/a/../b?c",
+        br#"{"query":"query Q($i: ID!) { t: trace(id: $i) { id ...F ... on T { key } } } fragment F on T { a { b } }","operationName":"Q","variables":{"i":1}}"#,
+        b"mutation M { a(x: [1, {y: \"z\"}]) @include(if: $b) { c } } subscription S { d }",
+        br##"{"openapi":"3.0.0","servers":[{"url":"/v1"}],"paths":{"/a/{b}.json":{"get":{"operationId":"x","parameters":[{"$ref":"#/c"}]}}},"c":{"in":"query","name":"limit"}}"##,
+        b"Bearer abcdefgh YWJjZGVmZ2g= 6162636465666768 %61%62%63%64%65%66%67%68",
+        b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\x4c\x4a\x06\x00\xc2\x41\x24\x35\x03\x00\x00\x00",
+        b"\x78\x9c\x4b\x4c\x4a\x06\x00\x02\x4d\x01\x27",
+        b"\x28\xb5\x2f\xfd\x04\x58\x19\x00\x00\x61\x62\x63\xf3\xf3\xb4\xda",
+        b"\x0b\x01\x80\x61\x62\x63\x03",
+    ];
+    let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.to_vec()).collect();
+    damage(&seeds, 3_000, bodies::http);
+}
+
+#[test]
+fn document_returns() {
+    let seeds: &[&[u8]] = &[
+        b"\x01{\"api_key\":\"s\",\"a\":[1,{\"b\":null},{\"b\":-1.5e3}],\"p\":\"gr\xc3\xbc\\ud83d\\ude00\",\"x\":{\"y\":true}}",
+        b"\x03{\"api\\u005fkey\":[{}]}\n\n[{\"t\":\"v\"}]\n",
+        b"\x02\x1e{\"p\":\"abcdef\"}\n\x1e[]\n",
+        b"\x05a,api_key,\"p\"\r\n1,\"x\"\"y\",abcdef\r\n",
+        b"\x04a=1&api_key=s%20t&user[p]=abc+def",
+        b"\x02event: e\ndata: {\"api_key\":\ndata: 1}\n\ndata: [DONE]\n\n",
+        b"\x07to alice@example.org 4111 1111 1111 1111 DE89 3704 0044 0532 0130 00 AKIAIOSFODNN7EXAMPLE -----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY----- sk-abcdefghijklmnopqrst eyJhbGciOiJI.eyJzdWIiOiIx.abc",
+        b"$..a['b',0,1:2:3].*",
+    ];
+    let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.to_vec()).collect();
+    damage(&seeds, 3_000, bodies::document);
+}
+
+#[test]
 fn dpop_returns() {
     let key = dpop::DeviceKey::from_bytes(&[7; 32]);
     let url = url::Url::parse("https://broker.example/v1/sessions").expect("a URL");

@@ -29,6 +29,16 @@ pub(crate) fn ssh(data: &[u8]) {
     hoopctl::wire::ssh::fuzz::all(data);
 }
 
+/// What of HTTP is read before and after hyper: targets, GraphQL, OpenAPI, content codings, redaction.
+pub(crate) fn http(data: &[u8]) {
+    hoopctl::wire::http::fuzz::all(data);
+}
+
+/// The masks on bodies.
+pub(crate) fn document(data: &[u8]) {
+    hoopctl::mask::document::fuzz::all(data);
+}
+
 /// Proofs of possession.
 pub(crate) fn dpop(data: &[u8]) {
     let Ok(proof) = std::str::from_utf8(data) else { return };

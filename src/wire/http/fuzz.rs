@@ -1,0 +1,78 @@
+//! Bodies for fuzzing: each takes any bytes and must return.
+//!
+//! Job: reach every reader here from one function. Boundary: not part of the library's interface. Failure
+//! mode: a panic is a bug.
+
+use bytes::{Bytes, BytesMut};
+use secrecy::SecretString;
+
+use super::encoding::{Coding, Decoder, Pulled, UnpackLimits};
+use super::graphql;
+use super::openapi::OpenApi;
+use super::redact::Redactor;
+use super::target::{Ambiguous, Parameters, PathPolicy, RequestTarget, Resource};
+
+/// Everything below with the same bytes.
+///
+/// # Panics
+/// When a property that must hold does not.
+pub fn all(data: &[u8]) {
+    target(data);
+    encoding(data);
+    redact(data);
+    drop(graphql::of_body(data));
+    drop(OpenApi::parse(data));
+    if let Ok(text) = std::str::from_utf8(data) {
+        drop(graphql::of_document(text));
+    }
+}
+
+/// A normalised target is its own.
+///
+/// # Panics
+/// When it is not.
+pub fn target(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    drop(RequestTarget::parse("GET", text, PathPolicy::default()));
+    drop(RequestTarget::parse("CONNECT", text, PathPolicy::default()));
+    let keep = PathPolicy {
+        encoded_slash: Ambiguous::Keep,
+        encoded_percent: Ambiguous::Keep,
+        parameters: Parameters::Strip,
+    };
+    for policy in [PathPolicy::default(), keep] {
+        if let Ok(once) = Resource::parse(text, policy) {
+            assert_eq!(Resource::parse(&once.to_string(), policy).as_ref(), Ok(&once));
+            assert!(!once.path().contains("//") && !once.path().contains("/../"));
+        }
+    }
+}
+
+/// What was packed, or not, in pieces.
+pub fn encoding(data: &[u8]) {
+    let limits = UnpackLimits { most_bytes: 1 << 20, ..UnpackLimits::default() };
+    for coding in [Coding::Brotli, Coding::Deflate, Coding::Gzip, Coding::Zstd] {
+        let mut decoder = Decoder::new(&[coding], limits);
+        let mut out = BytesMut::new();
+        for piece in data.chunks(7) {
+            decoder.push(Bytes::copy_from_slice(piece));
+            while decoder.pull(&mut out) == Ok(Pulled::More) {}
+        }
+        decoder.close();
+        while decoder.pull(&mut out) == Ok(Pulled::More) {}
+    }
+}
+
+/// A secret does not come through, however it is cut.
+///
+/// # Panics
+/// When it does.
+pub fn redact(data: &[u8]) {
+    let Ok(redactor) = Redactor::new(&[SecretString::from("abcdefgh")]) else { return };
+    let (mut body, mut out) = (redactor.body(), BytesMut::new());
+    for piece in data.chunks(3) {
+        body.feed(piece, &mut out);
+    }
+    body.finish(&mut out);
+    assert!(!out.windows(8).any(|window| window.eq_ignore_ascii_case(b"abcdefgh")));
+}

@@ -1,0 +1,316 @@
+//! Heads of requests and responses: what may pass, what is taken out, what has to change with a body.
+//!
+//! Job: pure functions over header maps, called by the gateway in the order below. Boundary: it neither
+//! judges nor injects. Failure mode: a [`HeadError`]; the message must then not be forwarded.
+//!
+//! Request: [`check_framing`], [`check_overrides`], [`upgrade`], [`strip_hop_by_hop`], [`strip_credentials`],
+//! and on a masked target [`prepare_masked_request`]. Response: [`check_framing`], [`strip_hop_by_hop`], and if
+//! its body is rewritten, [`prepare_rewritten_response`].
+
+use std::borrow::Cow;
+
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_TYPE, COOKIE, ETAG, HOST, HeaderName, IF_RANGE, LOCATION, PROXY_AUTHORIZATION,
+    RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+/// Why a head is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// More than one length, a length and an encoding, an encoding other than `chunked`.
+    #[error("the message's length can be read in two ways")]
+    Framing,
+    /// `Connection` names a header that the next server needs.
+    #[error("`Connection` names a header that is not the connection's")]
+    Nominated,
+    /// A header that makes the server see another method or path than was judged.
+    #[error("the request asks for another method or path in a header")]
+    Override,
+    /// A part of a body: its beginning cannot be masked without the rest.
+    #[error("a part of a document cannot be masked")]
+    Partial,
+}
+
+/// Refuses heads whose body ends at different places for different readers (RFC 9112 §6.3).
+///
+/// # Errors
+/// [`HeadError::Framing`].
+pub fn check_framing(headers: &HeaderMap) -> Result<(), HeadError> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let (length, coding) = (lengths.next(), codings.next());
+    let is_number = |value: &HeaderValue| {
+        let digits = value.as_bytes();
+        !digits.is_empty() && digits.len() <= 18 && digits.iter().all(u8::is_ascii_digit)
+    };
+    let fits = lengths.next().is_none()
+        && codings.next().is_none()
+        && length.is_none_or(is_number)
+        && coding.is_none_or(|coding| length.is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if fits { Ok(()) } else { Err(HeadError::Framing) }
+}
+
+/// Refuses headers with which a client asks for another method or path than the request line says.
+///
+/// # Errors
+/// [`HeadError::Override`].
+pub fn check_overrides(headers: &HeaderMap) -> Result<(), HeadError> {
+    match headers.keys().any(|name| is_among(name, OVERRIDES)) {
+        true => Err(HeadError::Override),
+        false => Ok(()),
+    }
+}
+
+/// What the connection would become: the value of `Upgrade`, in lower case, where `Connection` says so.
+#[must_use]
+pub fn upgrade(headers: &HeaderMap) -> Option<String> {
+    let wanted = nominated(headers).any(|name| name == "upgrade");
+    let protocol = headers.get(UPGRADE)?.to_str().ok()?.trim().to_ascii_lowercase();
+    (wanted && !protocol.is_empty()).then_some(protocol)
+}
+
+/// Takes out what belongs to one connection (RFC 9110 §7.6.1). `TE: trailers` stays, because trailers are forwarded.
+///
+/// # Errors
+/// [`HeadError::Nominated`] when `Connection` names what the message cannot do without.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<(), HeadError> {
+    let mut names = Vec::new();
+    for name in nominated(headers) {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeadError::Nominated)?;
+        if END_TO_END.contains(&name) {
+            return Err(HeadError::Nominated);
+        }
+        names.push(name);
+    }
+    let trailers = headers.get_all(TE).iter().any(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+    });
+    for name in names.iter().map(HeaderName::as_str).chain(HOP_BY_HOP.iter().copied()) {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    Ok(())
+}
+
+/// Takes out every credential that the client sent, and the header that the lease will be put into, in every spelling
+/// that a server might read as the same name.
+pub fn strip_credentials(headers: &mut HeaderMap, injected: Option<&HeaderName>) {
+    let injected = injected.map(|name| name.as_str().replace('_', "-"));
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| {
+            is_among(name, CLIENT_CREDENTIALS)
+                || injected.as_ref().is_some_and(|injected| *injected == name.as_str().replace('_', "-"))
+        })
+        .cloned()
+        .collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// What a header's value is recorded as.
+#[must_use]
+pub fn recorded<'a>(name: &HeaderName, value: &'a HeaderValue) -> Cow<'a, str> {
+    if value.is_sensitive() || is_among(name, SECRETS) || has_secret_word(name) {
+        return match value.to_str().ok().and_then(|text| text.split_once(' ')) {
+            // the scheme says what kind of credential it was
+            Some((scheme, _)) if [AUTHORIZATION, PROXY_AUTHORIZATION].contains(name) && is_token(scheme) => {
+                Cow::Owned(format!("{scheme} [redacted]"))
+            }
+            _ => Cow::Borrowed("[redacted]"),
+        };
+    }
+    match value.to_str() {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Borrowed("[not text]"),
+    }
+}
+
+/// Makes a request ask for a whole document in a coding that can be taken off, and for no digest of it.
+pub fn prepare_masked_request(headers: &mut HeaderMap) {
+    for name in [RANGE, IF_RANGE] {
+        headers.remove(name);
+    }
+    for name in ["want-digest", "want-content-digest", "want-repr-digest", "a-im"] {
+        headers.remove(name);
+    }
+    let codings = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let known: Vec<&str> = codings
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|coding| {
+            let name = coding.split(';').next().unwrap_or_default().trim();
+            super::encoding::Coding::named(name).is_some()
+        })
+        .collect();
+    let known = if known.is_empty() { "identity".to_owned() } else { known.join(", ") };
+    match HeaderValue::try_from(known) {
+        Ok(known) => headers.insert(ACCEPT_ENCODING, known),
+        Err(_) => headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+    };
+}
+
+/// Whether a response has a body at all (RFC 9112 §6.3).
+#[must_use]
+pub fn has_body(method: &Method, status: StatusCode) -> bool {
+    *method != Method::HEAD
+        && !status.is_informational()
+        && status != StatusCode::NO_CONTENT
+        && status != StatusCode::NOT_MODIFIED
+}
+
+/// Makes a response's head say nothing about the body as it was before it was rewritten: also for HEAD and 304, which
+/// describe a body that they do not carry.
+///
+/// # Errors
+/// [`HeadError::Partial`] for parts of documents.
+pub fn prepare_rewritten_response(status: StatusCode, headers: &mut HeaderMap) -> Result<(), HeadError> {
+    let multipart = headers.get(CONTENT_TYPE).is_some_and(|value| {
+        value.as_bytes().get(..20).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/byteranges"))
+    });
+    if status == StatusCode::PARTIAL_CONTENT
+        || status == StatusCode::IM_USED
+        || headers.contains_key(CONTENT_RANGE)
+        || multipart
+    {
+        // 416 tells the length of the whole with nothing of it
+        if status != StatusCode::RANGE_NOT_SATISFIABLE {
+            return Err(HeadError::Partial);
+        }
+        headers.remove(CONTENT_RANGE);
+    }
+    headers.remove(CONTENT_LENGTH);
+    for name in DIGESTS {
+        headers.remove(*name);
+    }
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
+    if let Some(tag) = headers.remove(ETAG)
+        && let Some(weak) = weaken(&tag)
+    {
+        headers.insert(ETAG, weak);
+    }
+    Ok(())
+}
+
+/// The headers of a response in which a server may name another place: to be compared with the target's address.
+pub const PLACES: [HeaderName; 2] = [LOCATION, HeaderName::from_static("content-location")];
+
+/// A tag that promises the same meaning, not the same bytes; nothing, if it is none.
+fn weaken(tag: &HeaderValue) -> Option<HeaderValue> {
+    let bytes = tag.as_bytes();
+    let is_opaque = |tag: &[u8]| tag.len() >= 2 && tag.starts_with(b"\"") && tag.ends_with(b"\"");
+    match bytes.strip_prefix(b"W/") {
+        Some(opaque) => is_opaque(opaque).then(|| tag.clone()),
+        None if is_opaque(bytes) => HeaderValue::from_bytes(&[b"W/", bytes].concat()).ok(),
+        None => None,
+    }
+}
+
+/// The names that `Connection` lists, in lower case.
+fn nominated(headers: &HeaderMap) -> impl Iterator<Item = String> + '_ {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .filter(|name| !name.is_empty())
+}
+
+/// Whether a name is one of these to a server that takes `_` for `-` (CGI, WSGI).
+fn is_among(name: &HeaderName, names: &[&str]) -> bool {
+    let name = name.as_str().replace('_', "-");
+    names.contains(&name.as_str())
+}
+
+/// Whether some part of a name says that its value is secret.
+fn has_secret_word(name: &HeaderName) -> bool {
+    name.as_str().split(['-', '_']).any(|part| SECRET_WORDS.contains(&part))
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 16
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "proxy-authenticate",
+    "proxy-authorization",
+];
+const END_TO_END: &[HeaderName] =
+    &[HOST, CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, TRAILER, AUTHORIZATION, COOKIE];
+const OVERRIDES: &[&str] = &[
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-original-uri",
+    "x-forwarded-uri",
+    "x-forwarded-prefix",
+];
+/// What a client proves itself with; the lease takes the place of all of them.
+const CLIENT_CREDENTIALS: &[&str] = &[
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "cookie2",
+    "x-api-key",
+    "api-key",
+    "apikey",
+    "x-auth-token",
+    "x-access-token",
+    "x-amz-security-token",
+    "x-goog-api-key",
+    "x-forwarded-user",
+    "x-forwarded-client-cert",
+    "x-remote-user",
+    "remote-user",
+    "dpop",
+];
+/// Headers whose values are never recorded.
+const SECRETS: &[&str] = &[
+    "authorization",
+    "proxy-authorization",
+    "authentication-info",
+    "proxy-authentication-info",
+    "cookie",
+    "cookie2",
+    "set-cookie",
+    "set-cookie2",
+    "x-amz-security-token",
+    "x-forwarded-client-cert",
+    "dpop",
+];
+const SECRET_WORDS: &[&str] =
+    &["key", "apikey", "token", "secret", "password", "auth", "session", "csrf", "xsrf", "signature"];
+const DIGESTS: &[&str] = &[
+    "digest",
+    "content-digest",
+    "repr-digest",
+    "content-md5",
+    "x-goog-hash",
+    "x-amz-checksum-sha256",
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-sha1",
+    "delta-base",
+    "im",
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use super::*;
+
+fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in lines {
+        map.append(*name, HeaderValue::from_str(value).unwrap());
+    }
+    map
+}
+
+fn names(map: &HeaderMap) -> Vec<&str> {
+    let mut names: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn two_readings_of_a_length_are_refused() {
+    for lines in [
+        &[("content-length", "1"), ("content-length", "1")][..],
+        &[("content-length", "1"), ("transfer-encoding", "chunked")],
+        &[("content-length", "+1")],
+        &[("content-length", "0x1")],
+        &[("content-length", "1, 1")],
+        &[("content-length", "")],
+        &[("content-length", "99999999999999999999")],
+        &[("transfer-encoding", "xchunked")],
+        &[("transfer-encoding", "chunked, identity")],
+        &[("transfer-encoding", "gzip, chunked")],
+        &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+    ] {
+        assert_eq!(check_framing(&headers(lines)), Err(HeadError::Framing), "{lines:?}");
+    }
+    for lines in [&[][..], &[("content-length", "12")], &[("transfer-encoding", "Chunked")]] {
+        assert_eq!(check_framing(&headers(lines)), Ok(()), "{lines:?}");
+    }
+}
+
+#[test]
+fn another_method_or_path_in_a_header_is_refused() {
+    for name in ["x-http-method-override", "X_HTTP_Method_Override", "x-original-url"] {
+        let mut map = HeaderMap::new();
+        map.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("DELETE"));
+        assert_eq!(check_overrides(&map), Err(HeadError::Override), "{name}");
+    }
+    assert_eq!(check_overrides(&headers(&[("x-http", "1")])), Ok(()));
+}
+
+#[test]
+fn what_belongs_to_the_connection_does_not_pass() {
+    let mut map = headers(&[
+        ("connection", "close, X-Own"),
+        ("connection", "upgrade"),
+        ("upgrade", "WebSocket"),
+        ("x-own", "1"),
+        ("keep-alive", "1"),
+        ("te", "gzip, Trailers"),
+        ("proxy-authorization", "x"),
+        ("accept", "a"),
+    ]);
+    assert_eq!(upgrade(&map).as_deref(), Some("websocket"));
+    assert_eq!(upgrade(&headers(&[("upgrade", "h2c")])), None);
+    assert_eq!(strip_hop_by_hop(&mut map), Ok(()));
+    assert_eq!(names(&map), ["accept", "te"]);
+    assert_eq!(map[TE], "trailers");
+    for name in ["host", "Content-Length", "authorization", "a b"] {
+        assert_eq!(
+            strip_hop_by_hop(&mut headers(&[("connection", name)])),
+            Err(HeadError::Nominated),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn no_credential_of_the_client_passes() {
+    let mut map = headers(&[
+        ("authorization", "Bearer mine"),
+        ("cookie", "a=b"),
+        ("cookie", "c=d"),
+        ("x_api_key", "mine"),
+        ("x-billing_token", "mine"),
+        ("accept", "a"),
+    ]);
+    strip_credentials(&mut map, Some(&HeaderName::from_static("x-billing-token")));
+    assert_eq!(names(&map), ["accept"]);
+}
+
+#[test]
+fn secrets_are_not_recorded() {
+    let shown = |name: &'static str, value: &'static str| {
+        recorded(&HeaderName::from_static(name), &HeaderValue::from_static(value)).into_owned()
+    };
+    assert_eq!(shown("authorization", "Bearer abc"), "Bearer [redacted]");
+    assert_eq!(shown("authorization", "abc"), "[redacted]");
+    assert_eq!(shown("set-cookie", "id=1; Path=/"), "[redacted]");
+    assert_eq!(shown("x-api-key", "abc"), "[redacted]");
+    assert_eq!(shown("x_csrf_token", "abc"), "[redacted]");
+    assert_eq!(shown("accept", "text/html"), "text/html");
+    let mut sensitive = HeaderValue::from_static("abc");
+    sensitive.set_sensitive(true);
+    assert_eq!(recorded(&HeaderName::from_static("x-own"), &sensitive), "[redacted]");
+    let bytes = HeaderValue::from_bytes(b"\xff").unwrap();
+    assert_eq!(recorded(&HeaderName::from_static("x-own"), &bytes), "[not text]");
+}
+
+#[test]
+fn a_masked_request_asks_for_a_whole_document() {
+    let mut map = headers(&[
+        ("range", "bytes=0-1"),
+        ("if-range", "\"a\""),
+        ("want-digest", "sha-256"),
+        ("accept-encoding", "gzip;q=1.0, lzma, br"),
+        ("accept-encoding", "x, zstd"),
+    ]);
+    prepare_masked_request(&mut map);
+    assert_eq!(names(&map), ["accept-encoding"]);
+    assert_eq!(map[ACCEPT_ENCODING], "gzip;q=1.0, br, zstd");
+    let mut none = HeaderMap::new();
+    prepare_masked_request(&mut none);
+    assert_eq!(none[ACCEPT_ENCODING], "identity");
+}
+
+#[test]
+fn a_rewritten_response_says_nothing_of_what_it_was() {
+    let mut map = headers(&[
+        ("content-length", "12"),
+        ("etag", "\"abc\""),
+        ("digest", "x"),
+        ("content-digest", "x"),
+        ("repr-digest", "x"),
+        ("content-md5", "x"),
+        ("accept-ranges", "bytes"),
+        ("content-type", "application/json"),
+    ]);
+    assert_eq!(prepare_rewritten_response(StatusCode::OK, &mut map), Ok(()));
+    assert_eq!(names(&map), ["accept-ranges", "content-type", "etag"]);
+    assert_eq!((map[ETAG].to_str().unwrap(), map[ACCEPT_RANGES].to_str().unwrap()), ("W/\"abc\"", "none"));
+    let tag = |tag| {
+        let mut map = headers(&[("etag", tag)]);
+        prepare_rewritten_response(StatusCode::OK, &mut map).unwrap();
+        map.get(ETAG).map(|tag| tag.to_str().unwrap().to_owned())
+    };
+    assert_eq!(tag("W/\"abc\"").as_deref(), Some("W/\"abc\""));
+    assert_eq!(tag("abc"), None);
+    for (status, lines) in [
+        (206, &[][..]),
+        (226, &[]),
+        (200, &[("content-range", "bytes 0-1/2")]),
+        (200, &[("content-type", "multipart/byteranges; boundary=x")]),
+    ] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(prepare_rewritten_response(status, &mut headers(lines)), Err(HeadError::Partial));
+    }
+    let mut unsatisfied = headers(&[("content-range", "bytes */12")]);
+    assert_eq!(prepare_rewritten_response(StatusCode::RANGE_NOT_SATISFIABLE, &mut unsatisfied), Ok(()));
+    assert_eq!(names(&unsatisfied), ["accept-ranges"]);
+}
+
+#[test]
+fn some_responses_have_no_body() {
+    assert!(has_body(&Method::GET, StatusCode::OK));
+    assert!(!has_body(&Method::HEAD, StatusCode::OK));
+    for status in [100, 204, 304] {
+        assert!(!has_body(&Method::GET, StatusCode::from_u16(status).unwrap()), "{status}");
+    }
+}

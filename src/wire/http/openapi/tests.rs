@@ -1,0 +1,113 @@
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use serde_json::json;
+
+use super::*;
+
+fn api() -> OpenApi {
+    let get = |id: &str| json!({"get": {"operationId": id}});
+    let document = json!({
+        "openapi": "3.1.0",
+        "servers": [{"url": "https://api.example.org/v1/"}, {"url": "/v2"}],
+        "paths": {
+            "/traces": {
+                "parameters": [{"$ref": "#/components/parameters/Limit"}, {"in": "path", "name": "limit"}],
+                "get": {"operationId": "listTraces", "parameters": [
+                    {"in": "query", "name": "n", "x-hoopctl-page-size": true},
+                    {"in": "query", "name": "size", "x-hoopctl-page-size": false},
+                ]},
+                "post": {"x-hoopctl-listing": false},
+            },
+            "/traces/{id}": get("getTrace"),
+            "/traces/mine": get("getMine"),
+            "/traces/{id}.json": get("getJson"),
+            "/traces/{from}-{to}/steps": get("getRange"),
+            "/traces/{id}/steps": {"get": {"operationId": "listSteps", "responses": {"200": {"$ref": "#/components/responses/List"}}}},
+            "/a b/{x}": get("spaced"),
+            "/": get("root"),
+            "x-note": 1,
+        },
+        "components": {
+            "parameters": {"Limit": {"in": "query", "name": "per_page"}},
+            "responses": {"List": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/L"}}}}},
+            "schemas": {"L": {"type": "array"}},
+        },
+    });
+    OpenApi::parse(document.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn calls_get_the_names_of_their_operations() {
+    let api = api();
+    let id = |method, path| api.operation(method, path).map(|operation| operation.id.clone());
+    for (path, expected) in [
+        ("/v1/traces", Some("listTraces")),
+        ("/v2/traces/7", Some("getTrace")),
+        ("/v1/traces/mine", Some("getMine")),
+        ("/v1/traces/7.json", Some("getJson")),
+        ("/v1/traces/.json", Some("getTrace")),
+        ("/v1/traces/1-2/steps", Some("getRange")),
+        ("/v1/traces/1-/steps", Some("listSteps")),
+        ("/v1/traces/mine/steps", Some("listSteps")),
+        ("/v1/a%20b/c", Some("spaced")),
+        ("/v1/", Some("root")),
+        ("/v1", None),
+        ("/v1/traces/", None),
+        ("/v1/traces/7/8", None),
+        ("/v3/traces", None),
+        ("/v11/traces", None),
+        ("/traces", None),
+    ] {
+        assert_eq!(id("GET", path).as_deref(), expected, "{path}");
+    }
+    assert_eq!(id("HEAD", "/v1/traces").as_deref(), Some("listTraces"));
+    assert_eq!(id("POST", "/v1/traces").as_deref(), Some("POST /traces"));
+    assert_eq!(id("DELETE", "/v1/traces"), None);
+}
+
+#[test]
+fn listings_and_page_sizes_are_known() {
+    let api = api();
+    let list = api.operation("GET", "/v1/traces").unwrap();
+    assert!(list.is_listing);
+    assert_eq!(list.page_sizes.iter().collect::<Vec<_>>(), ["n", "per_page"]);
+    assert!(api.operation("GET", "/v1/traces/7/steps").unwrap().is_listing);
+    assert!(!api.operation("GET", "/v1/traces/7").unwrap().is_listing);
+    assert!(!api.operation("POST", "/v1/traces").unwrap().is_listing);
+    let size = |query: &[(&str, &str)]| {
+        list.page_size(query.iter().map(|(name, value)| ((*name).into(), (*value).into())))
+    };
+    assert_eq!(size(&[("n", "5"), ("per_page", "100"), ("limit", "9999")]), Some(100));
+    assert_eq!(size(&[("n", "5"), ("n", "all")]), None);
+    assert_eq!(size(&[]), None);
+}
+
+#[test]
+fn documents_that_cannot_be_read_whole_are_refused() {
+    let parse = |document: &Value| OpenApi::parse(document.to_string().as_bytes()).err();
+    assert_eq!(OpenApi::parse(b"openapi: 3.0.0").err(), Some(OpenApiError::Json));
+    assert_eq!(parse(&json!({"swagger": "2.0"})), Some(OpenApiError::Version));
+    assert_eq!(parse(&json!({"openapi": "3.0.0", "paths": []})), Some(OpenApiError::Shape("paths".into())));
+    for (path, item) in [
+        ("a", json!({"get": {}})),
+        ("/{", json!({"get": {}})),
+        ("/{a", json!({"get": {}})),
+        ("/{}", json!({"get": {}})),
+        ("/a}", json!({"get": {}})),
+        ("/a", json!({"get": 1})),
+        ("/a", json!({"get": {"operationId": 1}})),
+        ("/a", json!({"$ref": "other.json"})),
+        ("/a", json!({"$ref": "#/paths/~1a"})),
+        ("/a", json!({"get": {"parameters": [{"$ref": "#/nowhere"}]}})),
+    ] {
+        assert_eq!(
+            parse(&json!({"openapi": "3.0.0", "paths": {path: item}})),
+            Some(OpenApiError::Shape(path.into())),
+            "{path}"
+        );
+    }
+    let twice = json!({"openapi": "3.0.0", "paths": {"/a/{x}": {"get": {}}, "/a/{y}": {"get": {}}}});
+    assert!(matches!(parse(&twice), Some(OpenApiError::Ambiguous(_))));
+    let many: Map<String, Value> = (0..10_001).map(|at| (format!("/{at}"), json!({"get": {}}))).collect();
+    assert_eq!(parse(&json!({"openapi": "3.0.0", "paths": many})), Some(OpenApiError::TooBig));
+}
