@@ -9,6 +9,9 @@ pub mod wire;
 // What a SQL statement does, and its rewriting under masks.
 pub mod sql;
 
+// What a command line does.
+pub mod shell;
+
 // What a masked value looks like, and how a plan of masks is made for one principal.
 pub mod mask;
 

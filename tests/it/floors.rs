@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Floor by floor, lowest first.
 const FLOORS: &[&[&str]] = &[
     &["domain"],
-    &["wire", "sql", "mask", "ledger", "recording"],
+    &["wire", "sql", "shell", "mask", "ledger", "recording"],
     &["gateway"],
     &["broker"],
     &["client"],
@@ -21,7 +21,7 @@ const STRANGERS: &[(&str, &str)] = &[("client", "broker")];
 
 /// Below the gateway, time is an argument.
 const CLOCKS: &[&str] = &["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"];
-const TIMELESS: &[&str] = &["domain", "wire", "sql", "mask", "ledger", "recording"];
+const TIMELESS: &[&str] = &["domain", "wire", "sql", "shell", "mask", "ledger", "recording"];
 
 /// Only the top floor reads the environment, prints and exits.
 const TOP: &str = "cli";

@@ -174,6 +174,12 @@ fn sql_returns() {
     damage(&seeds, 40_000, bodies::sql);
 }
 
+#[test]
+fn shell_returns() {
+    let seeds = COMMANDS.map(|text| text.as_bytes().to_vec());
+    damage(&seeds, 4_000, bodies::shell);
+}
+
 /// Gives the body each seed, then `rounds` damaged ones. The damage is the same in each run.
 fn damage(seeds: &[Vec<u8>], rounds: usize, body: fn(&[u8])) {
     let mut random = StdRng::seed_from_u64(0x68_6f_6f_70);
@@ -263,4 +269,19 @@ const STATEMENTS: [&str; 16] = [
     "BEGIN ISOLATION LEVEL SERIALIZABLE; SAVEPOINT a; ROLLBACK TO a; COMMIT AND CHAIN",
     "SELECT E'\\x41', U&'\\0041', $tag$ ' $tag$, B'01', x::numeric(3, 1), ARRAY[[1]], (r).f, CASE WHEN a THEN 1 END -- c",
     "VACUUM (FULL) t; REINDEX TABLE t; LISTEN n; NOTIFY n, 'x'; CALL f(1); TRUNCATE t CASCADE; LOCK t",
+];
+
+const COMMANDS: [&str; 12] = [
+    "rm -rf / && echo \"$(date +%F)\" | tee -a 'a b' >/dev/null 2>&1",
+    "sudo -u root env A=b sh -c 'cd /srv; for f in *.log; do wc -l \"$f\"; done'",
+    "cat <<'E' | while read x; do case $x in a|b) echo `id`;; *) [ -f y ] || exit 1;; esac; done\nx\nE\n",
+    "find / -type f -name '*.c' -exec grep -l foo {} + | xargs -0 -I% cp % /tmp",
+    "if [[ -f x && -d y ]]; then { ls; } else (cat <(ls) >&2) fi",
+    "f() { $'\\x72m' -rf ${x:-/}; }; f & wait $!",
+    "scp -r -p -t -- '/srv/in'",
+    "rsync --server -logDtpre.iLsfxCIvu --delete . /srv/in/",
+    "git-upload-pack '/srv/it'\\''s.git'",
+    "tar xzf x.tgz -C /opt --checkpoint-action=exec=sh",
+    "sed -n '/a/,$s/x/y/gw out' f; awk '{print $1 > \"f\"}' g",
+    "echo $((1 + 2)) {a,b}{1..3} ~/x \\\n# comment\ntrue",
 ];

@@ -200,6 +200,19 @@ pub(crate) fn reviews() -> [Claims; 2] {
 /// The seed of the key that signs them.
 pub(crate) const REVIEWER: [u8; 32] = [8; 32];
 
+/// Command lines: none is read-only and does something, and none hides what follows it.
+pub(crate) fn shell(data: &[u8]) {
+    use hoopctl::domain::facts::Effect;
+    let judged = hoopctl::shell::judge(data, false).facts;
+    assert!(!judged.read_only || judged.effects.is_empty(), "read-only is what does nothing");
+    drop(hoopctl::shell::judge_line(data));
+    let mut longer = data.to_vec();
+    longer.extend_from_slice(b"\nrm -rf /");
+    let after = hoopctl::shell::judge(&longer, false).facts.effects;
+    let unjudged = judged.effects.contains(&Effect::Unjudged) || after.contains(&Effect::Unjudged);
+    assert!(unjudged || after.contains(&Effect::DeleteTree), "what followed was not seen");
+}
+
 /// The key that signs the notes which mutations start from.
 pub(crate) fn signer() -> Signer {
     Signer::new("ledger.example", &[7; 32]).expect("a name")

@@ -1,0 +1,461 @@
+//! Words as the shell would see them, as far as that can be told.
+//!
+//! The grammar leaves words raw. This removes quotes, and says of every expansion that its result is not known.
+//! It is independent of the grammar's own idea of quotes: a word with an unquoted separator in it means that the
+//! two disagree, and such a word is refused.
+
+use super::paths;
+
+/// One word of a command after quote removal; or several, where it expands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Word {
+    /// Exactly this text.
+    Known(String),
+    /// One or more names of files that match the text.
+    Pattern(String),
+    /// What follows `lead` is not known; where it `splits`, neither is the number of words.
+    Unknown { lead: String, splits: bool },
+}
+
+/// A word, and what comes with it.
+#[derive(Debug, Default)]
+pub(super) struct Scanned {
+    pub(super) word: Option<Word>,
+    /// The texts of its command substitutions.
+    pub(super) scripts: Vec<String>,
+    /// Something in it is read differently by different shells, may run code, or is not understood.
+    pub(super) refused: bool,
+}
+
+impl Word {
+    pub(super) fn known(text: impl Into<String>) -> Self {
+        Self::Known(text.into())
+    }
+
+    /// Nothing is known.
+    pub(super) fn unknown() -> Self {
+        Self::Unknown { lead: String::new(), splits: true }
+    }
+
+    pub(super) fn as_known(&self) -> Option<&str> {
+        match self {
+            Self::Known(text) => Some(text),
+            Self::Pattern(_) | Self::Unknown { .. } => None,
+        }
+    }
+
+    /// Whether a program may take it for an option that is not known.
+    pub(super) fn may_hide_options(&self) -> bool {
+        let open = |lead: &str| lead.is_empty() || lead.starts_with('-');
+        match self {
+            Self::Known(_) => false,
+            Self::Pattern(text) => open(text.split(paths::META).next().unwrap_or_default()),
+            Self::Unknown { lead, splits } => *splits || open(lead),
+        }
+    }
+
+    /// As a path for policies.
+    pub(super) fn path(&self) -> String {
+        match self {
+            Self::Known(text) | Self::Pattern(text) => paths::normalise(text),
+            Self::Unknown { .. } => paths::UNKNOWN.to_owned(),
+        }
+    }
+}
+
+/// Reads a raw word.
+pub(super) fn scan(raw: &str) -> Scanned {
+    let mut scanner = Scanner::new(raw);
+    scanner.run();
+    scanner.finish()
+}
+
+/// Reads the body of a here-document whose delimiter was not quoted.
+pub(super) fn scan_document(raw: &str) -> Scanned {
+    let mut scanner = Scanner::new(raw);
+    scanner.double_quoted(None);
+    scanner.finish()
+}
+
+struct Scanner {
+    chars: Vec<char>,
+    at: usize,
+    text: String,
+    /// The text before what is not known.
+    lead: Option<String>,
+    splits: bool,
+    pattern: bool,
+    scripts: Vec<String>,
+    refused: bool,
+}
+
+impl Scanner {
+    fn new(raw: &str) -> Self {
+        Self {
+            chars: raw.chars().collect(),
+            at: 0,
+            text: String::new(),
+            lead: None,
+            splits: false,
+            pattern: false,
+            scripts: Vec::new(),
+            refused: false,
+        }
+    }
+
+    fn finish(self) -> Scanned {
+        let word = match self.lead {
+            Some(lead) => Word::Unknown { lead, splits: self.splits },
+            None if self.pattern => Word::Pattern(self.text),
+            None => Word::Known(self.text),
+        };
+        Scanned { word: Some(word), scripts: self.scripts, refused: self.refused }
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.chars.get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.at += 1;
+        Some(c)
+    }
+
+    fn unknown(&mut self, splits: bool) {
+        self.lead.get_or_insert_with(|| self.text.clone());
+        self.splits |= splits;
+    }
+
+    fn run(&mut self) {
+        let mut braces: Vec<bool> = Vec::new();
+        while let Some(c) = self.next() {
+            match c {
+                '\\' => match self.next() {
+                    Some('\n') | None => {}
+                    Some(c) => self.literal(c),
+                },
+                '\'' => self.single_quoted(),
+                '"' => self.double_quoted(Some('"')),
+                '$' => self.dollar(false),
+                '`' => self.backquoted(false),
+                '*' | '?' | '[' => {
+                    self.pattern = true;
+                    self.text.push(c);
+                }
+                '{' => {
+                    braces.push(false);
+                    self.text.push(c);
+                }
+                ',' | '.' => {
+                    let range = c == ',' || self.peek() == Some('.');
+                    if let Some(brace) = braces.last_mut() {
+                        *brace |= range;
+                    }
+                    self.text.push(c);
+                }
+                '}' => {
+                    if braces.pop() == Some(true) {
+                        self.pattern = true;
+                    }
+                    self.text.push(c);
+                }
+                ' ' | '\t' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')' => {
+                    self.refused = true;
+                    self.text.push(c);
+                }
+                c => self.text.push(c),
+            }
+        }
+        // the program of that name; a lone bracket matches nothing
+        if self.chars == ['['] {
+            self.pattern = false;
+        }
+        // zsh: a leading `=` is the path of a program
+        if self.chars.first() == Some(&'=') && self.chars.len() > 1 {
+            self.unknown(false);
+        }
+    }
+
+    /// A character that quotes made ordinary.
+    fn literal(&mut self, c: char) {
+        self.text.push(c);
+    }
+
+    fn single_quoted(&mut self) {
+        let mut last = '\'';
+        loop {
+            match self.next() {
+                // fish reads the backslash as an escape, and the string goes on
+                Some('\'') => {
+                    self.refused |= last == '\\';
+                    return;
+                }
+                Some(c) => {
+                    self.literal(c);
+                    last = c;
+                }
+                None => {
+                    self.refused = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Up to the quote; or, for a here-document, to the end.
+    fn double_quoted(&mut self, quote: Option<char>) {
+        while let Some(c) = self.next() {
+            match c {
+                c if Some(c) == quote => return,
+                '\\' => match self.next() {
+                    // in a here-document it can split the delimiter
+                    Some('\n') => self.refused |= quote.is_none(),
+                    Some(c @ ('$' | '`' | '\\')) => self.literal(c),
+                    Some('"') if quote.is_some() => self.literal('"'),
+                    Some(c) => {
+                        self.literal('\\');
+                        self.literal(c);
+                    }
+                    None => self.literal('\\'),
+                },
+                '$' => self.dollar(true),
+                '`' => self.backquoted(true),
+                c => self.literal(c),
+            }
+        }
+        self.refused |= quote.is_some();
+    }
+
+    fn dollar(&mut self, quoted: bool) {
+        match self.peek() {
+            Some('\'') if !quoted => {
+                self.at += 1;
+                self.ansi_quoted();
+            }
+            // a translated string; the quotes are read by the caller
+            Some('"') if !quoted => {}
+            Some('(') => {
+                self.at += 1;
+                self.parenthesised(quoted);
+            }
+            Some('{') => {
+                self.at += 1;
+                self.braced(quoted);
+            }
+            Some('[') => {
+                self.refused = true;
+                self.unknown(!quoted);
+            }
+            Some(c) if c.is_ascii_alphabetic() || c == '_' => {
+                while self.peek().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
+                    self.at += 1;
+                }
+                // zsh takes an index or a modifier here
+                self.refused |= matches!(self.peek(), Some('[')) && !self.safe_index();
+                self.unknown(!quoted);
+            }
+            Some(c) if c.is_ascii_digit() || matches!(c, '@' | '*' | '#' | '?' | '-' | '$' | '!') => {
+                self.at += 1;
+                self.unknown(!quoted || matches!(c, '@' | '*'));
+            }
+            _ => self.text.push('$'),
+        }
+    }
+
+    /// `$x[1]` is harmless; `$x[$(…)]` is not worth reading.
+    fn safe_index(&self) -> bool {
+        let rest = self.chars.get(self.at..).unwrap_or_default();
+        rest.iter().take_while(|c| **c != ']').all(|c| c.is_ascii_alphanumeric() || "[-_^!".contains(*c))
+    }
+
+    fn ansi_quoted(&mut self) {
+        while let Some(c) = self.next() {
+            match c {
+                '\'' => return,
+                '\\' => self.ansi_escape(),
+                c => self.literal(c),
+            }
+        }
+        self.refused = true;
+    }
+
+    fn ansi_escape(&mut self) {
+        let Some(c) = self.next() else {
+            self.refused = true;
+            return;
+        };
+        let code = match c {
+            'a' => Some(7),
+            'b' => Some(8),
+            'e' | 'E' => Some(27),
+            'f' => Some(12),
+            'n' => Some(10),
+            'r' => Some(13),
+            't' => Some(9),
+            'v' => Some(11),
+            '\\' | '"' | '?' => Some(u32::from(c)),
+            // dash, which knows no such quotes, ends the string here
+            '\'' => None,
+            'x' => self.number(16, 2),
+            'u' => self.number(16, 4),
+            'U' => self.number(16, 8),
+            '0'..='7' => {
+                self.at -= 1;
+                self.number(8, 3).map(|code| code & 0xff)
+            }
+            _ => None,
+        };
+        // a NUL ends the string, bytes above ASCII depend on the locale
+        match code.and_then(char::from_u32).filter(|c| c.is_ascii() && *c != '\0') {
+            Some(c) => self.literal(c),
+            None => {
+                self.refused = true;
+                self.unknown(false);
+            }
+        }
+    }
+
+    fn number(&mut self, radix: u32, most: usize) -> Option<u32> {
+        let mut value = None;
+        for _ in 0..most {
+            let Some(digit) = self.peek().and_then(|c| c.to_digit(radix)) else { break };
+            self.at += 1;
+            value = Some(value.unwrap_or(0u32).checked_mul(radix)?.checked_add(digit)?);
+        }
+        value
+    }
+
+    /// `$(…)` and `$((…))`, after the first parenthesis.
+    fn parenthesised(&mut self, quoted: bool) {
+        let arithmetic = self.peek() == Some('(');
+        let Some(inner) = self.balanced() else {
+            self.refused = true;
+            self.unknown(true);
+            return;
+        };
+        // a file name inside arithmetic, or a name whose value is arithmetic, runs code
+        if arithmetic {
+            self.refused |= !inner.chars().all(|c| c.is_ascii_digit() || " ()+-*/%<>=!&|^~?:".contains(c));
+            self.unknown(!quoted);
+        } else {
+            self.substitute(inner, quoted);
+        }
+    }
+
+    fn backquoted(&mut self, quoted: bool) {
+        let mut inner = String::new();
+        loop {
+            match self.next() {
+                Some('`') => break,
+                // escapes are removed differently in and out of quotes
+                Some('\\') | None => {
+                    self.refused = true;
+                    self.unknown(true);
+                    if self.peek().is_none() {
+                        return;
+                    }
+                }
+                Some(c) => inner.push(c),
+            }
+        }
+        self.substitute(inner, quoted);
+    }
+
+    fn substitute(&mut self, inner: String, quoted: bool) {
+        // a document's end inside is read differently
+        self.refused |= inner.contains("<<");
+        match constant(&inner) {
+            Some(text) if quoted || !(text.is_empty() || text.contains(' ')) => {
+                self.text.push_str(&text);
+                return;
+            }
+            _ => {}
+        }
+        self.scripts.push(inner);
+        self.unknown(!quoted);
+    }
+
+    /// The text up to the parenthesis that closes, which is eaten.
+    fn balanced(&mut self) -> Option<String> {
+        let start = self.at;
+        let mut depth = 1usize;
+        let mut quote = None;
+        while let Some(c) = self.next() {
+            match (quote, c) {
+                (None, '\'') => quote = Some('\''),
+                (None, '"') => quote = Some('"'),
+                (None | Some('"'), '\\') => {
+                    self.next()?;
+                }
+                // quotes inside an expansion inside quotes: the two readings of it are not worth the risk
+                (Some('"'), '$') if matches!(self.peek(), Some('(' | '{')) => {
+                    if self.nested_quotes() {
+                        return None;
+                    }
+                }
+                (Some(open), c) if c == open => quote = None,
+                (Some(_), _) => {}
+                (None, '(') => depth += 1,
+                (None, ')') => {
+                    depth -= 1;
+                    if depth == 0 {
+                        let end = self.at.saturating_sub(1);
+                        return self.chars.get(start..end).map(|chars| chars.iter().collect());
+                    }
+                }
+                // a comment may hold anything
+                (None, '#') => return None,
+                (None, _) => {}
+            }
+        }
+        None
+    }
+
+    /// Whether a quote comes before the next closing parenthesis or brace.
+    fn nested_quotes(&self) -> bool {
+        let rest = self.chars.get(self.at..).unwrap_or_default();
+        rest.iter().take_while(|c| !matches!(c, ')' | '}')).any(|c| matches!(c, '"' | '\'' | '`' | '\\'))
+    }
+
+    /// `${…}`, after the brace: a name, and an operator with a plain operand.
+    fn braced(&mut self, quoted: bool) {
+        let mut inner = String::new();
+        loop {
+            match self.next() {
+                Some('}') => break,
+                Some(c) => inner.push(c),
+                None => {
+                    self.refused = true;
+                    break;
+                }
+            }
+        }
+        let body = inner.strip_prefix('#').filter(|rest| !rest.is_empty()).unwrap_or(&inner);
+        let name: String = body.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let rest = body.strip_prefix(name.as_str()).unwrap_or_default();
+        let special = name.is_empty() && matches!(rest, "@" | "*" | "?" | "$" | "!" | "-");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_./%,+=~*?@ -".contains(c);
+        let operand = match rest.strip_prefix(':') {
+            Some(rest) => rest.strip_prefix(['-', '+', '?']),
+            None => rest.strip_prefix(['-', '+', '?', '#', '%']),
+        };
+        let known = rest.is_empty() && !name.is_empty()
+            || special
+            || !name.is_empty()
+                && operand.is_some_and(|operand| operand.trim_start_matches(['#', '%']).chars().all(plain));
+        self.refused |= !known;
+        self.unknown(!quoted || matches!(rest, "@" | "*"));
+    }
+}
+
+/// What `echo` with plain words would print: the form that `ansible` and people use to ask for a home directory.
+fn constant(script: &str) -> Option<String> {
+    let mut words = script.split_ascii_whitespace();
+    let plain = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "_./~+:@%,-".contains(c));
+    let fine = words.next() == Some("echo") && !script.contains('\n');
+    let words: Vec<&str> = words.collect();
+    let fine =
+        fine && words.iter().all(|word| plain(word)) && !words.iter().any(|word| word.starts_with('-'));
+    fine.then(|| words.join(" "))
+}
