@@ -154,6 +154,38 @@ class Stack:
         wait_port(BOUNCER)
 
     def hoopctl(self):
+        self.start_broker("allow-statements", f"""
+[[target]]
+name = "db"
+protocol = "postgres"
+host = "127.0.0.1"
+port = {PG}
+database = "bench"
+tls = "disable"
+record = "full"
+max_connections = 64
+[target.issuer]
+kind = "postgres-role"
+admin = "postgres"
+admin_password = {{ file = "{self.work}/secret" }}
+[[target.grant]]
+privileges = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+on = "public.*"
+[[target.mask]]
+column = "public.wide.secret"
+mask = "full"
+""")
+        out = open(self.work / "listen.out", "w+")
+        self.spawn([self.args.bin, "--output", "json", "connect", "db", "--listen", f"127.0.0.1:{LOOP}"],
+                   env=self.hoop_env, name="connect", stdout=out)
+        wait_port(LOOP)
+        ready = json.loads(retry(lambda: (self.work / "listen.out").read_text().splitlines()[0]))
+        url = urllib.parse.urlparse(ready["url"])
+        return {"PGPORT": str(LOOP), "PGUSER": urllib.parse.unquote(url.username),
+                "PGPASSWORD": urllib.parse.unquote(url.password)}
+
+    def start_broker(self, preset, targets, rules=""):
+        """A provider, and a broker with these targets; whoever calls it is allowed everything there."""
         setup = subprocess.run(["bash", ROOT / "tests/setup/oidc-provider.sh"], check=True, capture_output=True, text=True)
         place = setup.stdout.split()[-1]
         self.spawn(["node", f"{place}/server.mjs"], name="provider", env=dict(os.environ, PORT=str(PROVIDER)),
@@ -165,7 +197,7 @@ class Stack:
         (self.work / "secret").chmod(0o600)
         (self.work / "policy.cedar").write_text(
             '@id("bench.connect")\npermit(principal, action == Hoop::Action::"connect", resource)\n'
-            'when { principal in Hoop::Group::"ci/bench" || principal in Hoop::Group::"corp/dba" };\n')
+            'when { principal in Hoop::Group::"ci/bench" || principal in Hoop::Group::"corp/dba" };\n' + rules)
         config = self.work / "broker.toml"
         config.write_text(f"""
 [broker]
@@ -187,43 +219,16 @@ claims = {{ client_id = "robot" }}
 groups = ["bench"]
 session_max = "8h"
 [policy]
-presets = ["allow-statements"]
+presets = ["{preset}"]
 files = ["policy.cedar"]
-[[target]]
-name = "db"
-protocol = "postgres"
-host = "127.0.0.1"
-port = {PG}
-database = "bench"
-tls = "disable"
-record = "full"
-max_connections = 64
-[target.issuer]
-kind = "postgres-role"
-admin = "postgres"
-admin_password = {{ file = "{self.work}/secret" }}
-[[target.grant]]
-privileges = ["SELECT", "INSERT", "UPDATE", "DELETE"]
-on = "public.*"
-[[target.mask]]
-column = "public.wide.secret"
-mask = "full"
-""")
+{targets}""")
         self.broker = self.spawn([self.args.bin, "broker", "serve", "--config", config], name="broker")
         wait_port(BROKER)
-        env = dict(clean_environment(), HOOPCTL_HOME=str(self.work / "home"), HOOPCTL_CREDENTIAL_STORE="file",
-                   HOOPCTL_BROKER=f"https://127.0.0.1:{BROKER}", HOOPCTL_WORKLOAD=f"token-file:{self.work / 'token'}",
-                   HOOPCTL_BROKER_PIN=pin(self.work / "broker/pki/ca.pem"))
-        self.hoop_env = env
-        self.person_env = {k: v for k, v in env.items() if k != "HOOPCTL_WORKLOAD"}
-        out = open(self.work / "listen.out", "w+")
-        self.spawn([self.args.bin, "--output", "json", "connect", "db", "--listen", f"127.0.0.1:{LOOP}"],
-                   env=env, name="connect", stdout=out)
-        wait_port(LOOP)
-        ready = json.loads(retry(lambda: (self.work / "listen.out").read_text().splitlines()[0]))
-        url = urllib.parse.urlparse(ready["url"])
-        return {"PGPORT": str(LOOP), "PGUSER": urllib.parse.unquote(url.username),
-                "PGPASSWORD": urllib.parse.unquote(url.password)}
+        self.hoop_env = dict(
+            clean_environment(), HOOPCTL_HOME=str(self.work / "home"), HOOPCTL_CREDENTIAL_STORE="file",
+            HOOPCTL_BROKER=f"https://127.0.0.1:{BROKER}", HOOPCTL_WORKLOAD=f"token-file:{self.work / 'token'}",
+            HOOPCTL_BROKER_PIN=pin(self.work / "broker/pki/ca.pem"))
+        self.person_env = {k: v for k, v in self.hoop_env.items() if k != "HOOPCTL_WORKLOAD"}
 
     def log_in(self):
         """A person signs in, as they do in the morning."""
