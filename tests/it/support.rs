@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod env;
 pub(crate) mod postgres;
 pub(crate) mod provider;
+pub(crate) mod sshd;
 pub(crate) mod terminal;
 
 pub(crate) mod gateway;
