@@ -99,7 +99,10 @@ impl Turnstile {
             Opinion::Hold(hold) => hold,
             opinion => return self.rule(case, opinion, RefusedBy::Policy).await,
         };
-        let (desk, account) = (self.gate().desk(), self.account(case));
+        let (desk, account) = {
+            let gate = self.gate();
+            (gate.desk(), Self::account(&gate, case))
+        };
         let (ruling, statement) = self.enter(case, Opinion::Hold(hold.clone()))?;
         self.reel.statement(&statement).await?;
         let Ruling::Hold(Entered { wait, .. }) = ruling else {
@@ -123,7 +126,7 @@ impl Turnstile {
             let action = case.deed.action();
             match gate.opinion(&action) {
                 Opinion::Hold(now) => {
-                    match cleared.fits(&gate.desk(), &now, self.account_with(&gate, case)) {
+                    match cleared.fits(&gate.desk(), &now, Self::account(&gate, case)) {
                         Ok(()) => gate.reviewed(&action),
                         Err(denial) => Opinion::Deny(denial),
                     }
@@ -198,11 +201,7 @@ impl Turnstile {
         Ok((ruling, statement))
     }
 
-    fn account(&self, case: &Case) -> Account {
-        self.account_with(&self.gate(), case)
-    }
-
-    fn account_with(&self, gate: &Gate, case: &Case) -> Account {
+    fn account(gate: &Gate, case: &Case) -> Account {
         Account {
             protocol: case.protocol,
             text: case.text.clone(),
