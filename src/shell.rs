@@ -97,6 +97,14 @@ pub fn judge_line(line: &[u8]) -> Line {
     }
 }
 
+/// The words of a line that is one plain command, as its program gets them; `None` where it is not, or where one
+/// of them is known to the shell alone.
+#[must_use]
+pub fn words(command: &[u8]) -> Option<Vec<String>> {
+    let program = grammar::parse(std::str::from_utf8(command).ok()?).ok()?;
+    words_of(&program)?.iter().map(|word| word.as_known().map(str::to_owned)).collect()
+}
+
 fn judge_program(program: &Program, text: &str, terminal: bool) -> Judged {
     let transfer = words_of(program).and_then(|words| transfer::of(&words));
     if let Some(transfer) = transfer {

@@ -6,9 +6,13 @@
 
 mod channel;
 mod dial;
+mod display;
+mod files;
 mod front;
 mod mail;
 mod shared;
+mod supervised;
+mod veil;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +54,11 @@ where
         Err(refusal) => return tracing::debug!(%session, %refusal, "no admission"),
     };
     let TargetKind::Ssh(target) = &context.target.kind else { return };
+    let detectors = match veil::detectors(target) {
+        Ok(detectors) => detectors,
+        // configuration has checked them
+        Err(name) => return tracing::error!(%session, name, "a detector of the target cannot be used"),
+    };
     let turnstile = match begin(deps, &context, target, connection) {
         Ok(turnstile) => turnstile,
         Err(error) => {
@@ -65,8 +74,13 @@ where
         turnstile.clone(),
         permit,
     );
-    let shared =
-        Arc::new(Shared::new(Arc::clone(&context), SshTarget::clone(target), turnstile.clone(), upstreams));
+    let shared = Arc::new(Shared::new(
+        Arc::clone(&context),
+        SshTarget::clone(target),
+        turnstile.clone(),
+        upstreams,
+        detectors,
+    ));
     shared.spawn(channel::reversed(Arc::clone(&shared), reversed));
     converse(&deps.host_key, io, &shared, closing).await;
     shared.hang_up();

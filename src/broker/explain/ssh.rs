@@ -41,13 +41,21 @@ fn not_covered(target: &Target, ssh: &SshTarget) -> Vec<String> {
     let mut gaps = vec![
         "what a program that may run does by itself: a script, a make target, a binary that somebody uploaded".to_owned(),
         "where links on the host lead: paths are judged as they are written".to_owned(),
-        "what is typed into an interactive shell: it is recorded, and not judged; allow commands one by one where that \
-         matters"
-            .to_owned(),
+        if ssh.supervised {
+            "what a line of an interactive shell means to whatever reads it there: each is judged as a shell's own; allow \
+             commands one by one where that matters"
+        } else {
+            "what is typed into an interactive shell: it is not judged, and what is shown of it is recorded; allow \
+             commands one by one where that matters"
+        }
+        .to_owned(),
     ];
     let mut gap = |text: &str| gaps.push(text.to_owned());
     if ssh.detectors.is_empty() {
         gap("nothing is masked in what commands and terminals show");
+    } else {
+        gap("files over sftp, scp, rsync and git, subsystems, and forwarded ports: nothing in them is masked");
+        gap("secrets that a program shows encoded, or letter by letter with pauses");
     }
     if matches!(ssh.issuer, SshIssuer::Static { .. }) {
         gap("the host sees all sessions as one key; who did what is in this ledger only");

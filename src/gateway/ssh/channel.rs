@@ -9,23 +9,28 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use russh::server::{ChannelOpenHandle, Msg};
-use russh::{ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, client};
+use russh::{ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, client};
 use tokio::sync::mpsc;
 
 use super::dial::{DialError, Link, Reverse, ReverseKind};
+use super::display::Display;
+use super::files::{self, Machine};
 use super::mail::{Ask, Mail, Terminal};
 use super::shared::{Shared, case};
+use super::supervised;
 use crate::domain::action::{Deed, Shell};
-use crate::domain::facts::{ExecFacts, ForwardFacts};
+use crate::domain::facts::ForwardFacts;
 use crate::gateway::hold::{Interrupt, Notice};
 use crate::gateway::journal::{ItemKind, JournalError};
 use crate::gateway::judge::{Case, Judged, Refused, RefusedBy};
 use crate::recording::item::{Outcome, Resize};
+use crate::shell::{self, Transfer};
+use crate::wire::ssh::scp;
 
 /// The client's side of a channel.
-type Client = ChannelWriteHalf<Msg>;
+pub(super) type Client = ChannelWriteHalf<Msg>;
 /// The host's side of a channel.
-type Host = ChannelWriteHalf<client::Msg>;
+pub(super) type Host = ChannelWriteHalf<client::Msg>;
 
 /// Where a direct channel goes.
 #[derive(Debug, Clone)]
@@ -52,8 +57,20 @@ struct Setting {
     x11: Option<(bool, String, String, u32)>,
 }
 
+/// How work is judged.
+enum Aim {
+    /// Not at all: this is why.
+    Refuse(&'static str),
+    /// File by file, by the words of the old `scp`.
+    Scp(Vec<String>),
+    /// File by file.
+    Sftp,
+    /// As a whole; what it shows is for people, and masked, unless it is a protocol of its own.
+    Whole { case: Box<Case>, is_shown: bool },
+}
+
 /// How a channel ended.
-enum End {
+pub(super) enum End {
     /// It was refused or failed, which the client is told, with this exit status.
     Told(String, u8),
     /// It is over, or the client has left.
@@ -67,15 +84,15 @@ impl From<JournalError> for Broken {
 }
 
 /// What ends the connection.
-struct Broken(JournalError);
+pub(super) struct Broken(pub(super) JournalError);
 
 /// Standard output and error in a recording.
-const OUT: u8 = 1;
-const ERR: u8 = 2;
+pub(super) const OUT: u8 = 1;
+pub(super) const ERR: u8 = 2;
 /// Standard error on the wire (RFC 4254 §5.2: `SSH_EXTENDED_DATA_STDERR`).
-const STDERR: u32 = 1;
+pub(super) const STDERR: u32 = 1;
 /// How long the host may take to close a channel that the client has closed.
-const LINGER: Duration = Duration::from_secs(5);
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 /// A session channel.
 pub(super) async fn session(shared: Arc<Shared>, client: Client, mut mail: Mail) {
@@ -125,20 +142,22 @@ async fn run(shared: &Shared, client: &Client, mail: &mut Mail) -> Result<End, B
             Some(Ask::Data(_) | Ask::Eof | Ask::Signal(_)) => {}
         }
     };
-    let case = describe(&work, &setting, shared);
+    let (case, is_shown) = match aim(&work, &setting, shared) {
+        Aim::Refuse(why) => return Ok(End::Told(format!("denied: {why}"), DENIED)),
+        Aim::Scp(words) => return carry(shared, (client, mail), work, Some(words), setting).await,
+        Aim::Sftp => return carry(shared, (client, mail), work, None, setting).await,
+        Aim::Whole { case, is_shown } => (case, is_shown),
+    };
     let number = match wait(shared, client, mail, &case, setting.terminal.is_some()).await? {
         Ok(number) => number,
         Err(refused) => return Ok(told(&refused)),
     };
-    if let (Work::Shell, true) = (&work, shared.target.supervised) {
-        let text = "supervised shells are not available in this version; run commands one by one";
-        return Ok(End::Told(text.into(), DENIED));
-    }
     let link = match shared.upstreams.take().await {
         Ok(link) => link,
         Err(error) => return Ok(unreachable(shared, &error)),
     };
-    let (read, host) = match start(&link, work, &setting).await {
+    let is_supervised = matches!(work, Work::Shell) && shared.target.supervised;
+    let (mut read, host) = match start(&link, work, &setting).await {
         Ok(started) => started,
         Err(error) => return Ok(unreachable(shared, &error.into())),
     };
@@ -146,26 +165,90 @@ async fn run(shared: &Shared, client: &Client, mail: &mut Mail) -> Result<End, B
         let [columns, rows, ..] = terminal.size;
         shared.turnstile.reel().json(ItemKind::Resize, &Resize { number, columns, rows }).await?;
     }
-    let clean = relay(shared, number, (client, mail), (read, host)).await?;
+    let mut display = Display::new(number, if is_shown { shared.veil() } else { None });
+    let clean = if is_supervised {
+        supervised::run(shared, (client, mail), (&mut read, &host), &mut display).await?
+    } else {
+        relay(shared, (client, mail), (&mut read, &host), &mut display).await?
+    };
+    let _sent = host.close().await;
+    record(shared, display).await?;
     if clean {
         shared.upstreams.give_back(link);
     }
     Ok(End::Over)
 }
 
-fn describe(work: &Work, setting: &Setting, shared: &Shared) -> Case {
+fn aim(work: &Work, setting: &Setting, shared: &Shared) -> Aim {
     let terminal = setting.terminal.is_some();
+    let whole = |case, is_shown| Aim::Whole { case: Box::new(case), is_shown };
     match work {
         Work::Exec(command) => {
+            let judged = shell::judge(command, terminal);
+            let is_shown = match judged.transfer {
+                Some(Transfer::Sftp) => return Aim::Sftp,
+                Some(Transfer::ScpFrom(_) | Transfer::ScpTo(_)) => {
+                    let why = "scp's old protocol asks for files by a pattern; name them, or leave -O out";
+                    return shell::words(command).map_or(Aim::Refuse(why), Aim::Scp);
+                }
+                transfer => transfer.is_none(),
+            };
             let text = String::from_utf8_lossy(command).into_owned();
-            let facts = ExecFacts::unjudged(terminal);
-            Case { exact: command.clone(), ..case(Deed::Exec(facts), text) }
+            whole(Case { exact: command.clone(), ..case(Deed::Exec(judged.facts), text) }, is_shown)
+        }
+        Work::Shell if shared.target.supervised && !terminal => {
+            Aim::Refuse("a supervised shell needs a terminal; give the command itself, or use -t")
         }
         Work::Shell => {
             let shell = Shell { terminal, supervised: shared.target.supervised };
-            case(Deed::Shell(shell), "an interactive shell".into())
+            whole(case(Deed::Shell(shell), "an interactive shell".into()), true)
         }
-        Work::Subsystem(name) => case(Deed::Subsystem { name: name.clone() }, format!("subsystem {name}")),
+        Work::Subsystem(name) if name == "sftp" => Aim::Sftp,
+        Work::Subsystem(name) => {
+            whole(case(Deed::Subsystem { name: name.clone() }, format!("subsystem {name}")), false)
+        }
+    }
+}
+
+/// Carries files, each of which is judged.
+async fn carry(
+    shared: &Shared,
+    (client, mail): (&Client, &mut Mail),
+    work: Work,
+    words: Option<Vec<String>>,
+    setting: Setting,
+) -> Result<End, Broken> {
+    let link = match shared.upstreams.take().await {
+        Ok(link) => link,
+        Err(error) => return Ok(unreachable(shared, &error)),
+    };
+    let (work, machine) = match words {
+        None => (work, Machine::sftp()),
+        Some(words) => {
+            let home = files::home(&link).await;
+            let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
+            // INVARIANT: the host runs what was understood, not what was sent
+            match scp::Command::parse(&words, home.as_ref()) {
+                Ok(Some(command)) => (Work::Exec(command.line()), Machine::scp(command)),
+                Ok(None) => return Ok(End::Told("denied: this is no scp that can be judged".into(), DENIED)),
+                Err(error) => return Ok(End::Told(format!("denied: {error}"), DENIED)),
+            }
+        }
+    };
+    // a terminal would change the bytes
+    let setting = Setting { terminal: None, ..setting };
+    let started = match start(&link, work, &setting).await {
+        Ok(started) => started,
+        Err(error) => return Ok(unreachable(shared, &error.into())),
+    };
+    match files::run(shared, (client, mail), started, machine).await? {
+        Ok(clean) => {
+            if clean {
+                shared.upstreams.give_back(link);
+            }
+            Ok(End::Over)
+        }
+        Err(end) => Ok(end),
     }
 }
 
@@ -192,8 +275,7 @@ async fn wait(
             biased;
             judged = &mut judged => return judged,
             Some(notice) = told.recv() => {
-                let Notice { message, detail, hint } = notice;
-                let _sent = client.extended_data_bytes(STDERR, said(&format!("{message}\n{detail}\n{hint}"))).await;
+                let _sent = client.extended_data_bytes(STDERR, noticed(&notice)).await;
             }
             () = mail.given_up(terminal), if waits => {
                 interrupt.ring();
@@ -273,7 +355,7 @@ pub(super) async fn direct(
         }
     };
     reply.accept().await;
-    match relay(&shared, number, (&client, &mut mail), channel.split()).await {
+    match pipe(&shared, number, (&client, &mut mail), channel.split()).await {
         Ok(true) => shared.upstreams.give_back(link),
         Ok(false) => {}
         Err(Broken(error)) => shared.break_off(&error),
@@ -307,7 +389,7 @@ async fn back(shared: Arc<Shared>, reverse: Reverse) {
     // what it reads comes by mail
     let (_, client) = towards.split();
     // the request to listen was judged, and has the number of its own deed
-    if let Err(Broken(error)) = relay(&shared, 0, (&client, &mut mail), channel.split()).await {
+    if let Err(Broken(error)) = pipe(&shared, 0, (&client, &mut mail), channel.split()).await {
         shared.break_off(&error);
     }
     let _sent = client.eof().await;
@@ -315,43 +397,48 @@ async fn back(shared: Arc<Shared>, reverse: Reverse) {
     shared.close(id);
 }
 
-/// Moves bytes both ways until the host closes; whether it did, so that its connection can be used again.
-async fn relay(
+/// Moves what is forwarded; whether the host has closed properly.
+async fn pipe(
     shared: &Shared,
     number: u64,
-    (client, mail): (&Client, &mut Mail),
+    client: (&Client, &mut Mail),
     (mut read, host): (ChannelReadHalf, Host),
 ) -> Result<bool, Broken> {
-    let mut shown = Shown { bytes: 0, tag: None };
-    let clean = {
-        let up = forward(shared, number, mail, &host);
-        let down = show(shared, number, &mut read, client, &mut shown);
-        tokio::pin!(up, down);
-        tokio::select! {
-            clean = &mut down => clean?,
-            done = &mut up => {
-                done?;
-                // the client has closed, or left: the host is told, and may say goodbye
-                let _sent = host.close().await;
-                match tokio::time::timeout(LINGER, &mut down).await {
-                    Ok(clean) => clean?,
-                    Err(_) => false,
-                }
-            }
-        }
-    };
+    let mut display = Display::new(number, None);
+    let clean = relay(shared, client, (&mut read, &host), &mut display).await?;
     let _sent = host.close().await;
-    if number > 0 {
-        let outcome = Outcome { number, rows: shown.bytes, tag: shown.tag, error: None };
-        shared.turnstile.reel().outcome(&outcome).await?;
-    }
+    record(shared, display).await?;
     Ok(clean)
 }
 
-/// What the client was shown.
-struct Shown {
-    bytes: u64,
-    tag: Option<String>,
+/// Moves bytes both ways until the host closes; whether it did, so that its connection can be used again.
+async fn relay(
+    shared: &Shared,
+    (client, mail): (&Client, &mut Mail),
+    (read, host): (&mut ChannelReadHalf, &Host),
+    display: &mut Display,
+) -> Result<bool, Broken> {
+    let up = forward(shared, display.number, mail, host);
+    let down = display.rest(shared, read, client);
+    tokio::pin!(up, down);
+    tokio::select! {
+        clean = &mut down => clean,
+        done = &mut up => {
+            done?;
+            // the client has closed, or left: the host is told, and may say goodbye
+            let _sent = host.close().await;
+            tokio::time::timeout(LINGER, &mut down).await.unwrap_or(Ok(false))
+        }
+    }
+}
+
+async fn record(shared: &Shared, display: Display) -> Result<(), Broken> {
+    let Display { number, bytes, tag, .. } = display;
+    if number > 0 {
+        let outcome = Outcome { number, rows: bytes, tag, error: None };
+        shared.turnstile.reel().outcome(&outcome).await?;
+    }
+    Ok(())
 }
 
 /// From the client to the host, until the client closes or leaves.
@@ -384,61 +471,10 @@ async fn forward(shared: &Shared, number: u64, mail: &mut Mail, host: &Host) -> 
     Ok(())
 }
 
-/// From the host to the client, until the host closes; whether it did.
-async fn show(
-    shared: &Shared,
-    number: u64,
-    read: &mut ChannelReadHalf,
-    client: &Client,
-    shown: &mut Shown,
-) -> Result<bool, Broken> {
-    let reel = shared.turnstile.reel();
-    while let Some(message) = read.wait().await {
-        let sent = match message {
-            ChannelMsg::Data { data } => {
-                shown.bytes = shown.bytes.saturating_add(u64::try_from(data.len()).unwrap_or_default());
-                reel.piece(ItemKind::Screen, number, OUT, &data).await?;
-                client.data_bytes(data).await
-            }
-            ChannelMsg::ExtendedData { data, ext } => {
-                reel.piece(ItemKind::Screen, number, ERR, &data).await?;
-                client.extended_data_bytes(ext, data).await
-            }
-            ChannelMsg::Eof => client.eof().await,
-            ChannelMsg::ExitStatus { exit_status } => {
-                shown.tag = Some(format!("exit {exit_status}"));
-                client.exit_status(exit_status).await
-            }
-            ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag } => {
-                shown.tag = Some(format!("signal {signal_name:?}"));
-                if let Some(handle) = shared.handle() {
-                    let told = (signal_name, core_dumped, error_message, lang_tag);
-                    let _sent = handle.exit_signal_request(client.id(), told.0, told.1, told.2, told.3).await;
-                }
-                Ok(())
-            }
-            ChannelMsg::Failure => {
-                let text = "the host refused to start it";
-                shown.tag = Some(text.into());
-                let _sent = client.extended_data_bytes(STDERR, said(text)).await;
-                let _sent = client.exit_status(u32::from(TROUBLE)).await;
-                return Ok(false);
-            }
-            ChannelMsg::Close => return Ok(true),
-            _ => Ok(()),
-        };
-        if sent.is_err() {
-            // the client has left
-            return Ok(false);
-        }
-    }
-    Ok(false)
-}
-
 fn told(refused: &Refused) -> End {
     let Refused { denial, by } = refused;
     let code = match by {
-        RefusedBy::Client => return End::Told(denial.reason.clone(), INTERRUPTED),
+        RefusedBy::Client => return End::Told("interrupted while it was held".into(), INTERRUPTED),
         RefusedBy::Policy => DENIED,
         RefusedBy::Review => REVIEWED,
     };
@@ -453,13 +489,18 @@ fn unreachable(shared: &Shared, error: &DialError) -> End {
 }
 
 /// As it is told on a terminal that may be raw.
-fn said(text: &str) -> Bytes {
+pub(super) fn said(text: &str) -> Bytes {
     Bytes::from(text.lines().map(|line| format!("hoopctl: {line}\r\n")).collect::<String>())
+}
+
+/// That something is held.
+pub(super) fn noticed(Notice { message, detail, hint }: &Notice) -> Bytes {
+    said(&format!("{message}\n{detail}\n{hint}"))
 }
 
 // exit statuses as in design §10
 const UNREACHABLE: u8 = 69;
-const TROUBLE: u8 = 70;
+pub(super) const TROUBLE: u8 = 70;
 const REVIEWED: u8 = 76;
 const DENIED: u8 = 77;
 /// As a shell says it of a command that Ctrl-C ended.

@@ -11,11 +11,11 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::Channel;
 use russh::client::{self, Handle};
 use russh::keys::ssh_key::certificate::CertType;
-use russh::keys::ssh_key::{Certificate, Fingerprint, HashAlg, PublicKey};
+use russh::keys::ssh_key::{Algorithm, Certificate, Fingerprint, HashAlg, PublicKey};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
+use russh::{Channel, Preferred};
 
 use secrecy::ExposeSecret as _;
 use thiserror::Error;
@@ -178,13 +178,15 @@ impl Upstreams {
         socket.set_nodelay(true)?;
         keep_alive(&socket)?;
         let refused = Arc::new(Mutex::new(None));
+        let known = Known::new(&self.target, &self.context.target.name);
+        let config = config(&known);
         let back = Back {
-            known: Known::new(&self.target, &self.context.target.name),
+            known,
             now: self.clock.now().as_second(),
             refused: Arc::clone(&refused),
             reverse: self.reverse.clone(),
         };
-        let connected = client::connect_stream(Arc::new(config()), socket, back).await;
+        let connected = client::connect_stream(Arc::new(config), socket, back).await;
         let mut link = connected.map_err(|error| {
             let why = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
             why.map_or_else(|| DialError::Ssh(error), DialError::Host)
@@ -201,8 +203,9 @@ impl Upstreams {
     }
 }
 
-fn config() -> client::Config {
+fn config(known: &Known) -> client::Config {
     client::Config {
+        preferred: known.preferred(),
         keepalive_interval: Some(Duration::from_secs(30)),
         keepalive_max: 3,
         nodelay: true,
@@ -236,6 +239,24 @@ impl Known {
         }
     }
 
+    /// What the host is asked to prove itself with: of its keys those that are known, else it would show
+    /// another.
+    fn preferred(&self) -> Preferred {
+        let base = Preferred::DEFAULT;
+        let is_known = |algorithm: &Algorithm| {
+            self.keys.iter().any(|key| match (key.algorithm(), algorithm) {
+                (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
+                (known, algorithm) => known == *algorithm,
+            })
+        };
+        let mut key: Vec<_> = base.key.iter().filter(|algorithm| is_known(algorithm)).cloned().collect();
+        if key.is_empty() {
+            key = base.key.to_vec();
+        }
+        let host_key_certificates = if self.authorities.is_empty() { Vec::new() } else { base.key.to_vec() };
+        Preferred { key: key.into(), host_key_certificates: host_key_certificates.into(), ..base }
+    }
+
     /// What is wrong with what the host shows.
     fn fault(&self, shown: &PublicKeyOrCertificate, now: i64) -> Option<String> {
         let certificate = match shown {
@@ -256,7 +277,7 @@ impl Known {
             )
         } else if certificate.cert_type() != CertType::Host {
             Some("it shows a user certificate".into())
-        } else if !principals.iter().any(|principal| *principal == self.host) {
+        } else if !principals.contains(&self.host) {
             Some(format!("its certificate is not for `{}`", self.host))
         } else if certificate.critical_options().iter().next().is_some() {
             Some("its certificate has critical options that nobody knows".into())

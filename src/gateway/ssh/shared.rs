@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::dial::Upstreams;
 use super::mail::{Load, Mail, Slot, mail};
+use super::veil::Veil;
 use crate::domain::action::Deed;
 use crate::domain::facts::ForwardFacts;
 use crate::domain::session::CloseReason;
@@ -17,6 +18,7 @@ use crate::domain::target::SshTarget;
 use crate::gateway::authority::SessionContext;
 use crate::gateway::journal::JournalError;
 use crate::gateway::judge::{Case, Turnstile};
+use crate::mask::document::Detectors;
 
 /// What all tasks of one connection share.
 pub(super) struct Shared {
@@ -25,6 +27,7 @@ pub(super) struct Shared {
     pub(super) turnstile: Turnstile,
     pub(super) upstreams: Upstreams,
     pub(super) load: Arc<Load>,
+    detectors: Option<Arc<Detectors>>,
     boxes: Mutex<HashMap<ChannelId, Boxed>>,
     handle: OnceLock<Handle>,
     tasks: Mutex<JoinSet<()>>,
@@ -45,6 +48,7 @@ impl Shared {
         target: SshTarget,
         turnstile: Turnstile,
         upstreams: Upstreams,
+        detectors: Option<Arc<Detectors>>,
     ) -> Self {
         Self {
             context,
@@ -52,11 +56,17 @@ impl Shared {
             turnstile,
             upstreams,
             load: Arc::default(),
+            detectors,
             boxes: Mutex::default(),
             handle: OnceLock::new(),
             tasks: Mutex::default(),
             broken: watch::Sender::new(None),
         }
+    }
+
+    /// The masks of a channel, where the target has detectors.
+    pub(super) fn veil(&self) -> Option<Veil> {
+        self.detectors.as_ref().map(|detectors| Veil::new(Arc::clone(detectors)))
     }
 
     /// The client has proven itself.
@@ -123,7 +133,11 @@ impl Shared {
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+        let alarm = Alarm(self.broken.clone());
+        tasks.spawn(async move {
+            let _alarm = alarm;
+            task.await;
+        });
     }
 
     /// The tasks, to wait for.
@@ -158,6 +172,17 @@ impl Shared {
         match broken.wait_for(Option::is_some).await {
             Ok(why) => why.clone().unwrap_or_default(),
             Err(_) => String::new(),
+        }
+    }
+}
+
+/// Ends the connection when a channel's task panics: its client would wait for ever.
+struct Alarm(watch::Sender<Option<String>>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.send_replace(Some("of a fault in the gateway".into()));
         }
     }
 }

@@ -4,6 +4,8 @@
 //! Boundary: ASCII; a detector sees characters, not meaning. Failure mode: a pattern of the operator's that
 //! could match without end is refused at configuration time.
 
+use std::ops::Range;
+
 use regex_automata::meta::{self, Regex};
 use regex_automata::util::syntax;
 use regex_automata::{Input, PatternID};
@@ -119,6 +121,36 @@ impl Detectors {
             builtin: builtin.to_vec(),
             longest_own,
         })
+    }
+
+    /// Where in a text there is something to be masked: byte ranges, in order. A private key without an end
+    /// reaches to the end of the text.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Vec<Range<usize>> {
+        let bytes = text.as_bytes();
+        let (mut all, mut at) = (Vec::new(), 0);
+        while let Some((found, pattern)) = self.candidate(bytes, at) {
+            let candidate = bytes.get(found.start..found.end).unwrap_or_default();
+            let end = match self.confirmed(candidate, pattern) {
+                0 => {
+                    at = found.start + 1;
+                    continue;
+                }
+                confirmed => found.start + confirmed,
+            };
+            at = match found.more {
+                More::Key => self.end_of_key(bytes, end).unwrap_or(bytes.len()),
+                More::Nothing => end,
+            };
+            all.push(found.start..at);
+        }
+        all
+    }
+
+    /// How many bytes at the end of a text may still turn out to be something once more of it is known.
+    #[must_use]
+    pub fn undecided(&self, text: &str) -> usize {
+        text.len() - self.undecided_from(text.as_bytes())
     }
 
     /// From where on a text may still turn out to be something once more of it is known.

@@ -1,0 +1,170 @@
+//! What a client is shown of one channel.
+//!
+//! Job: pass on what the host says, masked where the target has detectors, recorded before it goes out, and
+//! in the host's order: bytes, end, status, close. Boundary: knows nothing of what runs. Failure mode: the
+//! recording's error.
+
+use bytes::Bytes;
+use russh::{ChannelMsg, ChannelReadHalf};
+
+use super::channel::{Broken, Client, ERR, OUT, STDERR, TROUBLE, said};
+use super::shared::Shared;
+use super::veil::{PAUSE, Veil};
+use crate::gateway::journal::ItemKind;
+
+/// One channel's.
+pub(super) struct Display {
+    /// Of the deed whose output it is.
+    pub(super) number: u64,
+    /// How many bytes were shown.
+    pub(super) bytes: u64,
+    /// How it ended.
+    pub(super) tag: Option<String>,
+    veil: Option<Veil>,
+    /// The end of what was shown.
+    tail: Vec<u8>,
+}
+
+/// What comes from the host.
+pub(super) enum Heard {
+    Message(ChannelMsg),
+    /// Nothing, for so long that what is held back may be shown.
+    Pause,
+    /// Nothing any more.
+    Silence,
+}
+
+impl Display {
+    pub(super) fn new(number: u64, veil: Option<Veil>) -> Self {
+        Self { number, bytes: 0, tag: None, veil, tail: Vec::new() }
+    }
+
+    /// What comes next. May be dropped at any time.
+    pub(super) async fn listen(&mut self, read: &mut ChannelReadHalf) -> Heard {
+        let message = if self.veil.as_ref().is_some_and(Veil::holds) {
+            match tokio::time::timeout(PAUSE, read.wait()).await {
+                Ok(message) => message,
+                Err(_) => return Heard::Pause,
+            }
+        } else {
+            read.wait().await
+        };
+        message.map_or(Heard::Silence, Heard::Message)
+    }
+
+    /// Shows everything up to the end; whether the host has closed properly.
+    pub(super) async fn rest(
+        &mut self,
+        shared: &Shared,
+        read: &mut ChannelReadHalf,
+        client: &Client,
+    ) -> Result<bool, Broken> {
+        loop {
+            let heard = self.listen(read).await;
+            if let Some(clean) = self.show(shared, client, heard).await? {
+                return Ok(clean);
+            }
+        }
+    }
+
+    /// Shows it; `Some` when it was the last, and whether the host has closed properly.
+    pub(super) async fn show(
+        &mut self,
+        shared: &Shared,
+        client: &Client,
+        heard: Heard,
+    ) -> Result<Option<bool>, Broken> {
+        let message = match heard {
+            Heard::Message(message) => message,
+            Heard::Pause => return Ok((!self.uncover(shared, client).await?).then_some(false)),
+            Heard::Silence => return Ok(Some(false)),
+        };
+        let is_behind = !matches!(message, ChannelMsg::Data { .. } | ChannelMsg::ExtendedData { .. });
+        // what ends the channel comes behind what was held back
+        if is_behind && !self.uncover(shared, client).await? {
+            return Ok(Some(false));
+        }
+        let sent = match message {
+            ChannelMsg::Data { data } => {
+                let data = self.covered(false, data);
+                self.put(shared, client, false, data).await?
+            }
+            ChannelMsg::ExtendedData { data, .. } => {
+                let data = self.covered(true, data);
+                self.put(shared, client, true, data).await?
+            }
+            ChannelMsg::Eof => client.eof().await.is_ok(),
+            ChannelMsg::ExitStatus { exit_status } => {
+                self.tag = Some(format!("exit {exit_status}"));
+                client.exit_status(exit_status).await.is_ok()
+            }
+            ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag } => {
+                self.tag = Some(format!("signal {signal_name:?}"));
+                if let Some(handle) = shared.handle() {
+                    let told = (signal_name, core_dumped, error_message, lang_tag);
+                    let _sent = handle.exit_signal_request(client.id(), told.0, told.1, told.2, told.3).await;
+                }
+                true
+            }
+            ChannelMsg::Failure => {
+                let text = "the host refused to start it";
+                self.tag = Some(text.into());
+                let _sent = client.extended_data_bytes(STDERR, said(text)).await;
+                let _sent = client.exit_status(u32::from(TROUBLE)).await;
+                return Ok(Some(false));
+            }
+            ChannelMsg::Close => return Ok(Some(true)),
+            _ => true,
+        };
+        // otherwise the client has left
+        Ok((!sent).then_some(false))
+    }
+
+    /// Whether what was shown last asks for a password, as far as that can be told.
+    pub(super) fn asks_for_secret(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.tail).to_lowercase();
+        let line = text.rsplit(['\n', '\r']).next().unwrap_or_default().trim_end();
+        line.ends_with(':') && ["password", "passphrase", "passcode"].iter().any(|word| line.contains(word))
+    }
+
+    fn covered(&mut self, is_error: bool, data: Bytes) -> Bytes {
+        match &mut self.veil {
+            Some(veil) => veil.cover(is_error, &data),
+            None => data,
+        }
+    }
+
+    /// Shows what was held back; whether the client is still there.
+    async fn uncover(&mut self, shared: &Shared, client: &Client) -> Result<bool, Broken> {
+        let Some(veil) = self.veil.as_mut().filter(|veil| veil.holds()) else { return Ok(true) };
+        let (out, err) = (veil.rest(false), veil.rest(true));
+        Ok(self.put(shared, client, false, out).await? && self.put(shared, client, true, err).await?)
+    }
+
+    /// Records and sends; whether the client is still there.
+    async fn put(
+        &mut self,
+        shared: &Shared,
+        client: &Client,
+        is_error: bool,
+        data: Bytes,
+    ) -> Result<bool, Broken> {
+        if data.is_empty() {
+            return Ok(true);
+        }
+        let stream = if is_error { ERR } else { OUT };
+        shared.turnstile.reel().piece(ItemKind::Screen, self.number, stream, &data).await?;
+        let from = data.len().saturating_sub(TAIL);
+        self.tail.extend_from_slice(data.get(from..).unwrap_or_default());
+        let forgotten = self.tail.len().saturating_sub(TAIL);
+        self.tail.drain(..forgotten);
+        if is_error {
+            return Ok(client.extended_data_bytes(STDERR, data).await.is_ok());
+        }
+        self.bytes = self.bytes.saturating_add(u64::try_from(data.len()).unwrap_or_default());
+        Ok(client.data_bytes(data).await.is_ok())
+    }
+}
+
+/// How much of what was shown is remembered.
+const TAIL: usize = 128;

@@ -1,0 +1,79 @@
+//! What a terminal or a command shows, without what detectors find in it.
+//!
+//! Job: one mask for each of the two streams, and the moment at which what is held back is shown after all.
+//! Boundary: what a secret looks like is the detectors' to know. Failure mode: none; a target that names no
+//! detectors has no veil.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::domain::target::SshTarget;
+use crate::mask::document::{self, Detectors};
+use crate::wire::ssh::terminal::{Detector, Mask};
+
+/// The detectors of a target, compiled; `None` where it names none.
+///
+/// # Errors
+/// The name of one that there is not.
+pub(super) fn detectors(target: &SshTarget) -> Result<Option<Arc<Detectors>>, String> {
+    if target.detectors.is_empty() {
+        return Ok(None);
+    }
+    let named = |name: &String| document::Detector::named(name).ok_or_else(|| name.clone());
+    let all = target.detectors.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+    Detectors::new(&all, &[]).map(|all| Some(Arc::new(all))).map_err(|error| error.to_string())
+}
+
+/// The masks of one channel.
+pub(super) struct Veil {
+    finder: Finder,
+    out: Mask,
+    err: Mask,
+}
+
+/// The detectors, as a terminal's mask asks them.
+struct Finder(Arc<Detectors>);
+
+impl Detector for Finder {
+    fn find(&self, text: &str) -> Vec<std::ops::Range<usize>> {
+        self.0.find(text)
+    }
+
+    fn undecided(&self, text: &str) -> usize {
+        self.0.undecided(text)
+    }
+}
+
+impl Veil {
+    pub(super) fn new(detectors: Arc<Detectors>) -> Self {
+        Self { finder: Finder(detectors), out: Mask::new(HOLD), err: Mask::new(HOLD) }
+    }
+
+    /// What may be shown once this has come on a stream.
+    pub(super) fn cover(&mut self, is_error: bool, bytes: &[u8]) -> Bytes {
+        let mut shown = BytesMut::with_capacity(bytes.len());
+        let mask = if is_error { &mut self.err } else { &mut self.out };
+        mask.handle(bytes, &self.finder, &mut shown);
+        shown.freeze()
+    }
+
+    /// What was held back of a stream.
+    pub(super) fn rest(&mut self, is_error: bool) -> Bytes {
+        let mut shown = BytesMut::new();
+        let mask = if is_error { &mut self.err } else { &mut self.out };
+        mask.flush(&self.finder, &mut shown);
+        shown.freeze()
+    }
+
+    /// Whether something is held back.
+    pub(super) fn holds(&self) -> bool {
+        self.out.held() > 0 || self.err.held() > 0
+    }
+}
+
+/// How much text is held back and remembered: a private key in PEM and more.
+const HOLD: usize = 8 * 1024;
+/// After that long without more, what is held back is shown.
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
