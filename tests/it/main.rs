@@ -41,6 +41,7 @@ mod restarts;
 mod reviews;
 mod rewrite;
 mod sftp;
+mod ssh;
 mod support;
 mod webhooks;
 

@@ -96,58 +96,21 @@ impl Setup {
 impl Gateway {
     /// Starts a gateway towards this cluster.
     pub(crate) fn start(cluster: &Cluster, setup: Setup) -> Self {
-        let target = Arc::new(target(cluster, &setup));
+        let target = target(cluster, &setup);
         let database = setup.database.clone();
-        let principal = principal(setup.who);
-        let session = SessionId::from_random([setup.session; 16]);
-        let device = device(&principal);
-        let actor = Actor {
-            principal: principal.id.clone(),
-            device: Some(device.id.clone()),
-            address: "127.0.0.1".into(),
-            host: "test".into(),
-        };
-        let context = Arc::new(SessionContext {
-            id: session.clone(),
-            principal,
-            actor,
-            target,
-            expires: jiff::Timestamp::MAX,
-            loopback_user: "alice".into(),
-            verifier: postgres_protocol::password::scram_sha_256(SECRET.as_bytes()),
-            secret: Digest::from_bytes(&[0; 32]),
-            ssh_key: None,
-            digest_key: SecretString::from("digest key"),
-            reason: None,
-        });
-        let (closing, closes) = watch::channel(None);
-        let text = format!("{BASE}\n{}", setup.policy);
-        let sources = [PolicySource { name: "test".into(), text }];
-        let policy = Policy::compile(&sources).expect("the test's policy compiles");
         let lease = Lease {
             user: setup.user,
             credential: Credential::Password(SecretString::from(setup.password)),
             expires: jiff::Timestamp::MAX,
         };
-        let desk = Arc::new(reviewer::Desk::default());
-        let faulty = Arc::new(AtomicBool::new(false));
-        let authority = Arc::new(Boss {
-            faulty: Arc::clone(&faulty),
-            context,
-            desk: Arc::clone(&desk),
-            policy: std::sync::RwLock::new(Arc::new(policy)),
+        let Hall { tunnels, session, device, book, closing, desk, faulty } = Hall::open(Plan {
+            target,
             lease,
-            closing: closing.clone(),
-            closes,
-            connections: AtomicU32::new(0),
+            policy: setup.policy,
+            who: setup.who,
+            session: setup.session,
+            ssh_key: None,
         });
-        let book = Arc::new(Book::default());
-        let tls = rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
-        let tunnels =
-            Tunnels::new(authority.clone(), book.clone(), Clock::system(), Arc::new(tls), host_key())
-                .expect("a gateway");
         let socket = tempfile::tempdir().expect("a folder");
         let listener = tokio::net::UnixListener::bind(socket.path().join(".s.PGSQL.5432")).expect("a socket");
         tokio::spawn(async move {
@@ -156,7 +119,6 @@ impl Gateway {
                 tokio::spawn(async move { tunnels.serve(stream, &session, &device, Inner::Bare).await });
             }
         });
-        desk.follow(&authority);
         Self { socket, database, book, closing, desk, faulty }
     }
 
@@ -206,6 +168,88 @@ impl Gateway {
     }
 }
 
+/// A gateway for one session, before anybody listens.
+pub(crate) struct Hall {
+    pub(crate) tunnels: Tunnels,
+    pub(crate) session: SessionId,
+    pub(crate) device: Device,
+    /// What was entered.
+    pub(crate) book: Arc<Book>,
+    /// Closes the session.
+    pub(crate) closing: watch::Sender<Option<CloseReason>>,
+    /// What is held.
+    pub(crate) desk: Arc<reviewer::Desk>,
+    /// Makes the next connections panic.
+    pub(crate) faulty: Arc<AtomicBool>,
+}
+
+/// What a session is about.
+pub(crate) struct Plan<'a> {
+    pub(crate) target: Target,
+    pub(crate) lease: Lease,
+    /// Rules beside those that let the session be.
+    pub(crate) policy: &'a str,
+    /// Who has opened it.
+    pub(crate) who: &'a str,
+    /// What tells it from others.
+    pub(crate) session: u8,
+    /// The key that its client made, a line of OpenSSH.
+    pub(crate) ssh_key: Option<String>,
+}
+
+impl Hall {
+    /// A gateway for this session.
+    pub(crate) fn open(plan: Plan<'_>) -> Self {
+        let principal = principal(plan.who);
+        let session = SessionId::from_random([plan.session; 16]);
+        let device = device(&principal);
+        let actor = Actor {
+            principal: principal.id.clone(),
+            device: Some(device.id.clone()),
+            address: "127.0.0.1".into(),
+            host: "test".into(),
+        };
+        let context = Arc::new(SessionContext {
+            id: session.clone(),
+            principal,
+            actor,
+            target: Arc::new(plan.target),
+            expires: jiff::Timestamp::MAX,
+            loopback_user: "alice".into(),
+            verifier: postgres_protocol::password::scram_sha_256(SECRET.as_bytes()),
+            secret: Digest::from_bytes(&[0; 32]),
+            ssh_key: plan.ssh_key,
+            digest_key: SecretString::from("digest key"),
+            reason: None,
+        });
+        let (closing, closes) = watch::channel(None);
+        let text = format!("{BASE}\n{}", plan.policy);
+        let sources = [PolicySource { name: "test".into(), text }];
+        let policy = Policy::compile(&sources).expect("the test's policy compiles");
+        let desk = Arc::new(reviewer::Desk::default());
+        let faulty = Arc::new(AtomicBool::new(false));
+        let authority = Arc::new(Boss {
+            faulty: Arc::clone(&faulty),
+            context,
+            desk: Arc::clone(&desk),
+            policy: std::sync::RwLock::new(Arc::new(policy)),
+            lease: plan.lease,
+            closing: closing.clone(),
+            closes,
+            connections: AtomicU32::new(0),
+        });
+        let book = Arc::new(Book::default());
+        let tls = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
+        let tunnels =
+            Tunnels::new(authority.clone(), book.clone(), Clock::system(), Arc::new(tls), host_key())
+                .expect("a gateway");
+        desk.follow(&authority);
+        Self { tunnels, session, device, book, closing, desk, faulty }
+    }
+}
+
 /// Permits that tests start from.
 const BASE: &str = r#"
 @id("test.connect") permit(principal, action == Hoop::Action::"connect", resource);
@@ -240,8 +284,8 @@ fn target(cluster: &Cluster, setup: &Setup) -> Target {
     }
 }
 
-/// A host key; nobody looks at it here.
-fn host_key() -> russh::keys::PrivateKey {
+/// The gateway's host key.
+pub(crate) fn host_key() -> russh::keys::PrivateKey {
     russh::keys::ssh_key::private::Ed25519Keypair::from_seed(&[7; 32]).into()
 }
 
@@ -356,11 +400,15 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    /// The statements that were judged: verb, verdict and text.
+    /// The statements and other deeds that were judged: verb, verdict and text.
     pub(crate) fn statements(&self) -> Vec<(String, String, String)> {
         let shown = |event: &Event| match &event.what {
             What::StatementJudged { verb, verdict, text, .. } => {
                 Some((verb.clone(), format!("{verdict:?}"), text.clone()))
+            }
+            What::DeedJudged { facts, verdict, text, .. } => {
+                let verb = facts.as_ref().map(|deed| deed.verb()).unwrap_or_default();
+                Some((verb, format!("{verdict:?}"), text.clone()))
             }
             _ => None,
         };

@@ -1,0 +1,109 @@
+//! Ports, agents and displays.
+
+use std::process::Stdio;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::stage::{OPEN, Stage};
+use crate::support::postgres::free_port;
+
+fn allowing(kind: &str) -> String {
+    format!(
+        "{OPEN} @id(\"forward\") permit(principal, action == Hoop::Action::\"forward\", resource)
+         when {{ context.kind == \"{kind}\" }};"
+    )
+}
+
+/// What policy said of forwardings.
+fn forwardings(stage: &Stage) -> Vec<(String, String)> {
+    let all = stage.hall.book.statements();
+    let of = all.into_iter().filter(|(verb, ..)| verb.starts_with("forward "));
+    of.map(|(_, verdict, text)| (verdict, text)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_the_host_can_reach_is_reached_where_policy_lets_it() {
+    for (rules, good) in [(allowing("local"), true), (allowing("remote"), false)] {
+        let stage = Stage::ruled(&rules).await;
+        let to = format!("127.0.0.1:{}", stage.sshd.port);
+        let mut command = stage.client("ssh");
+        command.args(["-W", &to, "bastion"]).stdin(Stdio::piped());
+        let mut child = command.spawn().expect("ssh runs");
+        let mut hello = vec![0; 4];
+        let read = child.stdout.as_mut().expect("a pipe").read_exact(&mut hello).await;
+        assert_eq!(read.is_ok() && hello == *b"SSH-", good);
+        if !good {
+            let output = child.wait_with_output().await.expect("it ends");
+            let err = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(err.contains("administratively prohibited"), "{err}");
+        }
+        let verdict = if good { "Allow" } else { "Deny" };
+        let local = (verdict.to_owned(), format!("forward to {to}"));
+        assert_eq!(forwardings(&stage).first(), Some(&local));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socks_port_asks_for_each_of_its_connections() {
+    let rules = format!(
+        "{} @id(\"not-there\") forbid(principal, action == Hoop::Action::\"forward\", resource)
+         when {{ context.port == 1 }};",
+        allowing("local")
+    );
+    let stage = Stage::ruled(&rules).await;
+    let port = free_port();
+    let mut command = stage.client("ssh");
+    command.args(["-D", &format!("127.0.0.1:{port}"), "-N", "bastion"]);
+    let _ssh = command.spawn().expect("ssh runs");
+    stage.until("it listens", |_| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
+    for (to, good) in [(stage.sshd.port, true), (1, false)] {
+        let mut socks = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+        socks.write_all(&[5, 1, 0]).await.expect("sent");
+        socks.read_exact(&mut [0; 2]).await.expect("a greeting");
+        let [high, low] = to.to_be_bytes();
+        socks.write_all(&[5, 1, 0, 1, 127, 0, 0, 1, high, low]).await.expect("sent");
+        let mut hello = [0; 14];
+        let read = socks.read_exact(&mut hello).await;
+        assert_eq!(read.is_ok() && hello[10..] == *b"SSH-", good, "port {to}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_of_the_host_leads_back_where_policy_lets_it() {
+    for (rules, good) in [(allowing("remote"), true), (allowing("local"), false)] {
+        let stage = Stage::ruled(&rules).await;
+        let port = free_port();
+        let forward = format!("127.0.0.1:{port}:127.0.0.1:{}", stage.sshd.port);
+        let ask = format!("bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}; head -c 4 <&3'");
+        let options = ["-o", "ExitOnForwardFailure=yes", "-R", &forward, "bastion", &ask];
+        let said = stage.run_with(&options, b"").await;
+        if good {
+            assert_eq!(said.text(), "SSH-", "{said:?}");
+        } else {
+            assert_eq!((said.code, said.text().as_str()), (255, ""), "{said:?}");
+            assert!(said.err.contains("remote port forwarding failed"), "{}", said.err);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_and_displays_stay_home_unless_policy_lets_them_go() {
+    let commands = "echo \"${SSH_AUTH_SOCK:-none} ${DISPLAY:-none}\"";
+    for (rules, good) in [(allowing("agent"), true), (OPEN.to_owned(), false)] {
+        let stage = Stage::ruled(&rules).await;
+        let agent = stage.path("agent");
+        let _agent = std::os::unix::net::UnixListener::bind(&agent).expect("a socket");
+        let mut command = stage.client("ssh");
+        command.args(["-o", &format!("ForwardAgent={agent}"), "-X", "bastion", commands]);
+        command.env("DISPLAY", ":99");
+        let said = super::stage::talk(command, b"").await;
+        assert_eq!(said.code, 0, "{said:?}");
+        assert_eq!(said.text() == "none none\n", !good, "{said:?}");
+        assert!(said.text().ends_with(" none\n"), "{said:?}");
+        let verdicts = forwardings(&stage);
+        let wanted = if good { "Allow" } else { "Deny" };
+        assert!(verdicts.iter().any(|(verdict, text)| verdict == wanted && text.starts_with("agent")));
+        assert!(verdicts.iter().any(|(verdict, text)| verdict == "Deny" && text.starts_with("x11")));
+    }
+}
