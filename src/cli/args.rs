@@ -130,6 +130,12 @@ pub enum Command {
     /// Manage the devices that you signed in from
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Hand ssh the socket of a session, on standard output
+    #[command(hide = true)]
+    SshSocket {
+        /// The socket
+        socket: PathBuf,
+    },
     /// Run the whole product on this machine, with a database of its own
     #[command(after_long_help = "Examples:\n  hoopctl demo\n  hoopctl demo --tour")]
     Demo(Demo),

@@ -15,6 +15,7 @@ use crate::client::launch::LaunchError;
 use crate::client::link::LinkError;
 use crate::client::login::LoginError;
 use crate::client::loopback::LoopbackError;
+use crate::client::protocol::FormError;
 use crate::client::provider::ProviderError;
 use crate::domain::approval::SubjectError;
 use crate::wire::control::{Problem, ProblemCode};
@@ -243,6 +244,10 @@ impl From<LaunchError> for Failure {
                 Self::new(FailureKind::Configuration, message)
                     .hint("install it (Debian: `apt-get install postgresql-client`), or use `hoopctl exec`")
             }
+            LaunchError::NotFound(program) if program == "ssh" => {
+                Self::new(FailureKind::Configuration, message)
+                    .hint("install it (Debian: `apt-get install openssh-client`), or use `hoopctl exec`")
+            }
             LaunchError::NotFound(_) | LaunchError::Start { .. } => {
                 Self::new(FailureKind::Configuration, message)
             }
@@ -260,6 +265,18 @@ impl From<LoopbackError> for Failure {
             LoopbackError::NotLoopback(_) => {
                 Self::new(FailureKind::Usage, message).hint("others could reach it; use 127.0.0.1 or [::1]")
             }
+        }
+    }
+}
+
+impl From<FormError> for Failure {
+    fn from(error: FormError) -> Self {
+        let message = error.to_string();
+        match error {
+            FormError::Home(error) => error.into(),
+            FormError::Key(_) => Self::new(FailureKind::Internal, message),
+            FormError::Path(_) => Self::new(FailureKind::Configuration, message)
+                .hint("set HOOPCTL_HOME to a directory with a plainer name"),
         }
     }
 }

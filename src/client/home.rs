@@ -155,6 +155,19 @@ impl BrokerHome {
         &self.url
     }
 
+    /// A directory inside, below others; made when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn folder(&self, names: &[&str]) -> Result<PathBuf, HomeError> {
+        let mut dir = self.dir.clone();
+        for name in names {
+            dir.push(name);
+            private_dir(&dir)?;
+        }
+        Ok(dir)
+    }
+
     /// Reads a file, if there is one.
     ///
     /// # Errors
@@ -299,7 +312,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
     write().map_err(|source| HomeError::Io { action: "write", path: path.into(), source })
 }
 
-fn read_private(path: &Path) -> Result<Option<Vec<u8>>, HomeError> {
+pub(super) fn read_private(path: &Path) -> Result<Option<Vec<u8>>, HomeError> {
     let failed = |source| HomeError::Io { action: "read", path: path.into(), source };
     let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     let file = match OpenOptions::new().read(true).custom_flags(nofollow).open(path) {
@@ -315,7 +328,7 @@ fn read_private(path: &Path) -> Result<Option<Vec<u8>>, HomeError> {
     Ok(Some(bytes))
 }
 
-fn remove(path: &Path) -> Result<(), HomeError> {
+pub(super) fn remove(path: &Path) -> Result<(), HomeError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(HomeError::Io { action: "remove", path: path.into(), source: error })

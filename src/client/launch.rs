@@ -114,6 +114,8 @@ pub struct Launch {
     pub args: Vec<OsString>,
     /// The environment of this process.
     pub inherited: Vec<(OsString, OsString)>,
+    /// Which of that it does not get.
+    pub hides: fn(&OsStr) -> bool,
     /// What is set on top.
     pub added: Vec<(OsString, OsString)>,
 }
@@ -194,7 +196,10 @@ impl Launch {
     /// [`LaunchError`] when it did not start.
     pub async fn run(self, signals: &mut Signals, started: impl FnOnce(i32)) -> Result<u8, LaunchError> {
         let mut command = Command::new(&self.program);
-        command.args(&self.args).env_clear().envs(self.inherited.iter().filter(|(k, _)| keep(k)).cloned());
+        command
+            .args(&self.args)
+            .env_clear()
+            .envs(self.inherited.iter().filter(|(k, _)| !(self.hides)(k)).cloned());
         command.envs(self.added.iter().cloned()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|cause| match cause.kind() {
             io::ErrorKind::NotFound => LaunchError::NotFound(self.program.clone()),
@@ -233,9 +238,10 @@ fn own_name() -> Option<OsString> {
 }
 
 /// Another server's address or password in the environment must not mix with ours.
-fn keep(name: &OsStr) -> bool {
+#[must_use]
+pub fn is_of_postgres(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
-    !(name.starts_with(b"PG") || name == b"DATABASE_URL")
+    name.starts_with(b"PG") || name == b"DATABASE_URL"
 }
 
 /// As shells count: the program's own code, or 128 and the signal that killed it.
@@ -261,6 +267,7 @@ mod tests {
         Launch {
             program: "sh".into(),
             args: vec!["-c".into(), script.into()],
+            hides: is_of_postgres,
             inherited: inherited.map(|(k, v)| (k.into(), v.into())).into(),
             added: vec![("PGHOST".into(), "ours".into())],
         }

@@ -2,7 +2,7 @@
 //!
 //! Job: listens on a Unix socket in a private directory, or on loopback TCP when asked; asks the
 //! kernel who calls; opens one tunnel per connection and copies both ways; logs every use. Boundary:
-//! knows of PostgreSQL only how to say no. Failure mode: a stranger and a tunnel that fails are
+//! knows of the protocols only how to say no. Failure mode: a stranger and a tunnel that fails are
 //! answered with an error of the protocol; nothing is ever silently dropped.
 
 use std::io;
@@ -24,7 +24,7 @@ use super::home::{HomeError, private_dir};
 use super::tunnel::Stream;
 use locallog::{Line, LocalLog};
 use peer::{Decision, Peer, Process};
-use refusal::Refusal;
+use refusal::{Frame, Refusal};
 
 pub mod locallog;
 pub mod peer;
@@ -112,12 +112,12 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Listens on the PostgreSQL socket in a private directory.
+    /// Listens on a socket of this name, of at most 13 letters, in a private directory.
     ///
     /// # Errors
     /// When the system says no.
-    pub fn unix(place: &Place) -> Result<Self, LoopbackError> {
-        let path = place.path().join(SOCKET_NAME);
+    pub fn unix(place: &Place, name: &str) -> Result<Self, LoopbackError> {
+        let path = place.path().join(name);
         let failed = |cause| LoopbackError::Listen { address: path.display().to_string(), cause };
         let listener = UnixListener::bind(&path).map_err(failed)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
@@ -149,6 +149,8 @@ pub struct Service {
     pub log: Arc<LocalLog>,
     /// The session, for the log.
     pub session: String,
+    /// In what form to say no.
+    pub frame: Frame,
 }
 
 impl Service {
@@ -183,12 +185,12 @@ impl Service {
         self.log.write(&Line::new(self.log.now(), &self.session, &peer, &decision));
         if let Decision::Refuse(why) = decision {
             let refusal = Refusal { code: "28000", message: format!("hoopctl: {why}") };
-            refusal.send(&mut socket).await;
+            refusal.send(self.frame, &mut socket).await;
             return;
         }
         match self.opener.open().await {
             Ok(mut tunnel) => copy(&mut socket, &mut tunnel).await,
-            Err(refusal) => refusal.send(&mut socket).await,
+            Err(refusal) => refusal.send(self.frame, &mut socket).await,
         }
     }
 
@@ -248,16 +250,13 @@ impl Listener {
 }
 
 /// Copies both ways, each by itself, until both have ended; how they end is the ends' business.
-async fn copy<A, B>(near: &mut A, far: &mut B)
+pub async fn copy<A, B>(near: &mut A, far: &mut B)
 where
     A: AsyncRead + AsyncWrite + Unpin + ?Sized,
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
     drop(copy_bidirectional_with_sizes(near, far, BUFFER, BUFFER).await);
 }
-
-/// PostgreSQL's name for the socket of port 5432.
-pub const SOCKET_NAME: &str = ".s.PGSQL.5432";
 
 const BUFFER: usize = 256 << 10;
 const CHILD_KNOWN: Duration = Duration::from_secs(5);

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -14,14 +15,35 @@ use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::client::api::{Api, ApiError};
-use crate::client::launch::{Endpoint, Launch, PostgresLogin, Signals};
+use crate::client::launch::{Endpoint, Launch, Signals};
 use crate::client::link::LinkError;
 use crate::client::loopback::locallog::LocalLog;
 use crate::client::loopback::peer::Process;
 use crate::client::loopback::{Admit, Listener, Place, Service};
+use crate::client::protocol::{Desk, Protocol};
 use crate::client::session::LiveSession;
+use crate::client::ssh::SessionKey;
 use crate::client::tunnel::Ahead;
 use crate::wire::control::ProblemCode;
+
+/// What to run with a session.
+#[derive(Debug)]
+pub enum Run {
+    /// The native client, with these arguments after its own.
+    Native(Vec<OsString>),
+    /// Any program.
+    Program(OsString, Vec<OsString>),
+}
+
+/// A session, opened for a program that is about to start.
+struct Opened<A> {
+    session: LiveSession,
+    protocol: Protocol,
+    secret: SecretString,
+    key: SessionKey,
+    /// What was done meanwhile.
+    meanwhile: A,
+}
 
 /// Starts the native client, or waits for clients of the user's own.
 ///
@@ -30,7 +52,7 @@ use crate::wire::control::ProblemCode;
 pub async fn run(context: &Context, args: Connect) -> Result<u8, Failure> {
     match args.listen {
         Some(address) => listen(context, (&args.target, &args.ask), address).await,
-        None => run_child(context, (&args.target, &args.ask), None, "psql".into(), args.args).await,
+        None => run_child(context, (&args.target, &args.ask), None, Run::Native(args.args)).await,
     }
 }
 
@@ -42,32 +64,42 @@ pub async fn run_child(
     context: &Context,
     (target, ask): (&str, &Ask),
     listen: Option<SocketAddr>,
-    program: OsString,
-    args: Vec<OsString>,
+    run: Run,
 ) -> Result<u8, Failure> {
     let mut signals = Signals::watch()?;
-    let (session, secret, ahead) = open(context, (target, ask), &mut signals, Ahead::dial).await?;
-    let outcome =
-        with_child(context, &session, (&secret, ahead), listen, (program, args), &mut signals).await;
+    let opened = open(context, (target, ask), &mut signals, Ahead::dial).await?;
+    let Opened { session, protocol, secret, key, meanwhile: ahead } = opened;
+    let given = (protocol, &secret, &key);
+    let outcome = with_child(context, (target, &session), given, ahead, listen, run, &mut signals).await;
     close(context, session).await;
     outcome
 }
 
 async fn with_child(
     context: &Context,
-    session: &LiveSession,
-    (secret, ahead): (&SecretString, Ahead),
+    (target, session): (&str, &LiveSession),
+    (protocol, secret, key): (Protocol, &SecretString, &SessionKey),
+    ahead: Ahead,
     listen: Option<SocketAddr>,
-    (program, args): (OsString, Vec<OsString>),
+    run: Run,
     signals: &mut Signals,
 ) -> Result<u8, Failure> {
     let place = Place::new(&context.client)?;
-    let (listener, endpoint) = listener(&place, listen).await?;
-    let login = login(session, &place, secret, endpoint);
-    let launch =
-        Launch { program, args, inherited: std::env::vars_os().collect(), added: login.environment()? };
+    let (listener, endpoint) = listener(&place, protocol, listen).await?;
+    let own = own()?;
+    let desk = Desk { session, target, endpoint, place: &place, secret, key, own: &own };
+    if let (Endpoint::Tcp(_), None) = (endpoint, protocol.url(&desk)) {
+        return Err(no_port(session));
+    }
+    let form = protocol.fill(&desk)?;
+    let (program, args) = match run {
+        Run::Native(args) => (form.client, form.arguments.into_iter().chain(args).collect()),
+        Run::Program(program, args) => (program, args),
+    };
+    let inherited = std::env::vars_os().collect();
+    let launch = Launch { program, args, inherited, hides: form.hides, added: form.variables };
     let (known, child) = watch::channel(None);
-    let served = serve(context, session, Admit::Descendants(child), listener, Some(ahead))?;
+    let served = serve(context, (session, protocol), Admit::Descendants(child), listener, Some(ahead))?;
     let started = |pid| {
         known.send_replace(Process::observe(pid));
     };
@@ -81,10 +113,18 @@ async fn listen(context: &Context, (target, ask): (&str, &Ask), address: SocketA
     let mut signals = Signals::watch()?;
     let place = Place::new(&context.client)?;
     // a taken port is found before a session is opened for it
-    let (listener, endpoint) = listener(&place, Some(address)).await?;
+    let (listener, endpoint) = listener(&place, Protocol::Postgres, Some(address)).await?;
     // nobody knows when the first connection comes
-    let (session, secret, ()) = open(context, (target, ask), &mut signals, |_| ()).await?;
-    let url = login(&session, &place, &secret, endpoint).url();
+    let Opened { session, protocol, secret, key, meanwhile: () } =
+        open(context, (target, ask), &mut signals, |_| ()).await?;
+    let own = own()?;
+    let desk =
+        Desk { session: &session, target, endpoint, place: &place, secret: &secret, key: &key, own: &own };
+    let Some(url) = protocol.url(&desk) else {
+        let failure = no_port(&session);
+        close(context, session).await;
+        return Err(failure);
+    };
     let until = session.expires.round(jiff::Unit::Second).unwrap_or(session.expires);
     if ui.json {
         ui.object(&json!({ "session": session.id, "url": url.expose_secret(), "expires": session.expires }));
@@ -93,7 +133,7 @@ async fn listen(context: &Context, (target, ask): (&str, &Ask), address: SocketA
     }
     ui.talk(&format!("any program of yours may use it until {until}, or until you press Ctrl-C"));
     let mut stopped = session.stopped();
-    let served = serve(context, &session, Admit::SameUser, listener, None)?;
+    let served = serve(context, (&session, protocol), Admit::SameUser, listener, None)?;
     let code = tokio::select! {
         signal = signals.ended() => match signal {
             // Ctrl-C is how this is meant to end
@@ -121,43 +161,87 @@ async fn open<A>(
     (target, ask): (&str, &Ask),
     signals: &mut Signals,
     meanwhile: impl FnOnce(&Arc<Api>) -> A,
-) -> Result<(LiveSession, SecretString, A), Failure> {
-    let interrupted = |signal| Failure::new(FailureKind::Signal(signal), "interrupted");
+) -> Result<Opened<A>, Failure> {
+    // what the target speaks is known when the session is there, and a key costs next to nothing
+    let key = SessionKey::fresh();
     let opening = async {
         let api = context.api().await?;
-        let ahead = meanwhile(&api);
-        Ok::<_, Failure>((LiveSession::open(&api, target, None).await, api, ahead))
+        Ok((meanwhile(&api), api))
     };
-    let (first, api, ahead) = tokio::select! {
-        opened = opening => opened?,
-        signal = signals.ended() => return Err(interrupted(signal)),
-    };
-    let (session, secret) = match first {
-        Err(ApiError::Link(LinkError::Problem(problem))) if problem.code == ProblemCode::ReviewNeeded => {
-            Way { ask, problem: &problem, target }.take(context, &api, signals).await?;
-            tokio::select! {
-                opened = LiveSession::open(&api, target, None) => opened?,
-                signal = signals.ended() => return Err(interrupted(signal)),
-            }
+    let (meanwhile, api) = until_signal(signals, opening).await?;
+    let (session, secret) = open_session(context, (target, ask), &api, key.public(), signals).await?;
+    match Protocol::named(&session.protocol) {
+        Some(protocol) => Ok(Opened { session, protocol, secret, key, meanwhile }),
+        None => {
+            let message = format!("this client does not speak `{}`", session.protocol);
+            close(context, session).await;
+            Err(Failure::new(FailureKind::Configuration, message).hint("a newer hoopctl may"))
         }
-        other => other?,
-    };
-    if session.protocol == "postgres" {
-        return Ok((session, secret, ahead));
     }
-    let message = format!("this client does not speak `{}`", session.protocol);
-    close(context, session).await;
-    Err(Failure::new(FailureKind::Configuration, message).hint("a newer hoopctl may"))
 }
 
-async fn close(context: &Context, session: LiveSession) {
+/// Opens a session of this key, after an approval where one is needed.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn open_session(
+    context: &Context,
+    (target, ask): (&str, &Ask),
+    api: &Arc<Api>,
+    key: Option<String>,
+    signals: &mut Signals,
+) -> Result<(LiveSession, SecretString), Failure> {
+    let first = LiveSession::open(api, target, key.clone());
+    match until_signal(signals, async { Ok(first.await) }).await? {
+        Err(ApiError::Link(LinkError::Problem(problem))) if problem.code == ProblemCode::ReviewNeeded => {
+            Way { ask, problem: &problem, target }.take(context, api, signals).await?;
+            until_signal(signals, async { Ok(LiveSession::open(api, target, key).await?) }).await
+        }
+        other => Ok(other?),
+    }
+}
+
+async fn until_signal<T>(
+    signals: &mut Signals,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => done,
+        signal = signals.ended() => Err(Failure::new(FailureKind::Signal(signal), "interrupted")),
+    }
+}
+
+fn no_port(session: &LiveSession) -> Failure {
+    let message = format!("`--listen` is not for targets that speak `{}`", session.protocol);
+    Failure::new(FailureKind::Usage, message)
+        .hint("`hoopctl ssh-config` lets any program of yours use `ssh`, without a port")
+}
+
+/// Closes a session; one that cannot be closed ends by itself.
+pub async fn close(context: &Context, session: LiveSession) {
     if let Err(error) = session.close().await {
         context.ui.warning(&format!("the session could not be closed and ends by itself: {error}"));
     }
 }
 
-async fn listener(place: &Place, address: Option<SocketAddr>) -> Result<(Listener, Endpoint), Failure> {
-    let Some(address) = address else { return Ok((Listener::unix(place)?, Endpoint::Unix)) };
+/// Where this program is, for programs that start it again.
+///
+/// # Errors
+/// When the system does not say.
+pub fn own() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| {
+        Failure::new(FailureKind::Configuration, format!("this program cannot find itself: {error}"))
+    })
+}
+
+async fn listener(
+    place: &Place,
+    protocol: Protocol,
+    address: Option<SocketAddr>,
+) -> Result<(Listener, Endpoint), Failure> {
+    let Some(address) = address else {
+        return Ok((Listener::unix(place, protocol.socket())?, Endpoint::Unix));
+    };
     let listener = Listener::tcp(address).await?;
     let bound = match &listener {
         Listener::Tcp(_, bound) => *bound,
@@ -166,23 +250,15 @@ async fn listener(place: &Place, address: Option<SocketAddr>) -> Result<(Listene
     Ok((listener, Endpoint::Tcp(bound)))
 }
 
-fn login<'a>(
-    session: &'a LiveSession,
-    place: &'a Place,
-    secret: &'a SecretString,
-    endpoint: Endpoint,
-) -> PostgresLogin<'a> {
-    PostgresLogin { endpoint, place, user: &session.user, database: &session.database, secret }
-}
-
 fn serve(
     context: &Context,
-    session: &LiveSession,
+    (session, protocol): (&LiveSession, Protocol),
     admit: Admit,
     listener: Listener,
     ahead: Option<Ahead>,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
     let log = Arc::new(LocalLog::new(context.client.home.logs()?, context.client.clock.clone()));
-    let service = Service { admit, opener: session.opener(ahead), log, session: session.id.to_string() };
+    let (opener, frame) = (session.opener(ahead), protocol.frame());
+    let service = Service { admit, opener, log, session: session.id.to_string(), frame };
     Ok(tokio::spawn(service.run(listener, session.stopped())))
 }

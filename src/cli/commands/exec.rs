@@ -4,7 +4,7 @@ use crate::cli::args::Exec;
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, FailureKind};
 
-use super::connect::run_child;
+use super::connect::{Run, run_child};
 
 /// Runs any command with the target's environment.
 ///
@@ -15,5 +15,5 @@ pub async fn run(context: &Context, args: Exec) -> Result<u8, Failure> {
     let Some(program) = words.next() else {
         return Err(Failure::new(FailureKind::Usage, "there is no command to run"));
     };
-    run_child(context, (&args.target, &args.ask), args.listen, program, words.collect()).await
+    run_child(context, (&args.target, &args.ask), args.listen, Run::Program(program, words.collect())).await
 }

@@ -10,7 +10,10 @@ use super::*;
 use crate::client::Strangers;
 use crate::client::home::Home;
 use crate::client::keychain::StoreChoice;
+use crate::client::protocol::Protocol;
 use crate::gateway::clock::Clock;
+
+const SOCKET_NAME: &str = Protocol::Postgres.socket();
 
 /// Hands out far ends that send back what they get.
 struct Echo(Mutex<u32>);
@@ -51,11 +54,12 @@ fn stage(admit: Admit, opener: impl Opener) -> Stage {
     let dir = tempfile::tempdir().unwrap();
     let context = context(&dir.path().join("home"));
     let place = Place::new(&context).unwrap();
-    let listener = Listener::unix(&place).unwrap();
+    let listener = Listener::unix(&place, SOCKET_NAME).unwrap();
     let logs = context.home.logs().unwrap();
     let log = Arc::new(LocalLog::new(logs.clone(), context.clock));
     let (stop, stopped) = watch::channel(false);
-    let service = Service { admit, opener: Arc::new(opener), log, session: "ses_test".into() };
+    let service =
+        Service { admit, opener: Arc::new(opener), log, session: "ses_test".into(), frame: Frame::Postgres };
     Stage { place, logs, stop, service: tokio::spawn(service.run(listener, stopped)), _dir: dir }
 }
 

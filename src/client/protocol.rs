@@ -1,0 +1,142 @@
+//! What each protocol needs on this machine: a form that it fills in.
+//!
+//! Job: name the native client of a protocol, its socket, the frame in which it is told no, and all that a
+//! program must know to use a session. Boundary: knows nothing of what is said inside. Failure mode: a
+//! protocol that this client does not know is none; a form that cannot be filled in starts nothing.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use thiserror::Error;
+
+use super::home::HomeError;
+use super::launch::{Endpoint, PostgresLogin};
+use super::loopback::Place;
+use super::loopback::refusal::Frame;
+use super::session::LiveSession;
+use super::ssh::{self, SessionKey};
+
+/// A protocol that this client can bring to the user's own programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// psql, and whatever speaks with PostgreSQL.
+    Postgres,
+    /// OpenSSH, and whatever runs it.
+    Ssh,
+}
+
+/// What is at hand when a form is filled in.
+#[derive(Debug)]
+pub struct Desk<'a> {
+    /// The session.
+    pub session: &'a LiveSession,
+    /// The target, as the user called it.
+    pub target: &'a str,
+    /// Where the loopback listens.
+    pub endpoint: Endpoint,
+    /// The session's private directory.
+    pub place: &'a Place,
+    /// The session's secret.
+    pub secret: &'a SecretString,
+    /// The key that was made for the session.
+    pub key: &'a SessionKey,
+    /// This program, for programs that must start it.
+    pub own: &'a Path,
+}
+
+/// What a program must know to use a session.
+#[derive(Debug)]
+pub struct Form {
+    /// The native client, which `connect` starts.
+    pub client: OsString,
+    /// What the native client is told before what the user tells it.
+    pub arguments: Vec<OsString>,
+    /// The variables that it and any other program gets.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Which variables of this process no program must see.
+    pub hides: fn(&OsStr) -> bool,
+}
+
+/// Why a form could not be filled in.
+#[derive(Debug, Error)]
+pub enum FormError {
+    /// A file could not be written.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// A path that the configuration of a client cannot hold.
+    #[error("`{}` cannot be written into a configuration of ssh: it has a quote, a `$` or a control character", .0.display())]
+    Path(PathBuf),
+    /// A key could not be written down.
+    #[error("the session's key cannot be written: {0}")]
+    Key(io::Error),
+}
+
+impl Protocol {
+    /// The protocol that the broker calls so; `None` for what is newer than this client.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "postgres" => Some(Self::Postgres),
+            "ssh" => Some(Self::Ssh),
+            _ => None,
+        }
+    }
+
+    /// What the socket in the session's private directory is called.
+    #[must_use]
+    pub const fn socket(self) -> &'static str {
+        match self {
+            // PostgreSQL's own name for the socket of port 5432
+            Self::Postgres => ".s.PGSQL.5432",
+            Self::Ssh => "ssh.sock",
+        }
+    }
+
+    /// In what form the loopback says no.
+    #[must_use]
+    pub fn frame(self) -> Frame {
+        match self {
+            Self::Postgres => Frame::Postgres,
+            Self::Ssh => Frame::Ssh,
+        }
+    }
+
+    /// Whether programs that were not started here can use it over loopback TCP, by an address that holds
+    /// all they must know.
+    #[must_use]
+    pub fn url(self, desk: &Desk<'_>) -> Option<SecretString> {
+        match self {
+            Self::Postgres => Some(login(desk).url()),
+            // a key and a host key are no part of an address; `ssh-config` is the way
+            Self::Ssh => None,
+        }
+    }
+
+    /// Fills in the form.
+    ///
+    /// # Errors
+    /// [`FormError`].
+    pub fn fill(self, desk: &Desk<'_>) -> Result<Form, FormError> {
+        match self {
+            Self::Postgres => Ok(Form {
+                client: "psql".into(),
+                arguments: Vec::new(),
+                variables: login(desk).environment()?,
+                hides: super::launch::is_of_postgres,
+            }),
+            Self::Ssh => ssh::fill(desk, self.socket()),
+        }
+    }
+}
+
+fn login<'a>(desk: &'a Desk<'_>) -> PostgresLogin<'a> {
+    PostgresLogin {
+        endpoint: desk.endpoint,
+        place: desk.place,
+        user: &desk.session.user,
+        database: &desk.session.database,
+        secret: desk.secret,
+    }
+}
