@@ -12,6 +12,7 @@ mod dial;
 mod digests;
 mod gate;
 mod hold;
+mod http;
 pub mod journal;
 mod judge;
 mod leg;

@@ -6,6 +6,7 @@ use russh::keys::PrivateKey;
 
 use super::authority::Authority;
 use super::clock::Clock;
+use super::http::Specifications;
 use super::journal::Journal;
 use super::parser::Parser;
 use super::postgres::cancels::Cancels;
@@ -23,6 +24,8 @@ pub(super) struct Deps {
     pub(super) cancels: Cancels,
     /// Of PostgreSQL's databases.
     pub(super) catalogs: Catalogs,
+    /// Of HTTP APIs.
+    pub(super) specifications: Specifications,
     /// What the gateway shows inside an SSH session.
     pub(super) host_key: Arc<PrivateKey>,
 }

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::ConfigVerifierExt as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use thiserror::Error;
 use tokio::io::BufReader;
@@ -35,6 +36,9 @@ pub enum TlsError {
     /// The handshake failed.
     #[error("TLS handshake failed: {0}")]
     Handshake(#[from] std::io::Error),
+    /// The client certificate or its key cannot be read.
+    #[error("the client certificate or its key cannot be read")]
+    Identity,
     /// rustls refused the configuration.
     #[error("TLS cannot be configured: {0}")]
     Configuration(#[from] rustls::Error),
@@ -48,6 +52,34 @@ pub fn verifying_client(roots: Option<&Path>) -> Result<Arc<ClientConfig>, TlsEr
     let Some(path) = roots else {
         return Ok(Arc::new(ClientConfig::with_platform_verifier()?));
     };
+    Ok(Arc::new(ClientConfig::builder().with_root_certificates(trusted(path)?).with_no_client_auth()))
+}
+
+/// The same, which shows a certificate of its own: chain and key as PEM.
+///
+/// # Errors
+/// When one of them cannot be read, or they do not fit.
+pub fn identified_client(
+    roots: Option<&Path>,
+    chain: &str,
+    key: &SecretString,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let unusable = |_| TlsError::Identity;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
+    let chain = chain.map_err(unusable)?;
+    let key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes()).map_err(unusable)?;
+    let config = match roots {
+        Some(path) => ClientConfig::builder().with_root_certificates(trusted(path)?),
+        None => {
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let verifier = rustls_platform_verifier::Verifier::new(provider)?;
+            ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
+    };
+    Ok(Arc::new(config.with_client_auth_cert(chain, key)?))
+}
+
+fn trusted(path: &Path) -> Result<RootCertStore, TlsError> {
     let fault = |why: String| TlsError::Roots { path: path.display().to_string(), why };
     let mut store = RootCertStore::empty();
     let certificates = CertificateDer::pem_file_iter(path).map_err(|e| fault(e.to_string()))?;
@@ -58,7 +90,7 @@ pub fn verifying_client(roots: Option<&Path>) -> Result<Arc<ClientConfig>, TlsEr
     if store.is_empty() {
         return Err(fault("it holds no certificate".into()));
     }
-    Ok(Arc::new(ClientConfig::builder().with_root_certificates(store).with_no_client_auth()))
+    Ok(store)
 }
 
 /// What TLS runs on.

@@ -17,11 +17,12 @@ use tokio_rustls::TlsAcceptor;
 use super::authority::Authority;
 use super::clock::Clock;
 use super::deps::Deps;
+use super::http::Specifications;
 use super::journal::Journal;
 use super::parser::Parser;
 use super::postgres::cancels::Cancels;
 use super::postgres::catalogs::Catalogs;
-use super::{postgres, ssh};
+use super::{http, postgres, ssh};
 use crate::domain::device::Device;
 use crate::domain::name::SessionId;
 
@@ -64,6 +65,7 @@ impl Tunnels {
             parser: Parser::start()?,
             cancels: Cancels::default(),
             catalogs: Catalogs::default(),
+            specifications: Specifications::default(),
             host_key: Arc::new(host_key),
         };
         Ok(Self { deps, inner: TlsAcceptor::from(inner) })
@@ -97,6 +99,7 @@ impl Tunnels {
     {
         match self.deps.authority.target(session, device).map(|target| target.kind.protocol()) {
             Ok("postgres") => postgres::serve(&self.deps, io, session, device).await,
+            Ok("http") => http::serve(&self.deps, io, session, device).await,
             Ok("ssh") => ssh::serve(&self.deps, io, session, device).await,
             Ok(other) => tracing::error!(%session, other, "no such protocol here"),
             Err(refusal) => tracing::debug!(%session, %refusal, "the session is over"),

@@ -98,6 +98,22 @@ pub enum HttpIssuer {
     },
 }
 
+impl HttpIssuer {
+    /// What the ledger calls the credential: its kind, and whose it is.
+    #[must_use]
+    pub fn login(&self) -> String {
+        match self {
+            Self::ClientCredentials { client, .. } => format!("client-credentials {client}"),
+            Self::Jwt { audience, .. } => format!("jwt {audience}"),
+            Self::MutualTls { .. } => "mutual-tls".into(),
+            Self::None => "none".into(),
+            Self::Static { injection: Injection::Basic { user }, .. } => format!("basic {user}"),
+            Self::Static { .. } => "static".into(),
+            Self::TokenExchange { client, .. } => format!("token-exchange {client}"),
+        }
+    }
+}
+
 /// Where in a call a secret goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Injection {

@@ -133,6 +133,27 @@ pub fn recorded<'a>(name: &HeaderName, value: &'a HeaderValue) -> Cow<'a, str> {
     }
 }
 
+/// Takes out what proxies say of those before them: a client says it of itself.
+pub fn strip_forwarding(headers: &mut HeaderMap) {
+    let is_told = |name: &&HeaderName| {
+        let name = name.as_str().replace('_', "-");
+        name.starts_with("x-forwarded-") || matches!(name.as_str(), "forwarded" | "x-real-ip" | "x-client-ip")
+    };
+    let names: Vec<HeaderName> = headers.keys().filter(is_told).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// Makes a request ask for an answer that can be searched: in a coding that can be taken off, and a part of it in none.
+pub fn prepare_searched_request(headers: &mut HeaderMap) {
+    if headers.contains_key(RANGE) {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    } else {
+        keep_known_codings(headers);
+    }
+}
+
 /// Makes a request ask for a whole document in a coding that can be taken off, and for no digest of it.
 pub fn prepare_masked_request(headers: &mut HeaderMap) {
     for name in [RANGE, IF_RANGE] {
@@ -141,6 +162,10 @@ pub fn prepare_masked_request(headers: &mut HeaderMap) {
     for name in ["want-digest", "want-content-digest", "want-repr-digest", "a-im"] {
         headers.remove(name);
     }
+    keep_known_codings(headers);
+}
+
+fn keep_known_codings(headers: &mut HeaderMap) {
     let codings = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let known: Vec<&str> = codings
         .flat_map(|value| value.split(','))
@@ -230,9 +255,14 @@ fn is_among(name: &HeaderName, names: &[&str]) -> bool {
     names.contains(&name.as_str())
 }
 
-/// Whether some part of a name says that its value is secret.
 fn has_secret_word(name: &HeaderName) -> bool {
-    name.as_str().split(['-', '_']).any(|part| SECRET_WORDS.contains(&part))
+    is_secret_name(name.as_str())
+}
+
+/// Whether some part of a header's or a field's name says that its value is secret.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    name.split(['-', '_']).any(|part| SECRET_WORDS.iter().any(|word| part.eq_ignore_ascii_case(word)))
 }
 
 fn is_token(text: &str) -> bool {

@@ -1,0 +1,159 @@
+//! One HTTP connection of a session, from its first byte to its last entry.
+//!
+//! Job: the order of events: admission, calls one after the other, farewell. Boundary: the transport is
+//! hyper's; each step lives in its own module; this one narrates. Failure mode: the client is told why in a
+//! problem body (RFC 9457); the API's side is closed.
+
+mod answer;
+mod dial;
+mod door;
+mod exchange;
+mod flow;
+mod reading;
+mod reply;
+mod shared;
+mod specification;
+mod upgrade;
+mod wash;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use self::shared::Shared;
+pub(super) use self::specification::Specifications;
+use super::authority::{Admission, SessionContext};
+use super::deps::Deps;
+use super::gate::Gate;
+use super::hold::Seat;
+use super::journal::JournalError;
+use super::judge::Turnstile;
+use super::reel::Reel;
+use crate::domain::device::Device;
+use crate::domain::event::What;
+use crate::domain::name::SessionId;
+use crate::domain::session::CloseReason;
+use crate::domain::target::{HttpTarget, RecordLevel, TargetKind};
+
+/// How long a client that was told to go may take to read that.
+const TELLING: Duration = Duration::from_millis(500);
+/// How much of a head or a piece of a body is held at once.
+const BUFFER: usize = 64 * 1024;
+const MOST_HEADERS: usize = 128;
+
+/// Serves one connection; returns when it is over.
+pub(super) async fn serve<S>(deps: &Deps, io: S, session: &SessionId, device: &Device)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Admission { context, permit, connection, closing, slot } = match deps.authority.admit(session, device)
+    {
+        Ok(admission) => admission,
+        Err(refusal) => return tracing::debug!(%session, %refusal, "no admission"),
+    };
+    let TargetKind::Http(target) = &context.target.kind else { return };
+    let turnstile = match begin(deps, &context, target, connection) {
+        Ok(turnstile) => turnstile,
+        Err(error) => {
+            tracing::error!(%session, %error, "a connection could not be entered");
+            return deps.authority.close(session, CloseReason::LedgerUnwritable);
+        }
+    };
+    let specification = deps.specifications.of(target).await;
+    let shared = Shared::new(deps, Arc::clone(&context), target, turnstile, specification, permit, closing);
+    converse(io, &shared).await;
+    end(deps, &shared, connection).await;
+    drop(slot);
+}
+
+/// Speaks with the client until one of the two has had enough.
+async fn converse<S>(io: S, shared: &Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let session = &shared.context.id;
+    let service = service_fn(|request| {
+        let shared = Arc::clone(shared);
+        async move { Ok::<_, Infallible>(exchange::answer(&shared, request).await) }
+    });
+    let serving = http1::Builder::new()
+        .max_buf_size(BUFFER)
+        .max_headers(MOST_HEADERS)
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    let mut serving = std::pin::pin!(serving);
+    let over = tokio::select! {
+        end = serving.as_mut() => Some(end),
+        () = shared.over() => None,
+    };
+    match over {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%session, %error, "the connection ended"),
+        None => {
+            serving.as_mut().graceful_shutdown();
+            let _in_time = tokio::time::timeout(TELLING, serving).await;
+        }
+    }
+}
+
+/// Enters the connection and opens its recording.
+fn begin(
+    deps: &Deps,
+    context: &Arc<SessionContext>,
+    target: &HttpTarget,
+    connection: u32,
+) -> Result<Turnstile, JournalError> {
+    let (login, base) = (target.issuer.login(), target.base.to_string());
+    let gate = Gate::new(
+        Arc::clone(context),
+        Arc::clone(&deps.authority),
+        Arc::clone(&deps.journal),
+        deps.clock.clone(),
+        connection,
+        Seat { login: login.clone(), database: base.clone() },
+    )?;
+    gate.enter(What::ConnectionOpened { session: context.id.clone(), connection, login, database: base })?;
+    let level = context.target.record;
+    let recorder = match level {
+        RecordLevel::Metadata => None,
+        RecordLevel::Statements | RecordLevel::Full => {
+            Some(deps.journal.recorder(&context.id, connection, &context.actor)?)
+        }
+    };
+    Ok(Turnstile::new(gate, Reel::new(level, recorder)))
+}
+
+/// Waits for what was upgraded, closes the recording and makes the last entry.
+async fn end(deps: &Deps, shared: &Shared, connection: u32) {
+    let mut tasks = shared.tasks();
+    let over = async {
+        shared.over().await;
+        tokio::time::sleep(TELLING).await;
+    };
+    tokio::select! {
+        () = async { while tasks.join_next().await.is_some() {} } => {}
+        () = over => {}
+    }
+    tasks.shutdown().await;
+    let session = &shared.context.id;
+    let chunks = shared.turnstile.reel().finish().await;
+    let entered = chunks.and_then(|chunks| {
+        let gate = shared.turnstile.gate();
+        gate.enter(What::ConnectionClosed {
+            session: session.clone(),
+            connection,
+            statements: gate.statements(),
+            rows: 0,
+            chunks,
+        })
+    });
+    if let Err(error) = entered {
+        tracing::error!(%session, %error, "a connection's end could not be entered");
+        deps.authority.close(session, CloseReason::LedgerUnwritable);
+    }
+}

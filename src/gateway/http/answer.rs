@@ -1,0 +1,121 @@
+//! What the gateway itself answers.
+//!
+//! Job: problem bodies (RFC 9457) that name the rule and the next step. Boundary: no answer quotes what came
+//! from the API or from the call's body.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use serde_json::json;
+use thiserror::Error;
+
+use crate::domain::policy::Denial;
+
+/// A body on its way, in either direction.
+pub(super) type Body = UnsyncBoxBody<Bytes, Broken>;
+
+/// Why a body ends before it is whole. The other side sees a message that is cut off.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub(super) struct Broken(pub(super) String);
+
+/// An answer instead of the API's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    /// What went wrong, in a few words.
+    title: &'static str,
+    /// In a sentence.
+    pub(super) detail: String,
+    rule: Option<String>,
+    hint: Option<String>,
+    challenge: Option<HeaderName>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, title, detail: detail.into(), rule: None, hint: None, challenge: None }
+    }
+
+    /// Policy or a reviewer says no.
+    pub(super) fn denied(denial: Denial) -> Self {
+        let rule = Some(denial.rule.to_string());
+        Self { rule, hint: denial.hint, ..Self::new(StatusCode::FORBIDDEN, "denied by policy", denial.reason) }
+    }
+
+    /// The call does not carry the session's secret.
+    pub(super) fn closed(is_proxied: bool) -> Self {
+        let (status, challenge) = match is_proxied {
+            true => (StatusCode::PROXY_AUTHENTICATION_REQUIRED, PROXY_AUTHENTICATE),
+            false => (StatusCode::UNAUTHORIZED, WWW_AUTHENTICATE),
+        };
+        let problem = Self::new(status, "not your session", "the call does not carry the session's secret");
+        let hint = "use the address and the credentials that `hoopctl connect` or `hoopctl exec` gives to its child";
+        Self { challenge: Some(challenge), hint: Some(hint.into()), ..problem }
+    }
+
+    /// The call can be read in more than one way.
+    pub(super) fn unclear(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "the call cannot be judged", why)
+    }
+
+    /// The call is for something else than the target.
+    pub(super) fn elsewhere(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "not this target", why)
+    }
+
+    /// The call is longer than what can be judged.
+    pub(super) fn too_long(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "the call cannot be judged", why)
+    }
+
+    /// The API's answer may not be passed on.
+    pub(super) fn unmaskable(why: impl std::fmt::Display) -> Self {
+        let detail = format!("the API's answer cannot be masked, so it is not passed on: {why}");
+        Self::new(StatusCode::BAD_GATEWAY, "the answer cannot be masked", detail)
+    }
+
+    /// The API's answer is too long or damaged.
+    pub(super) fn unusable(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "the answer cannot be passed on", why)
+    }
+
+    /// The API cannot be reached.
+    pub(super) fn unreachable(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "the API cannot be reached", why)
+    }
+
+    /// The session ends.
+    pub(super) fn over(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the session has closed", why)
+    }
+
+    pub(super) fn respond(self) -> Response<Body> {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        if let Some(members) = body.as_object_mut() {
+            members.extend(self.rule.map(|rule| ("rule".into(), rule.into())));
+            members.extend(self.hint.map(|hint| ("hint".into(), hint.into())));
+        }
+        let mut response = Response::new(whole(Bytes::from(format!("{body:#}\n"))));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = self.challenge {
+            headers.insert(challenge, HeaderValue::from_static("Basic realm=\"hoopctl\", charset=\"UTF-8\""));
+        }
+        response
+    }
+}
+
+/// A body that is there already.
+pub(super) fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}

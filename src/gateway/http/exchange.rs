@@ -1,0 +1,284 @@
+//! One call: judged, sent with the lease's credential, answered.
+//!
+//! Job: the order of the steps. INVARIANT: nothing of a call reaches the API before its verdict is entered,
+//! and nothing of an answer reaches the client before it is cleaned and recorded. Boundary: redirects are passed
+//! on and never followed. Failure mode: a [`Problem`].
+
+use std::sync::Arc;
+
+use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use secrecy::ExposeSecret as _;
+
+use super::answer::{Body, Problem, whole};
+use super::dial::Link;
+use super::flow::{self, Tape};
+use super::reading::{Arriving, Reading, place};
+use super::shared::{Shared, basic};
+use super::{door, reply, upgrade};
+use crate::domain::action::Action;
+use crate::domain::target::Injection;
+use crate::gateway::authority::{HttpCredential, LeaseError};
+use crate::gateway::gate::Opinion;
+use crate::gateway::hold::Interrupt;
+use crate::gateway::journal::{ItemKind, JournalError};
+use crate::mask::document::BodyMasker;
+use crate::recording::item::{Head, Outcome};
+use crate::wire::http::head;
+
+/// Answers one call.
+pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
+    tokio::select! {
+        biased;
+        () = shared.over() => Problem::over(shared.why_over()).respond(),
+        answer = attempt(shared, request) => answer.unwrap_or_else(Problem::respond),
+    }
+}
+
+async fn attempt(
+    shared: &Arc<Shared>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Problem> {
+    if !door::is_open(request.headers(), &shared.context.secret) {
+        let is_proxied = request.uri().authority().is_some();
+        return Err(Problem::closed(is_proxied));
+    }
+    if let Some(why) = &shared.fault {
+        return Err(Problem::unmaskable(why));
+    }
+    let upgraded = hyper::upgrade::on(&mut request);
+    let mut reading = Reading::of(shared, request).await?;
+    let may_wait = {
+        let mut gate = shared.turnstile.gate();
+        gate.follow_policy();
+        matches!(gate.opinion(&Action::Call(&reading.facts)), Opinion::Hold(_))
+    };
+    if may_wait {
+        // what is reviewed is the whole of what goes
+        reading.gather().await?;
+    }
+    let case = reading.case();
+    let judged = match may_wait {
+        true => shared.judge(case).await,
+        false => shared.turnstile.judge(&case, Interrupt::default().arm(), |_| {}).await,
+    };
+    let number = match judged {
+        Err(error) => return Err(unrecorded(shared, &error)),
+        Ok(Err(refused)) => return Err(Problem::denied(refused.denial)),
+        Ok(Ok(number)) => number,
+    };
+    let answer = send(shared, reading, number, upgraded).await;
+    if let Err(problem) = &answer {
+        let error = Some(problem.detail.clone());
+        let outcome = Outcome { number, rows: 0, tag: Some(problem.status.as_u16().to_string()), error };
+        shared.turnstile.reel().outcome(&outcome).await.map_err(|error| unrecorded(shared, &error))?;
+    }
+    answer
+}
+
+async fn send(
+    shared: &Arc<Shared>,
+    reading: Reading,
+    number: u64,
+    upgraded: OnUpgrade,
+) -> Result<Response<Body>, Problem> {
+    let upgrading = reading.facts.upgrade.clone();
+    if upgrading.is_some() && shared.masks.is_some() {
+        return Err(Problem::unmaskable("what a connection is upgraded to has no form to mask by"));
+    }
+    let (credential, redactor) = shared.credential().await.map_err(|error| no_lease(&error))?;
+    let method = reading.method.clone();
+    let tape = tape(shared, &reading);
+    let mut headers = reading.headers;
+    prepare(shared, &mut headers, &credential, redactor.is_some())?;
+    let line = reading.text;
+    record(shared, number, line, &headers).await.map_err(|error| unrecorded(shared, &error))?;
+    if let Some(protocol) = &upgrading {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::try_from(protocol.as_str()).map_err(|_| not_sendable())?);
+    }
+    let mut target = reading.resource.to_string();
+    inject(&mut headers, &mut target, &credential)?;
+    let body = match reading.body {
+        Arriving::Empty => whole(bytes::Bytes::new()),
+        Arriving::Stream(body) => flow::upload(shared, number, body, tape),
+        Arriving::Whole(body) => {
+            let mut tape = tape;
+            let kept = async {
+                tape.take(shared, number, Some(&body)).await?;
+                tape.take(shared, number, None).await
+            };
+            kept.await.map_err(|error| unrecorded(shared, &error))?;
+            whole(body)
+        }
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = target.parse::<Uri>().map_err(|_| not_sendable())?;
+    *request.headers_mut() = headers;
+    let (mut response, link) = exchange(shared, request, &credential).await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if upgrading.is_none() {
+            return Err(Problem::unusable("the API upgrades a connection that was not to be"));
+        }
+        let api = hyper::upgrade::on(&mut response);
+        let answer = reply::switching(response, redactor.as_ref());
+        record(shared, number, "101".into(), answer.headers())
+            .await
+            .map_err(|error| unrecorded(shared, &error))?;
+        shared.spawn(upgrade::relay(Arc::clone(shared), number, upgraded, api, redactor));
+        return Ok(answer);
+    }
+    let answer = reply::pass(shared, number, &method, response, redactor).await;
+    shared.upstreams.give_back(link);
+    answer
+}
+
+/// Sends a request over the connection that is there, or over a new one.
+async fn exchange(
+    shared: &Shared,
+    request: Request<Body>,
+    credential: &HttpCredential,
+) -> Result<(Response<Incoming>, Link), Problem> {
+    let mut request = request;
+    if let Some(mut link) = shared.upstreams.idle().await {
+        match link.try_send_request(request).await {
+            Ok(response) => return Ok((response, link)),
+            // it was closed meanwhile, and nothing of the request was sent
+            Err(mut error) => match error.take_message() {
+                Some(unsent) => request = unsent,
+                None => return Err(Problem::unreachable(told(error.error()))),
+            },
+        }
+    }
+    let dialled = shared.upstreams.dial(&shared.target, credential).await;
+    let mut link = dialled.map_err(|error| Problem::unreachable(error.to_string()))?;
+    match link.send_request(request).await {
+        Ok(response) => Ok((response, link)),
+        Err(error) => Err(Problem::unreachable(told(&error))),
+    }
+}
+
+/// Makes the client's head one that the API may see.
+fn prepare(
+    shared: &Shared,
+    headers: &mut HeaderMap,
+    credential: &HttpCredential,
+    has_secret: bool,
+) -> Result<(), Problem> {
+    head::strip_hop_by_hop(headers).map_err(|error| Problem::unclear(error.to_string()))?;
+    let injected = match &credential.inject {
+        Some((Injection::Header { name }, _)) => HeaderName::from_bytes(name.as_bytes()).ok(),
+        _ => None,
+    };
+    // INVARIANT: no credential of the client's leaves
+    head::strip_credentials(headers, injected.as_ref());
+    headers.remove(door::SESSION);
+    // the client is answered by us when its body is wanted
+    headers.remove(EXPECT);
+    head::strip_forwarding(headers);
+    if shared.masks.is_some() {
+        head::prepare_masked_request(headers);
+    } else if has_secret {
+        head::prepare_searched_request(headers);
+    }
+    let host = HeaderValue::try_from(place(&shared.target.base)).map_err(|_| not_sendable())?;
+    headers.insert(HOST, host);
+    Ok(())
+}
+
+/// Puts the lease's secret where it belongs.
+fn inject(headers: &mut HeaderMap, target: &mut String, credential: &HttpCredential) -> Result<(), Problem> {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
+    let Some((injection, secret)) = &credential.inject else { return Ok(()) };
+    let plain = secret.expose_secret();
+    let (name, value) = match injection {
+        Injection::Basic { user } => {
+            let pair = BASE64_STANDARD.encode(basic(user, secret).expose_secret());
+            ("authorization", format!("Basic {pair}"))
+        }
+        Injection::Bearer => ("authorization", format!("Bearer {plain}")),
+        Injection::Cookie { name } => ("cookie", format!("{name}={plain}")),
+        Injection::Header { name } => (name.as_str(), plain.to_owned()),
+        Injection::Query { name } => {
+            let field: String = url::form_urlencoded::Serializer::new(String::new()).append_pair(name, plain).finish();
+            target.push(if target.contains('?') { '&' } else { '?' });
+            target.push_str(&field);
+            return Ok(());
+        }
+    };
+    let unusable = || Problem::unreachable("the session's credential cannot stand in a header");
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
+    let mut value = HeaderValue::try_from(value).map_err(|_| unusable())?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
+}
+
+/// How a request's body is recorded: through the masks where there are some, and not at all where that cannot be.
+fn tape(shared: &Shared, reading: &Reading) -> Tape {
+    let content_type = reading.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_coded = reading.headers.contains_key(http::header::CONTENT_ENCODING);
+    match &shared.masks {
+        _ if is_coded => Tape::Silent,
+        Some(masks) => match BodyMasker::new(content_type, masks) {
+            Ok(masker) => Tape::Masked(Box::new(masker)),
+            Err(_) => Tape::Silent,
+        },
+        None => match reading.facts.content_type.as_deref() {
+            Some(media) if is_text(media) => Tape::Plain,
+            _ => Tape::Silent,
+        },
+    }
+}
+
+/// Whether a body of this type is worth reading again.
+fn is_text(media: &str) -> bool {
+    media.starts_with("text/")
+        || media.ends_with("json")
+        || media.ends_with("xml")
+        || matches!(media, "application/x-www-form-urlencoded" | "application/graphql")
+}
+
+/// Records a head.
+pub(super) async fn record(
+    shared: &Shared,
+    number: u64,
+    line: String,
+    headers: &HeaderMap,
+) -> Result<(), JournalError> {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), head::recorded(name, value).into_owned()))
+        .collect();
+    shared.turnstile.reel().json(ItemKind::Head, &Head { number, line, headers }).await
+}
+
+/// Nothing moves without its record.
+pub(super) fn unrecorded(shared: &Shared, error: &JournalError) -> Problem {
+    shared.fail(error);
+    Problem::over(error.to_string())
+}
+
+fn not_sendable() -> Problem {
+    Problem::unclear("the call cannot be written down for the API")
+}
+
+fn no_lease(error: &LeaseError) -> Problem {
+    Problem::unreachable(match error {
+        LeaseError::Upstream(why) => format!("no credential could be had for this session: {why}"),
+        error => error.to_string(),
+    })
+}
+
+fn told(error: &hyper::Error) -> String {
+    use std::error::Error as _;
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

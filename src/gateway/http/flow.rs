@@ -1,0 +1,207 @@
+//! Bodies on their way, in both directions.
+//!
+//! Job: read a piece, clean it, record it, hand it on, and only then read the next. Boundary: what a piece
+//! turns into is [`Wash`]'s. Failure mode: the message is cut off, which its receiver can tell.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Frame, Incoming};
+use tokio::sync::mpsc;
+
+use super::answer::{Body, Broken};
+use super::shared::Shared;
+use super::wash::Wash;
+use crate::gateway::journal::{ItemKind, JournalError};
+use crate::mask::document::BodyMasker;
+use crate::recording::item::Outcome;
+use crate::wire::http::head;
+use crate::wire::http::redact::Redactor;
+
+/// A piece on its way.
+pub(super) type Piece = Result<Frame<Bytes>, Broken>;
+
+/// How many pieces wait for a slow reader.
+const AHEAD: usize = 4;
+
+/// A body that is fed piece by piece; `first` is what was taken out of it already.
+pub(super) fn fed(first: Option<Piece>, mut pieces: mpsc::Receiver<Piece>) -> Body {
+    let rest = stream::poll_fn(move |cx| pieces.poll_recv(cx));
+    StreamBody::new(stream::iter(first).chain(rest)).boxed_unsync()
+}
+
+/// What is recorded of a request's body.
+pub(super) enum Tape {
+    /// As it comes.
+    Plain,
+    /// Masked.
+    Masked(Box<BodyMasker>),
+    /// Nothing of it.
+    Silent,
+}
+
+impl Tape {
+    /// Takes the next piece, or the end.
+    pub(super) async fn take(
+        &mut self,
+        shared: &Shared,
+        number: u64,
+        piece: Option<&[u8]>,
+    ) -> Result<(), JournalError> {
+        let reel = shared.turnstile.reel();
+        if !reel.is_full() {
+            return Ok(());
+        }
+        let Self::Masked(masker) = self else {
+            return match (&self, piece) {
+                (Self::Plain, Some(piece)) => reel.piece(ItemKind::Body, number, REQUEST, piece).await,
+                _ => Ok(()),
+            };
+        };
+        let mut masked = BytesMut::new();
+        let read = match piece {
+            Some(piece) => masker.feed(piece, &mut masked),
+            None => masker.finish(&mut masked),
+        };
+        if read.is_err() {
+            // what was recorded before is masked; the rest cannot be, and is left out
+            *self = Self::Silent;
+        }
+        reel.piece(ItemKind::Body, number, REQUEST, &masked).await
+    }
+}
+
+/// Hands a request's body on, as fast as the API takes it.
+pub(super) fn upload(shared: &Arc<Shared>, number: u64, mut body: Incoming, mut tape: Tape) -> Body {
+    let (pieces, fed_by) = mpsc::channel::<Piece>(AHEAD);
+    let own = Arc::clone(shared);
+    shared.spawn(async move {
+        while let Some(frame) = body.frame().await {
+            let piece = match frame {
+                Ok(frame) => match frame.data_ref() {
+                    Some(data) => match tape.take(&own, number, Some(data)).await {
+                        Ok(()) => Ok(frame),
+                        Err(error) => {
+                            own.fail(&error);
+                            Err(Broken(error.to_string()))
+                        }
+                    },
+                    None => Ok(frame),
+                },
+                Err(error) => Err(Broken(error.to_string())),
+            };
+            let is_broken = piece.is_err();
+            if pieces.send(piece).await.is_err() || is_broken {
+                return;
+            }
+        }
+        if let Err(error) = tape.take(&own, number, None).await {
+            own.fail(&error);
+            let _gone = pieces.send(Err(Broken(error.to_string()))).await;
+        }
+    });
+    fed(None, fed_by)
+}
+
+/// What becomes of a response's trailers.
+pub(super) enum Trailers {
+    /// They are left out: there is no mask for them.
+    Drop,
+    /// They pass without what must not come back.
+    Pass(Option<Redactor>),
+}
+
+/// Hands a response's body on, as fast as the client takes it, and says in the recording how it ended.
+pub(super) fn download(
+    shared: &Arc<Shared>,
+    number: u64,
+    status: u16,
+    body: Incoming,
+    wash: Wash,
+    trailers: Trailers,
+) -> mpsc::Receiver<Piece> {
+    let (pieces, fed_by) = mpsc::channel::<Piece>(AHEAD);
+    let own = Arc::clone(shared);
+    shared.spawn(async move {
+        let mut passed = 0;
+        let ended = pass(&own, number, body, wash, &trailers, &pieces, &mut passed).await;
+        let error = ended.as_ref().err().map(|broken| broken.0.clone());
+        let outcome = Outcome { number, rows: passed, tag: Some(status.to_string()), error };
+        if let Err(error) = own.turnstile.reel().outcome(&outcome).await {
+            own.fail(&error);
+        }
+        if let Err(broken) = ended {
+            let _gone = pieces.send(Err(broken)).await;
+        }
+    });
+    fed_by
+}
+
+async fn pass(
+    shared: &Shared,
+    number: u64,
+    mut body: Incoming,
+    mut wash: Wash,
+    trailers: &Trailers,
+    pieces: &mpsc::Sender<Piece>,
+    passed: &mut u64,
+) -> Result<(), Broken> {
+    let mut last = None;
+    loop {
+        let is_end = match body.frame().await {
+            None => true,
+            Some(Err(error)) => return Err(Broken(format!("the API's answer ended early: {error}"))),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    wash.push(data);
+                    false
+                }
+                Err(frame) => {
+                    last = frame.into_trailers().ok();
+                    true
+                }
+            },
+        };
+        if is_end {
+            wash.close();
+        }
+        while let Some(washed) = wash.pull().map_err(|error| Broken(error.to_string()))? {
+            let recorded = shared.turnstile.reel().piece(ItemKind::Body, number, ANSWER, &washed.shown).await;
+            if let Err(error) = recorded {
+                shared.fail(&error);
+                return Err(Broken(error.to_string()));
+            }
+            *passed += washed.shown.len() as u64;
+            if !washed.sent.is_empty() && pieces.send(Ok(Frame::data(washed.sent))).await.is_err() {
+                return Err(Broken("the client has left".into()));
+            }
+        }
+        if is_end {
+            break;
+        }
+    }
+    if let (Some(mut last), Trailers::Pass(redactor)) = (last, trailers)
+        && head::strip_hop_by_hop(&mut last).is_ok()
+    {
+        if let Some(redactor) = redactor {
+            redact(&mut last, redactor);
+        }
+        // a client that has left does not want them either
+        let _gone = pieces.send(Ok(Frame::trailers(last))).await;
+    }
+    Ok(())
+}
+
+/// Takes what must not come back out of a head.
+pub(super) fn redact(headers: &mut http::HeaderMap, redactor: &Redactor) {
+    for value in headers.values_mut() {
+        if let Some(clean) = redactor.header(value) {
+            *value = clean;
+        }
+    }
+}
+
+const REQUEST: u8 = 1;
+const ANSWER: u8 = 2;

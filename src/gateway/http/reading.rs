@@ -1,0 +1,383 @@
+//! What a call asks for.
+//!
+//! Job: refuse what can be read in two ways, make the facts, and the text that people are shown. Boundary:
+//! neither judges nor forwards. Failure mode: a [`Problem`]; the API never hears of the call.
+
+use std::collections::BTreeSet;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderMap, Method, Request, Uri};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::answer::Problem;
+use super::shared::Shared;
+use super::specification::Specification;
+use crate::domain::action::Deed;
+use crate::domain::facts::CallFacts;
+use crate::domain::target::{HttpIssuer, HttpTarget, Injection};
+use crate::gateway::judge::Case;
+use crate::wire::http::graphql::{self, GraphqlFacts};
+use crate::wire::http::head::{self, HeadError};
+use crate::wire::http::openapi::Operation;
+use crate::wire::http::target::{PathPolicy, RequestTarget, Resource};
+
+/// A call that can be judged.
+pub(super) struct Reading {
+    pub(super) method: Method,
+    /// Path and query as they are sent.
+    pub(super) resource: Resource,
+    pub(super) headers: HeaderMap,
+    pub(super) facts: CallFacts,
+    /// How it may be shown.
+    pub(super) text: String,
+    pub(super) body: Arriving,
+}
+
+/// A request's body.
+pub(super) enum Arriving {
+    /// There is none.
+    Empty,
+    /// It passes by.
+    Stream(Incoming),
+    /// It was read to be judged.
+    Whole(Bytes),
+}
+
+/// How much of a body is read to be judged or reviewed.
+const LONGEST: usize = 4 * 1024 * 1024;
+
+impl Reading {
+    /// Reads a call up to the end of its head, and its body where that tells what it does.
+    pub(super) async fn of(shared: &Shared, request: Request<Incoming>) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let unclear = |error: HeadError| Problem::unclear(error.to_string());
+        let headers = parts.headers;
+        head::check_framing(&headers).map_err(unclear)?;
+        head::check_overrides(&headers).map_err(unclear)?;
+        if headers.get_all(HOST).iter().count() > 1 {
+            return Err(Problem::unclear("more than one `Host`"));
+        }
+        let method = parts.method;
+        if method == Method::CONNECT || !method.as_str().bytes().all(|b| b.is_ascii_uppercase() || b == b'-') {
+            return Err(Problem::unclear(format!("the method `{method}` cannot be judged")));
+        }
+        let resource = resource(shared, &method, &parts.uri)?;
+        if let HttpIssuer::Static { injection: Injection::Query { name }, .. } =
+            &shared.target.issuer
+            && resource.names().contains(name)
+        {
+            return Err(Problem::unclear(format!("the query has a field `{name}` of its own")));
+        }
+        let upgrade = head::upgrade(&headers);
+        let content_type = media_type(&headers)?;
+        let body = if body.is_end_stream() { Arriving::Empty } else { Arriving::Stream(body) };
+        let masked = shared.masks.is_some();
+        let mut reading = Self {
+            facts: CallFacts {
+                method: method.as_str().to_owned(),
+                path: resource.path().to_owned(),
+                query: resource.names(),
+                operation: None,
+                graphql: None,
+                fields: BTreeSet::new(),
+                content_type,
+                page_size: None,
+                listing: false,
+                upgrade,
+                touches_masked: masked,
+            },
+            text: text(shared, &method, &resource),
+            method,
+            resource,
+            headers,
+            body,
+        };
+        reading.look_inside(shared).await?;
+        Ok(reading)
+    }
+
+    /// The body, read as a whole.
+    pub(super) async fn gather(&mut self) -> Result<&Bytes, Problem> {
+        static NOTHING: Bytes = Bytes::new();
+        if let Arriving::Stream(body) = &mut self.body {
+            let mut gathered = BytesMut::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| Problem::unclear(format!("the body ended early: {error}")))?;
+                if let Some(piece) = frame.data_ref() {
+                    if gathered.len() + piece.len() > LONGEST {
+                        let why = format!("its body is longer than the {LONGEST} bytes that are read to judge it");
+                        return Err(Problem::too_long(why));
+                    }
+                    gathered.extend_from_slice(piece);
+                }
+            }
+            self.body = Arriving::Whole(gathered.freeze());
+        }
+        Ok(match &self.body {
+            Arriving::Whole(body) => body,
+            Arriving::Empty | Arriving::Stream(_) => &NOTHING,
+        })
+    }
+
+    /// As the gate is asked.
+    pub(super) fn case(&self) -> Case {
+        let mut exact = format!("{} {}\n", self.method, self.resource).into_bytes();
+        exact.extend_from_slice(self.facts.content_type.as_deref().unwrap_or_default().as_bytes());
+        exact.push(b'\n');
+        if let Arriving::Whole(body) = &self.body {
+            exact.extend_from_slice(body);
+        }
+        let content_type = self.facts.content_type.clone();
+        Case {
+            protocol: "http",
+            deed: Deed::Call(self.facts.clone()),
+            text: self.text.clone(),
+            exact,
+            settings: content_type.map(|value| ("content-type".to_owned(), value)).into_iter().collect(),
+        }
+    }
+
+    async fn look_inside(&mut self, shared: &Shared) -> Result<(), Problem> {
+        let operation = operation(shared, self.method.as_str(), &self.resource).cloned();
+        self.facts.page_size = page_size(&shared.target, operation.as_ref(), &self.resource);
+        self.facts.listing = match &operation {
+            Some(operation) => operation.is_listing,
+            None => is_collection(&shared.target, self.method.as_str(), &self.resource),
+        };
+        self.facts.operation = operation.map(|operation| operation.id);
+        if shared.target.graphql.as_deref().is_some_and(|path| is_at(shared, path, &self.resource)) {
+            let asked = self.graphql().await?;
+            if let Some(masks) = &shared.masks
+                && let Some(name) = masks.names().find(|name| asked.renamed.contains(*name))
+            {
+                return Err(Problem::unclear(format!("an alias for the masked field `{name}`")));
+            }
+            self.facts.operation = asked.name.or(self.facts.operation.take());
+            self.facts.graphql = Some(asked.kind.as_str().to_owned());
+            self.facts.fields = asked.fields;
+        } else if self.facts.content_type.as_deref().is_some_and(is_json) {
+            let body = self.gather().await?;
+            if !body.is_empty() {
+                let members = serde_json::from_slice::<Members>(body);
+                self.facts.fields = members.map_err(|_| Problem::unclear("its body is not JSON"))?.0;
+            }
+        }
+        Ok(())
+    }
+
+    async fn graphql(&mut self) -> Result<GraphqlFacts, Problem> {
+        let unjudged = |error: graphql::GraphqlError| Problem::unclear(error.to_string());
+        if matches!(self.method, Method::GET | Method::HEAD) {
+            if !self.gather().await?.is_empty() {
+                return Err(Problem::unclear("a GraphQL query in the address and a body beside it"));
+            }
+            return graphql::of_query(&self.resource).map_err(unjudged);
+        }
+        // servers disagree about which counts
+        if self.facts.query.iter().any(|name| GRAPHQL.contains(&name.as_str())) {
+            return Err(Problem::unclear("a GraphQL query in the address and a body beside it"));
+        }
+        match self.facts.content_type.clone().as_deref() {
+            Some("application/graphql") => {
+                let body = self.gather().await?;
+                let document = std::str::from_utf8(body).map_err(|_| Problem::unclear("it is not UTF-8"))?;
+                graphql::of_document(document).map_err(unjudged)
+            }
+            Some(json) if is_json(json) => graphql::of_body(self.gather().await?).map_err(unjudged),
+            _ => Err(Problem::unclear("a GraphQL request is `application/json` or `application/graphql`")),
+        }
+    }
+}
+
+/// The path and query that are sent: the client's, behind the base's path.
+fn resource(shared: &Shared, method: &Method, uri: &Uri) -> Result<Resource, Problem> {
+    let base = &shared.target.base;
+    let written = uri.to_string();
+    let read = RequestTarget::parse(method.as_str(), &written, PathPolicy::default());
+    let (resource, is_full) = match read.map_err(|error| Problem::unclear(error.to_string()))? {
+        RequestTarget::Origin(resource) => (resource, false),
+        RequestTarget::Absolute { scheme, authority, resource } => {
+            let by_name = authority == shared.context.target.name.as_str().to_ascii_lowercase();
+            if !by_name && !is_base(base, &scheme, &authority) {
+                let why = format!("the call is for `{authority}`, and this session reaches {} only", place(base));
+                return Err(Problem::elsewhere(why));
+            }
+            (resource, !by_name)
+        }
+        RequestTarget::Asterisk | RequestTarget::Authority(_) => {
+            return Err(Problem::unclear("the call names no path"));
+        }
+    };
+    let prefix = base.path().trim_end_matches('/');
+    if prefix.is_empty() {
+        return Ok(resource);
+    }
+    if is_full {
+        let inside = resource.path().strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
+        let why = || Problem::elsewhere(format!("this session reaches what is below {base} only"));
+        return if inside { Ok(resource) } else { Err(why()) };
+    }
+    let joined = Resource::parse(&format!("{prefix}{resource}"), PathPolicy::default());
+    joined.map_err(|error| Problem::unclear(error.to_string()))
+}
+
+/// Host and port of the base, as `Host` has them.
+pub(super) fn place(base: &url::Url) -> String {
+    let host = base.host_str().unwrap_or_default();
+    base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn is_base(base: &url::Url, scheme: &str, authority: &str) -> bool {
+    let (host, port) = (base.host_str().unwrap_or_default(), base.port_or_known_default().unwrap_or_default());
+    let usual = if scheme == "https" { 443 } else { 80 };
+    authority == format!("{host}:{port}")
+        || (authority == host && (port == usual || base.port().is_none()))
+}
+
+fn media_type(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (first, second) = (values.next(), values.next());
+    if second.is_some() {
+        return Err(Problem::unclear("more than one `Content-Type`"));
+    }
+    let Some(value) = first else { return Ok(None) };
+    let text = value.to_str().map_err(|_| Problem::unclear("a `Content-Type` that is not text"))?;
+    Ok(Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()))
+}
+
+fn is_json(media: &str) -> bool {
+    matches!(media, "application/json" | "text/json") || media.ends_with("+json")
+}
+
+/// The path without the base's.
+fn below_base<'a>(shared: &Shared, path: &'a str) -> &'a str {
+    path.strip_prefix(shared.target.base.path().trim_end_matches('/')).unwrap_or(path)
+}
+
+fn is_at(shared: &Shared, place: &str, resource: &Resource) -> bool {
+    let path = resource.path().trim_end_matches('/');
+    let place = place.trim_end_matches('/');
+    // what a server that minds no case would take for it is judged as if it were
+    path.eq_ignore_ascii_case(place) || below_base(shared, path).eq_ignore_ascii_case(place)
+}
+
+fn operation<'a>(shared: &'a Shared, method: &str, resource: &Resource) -> Option<&'a Operation> {
+    let Specification::Read(api) = &shared.specification else { return None };
+    let path = resource.path();
+    api.operation(method, path).or_else(|| api.operation(method, below_base(shared, path)))
+}
+
+fn page_size(target: &HttpTarget, operation: Option<&Operation>, resource: &Resource) -> Option<i64> {
+    let named: Vec<_> = resource.fields().filter(|(name, _)| target.pages.contains_key(name)).collect();
+    if !named.is_empty() {
+        let sizes = named.iter().map(|(_, value)| value.parse::<i64>().ok()).collect::<Option<Vec<_>>>();
+        return sizes?.into_iter().max();
+    }
+    let of_operation = operation.and_then(|operation| operation.page_size(resource.fields()));
+    of_operation.or_else(|| target.pages.values().filter_map(|page| page.default).max())
+}
+
+/// Without a document that says so: a GET whose path ends in a plural, or that asks for pages.
+fn is_collection(target: &HttpTarget, method: &str, resource: &Resource) -> bool {
+    let last = resource.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let plural = last.len() > 2
+        && last.ends_with('s')
+        && last.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'));
+    matches!(method, "GET" | "HEAD") && (plural || resource.names().iter().any(|name| target.pages.contains_key(name)))
+}
+
+/// Method, path and query, with values only where they tell nothing that is protected.
+fn text(shared: &Shared, method: &Method, resource: &Resource) -> String {
+    let mut text = format!("{method} {}", resource.path());
+    for (at, field) in resource.query().unwrap_or_default().split('&').enumerate() {
+        if field.is_empty() {
+            continue;
+        }
+        text.push(if at == 0 { '?' } else { '&' });
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        text.push_str(name);
+        if !value.is_empty() {
+            text.push('=');
+            text.push_str(if is_harmless(shared, name, value) { value } else { "[redacted]" });
+        }
+    }
+    text
+}
+
+fn is_harmless(shared: &Shared, name: &str, value: &str) -> bool {
+    if head::is_secret_name(name) || value.len() > 256 {
+        return false;
+    }
+    match &shared.masks {
+        None => true,
+        Some(masks) => {
+            let number = value.len() <= 6 && value.bytes().all(|byte| byte.is_ascii_digit());
+            let protected = masks.names().any(|masked| masked.eq_ignore_ascii_case(name));
+            !protected && (number || matches!(value, "true" | "false" | "asc" | "desc"))
+        }
+    }
+}
+
+/// The names of an object's members, or of those of an array's objects.
+struct Members(BTreeSet<String>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Names).map(Self)
+    }
+}
+
+struct Names;
+
+impl<'de> Visitor<'de> for Names {
+    type Value = BTreeSet<String>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some((name, IgnoredAny)) = map.next_entry::<String, _>()? {
+            names.insert(name);
+        }
+        Ok(names)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some(Members(more)) = sequence.next_element()? {
+            names.extend(more);
+        }
+        Ok(names)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(BTreeSet::new())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(BTreeSet::new())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(BTreeSet::new())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(BTreeSet::new())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(BTreeSet::new())
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(BTreeSet::new())
+    }
+}
+
+const GRAPHQL: &[&str] = &["query", "operationName", "variables", "extensions"];

@@ -1,0 +1,233 @@
+//! The API's answer, made fit for the client.
+//!
+//! Job: decide what a body goes through, and make the head agree with it. Boundary: bodies move in `flow`.
+//! Failure mode: a [`Problem`] instead of the answer; once its head is out, an answer can only be cut off.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use url::Url;
+
+use super::answer::{Body, Problem, whole};
+use super::exchange::{record, unrecorded};
+use super::flow::{self, Trailers};
+use super::shared::Shared;
+use super::wash::Wash;
+use crate::mask::document::{BodyMasker, DocumentPlan};
+use crate::recording::item::Outcome;
+use crate::wire::http::encoding::Coding;
+use crate::wire::http::head::{self, PLACES};
+use crate::wire::http::redact::Redactor;
+
+/// Answers that are this short are read as a whole, so that their length can be told whatever is taken out of them.
+const SHORT: u64 = 64 * 1024;
+
+/// Passes an answer on.
+pub(super) async fn pass(
+    shared: &Arc<Shared>,
+    number: u64,
+    method: &Method,
+    response: Response<Incoming>,
+    redactor: Option<Redactor>,
+) -> Result<Response<Body>, Problem> {
+    let (mut parts, body) = response.into_parts();
+    let (status, headers) = (parts.status, &mut parts.headers);
+    let unusable = |error: head::HeadError| Problem::unusable(error.to_string());
+    head::check_framing(headers).map_err(unusable)?;
+    head::strip_hop_by_hop(headers).map_err(unusable)?;
+    let has_body = head::has_body(method, status) && !body.is_end_stream();
+    let length = length(headers);
+    let most = shared.target.max_response;
+    if has_body && let (Some(length), Some(most)) = (length, most) && length > most {
+        return Err(Problem::unusable(format!("it is longer than the {most} bytes that this target allows")));
+    }
+    let wash = wash(shared.masks.as_ref(), redactor.as_ref(), status, headers, has_body, most)?;
+    relocate(headers, &shared.target.base);
+    if let Some(redactor) = &redactor {
+        flow::redact(headers, redactor);
+    }
+    let Some(wash) = wash else {
+        kept(shared, number, status, headers).await?;
+        let outcome = Outcome { number, rows: 0, tag: Some(status.as_u16().to_string()), error: None };
+        let ended = shared.turnstile.reel().outcome(&outcome).await;
+        ended.map_err(|error| unrecorded(shared, &error))?;
+        return Ok(Response::from_parts(parts, whole(Bytes::new())));
+    };
+    let length = length.filter(|_| headers.contains_key(CONTENT_LENGTH));
+    if redactor.is_some() && length.is_some_and(|length| length <= SHORT) {
+        let answer = short(shared, number, status, headers, body, wash).await?;
+        return Ok(Response::from_parts(parts, answer));
+    }
+    let wash = if length.is_some() { wash.sized() } else { wash };
+    let is_live = is_live(headers);
+    let wash = if is_live { wash.live() } else { wash };
+    kept(shared, number, status, headers).await?;
+    let trailers = if shared.masks.is_some() { Trailers::Drop } else { Trailers::Pass(redactor) };
+    let mut pieces = flow::download(shared, number, status.as_u16(), body, wash, trailers);
+    if shared.masks.is_none() || is_live {
+        return Ok(Response::from_parts(parts, flow::fed(None, pieces)));
+    }
+    // a document that is broken at its beginning can still be refused outright
+    match pieces.recv().await {
+        Some(Err(broken)) => Err(Problem::unmaskable(broken)),
+        first => Ok(Response::from_parts(parts, flow::fed(first, pieces))),
+    }
+}
+
+/// The answer to an upgrade.
+pub(super) fn switching(response: Response<Incoming>, redactor: Option<&Redactor>) -> Response<Body> {
+    let (mut parts, _) = response.into_parts();
+    if let Some(redactor) = redactor {
+        flow::redact(&mut parts.headers, redactor);
+    }
+    Response::from_parts(parts, whole(Bytes::new()))
+}
+
+/// What the body goes through; `None` when there is none. The head is made to agree.
+fn wash(
+    masks: Option<&Arc<DocumentPlan>>,
+    redactor: Option<&Redactor>,
+    status: StatusCode,
+    headers: &mut HeaderMap,
+    has_body: bool,
+    most: Option<u64>,
+) -> Result<Option<Wash>, Problem> {
+    let chain = || {
+        let codings = headers.get_all(CONTENT_ENCODING).iter();
+        let names = codings.map(HeaderValue::to_str).collect::<Result<Vec<_>, _>>();
+        Coding::chain(names.unwrap_or_else(|_| vec!["unknown"]).into_iter())
+    };
+    let (chain, masker) = match (masks, redactor) {
+        (Some(masks), _) => {
+            let masker = match has_body {
+                true => Some(masker(headers, masks)?),
+                false => None,
+            };
+            let chain = if has_body { chain().map_err(Problem::unmaskable)? } else { Vec::new() };
+            head::prepare_rewritten_response(status, headers).map_err(Problem::unmaskable)?;
+            (chain, masker)
+        }
+        (None, Some(_)) if has_body => {
+            let unusable = |error: &dyn std::fmt::Display| Problem::unusable(format!("it cannot be searched for the credential: {error}"));
+            let chain = chain().map_err(|error| unusable(&error))?;
+            if !chain.is_empty() {
+                head::prepare_rewritten_response(status, headers).map_err(|error| unusable(&error))?;
+            }
+            (chain, None)
+        }
+        (None, _) => (Vec::new(), None),
+    };
+    if !has_body {
+        return Ok(None);
+    }
+    let wash = Wash::new(&chain, redactor.map(Redactor::body), masker, most);
+    wash.map(Some).map_err(|error| Problem::unusable(error.to_string()))
+}
+
+/// INVARIANT: what cannot be masked is not passed.
+fn masker(headers: &HeaderMap, masks: &Arc<DocumentPlan>) -> Result<BodyMasker, Problem> {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (first, second) = (types.next(), types.next());
+    if second.is_some() {
+        return Err(Problem::unmaskable("it has more than one `Content-Type`"));
+    }
+    let content_type = first.and_then(|value| value.to_str().ok());
+    BodyMasker::new(content_type, masks).map_err(Problem::unmaskable)
+}
+
+/// A short answer, as a whole.
+async fn short(
+    shared: &Arc<Shared>,
+    number: u64,
+    status: StatusCode,
+    headers: &mut HeaderMap,
+    mut body: Incoming,
+    mut wash: Wash,
+) -> Result<Body, Problem> {
+    let broken = |why: String| Problem::unusable(format!("the API's answer is broken: {why}"));
+    let (mut shown, mut sent) = (BytesMut::new(), BytesMut::new());
+    loop {
+        let frame = body.frame().await;
+        let is_end = frame.is_none();
+        match frame {
+            None => wash.close(),
+            Some(frame) => match frame.map_err(|error| broken(error.to_string()))?.into_data() {
+                Ok(data) => wash.push(data),
+                Err(_trailers) => continue,
+            },
+        }
+        while let Some(washed) = wash.pull().map_err(|error| broken(error.to_string()))? {
+            shown.extend_from_slice(&washed.shown);
+            sent.extend_from_slice(&washed.sent);
+        }
+        if is_end {
+            break;
+        }
+    }
+    if wash.found() > 0 {
+        head::prepare_rewritten_response(status, headers).map_err(|error| broken(error.to_string()))?;
+    }
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(sent.len()));
+    kept(shared, number, status, headers).await?;
+    let reel = shared.turnstile.reel();
+    let recorded = async {
+        reel.piece(crate::gateway::journal::ItemKind::Body, number, 2, &shown).await?;
+        let rows = shown.len() as u64;
+        reel.outcome(&Outcome { number, rows, tag: Some(status.as_u16().to_string()), error: None }).await
+    };
+    recorded.await.map_err(|error| unrecorded(shared, &error))?;
+    Ok(whole(sent.freeze()))
+}
+
+async fn kept(
+    shared: &Shared,
+    number: u64,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Result<(), Problem> {
+    let recorded = record(shared, number, status.as_u16().to_string(), headers).await;
+    recorded.map_err(|error| unrecorded(shared, &error))
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether somebody waits for each piece: events and lines.
+fn is_live(headers: &HeaderMap) -> bool {
+    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media == "text/event-stream" || media.ends_with("json-seq") || media.contains("ndjson") || media.contains("lines")
+        || media.contains("jsonl")
+}
+
+/// A place below the base is told as a path, so that a client that follows it comes back to us. Other places stay
+/// as they are: nobody follows them here.
+fn relocate(headers: &mut HeaderMap, base: &Url) {
+    for name in PLACES {
+        let Some(place) = headers.get(&name).and_then(|value| value.to_str().ok()) else { continue };
+        // what is relative to the call's own path is so for the client as well
+        let read = if place.starts_with('/') { base.join(place) } else { Url::parse(place) };
+        let Ok(place) = read else { continue };
+        if place.origin() != base.origin() || !place.username().is_empty() || place.password().is_some() {
+            continue;
+        }
+        let prefix = base.path().trim_end_matches('/');
+        let Some(path) = place.path().strip_prefix(prefix).filter(|path| path.starts_with('/')) else { continue };
+        let mut path = path.to_owned();
+        for (mark, part) in [('?', place.query()), ('#', place.fragment())] {
+            if let Some(part) = part {
+                path.push(mark);
+                path.push_str(part);
+            }
+        }
+        // `//host` would be another host
+        if let Some(value) = HeaderValue::try_from(path).ok().filter(|value| !value.as_bytes().starts_with(b"//")) {
+            headers.insert(name, value);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What a response's body goes through on its way to the client.
+//!
+//! Job: content codings off, injected secrets out, masks on, codings on again. Boundary: pure, a piece at a
+//! time; what comes out of one [`Wash::pull`] is bounded, however much a body unpacks to. Failure mode: a
+//! [`WashError`]; nothing may be passed on after it.
+
+use bytes::{Bytes, BytesMut};
+use thiserror::Error;
+
+use crate::mask::document::{BodyMasker, Unmaskable};
+use crate::wire::http::encoding::{Coding, CodingError, Decoder, Encoder, Pulled, UnpackLimits};
+use crate::wire::http::redact::BodyRedactor;
+
+/// Why a body cannot be passed on.
+#[derive(Debug, Error)]
+pub(super) enum WashError {
+    #[error(transparent)]
+    Coding(#[from] CodingError),
+    #[error(transparent)]
+    Mask(#[from] Unmaskable),
+    #[error("it cannot be packed again")]
+    Packing(#[from] std::io::Error),
+    #[error("it holds the credential that was injected")]
+    Secret,
+    #[error("it is longer than the {0} bytes that this target allows")]
+    TooLong(u64),
+}
+
+/// One body on its way.
+pub(super) struct Wash {
+    decoder: Decoder,
+    redactor: Option<BodyRedactor>,
+    masker: Option<BodyMasker>,
+    encoder: Option<Encoder>,
+    /// Whether each piece must be readable at once.
+    is_live: bool,
+    /// Whether the client was told how long it is, so that nothing in it may change.
+    is_sized: bool,
+    most: Option<u64>,
+    length: u64,
+    is_over: bool,
+}
+
+/// What came out.
+#[derive(Debug, Default)]
+pub(super) struct Washed {
+    /// As it is recorded.
+    pub(super) shown: Bytes,
+    /// As it is sent.
+    pub(super) sent: Bytes,
+}
+
+impl Wash {
+    /// For a body with these codings.
+    pub(super) fn new(
+        chain: &[Coding],
+        redactor: Option<BodyRedactor>,
+        masker: Option<BodyMasker>,
+        most: Option<u64>,
+    ) -> Result<Self, WashError> {
+        Ok(Self {
+            decoder: Decoder::new(chain, UnpackLimits::default()),
+            redactor,
+            masker,
+            encoder: if chain.is_empty() { None } else { Some(Encoder::new(chain)?) },
+            is_live: false,
+            is_sized: false,
+            most,
+            length: 0,
+            is_over: false,
+        })
+    }
+
+    /// For a body whose pieces must be readable at once.
+    pub(super) fn live(self) -> Self {
+        Self { is_live: true, ..self }
+    }
+
+    /// For a body whose length was told.
+    pub(super) fn sized(self) -> Self {
+        Self { is_sized: true, ..self }
+    }
+
+    /// How many secrets were taken out.
+    pub(super) fn found(&self) -> u64 {
+        self.redactor.as_ref().map_or(0, BodyRedactor::found)
+    }
+
+    /// Takes the next piece; pull until nothing comes.
+    pub(super) fn push(&mut self, piece: Bytes) {
+        self.decoder.push(piece);
+    }
+
+    /// No more pieces come; pull until nothing comes.
+    pub(super) fn close(&mut self) {
+        self.decoder.close();
+    }
+
+    /// What can be sent; `None` when another piece is needed, or all is out.
+    pub(super) fn pull(&mut self) -> Result<Option<Washed>, WashError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let mut plain = BytesMut::new();
+        match self.decoder.pull(&mut plain)? {
+            Pulled::Waiting => return Ok(None),
+            Pulled::More => {}
+            Pulled::End => self.is_over = true,
+        }
+        self.length += plain.len() as u64;
+        if let Some(most) = self.most.filter(|most| self.length > *most) {
+            return Err(WashError::TooLong(most));
+        }
+        let mut clean = BytesMut::new();
+        match &mut self.redactor {
+            None => clean = plain,
+            Some(redactor) => {
+                redactor.feed(&plain, &mut clean);
+                if self.is_over {
+                    redactor.finish(&mut clean);
+                }
+            }
+        }
+        if self.is_sized && self.found() > 0 {
+            return Err(WashError::Secret);
+        }
+        let mut shown = BytesMut::new();
+        match &mut self.masker {
+            None => shown = clean,
+            Some(masker) => {
+                masker.feed(&clean, &mut shown)?;
+                if self.is_over {
+                    masker.finish(&mut shown)?;
+                }
+            }
+        }
+        let shown = shown.freeze();
+        let sent = match self.encoder.take() {
+            None => shown.clone(),
+            Some(mut encoder) => {
+                let mut packed = BytesMut::new();
+                encoder.encode(&shown, &mut packed)?;
+                if self.is_over {
+                    encoder.finish(&mut packed)?;
+                } else {
+                    if self.is_live {
+                        encoder.flush(&mut packed)?;
+                    }
+                    self.encoder = Some(encoder);
+                }
+                packed.freeze()
+            }
+        };
+        Ok(Some(Washed { shown, sent }))
+    }
+}
