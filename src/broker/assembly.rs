@@ -207,9 +207,9 @@ struct Keeper {
 impl LeaseKeeper for Keeper {
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
         match &context.target.kind {
-            TargetKind::Http(_) => Box::pin(async {
-                Err(LeaseError::Upstream("this version makes no leases for HTTP".into()))
-            }),
+            TargetKind::Http(_) => {
+                Box::pin(async { Err(LeaseError::Upstream("this version makes no leases for HTTP".into())) })
+            }
             TargetKind::Postgres(_) => Box::pin(self.roles.issue(context)),
             TargetKind::Ssh(ssh) => Box::pin(self.certificates.issue(context, ssh)),
         }

@@ -72,7 +72,8 @@ impl Certificates {
         let now = (self.stamp)().at;
         let known = self.issued().get(&context.id).map(|issued| issued.lease.clone());
         // a session that is about to end gets no certificate that lasts longer
-        let enough = |lease: &Lease| lease.expires.duration_since(now) > SPARE || lease.expires >= context.expires;
+        let enough =
+            |lease: &Lease| lease.expires.duration_since(now) > SPARE || lease.expires >= context.expires;
         if let Some(lease) = known.filter(enough) {
             return Ok(lease);
         }
@@ -126,7 +127,8 @@ impl Certificates {
         let seconds = |time: Timestamp| u64::try_from(time.as_second()).unwrap_or_default();
         let after = now.checked_sub(SKEW).unwrap_or(now);
         let nonce: [u8; 32] = rand::random();
-        let mut builder = Builder::new(nonce, key.public_key().key_data().clone(), seconds(after), seconds(expires))?;
+        let mut builder =
+            Builder::new(nonce, key.public_key().key_data().clone(), seconds(after), seconds(expires))?;
         builder.serial(rand::random())?;
         builder.cert_type(CertType::User)?;
         // shown in the host's log, so that both logs tell of the same session

@@ -125,12 +125,10 @@ impl Turnstile {
             gate.follow_policy();
             let action = case.deed.action();
             match gate.opinion(&action) {
-                Opinion::Hold(now) => {
-                    match cleared.fits(&gate.desk(), &now, Self::account(&gate, case)) {
-                        Ok(()) => gate.reviewed(&action),
-                        Err(denial) => Opinion::Deny(denial),
-                    }
-                }
+                Opinion::Hold(now) => match cleared.fits(&gate.desk(), &now, Self::account(&gate, case)) {
+                    Ok(()) => gate.reviewed(&action),
+                    Err(denial) => Opinion::Deny(denial),
+                },
                 opinion => opinion,
             }
         };

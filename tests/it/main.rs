@@ -27,6 +27,7 @@ mod gateway;
 mod generated;
 mod groups;
 mod holds;
+mod http;
 mod identity;
 mod install;
 mod interruptions;

@@ -1,6 +1,7 @@
 //! What the stories share: real servers, private homes.
 #![allow(dead_code, reason = "each story uses its own part of it")]
 
+pub(crate) mod api;
 pub(crate) mod broker;
 pub(crate) mod client;
 pub(crate) mod env;

@@ -42,7 +42,11 @@ impl Problem {
     /// Policy or a reviewer says no.
     pub(super) fn denied(denial: Denial) -> Self {
         let rule = Some(denial.rule.to_string());
-        Self { rule, hint: denial.hint, ..Self::new(StatusCode::FORBIDDEN, "denied by policy", denial.reason) }
+        Self {
+            rule,
+            hint: denial.hint,
+            ..Self::new(StatusCode::FORBIDDEN, "denied by policy", denial.reason)
+        }
     }
 
     /// The call does not carry the session's secret.
@@ -52,7 +56,8 @@ impl Problem {
             false => (StatusCode::UNAUTHORIZED, WWW_AUTHENTICATE),
         };
         let problem = Self::new(status, "not your session", "the call does not carry the session's secret");
-        let hint = "use the address and the credentials that `hoopctl connect` or `hoopctl exec` gives to its child";
+        let hint =
+            "use the address and the credentials that `hoopctl connect` or `hoopctl exec` gives to its child";
         Self { challenge: Some(challenge), hint: Some(hint.into()), ..problem }
     }
 

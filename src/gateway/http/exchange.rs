@@ -37,10 +37,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> 
     }
 }
 
-async fn attempt(
-    shared: &Arc<Shared>,
-    mut request: Request<Incoming>,
-) -> Result<Response<Body>, Problem> {
+async fn attempt(shared: &Arc<Shared>, mut request: Request<Incoming>) -> Result<Response<Body>, Problem> {
     if !door::is_open(request.headers(), &shared.context.secret) {
         let is_proxied = request.uri().authority().is_some();
         return Err(Problem::closed(is_proxied));
@@ -205,7 +202,8 @@ fn inject(headers: &mut HeaderMap, target: &mut String, credential: &HttpCredent
         Injection::Cookie { name } => ("cookie", format!("{name}={plain}")),
         Injection::Header { name } => (name.as_str(), plain.to_owned()),
         Injection::Query { name } => {
-            let field: String = url::form_urlencoded::Serializer::new(String::new()).append_pair(name, plain).finish();
+            let field: String =
+                url::form_urlencoded::Serializer::new(String::new()).append_pair(name, plain).finish();
             target.push(if target.contains('?') { '&' } else { '?' });
             target.push_str(&field);
             return Ok(());

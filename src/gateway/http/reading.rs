@@ -61,12 +61,12 @@ impl Reading {
             return Err(Problem::unclear("more than one `Host`"));
         }
         let method = parts.method;
-        if method == Method::CONNECT || !method.as_str().bytes().all(|b| b.is_ascii_uppercase() || b == b'-') {
+        if method == Method::CONNECT || !method.as_str().bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
+        {
             return Err(Problem::unclear(format!("the method `{method}` cannot be judged")));
         }
         let resource = resource(shared, &method, &parts.uri)?;
-        if let HttpIssuer::Static { injection: Injection::Query { name }, .. } =
-            &shared.target.issuer
+        if let HttpIssuer::Static { injection: Injection::Query { name }, .. } = &shared.target.issuer
             && resource.names().contains(name)
         {
             return Err(Problem::unclear(format!("the query has a field `{name}` of its own")));
@@ -105,10 +105,12 @@ impl Reading {
         if let Arriving::Stream(body) = &mut self.body {
             let mut gathered = BytesMut::new();
             while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| Problem::unclear(format!("the body ended early: {error}")))?;
+                let frame =
+                    frame.map_err(|error| Problem::unclear(format!("the body ended early: {error}")))?;
                 if let Some(piece) = frame.data_ref() {
                     if gathered.len() + piece.len() > LONGEST {
-                        let why = format!("its body is longer than the {LONGEST} bytes that are read to judge it");
+                        let why =
+                            format!("its body is longer than the {LONGEST} bytes that are read to judge it");
                         return Err(Problem::too_long(why));
                     }
                     gathered.extend_from_slice(piece);
@@ -202,7 +204,8 @@ fn resource(shared: &Shared, method: &Method, uri: &Uri) -> Result<Resource, Pro
         RequestTarget::Absolute { scheme, authority, resource } => {
             let by_name = authority == shared.context.target.name.as_str().to_ascii_lowercase();
             if !by_name && !is_base(base, &scheme, &authority) {
-                let why = format!("the call is for `{authority}`, and this session reaches {} only", place(base));
+                let why =
+                    format!("the call is for `{authority}`, and this session reaches {} only", place(base));
                 return Err(Problem::elsewhere(why));
             }
             (resource, !by_name)
@@ -231,10 +234,10 @@ pub(super) fn place(base: &url::Url) -> String {
 }
 
 fn is_base(base: &url::Url, scheme: &str, authority: &str) -> bool {
-    let (host, port) = (base.host_str().unwrap_or_default(), base.port_or_known_default().unwrap_or_default());
+    let (host, port) =
+        (base.host_str().unwrap_or_default(), base.port_or_known_default().unwrap_or_default());
     let usual = if scheme == "https" { 443 } else { 80 };
-    authority == format!("{host}:{port}")
-        || (authority == host && (port == usual || base.port().is_none()))
+    authority == format!("{host}:{port}") || (authority == host && (port == usual || base.port().is_none()))
 }
 
 fn media_type(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -286,7 +289,8 @@ fn is_collection(target: &HttpTarget, method: &str, resource: &Resource) -> bool
     let plural = last.len() > 2
         && last.ends_with('s')
         && last.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'));
-    matches!(method, "GET" | "HEAD") && (plural || resource.names().iter().any(|name| target.pages.contains_key(name)))
+    matches!(method, "GET" | "HEAD")
+        && (plural || resource.names().iter().any(|name| target.pages.contains_key(name)))
 }
 
 /// Method, path and query, with values only where they tell nothing that is protected.

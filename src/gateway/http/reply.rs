@@ -42,7 +42,10 @@ pub(super) async fn pass(
     let has_body = head::has_body(method, status) && !body.is_end_stream();
     let length = length(headers);
     let most = shared.target.max_response;
-    if has_body && let (Some(length), Some(most)) = (length, most) && length > most {
+    if has_body
+        && let (Some(length), Some(most)) = (length, most)
+        && length > most
+    {
         return Err(Problem::unusable(format!("it is longer than the {most} bytes that this target allows")));
     }
     let wash = wash(shared.masks.as_ref(), redactor.as_ref(), status, headers, has_body, most)?;
@@ -112,7 +115,9 @@ fn wash(
             (chain, masker)
         }
         (None, Some(_)) if has_body => {
-            let unusable = |error: &dyn std::fmt::Display| Problem::unusable(format!("it cannot be searched for the credential: {error}"));
+            let unusable = |error: &dyn std::fmt::Display| {
+                Problem::unusable(format!("it cannot be searched for the credential: {error}"))
+            };
             let chain = chain().map_err(|error| unusable(&error))?;
             if !chain.is_empty() {
                 head::prepare_rewritten_response(status, headers).map_err(|error| unusable(&error))?;
@@ -183,12 +188,7 @@ async fn short(
     Ok(whole(sent.freeze()))
 }
 
-async fn kept(
-    shared: &Shared,
-    number: u64,
-    status: StatusCode,
-    headers: &HeaderMap,
-) -> Result<(), Problem> {
+async fn kept(shared: &Shared, number: u64, status: StatusCode, headers: &HeaderMap) -> Result<(), Problem> {
     let recorded = record(shared, number, status.as_u16().to_string(), headers).await;
     recorded.map_err(|error| unrecorded(shared, &error))
 }
@@ -201,7 +201,10 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 fn is_live(headers: &HeaderMap) -> bool {
     let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media == "text/event-stream" || media.ends_with("json-seq") || media.contains("ndjson") || media.contains("lines")
+    media == "text/event-stream"
+        || media.ends_with("json-seq")
+        || media.contains("ndjson")
+        || media.contains("lines")
         || media.contains("jsonl")
 }
 
@@ -217,7 +220,9 @@ fn relocate(headers: &mut HeaderMap, base: &Url) {
             continue;
         }
         let prefix = base.path().trim_end_matches('/');
-        let Some(path) = place.path().strip_prefix(prefix).filter(|path| path.starts_with('/')) else { continue };
+        let Some(path) = place.path().strip_prefix(prefix).filter(|path| path.starts_with('/')) else {
+            continue;
+        };
         let mut path = path.to_owned();
         for (mark, part) in [('?', place.query()), ('#', place.fragment())] {
             if let Some(part) = part {
@@ -226,7 +231,9 @@ fn relocate(headers: &mut HeaderMap, base: &Url) {
             }
         }
         // `//host` would be another host
-        if let Some(value) = HeaderValue::try_from(path).ok().filter(|value| !value.as_bytes().starts_with(b"//")) {
+        if let Some(value) =
+            HeaderValue::try_from(path).ok().filter(|value| !value.as_bytes().starts_with(b"//"))
+        {
             headers.insert(name, value);
         }
     }

@@ -18,7 +18,9 @@ use crate::gateway::deps::Deps;
 use crate::gateway::hold::Interrupt;
 use crate::gateway::journal::JournalError;
 use crate::gateway::judge::{Case, Judged, Turnstile};
-use crate::mask::document::{Detector, Detectors, DocumentPath, DocumentPlan, DocumentRule, KeyCase, TokenKey};
+use crate::mask::document::{
+    Detector, Detectors, DocumentPath, DocumentPlan, DocumentRule, KeyCase, TokenKey,
+};
 use crate::wire::http::redact::Redactor;
 
 /// What all calls of one connection have in common.

@@ -27,6 +27,7 @@ use hoopctl::gateway::clock::Clock;
 use hoopctl::gateway::journal::{ItemKind, Journal, JournalError, Recorder, Ticket};
 use hoopctl::gateway::tunnel::{Inner, Tunnels};
 use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use super::postgres::Cluster;
@@ -217,7 +218,7 @@ impl Hall {
             expires: jiff::Timestamp::MAX,
             loopback_user: "alice".into(),
             verifier: postgres_protocol::password::scram_sha_256(SECRET.as_bytes()),
-            secret: Digest::from_bytes(&[0; 32]),
+            secret: Digest::from_bytes(&Sha256::digest(SECRET).into()),
             ssh_key: plan.ssh_key,
             digest_key: SecretString::from("digest key"),
             reason: None,
@@ -413,6 +414,21 @@ impl Book {
             _ => None,
         };
         self.events.lock().expect("not poisoned").iter().filter_map(shown).collect()
+    }
+
+    /// The other deeds that were judged: verdict and text.
+    pub(crate) fn deeds(&self) -> Vec<String> {
+        let shown = |event: &Event| match &event.what {
+            What::DeedJudged { verdict, text, .. } => Some(format!("{verdict:?} {text}")),
+            _ => None,
+        };
+        self.events.lock().expect("not poisoned").iter().filter_map(shown).collect()
+    }
+
+    /// All that was recorded of one kind.
+    pub(crate) fn recorded(&self, wanted: ItemKind) -> Vec<u8> {
+        let items = self.items.lock().expect("not poisoned");
+        items.iter().filter(|(kind, _)| *kind == wanted).flat_map(|(_, bytes)| bytes.clone()).collect()
     }
 
     /// The facts of the judged statements that had any entered.

@@ -16,7 +16,8 @@ pub(super) fn read(section: &Section<'_, '_>, base: &Path) -> Option<SshTarget> 
     let port = section.number("port", 1..65_536).and_then(|port| u16::try_from(port).ok()).unwrap_or(22);
     let login = section.required_parsed("login", login);
     let host_keys: BTreeSet<String> = section.parsed_list("host_keys", key).into_iter().collect();
-    let host_authorities: BTreeSet<String> = section.parsed_list("host_authorities", key).into_iter().collect();
+    let host_authorities: BTreeSet<String> =
+        section.parsed_list("host_authorities", key).into_iter().collect();
     if host_keys.is_empty() && host_authorities.is_empty() {
         section.fault(
             "host_keys",
@@ -85,7 +86,8 @@ fn login(text: &str) -> Result<String, &'static str> {
 }
 
 fn key(text: &str) -> Result<String, String> {
-    let key = PublicKey::from_openssh(text).map_err(|error| format!("`{text}` is no public key of OpenSSH: {error}"))?;
+    let key = PublicKey::from_openssh(text)
+        .map_err(|error| format!("`{text}` is no public key of OpenSSH: {error}"))?;
     key.to_openssh().map_err(|error| error.to_string())
 }
 
