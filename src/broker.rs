@@ -27,4 +27,5 @@ mod sessions;
 pub mod store;
 #[cfg(test)]
 mod testing;
+mod tokens;
 mod webhooks;

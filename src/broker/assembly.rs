@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use thiserror::Error;
+use url::Url;
 
 use super::app::{App, Archive, LeaseKeeper, Parts, Running, StartError, TunnelHandler, TunnelIo, Wiring};
 use super::authn::{FetchError, HttpFetch};
@@ -23,6 +24,7 @@ use super::ledger::{DirectoryFiles, LedgerError, LedgerWriter};
 use super::recordings::{self, AuditTrail, Recordings, RecordingsError};
 use super::secrets::Secrets;
 use super::store::{Store, StoreError};
+use super::tokens::{Minter, Tokens};
 use crate::domain::device::Device;
 use crate::domain::name::{Digest, SessionId, TargetName};
 use crate::domain::target::{Target, TargetKind};
@@ -103,7 +105,7 @@ impl Broker {
             archive: Arc::new(Shelf { trail: Arc::clone(&trail), ledger: DirectoryFiles::new(&ledger_dir) }),
             fetch: Arc::new(HttpFetch::new()?),
             secrets: secrets.clone(),
-            leases: lease_maker(secrets, policy),
+            leases: lease_maker(secrets, policy, config.public_url.clone()),
             tunnels: tunnel_maker(Arc::clone(&gateway_fault)),
             config,
         };
@@ -181,7 +183,7 @@ impl PolicyInForce {
     }
 }
 
-fn lease_maker(secrets: Secrets, policy: PolicyInForce) -> super::app::LeaseMaker {
+fn lease_maker(secrets: Secrets, policy: PolicyInForce, issuer: Url) -> super::app::LeaseMaker {
     Box::new(move |wiring: &Wiring| {
         drop(policy.authority.set(Arc::clone(&wiring.authority)));
         let clock = wiring.clock.clone();
@@ -194,22 +196,27 @@ fn lease_maker(secrets: Secrets, policy: PolicyInForce) -> super::app::LeaseMake
             secrets.clone(),
             stamp.clone(),
         );
-        Arc::new(Keeper { certificates, roles: Leases::new(store, journal, secrets, stamp) })
+        let tokens = Tokens::new(
+            Minter { issuer: issuer.clone(), signer: Arc::clone(&wiring.identity.tokens) },
+            Arc::clone(&journal),
+            secrets.clone(),
+            stamp.clone(),
+        );
+        Arc::new(Keeper { certificates, tokens, roles: Leases::new(store, journal, secrets, stamp) })
     })
 }
 
 /// Leases as the application knows them: each protocol has its own kind.
 struct Keeper {
     certificates: Certificates,
+    tokens: Tokens,
     roles: Leases,
 }
 
 impl LeaseKeeper for Keeper {
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
         match &context.target.kind {
-            TargetKind::Http(_) => {
-                Box::pin(async { Err(LeaseError::Upstream("this version makes no leases for HTTP".into())) })
-            }
+            TargetKind::Http(http) => Box::pin(self.tokens.issue(context, http)),
             TargetKind::Postgres(_) => Box::pin(self.roles.issue(context)),
             TargetKind::Ssh(ssh) => Box::pin(self.certificates.issue(context, ssh)),
         }
@@ -220,13 +227,14 @@ impl LeaseKeeper for Keeper {
         session: &'a SessionId,
         until: Timestamp,
     ) -> BoxFuture<'a, Result<(), LeaseError>> {
-        // certificates are made anew before they end
+        // certificates and tokens are made anew before they end
         Box::pin(self.roles.extend(session, until))
     }
 
     fn revoke<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             self.certificates.revoke(session);
+            self.tokens.revoke(session);
             if let Err(error) = self.roles.revoke(session).await {
                 tracing::error!(%session, %error, "a lease could not be taken back; the reaper tries again");
             }

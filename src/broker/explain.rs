@@ -4,6 +4,7 @@
 //! covered. Boundary: reads the same configuration that is enforced, and nothing else. Failure
 //! mode: none; where it cannot promise, it says so.
 
+mod http;
 mod postgres;
 mod ssh;
 
@@ -33,7 +34,7 @@ pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
 /// Explains a target to somebody who may connect to it.
 pub(crate) fn explain(config: &Config, who: &Principal, target: &Target) -> Explanation {
     let Told { place, masked, credential, broker_reach, objects, not_covered } = match &target.kind {
-        TargetKind::Http(_) => Told::default(),
+        TargetKind::Http(http) => http::told(who, target, http),
         TargetKind::Ssh(ssh) => ssh::told(target, ssh),
         TargetKind::Postgres(postgres) => postgres::told(who, target, postgres),
     };

@@ -6,6 +6,7 @@
 //! be read, or that others can read, stops the start; nothing is silently replaced.
 
 pub(crate) mod files;
+pub(crate) mod jwt;
 mod ssh;
 
 use std::io;
@@ -48,6 +49,8 @@ pub struct Identity {
     pub ssh_host_key: PrivateKey,
     /// What signs user certificates of SSH.
     pub ssh_authority: PrivateKey,
+    /// What signs tokens for APIs.
+    pub(crate) tokens: Arc<jwt::Signer>,
     own: Arc<Swappable>,
     port: Arc<Swappable>,
     pki: Pki,
@@ -105,6 +108,7 @@ impl Identity {
         };
         let ssh_host_key = ssh::key(&directory.join("ssh_host_ed25519"), "hoopctl gateway")?;
         let ssh_authority = ssh::key(&directory.join("ssh_ca_ed25519"), "hoopctl user authority")?;
+        let tokens = Arc::new(jwt::Signer::new(&key(&directory.join("jwt.key"))?));
         let self_made = config.tls.is_none();
         Ok(Self {
             outer: server(Arc::clone(&port), &[b"http/1.1"])?,
@@ -114,6 +118,7 @@ impl Identity {
             ca_key: self_made.then_some(ca_key),
             ssh_host_key,
             ssh_authority,
+            tokens,
             own,
             port,
             pki,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -26,4 +27,9 @@ pub(super) async fn ready(State(service): State<Service>) -> Result<&'static str
 pub(super) async fn metrics(State(core): State<Arc<Core>>) -> Result<Response, Fault> {
     let text = core.metrics.text().map_err(|error| Fault::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
+}
+
+/// The keys by which APIs check the broker's tokens (RFC 7517).
+pub(super) async fn keys(State(service): State<Service>) -> Json<serde_json::Value> {
+    Json(service.core.identity.tokens.set().clone())
 }

@@ -1,5 +1,6 @@
 //! The `[[target]]` tables: what all protocols share; each has a module for its own keys.
 
+mod http;
 mod postgres;
 mod ssh;
 
@@ -64,11 +65,12 @@ fn target(
     let kind = match protocol.as_deref() {
         // also when there is none, so that the problems of the other keys are told
         None | Some("postgres") => TargetKind::Postgres(postgres::read(section, groups, base)?),
+        Some("http") => TargetKind::Http(Box::new(http::read(section, groups, base)?)),
         Some("ssh") => TargetKind::Ssh(Box::new(ssh::read(section, base)?)),
         Some(other) => {
             section.fault(
                 "protocol",
-                format!("`{other}` is not supported; this version speaks `postgres` and `ssh`"),
+                format!("`{other}` is not supported; this version speaks `postgres`, `ssh` and `http`"),
             );
             // its keys are of a protocol that nobody knows
             TargetKind::Postgres(postgres::read(section, groups, base)?)

@@ -82,8 +82,8 @@ lifted_for = ["corp/nobody"]
     line 8: provider.client_id is missing
     line 9: provider.name `Corp` is not a provider name: 1 to 63 of a-z, 0-9 and -, starting with a letter
     line 10: provider.issuer must be https; plain http is for loopback hosts only
-    line 14: policy.presets `harmless` is not a preset; there are: allow-statements, bulk-export, dangerous-shell, destructive-sql, high-risk-fields, read-only, single-trace
-    line 18: target.protocol `mysql` is not supported; this version speaks `postgres`
+    line 14: policy.presets `harmless` is not a preset; there are: allow-statements, bulk-export, bulk-read, dangerous-shell, destructive-sql, high-risk-fields, read-only, single-trace
+    line 18: target.protocol `mysql` is not supported; this version speaks `postgres`, `ssh` and `http`
     line 21: target.tls can be `disable` only for a loopback host; use `verify-full` with root_certificates
     line 25: target.issuer.password is a secret, which never stands in the configuration: name a file, an env or a command
     line 27: target.mask.column a column is written schema.table.column, each part a name or a pattern with *
@@ -286,3 +286,75 @@ fn reviews_that_nobody_can_give_are_found() {
     let owner = config.targets.values().next().unwrap().owner.as_ref().map(ToString::to_string);
     assert_eq!(owner.as_deref(), Some("corp/dba"));
 }
+
+#[test]
+fn an_api_is_read_with_all_that_belongs_to_it() {
+    let config = Config::parse(API, Path::new("/etc/hoopctl")).unwrap();
+    let target = config.targets.values().next().unwrap();
+    let crate::domain::target::TargetKind::Http(api) = &target.kind else { panic!("{target:?}") };
+    assert_eq!(api.base.as_str(), "https://api.example/v1");
+    assert_eq!(api.masks.len(), 2);
+    assert_eq!(api.pages["limit"].default, Some(50));
+    assert_eq!((api.max_response, api.max_connections), (Some(1_000_000), 100));
+    assert!(matches!(api.issuer, crate::domain::target::HttpIssuer::Jwt { seconds: 300, .. }));
+}
+
+#[test]
+fn every_problem_of_an_api_is_told() {
+    let spoilt = API
+        .replace("https://api.example/v1", "http://user:pw@api.example/v1?a=b")
+        .replace("\"$..api_key\"", "\"$[?@.a]\"")
+        .replace("\"email\"", "\"smell\"")
+        .replace("\"/graphql\"", "\"graphql\"")
+        .replace("kind = \"jwt\"", "kind = \"header\"\nname = \"Host\"\nsecret = \"plain\"")
+        .replace("audience = \"api\"", "");
+    let Err(ConfigError::Faults(faults)) = Config::parse(&spoilt, Path::new("/etc/hoopctl")) else {
+        panic!("it is thoroughly broken");
+    };
+    let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+    for key in [
+        "target.base",
+        "target.detectors",
+        "target.graphql",
+        "target.mask.path",
+        "target.issuer.name",
+        "target.issuer.secret",
+    ] {
+        assert!(keys.contains(&key), "{key}: {faults:?}");
+    }
+    assert!(faults.iter().all(|fault| fault.line > 10), "{faults:?}");
+}
+
+const API: &str = r#"
+[broker]
+data_dir = "data"
+listen = "127.0.0.1:7443"
+public_url = "https://broker.example:7443"
+[[provider]]
+name = "corp"
+issuer = "https://login.example.com"
+client_id = "hoopctl"
+groups = ["dba"]
+[policy]
+presets = ["bulk-read"]
+[[target]]
+name = "api"
+protocol = "http"
+base = "https://api.example/v1"
+detectors = ["email"]
+graphql = "/graphql"
+max_response = 1000000
+[target.issuer]
+kind = "jwt"
+audience = "api"
+[[target.page]]
+parameter = "limit"
+default = 50
+[[target.mask]]
+path = "$..api_key"
+mask = "full"
+[[target.mask]]
+path = "$.customer_id"
+mask = "token"
+lifted_for = ["corp/dba"]
+"#;

@@ -14,9 +14,10 @@ pub fn preset_names() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|(name, _)| *name)
 }
 
-const PRESETS: [(&str, &str); 7] = [
+const PRESETS: [(&str, &str); 8] = [
     ("allow-statements", include_str!("../../../policies/allow-statements.cedar")),
     ("bulk-export", include_str!("../../../policies/bulk-export.cedar")),
+    ("bulk-read", include_str!("../../../policies/bulk-read.cedar")),
     ("dangerous-shell", include_str!("../../../policies/dangerous-shell.cedar")),
     ("destructive-sql", include_str!("../../../policies/destructive-sql.cedar")),
     ("high-risk-fields", include_str!("../../../policies/high-risk-fields.cedar")),

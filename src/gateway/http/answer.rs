@@ -23,12 +23,15 @@ pub(super) struct Broken(pub(super) String);
 
 /// An answer instead of the API's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
-    pub(super) status: StatusCode,
+pub(super) struct Problem(Box<Said>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Said {
+    status: StatusCode,
     /// What went wrong, in a few words.
     title: &'static str,
     /// In a sentence.
-    pub(super) detail: String,
+    detail: String,
     rule: Option<String>,
     hint: Option<String>,
     challenge: Option<HeaderName>,
@@ -36,17 +39,21 @@ pub(super) struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, title, detail: detail.into(), rule: None, hint: None, challenge: None }
+        let detail = detail.into();
+        Self(Box::new(Said { status, title, detail, rule: None, hint: None, challenge: None }))
+    }
+
+    /// The status, and what went wrong in a sentence.
+    pub(super) fn told(&self) -> (StatusCode, &str) {
+        (self.0.status, &self.0.detail)
     }
 
     /// Policy or a reviewer says no.
     pub(super) fn denied(denial: Denial) -> Self {
-        let rule = Some(denial.rule.to_string());
-        Self {
-            rule,
-            hint: denial.hint,
-            ..Self::new(StatusCode::FORBIDDEN, "denied by policy", denial.reason)
-        }
+        let mut problem = Self::new(StatusCode::FORBIDDEN, "denied by policy", denial.reason);
+        problem.0.rule = Some(denial.rule.to_string());
+        problem.0.hint = denial.hint;
+        problem
     }
 
     /// The call does not carry the session's secret.
@@ -55,10 +62,13 @@ impl Problem {
             true => (StatusCode::PROXY_AUTHENTICATION_REQUIRED, PROXY_AUTHENTICATE),
             false => (StatusCode::UNAUTHORIZED, WWW_AUTHENTICATE),
         };
-        let problem = Self::new(status, "not your session", "the call does not carry the session's secret");
+        let why = "the call does not carry the session's secret";
+        let mut problem = Self::new(status, "not your session", why);
         let hint =
             "use the address and the credentials that `hoopctl connect` or `hoopctl exec` gives to its child";
-        Self { challenge: Some(challenge), hint: Some(hint.into()), ..problem }
+        problem.0.hint = Some(hint.into());
+        problem.0.challenge = Some(challenge);
+        problem
     }
 
     /// The call can be read in more than one way.
@@ -98,22 +108,23 @@ impl Problem {
     }
 
     pub(super) fn respond(self) -> Response<Body> {
+        let said = *self.0;
         let mut body = json!({
             "type": "about:blank",
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
+            "title": said.title,
+            "status": said.status.as_u16(),
+            "detail": said.detail,
         });
         if let Some(members) = body.as_object_mut() {
-            members.extend(self.rule.map(|rule| ("rule".into(), rule.into())));
-            members.extend(self.hint.map(|hint| ("hint".into(), hint.into())));
+            members.extend(said.rule.map(|rule| ("rule".into(), rule.into())));
+            members.extend(said.hint.map(|hint| ("hint".into(), hint.into())));
         }
         let mut response = Response::new(whole(Bytes::from(format!("{body:#}\n"))));
-        *response.status_mut() = self.status;
+        *response.status_mut() = said.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(challenge) = self.challenge {
+        if let Some(challenge) = said.challenge {
             headers.insert(challenge, HeaderValue::from_static("Basic realm=\"hoopctl\", charset=\"UTF-8\""));
         }
         response

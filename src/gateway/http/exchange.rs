@@ -68,8 +68,9 @@ async fn attempt(shared: &Arc<Shared>, mut request: Request<Incoming>) -> Result
     };
     let answer = send(shared, reading, number, upgraded).await;
     if let Err(problem) = &answer {
-        let error = Some(problem.detail.clone());
-        let outcome = Outcome { number, rows: 0, tag: Some(problem.status.as_u16().to_string()), error };
+        let (status, why) = problem.told();
+        let tag = Some(status.as_u16().to_string());
+        let outcome = Outcome { number, rows: 0, tag, error: Some(why.to_owned()) };
         shared.turnstile.reel().outcome(&outcome).await.map_err(|error| unrecorded(shared, &error))?;
     }
     answer

@@ -157,7 +157,7 @@ impl Reading {
             {
                 return Err(Problem::unclear(format!("an alias for the masked field `{name}`")));
             }
-            self.facts.operation = asked.name.or(self.facts.operation.take());
+            self.facts.operation = asked.name.or_else(|| self.facts.operation.take());
             self.facts.graphql = Some(asked.kind.as_str().to_owned());
             self.facts.fields = asked.fields;
         } else if self.facts.content_type.as_deref().is_some_and(is_json) {

@@ -94,11 +94,11 @@ impl Shared {
     /// Why the session is over.
     pub(super) fn why_over(&self) -> String {
         let reason = *self.closing.borrow();
-        let reason = reason.unwrap_or(if *self.broken.borrow() {
-            CloseReason::LedgerUnwritable
-        } else {
-            CloseReason::BrokerRestarted
-        });
+        let reason = match reason {
+            Some(reason) => reason,
+            None if *self.broken.borrow() => CloseReason::LedgerUnwritable,
+            None => CloseReason::BrokerRestarted,
+        };
         format!("session {} has closed: {}", self.context.id, reason.sentence())
     }
 

@@ -25,7 +25,7 @@ pub(super) enum Specification {
 
 /// Documents that were read.
 #[derive(Clone, Default)]
-pub(crate) struct Specifications(Arc<Mutex<HashMap<PathBuf, (SystemTime, Arc<OpenApi>)>>>);
+pub(crate) struct Specifications(Arc<Known>);
 
 impl Specifications {
     /// That of a target.
@@ -41,6 +41,7 @@ impl Specifications {
     }
 }
 
+/// By path, with the time at which the file was changed.
 type Known = Mutex<HashMap<PathBuf, (SystemTime, Arc<OpenApi>)>>;
 
 fn read(known: &Known, path: &Path) -> Result<Arc<OpenApi>, String> {
