@@ -15,6 +15,7 @@ use crate::gateway::clock::Clock;
 pub mod api;
 pub mod approvals;
 pub mod home;
+pub mod http;
 mod job;
 pub mod keychain;
 mod known;

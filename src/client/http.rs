@@ -1,0 +1,178 @@
+//! An HTTP API at the loopback.
+//!
+//! Job: takes a connection of the child's and brings it to the gateway: as it is when it speaks to us as to the API
+//! itself, call by call when it speaks to us as to a proxy. Boundary: judges nothing and keeps nothing; the gateway
+//! does, and checks the session's secret in every call again. Failure mode: what the proxy cannot place is answered
+//! 403 or 407, what does not reach the gateway 502; nothing is ever sent to another host.
+
+use std::io::Cursor;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use http::HeaderValue;
+use http::uri::Authority;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsAcceptor;
+use url::Url;
+
+use super::loopback::refusal::Refusal;
+use super::loopback::{Opener, copy};
+use super::tunnel::Stream;
+
+pub mod certificate;
+pub mod child;
+pub mod curl;
+mod proxy;
+
+/// The user that goes with the session's secret in `Authorization` and `Proxy-Authorization`.
+pub const USER: &str = "hoop";
+
+/// What a connection of the child's may reach, and how it shows that it may.
+pub struct Door {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The target's name, which is also a host name at the proxy.
+    pub target: String,
+    /// Where the target really is.
+    pub base: Url,
+    /// The session's secret.
+    pub secret: SecretString,
+    /// Ends TLS in the target's name.
+    pub tls: TlsAcceptor,
+}
+
+/// As which of its names the target was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Called {
+    /// By the host of its base: paths begin with the base's.
+    Base,
+    /// By its name, or as this loopback: paths are below the base.
+    Target,
+}
+
+impl Door {
+    /// Serves a connection until it is over.
+    pub async fn serve(self: Arc<Self>, mut socket: Box<dyn Stream>, opener: Arc<dyn Opener>) {
+        let mut read = BytesMut::new();
+        let form = loop {
+            match form(&read) {
+                Some(form) => break form,
+                None => match socket.read_buf(&mut read).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                },
+            }
+        };
+        match form {
+            Form::Direct => match opener.open().await {
+                Ok(mut tunnel) => {
+                    if tunnel.write_all(&read).await.is_ok() {
+                        copy(&mut socket, &mut tunnel).await;
+                    }
+                }
+                Err(refusal) => refuse(socket, &refusal).await,
+            },
+            Form::Proxy => proxy::serve(self, rewound(read, socket), opener).await,
+        }
+    }
+
+    /// Which of the target's names this is, if it is one; `port` is what stands for none.
+    fn called(&self, authority: &Authority, port: u16) -> Option<Called> {
+        let host = authority.host();
+        let port = authority.port_u16().unwrap_or(port);
+        let standard = matches!(port, 80 | 443);
+        let own = authority.as_str() == self.address.to_string();
+        if own || (standard && host.eq_ignore_ascii_case(&self.target)) {
+            return Some(Called::Target);
+        }
+        let base = self.base.port_or_known_default()?;
+        let fits = port == base || (port == 80 && base == 443);
+        (fits && host.eq_ignore_ascii_case(self.base.host_str()?)).then_some(Called::Base)
+    }
+
+    /// What the path is below the base.
+    fn below<'a>(&self, called: Called, path: &'a str) -> Option<&'a str> {
+        let prefix = match called {
+            Called::Base => self.base.path().trim_end_matches('/'),
+            Called::Target => "",
+        };
+        match path.strip_prefix(prefix)? {
+            "" => Some("/"),
+            rest if rest.starts_with(['/', '?']) => Some(rest),
+            _ => None,
+        }
+    }
+
+    /// Whether a `Proxy-Authorization` holds the session's secret. Digests are compared, so that the time that it
+    /// takes tells nothing.
+    fn admits(&self, given: Option<&HeaderValue>) -> bool {
+        let secret = given.and_then(|value| child::password(value.as_bytes()));
+        let expected = Sha256::digest(self.secret.expose_secret());
+        secret.is_some_and(|secret| Sha256::digest(secret.expose_secret()) == expected)
+    }
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+/// Says no before a call was read. Whether it arrives is the peer's loss.
+pub async fn refuse(mut socket: Box<dyn Stream>, refusal: &Refusal) {
+    let status = if refusal.code == "28000" { "403 Forbidden" } else { "502 Bad Gateway" };
+    let text = format!("{}\n", refusal.message);
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n",
+        text.len()
+    );
+    let answer = async {
+        socket.write_all((head + &text).as_bytes()).await?;
+        socket.shutdown().await?;
+        // a reset would throw away what the peer has not read yet
+        tokio::io::copy(&mut socket.take(MOST_LEFT), &mut tokio::io::sink()).await
+    };
+    drop(tokio::time::timeout(PATIENCE, answer).await);
+}
+
+/// How a connection begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As to the API itself, in whatever version of HTTP.
+    Direct,
+    /// As to a proxy: `CONNECT`, or a target with a scheme.
+    Proxy,
+}
+
+/// Decides by the first bytes; `None` when there are too few.
+fn form(read: &[u8]) -> Option<Form> {
+    let Some(space) = read.iter().position(|byte| *byte == b' ') else {
+        // a method is a token, and none is longer
+        let token = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'-';
+        return (read.len() > LONGEST_METHOD || !read.iter().all(token)).then_some(Form::Direct);
+    };
+    if read.starts_with(b"CONNECT ") {
+        return Some(Form::Proxy);
+    }
+    match read.get(space + 1)? {
+        b'h' | b'H' => Some(Form::Proxy),
+        _ => Some(Form::Direct),
+    }
+}
+
+/// A stream with what was read of it put back.
+fn rewound(read: BytesMut, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+    let (reader, writer) = tokio::io::split(stream);
+    Box::new(tokio::io::join(Cursor::new(read.freeze()).chain(reader), writer))
+}
+
+const LONGEST_METHOD: usize = 40;
+const MOST_LEFT: u64 = 1 << 20;
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

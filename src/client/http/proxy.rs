@@ -1,0 +1,255 @@
+//! A proxy that knows one host.
+//!
+//! Job: calls that name their host, and `CONNECT` with the session's own TLS inside; each goes to the gateway with the
+//! session's secret, its path below the target's base. Boundary: one tunnel for one connection of the child's at a
+//! time; hop-by-hop headers are the gateway's business, and so is the verdict. Failure mode: without the secret 407,
+//! another host 403, no gateway 502, each with a sentence.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use http::header::{
+    CONTENT_TYPE, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, UPGRADE,
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use secrecy::ExposeSecret as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use super::{Called, Door, rewound};
+use crate::client::loopback::refusal::Refusal;
+use crate::client::loopback::{Opener, copy};
+use crate::client::tunnel::Stream;
+
+/// Serves a connection on which the child speaks as to a proxy, until it is over.
+pub(super) async fn serve(door: Arc<Door>, io: Box<dyn Stream>, opener: Arc<dyn Opener>) {
+    converse(Arc::new(Proxy::new(door, opener, None)), io).await;
+}
+
+/// Serves one connection and what it turned into.
+async fn converse(proxy: Arc<Proxy>, io: Box<dyn Stream>) {
+    let answering = Arc::clone(&proxy);
+    let service = service_fn(move |request| {
+        let proxy = Arc::clone(&answering);
+        async move { Ok::<_, Infallible>(proxy.answer(request).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .preserve_header_case(true)
+        .auto_date_header(false)
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection at the loopback ended badly");
+    }
+    // dropped with us when the session ends
+    *proxy.far.lock().await = None;
+    let mut tasks = std::mem::take(&mut *proxy.tasks.lock().await);
+    while tasks.join_next().await.is_some() {}
+}
+
+/// One connection of the child's.
+struct Proxy {
+    door: Arc<Door>,
+    opener: Arc<dyn Opener>,
+    /// Whom the child asked for by `CONNECT`, where this is inside.
+    inside: Option<Called>,
+    far: Mutex<Option<SendRequest<Incoming>>>,
+    /// The tunnel, and what a call turned the connection into.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+type Answer = Response<BoxBody<Bytes, hyper::Error>>;
+
+impl Proxy {
+    fn new(door: Arc<Door>, opener: Arc<dyn Opener>, inside: Option<Called>) -> Self {
+        Self { door, opener, inside, far: Mutex::default(), tasks: Mutex::default() }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        if self.inside.is_none() && !self.door.admits(request.headers().get(PROXY_AUTHORIZATION)) {
+            let mut answer = told(StatusCode::PROXY_AUTHENTICATION_REQUIRED, WITHOUT);
+            answer.headers_mut().insert(PROXY_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+            return answer;
+        }
+        if request.method() == Method::CONNECT {
+            return self.connect(request).await;
+        }
+        let Some(called) = self.called(request.uri()) else { return self.elsewhere(request.uri()) };
+        let resource = request.uri().path_and_query().map_or("/", |resource| resource.as_str());
+        match self.door.below(called, resource).map(Uri::try_from) {
+            Some(Ok(uri)) => self.forward(request, uri).await,
+            _ => self.elsewhere(request.uri()),
+        }
+    }
+
+    /// By which of its names the call asks for the target.
+    fn called(&self, uri: &Uri) -> Option<Called> {
+        let port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        match (uri.authority(), self.inside) {
+            (Some(authority), _) => self.door.called(authority, port),
+            (None, inside) => inside,
+        }
+    }
+
+    fn elsewhere(&self, uri: &Uri) -> Answer {
+        let asked = uri.authority().map_or_else(|| uri.path(), |authority| authority.as_str());
+        let (target, base) = (&self.door.target, &self.door.base);
+        told(
+            StatusCode::FORBIDDEN,
+            &format!("hoopctl: this session reaches `{target}` at {base} only, not `{asked}`"),
+        )
+    }
+
+    /// RFC 9110 §9.3.6. Nothing is dialled: what comes inside is calls again.
+    async fn connect(&self, mut request: Request<Incoming>) -> Answer {
+        let called = match (request.uri().authority(), self.inside) {
+            (Some(authority), None) => self.door.called(authority, 443),
+            _ => None,
+        };
+        let Some(called) = called else { return self.elsewhere(request.uri()) };
+        let upgrade = hyper::upgrade::on(&mut request);
+        let (door, opener) = (Arc::clone(&self.door), Arc::clone(&self.opener));
+        self.tasks.lock().await.spawn(async move {
+            if let Ok(upgraded) = upgrade.await {
+                inside(door, opener, called, Box::new(TokioIo::new(upgraded))).await;
+            }
+        });
+        Response::new(Full::default().map_err(|never| match never {}).boxed())
+    }
+
+    async fn forward(&self, mut request: Request<Incoming>, uri: Uri) -> Answer {
+        let near = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
+        *request.uri_mut() = uri;
+        if self.dress(request.headers_mut()).is_none() {
+            return told(StatusCode::BAD_GATEWAY, "hoopctl: the session's secret fits into no header");
+        }
+        let response = match self.send(request).await {
+            Ok(response) => response,
+            Err(Unsent::Refused(refusal)) => {
+                let denied = refusal.code == "28000";
+                let status = if denied { StatusCode::FORBIDDEN } else { StatusCode::BAD_GATEWAY };
+                return told(status, &refusal.message);
+            }
+            Err(Unsent::Broken(error)) => {
+                return told(StatusCode::BAD_GATEWAY, &format!("hoopctl: the gateway did not answer: {error}"));
+            }
+        };
+        self.answered(response, near).await
+    }
+
+    /// Puts the session's secret in and what is between the child and us out.
+    fn dress(&self, headers: &mut HeaderMap) -> Option<()> {
+        let mut secret = HeaderValue::from_str(self.door.secret.expose_secret()).ok()?;
+        secret.set_sensitive(true);
+        headers.remove(PROXY_AUTHORIZATION);
+        headers.remove("proxy-connection");
+        headers.insert(SESSION, secret);
+        headers.insert(HOST, HeaderValue::from_str(&self.door.target).ok()?);
+        Some(())
+    }
+
+    async fn send(&self, request: Request<Incoming>) -> Result<Response<Incoming>, Unsent> {
+        let mut far = self.far.lock().await;
+        let usable = match far.as_mut() {
+            Some(sender) => sender.ready().await.is_ok(),
+            None => false,
+        };
+        if !usable {
+            *far = Some(self.open().await?);
+        }
+        match far.as_mut() {
+            Some(sender) => sender.send_request(request).await.map_err(Unsent::Broken),
+            // it was put there above
+            None => Err(Unsent::Refused(Refusal { code: "08006", message: "hoopctl: no tunnel".into() })),
+        }
+    }
+
+    async fn open(&self) -> Result<SendRequest<Incoming>, Unsent> {
+        let tunnel = self.opener.open().await.map_err(Unsent::Refused)?;
+        let (sender, connection) = hyper::client::conn::http1::Builder::new()
+            .preserve_header_case(true)
+            .handshake(TokioIo::new(tunnel))
+            .await
+            .map_err(Unsent::Broken)?;
+        self.tasks.lock().await.spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "a tunnel of the loopback ended badly");
+            }
+        });
+        Ok(sender)
+    }
+
+    /// After 101 both ends speak something else, to each other.
+    async fn answered(&self, mut response: Response<Incoming>, near: Option<OnUpgrade>) -> Answer {
+        if let (StatusCode::SWITCHING_PROTOCOLS, Some(near)) = (response.status(), near) {
+            let far = hyper::upgrade::on(&mut response);
+            self.tasks.lock().await.spawn(async move {
+                if let Ok((near, far)) = tokio::try_join!(near, far) {
+                    copy(&mut TokioIo::new(near), &mut TokioIo::new(far)).await;
+                }
+            });
+        }
+        response.map(BodyExt::boxed)
+    }
+}
+
+/// Why a call did not get to the gateway, or its answer not here.
+enum Unsent {
+    Broken(hyper::Error),
+    Refused(Refusal),
+}
+
+/// What comes after `CONNECT`: TLS, or HTTP as it is. Boxed, for it holds conversations that may hold it.
+fn inside(
+    door: Arc<Door>,
+    opener: Arc<dyn Opener>,
+    called: Called,
+    mut io: Box<dyn Stream>,
+) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let mut read = BytesMut::new();
+        if !matches!(io.read_buf(&mut read).await, Ok(1..)) {
+            return;
+        }
+        let encrypted = read.first() == Some(&HANDSHAKE);
+        let io = rewound(read, io);
+        let io: Box<dyn Stream> = if encrypted {
+            match tokio::time::timeout(PATIENCE, door.tls.accept(io)).await {
+                Ok(Ok(stream)) => Box::new(stream),
+                Ok(Err(error)) => return tracing::debug!(%error, "no TLS at the loopback"),
+                Err(_) => return,
+            }
+        } else {
+            io
+        };
+        converse(Arc::new(Proxy::new(door, opener, Some(called))), io).await;
+    })
+}
+
+fn told(status: StatusCode, text: &str) -> Answer {
+    let body = Full::from(format!("{text}\n")).map_err(|never| match never {}).boxed();
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer
+}
+
+/// Where the gateway finds the session's secret in each call.
+const SESSION: HeaderName = HeaderName::from_static("hoop-session");
+const CHALLENGE: &str = "Basic realm=\"hoopctl\"";
+const WITHOUT: &str = "hoopctl: this proxy is for the program that hoopctl started, with the session's secret";
+/// The type of a TLS record that holds a handshake.
+const HANDSHAKE: u8 = 22;
+const PATIENCE: Duration = Duration::from_secs(10);
