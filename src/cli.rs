@@ -72,6 +72,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<u8, Failure> {
         }
         Command::Connect(args) => commands::connect::run(&context(cli.global)?, args).await,
         Command::Demo(args) => commands::demo_command(ui, args).await,
+        Command::DemoApi(args) => commands::demo::api::serve(args.listen, &args.key_file).await,
         Command::Device(command) => commands::device::run(&context(cli.global)?, command).await,
         Command::Exec(args) => commands::exec::run(&context(cli.global)?, args).await,
         Command::Explain(args) => commands::explain::run(&context(cli.global)?, &args).await,

@@ -139,6 +139,9 @@ pub enum Command {
     /// Run the whole product on this machine, with a database of its own
     #[command(after_long_help = "Examples:\n  hoopctl demo\n  hoopctl demo --tour")]
     Demo(Demo),
+    /// Serve the demo's API of reasoning traces, on loopback
+    #[command(hide = true)]
+    DemoApi(DemoApi),
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -446,6 +449,17 @@ pub struct Demo {
     /// The broker's port; any free one when absent
     #[arg(long)]
     pub port: Option<u16>,
+}
+
+/// `demo-api`.
+#[derive(Debug, Args)]
+pub struct DemoApi {
+    /// The loopback address
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// The file with the key that callers must show
+    #[arg(long, value_name = "FILE")]
+    pub key_file: PathBuf,
 }
 
 /// What `--recordings` without a folder stands for: from the broker, or beside the ledger.

@@ -4,6 +4,7 @@
 //! type or a tour that types them. Boundary: everything lives in one folder and on loopback.
 //! Failure mode: the first promise that is not kept is named; whatever happens, nothing is left.
 
+pub mod api;
 mod broker;
 mod cluster;
 mod config;

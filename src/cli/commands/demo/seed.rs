@@ -1,5 +1,5 @@
-//! What is in the demo's database: reasoning traces of agents, with secrets where real ones have
-//! them.
+//! What is in the demo's database and behind its API: reasoning traces of agents, with secrets where real
+//! ones have them.
 //!
 //! Deterministic: the same rows on every machine, so that a tour's output can be compared. The
 //! keys are in a format of nobody's, so that no scanner takes them for real ones.
@@ -57,13 +57,22 @@ pub(super) fn secrets() -> Vec<String> {
     secrets
 }
 
-struct Trace {
-    line: String,
+/// One trace.
+pub(super) struct Trace {
+    id: u32,
+    project: &'static str,
+    agent: &'static str,
+    prompt: &'static str,
+    steps: Value,
+    api_key: String,
+    customer: String,
+    created: String,
     secrets: Vec<String>,
 }
 
 impl Trace {
-    fn make(id: u32) -> Self {
+    /// The trace with this id; the same every time.
+    pub(super) fn make(id: u32) -> Self {
         // seeds far apart: neighbouring ones would give each other's numbers, one later
         let mut dice = Dice(Dice(u64::from(id)).next());
         let (project, _) = dice.pick(PROJECTS);
@@ -84,18 +93,37 @@ impl Trace {
             minute % 60,
             dice.below(60),
         );
+        Self { id, project, agent, prompt, steps, api_key, customer, created, secrets }
+    }
+
+    /// As the API shows it.
+    pub(super) fn document(&self) -> Value {
+        json!({
+            "id": self.id,
+            "project": self.project,
+            "agent": self.agent,
+            "prompt": self.prompt,
+            "steps": self.steps,
+            "api_key": self.api_key,
+            "customer_id": self.customer,
+            "created_at": self.created,
+        })
+    }
+
+    /// As COPY reads it.
+    fn line(&self) -> String {
+        let (id, steps) = (self.id.to_string(), self.steps.to_string());
         let fields = [
-            id.to_string(),
-            project.to_owned(),
-            agent.to_owned(),
-            prompt.to_owned(),
-            steps.to_string(),
-            api_key,
-            customer,
-            created,
+            &id,
+            self.project,
+            self.agent,
+            self.prompt,
+            &steps,
+            &self.api_key,
+            &self.customer,
+            &self.created,
         ];
-        let line = fields.map(|field| copy_escape(&field)).join("\t");
-        Self { line: line + "\n", secrets }
+        fields.map(copy_escape).join("\t") + "\n"
     }
 }
 
@@ -156,7 +184,7 @@ fn steps(dice: &mut Dice, prompt: &str, tool: &str, customer: &str, secrets: &mu
 }
 
 fn traces() -> String {
-    (1..=ROWS).map(|id| Trace::make(id).line).collect()
+    (1..=ROWS).map(|id| Trace::make(id).line()).collect()
 }
 
 fn projects() -> String {
@@ -295,10 +323,11 @@ mod tests {
     #[test]
     fn rows_are_the_same_every_time_and_secrets_are_where_they_belong() {
         let trace = Trace::make(7);
-        assert_eq!(trace.line, Trace::make(7).line);
-        assert_eq!(trace.line.matches('\t').count(), 7);
+        assert_eq!(trace.line(), Trace::make(7).line());
+        assert_eq!(trace.line().matches('\t').count(), 7);
         for secret in &trace.secrets {
-            assert!(trace.line.contains(secret.as_str()));
+            assert!(trace.line().contains(secret.as_str()));
+            assert!(trace.document().to_string().contains(secret.as_str()));
         }
         assert!(secrets().len() > usize::try_from(ROWS).unwrap_or_default() * 2);
     }
