@@ -274,7 +274,9 @@ impl From<FormError> for Failure {
         let message = error.to_string();
         match error {
             FormError::Home(error) => error.into(),
-            FormError::Key(_) => Self::new(FailureKind::Internal, message),
+            FormError::Missing(_) => Self::new(FailureKind::Unreachable, message)
+                .hint("is it a hoopctl broker, and of a version that fits this client?"),
+            FormError::Certificate(_) | FormError::Key(_) => Self::new(FailureKind::Internal, message),
             FormError::Path(_) => Self::new(FailureKind::Configuration, message)
                 .hint("set HOOPCTL_HOME to a directory with a plainer name"),
         }

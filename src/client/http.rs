@@ -18,9 +18,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use super::loopback::refusal::Refusal;
+use super::launch::Endpoint;
+use super::loopback::refusal::Frame;
 use super::loopback::{Opener, copy};
+use super::protocol::{Desk, Form, FormError, Protocol};
 use super::tunnel::Stream;
+use certificate::Certificate;
+use child::HttpLogin;
 
 pub mod certificate;
 pub mod child;
@@ -42,6 +46,39 @@ pub struct Door {
     pub secret: SecretString,
     /// Ends TLS in the target's name.
     pub tls: TlsAcceptor,
+    /// What must be trusted for that, PEM.
+    pub authority: String,
+}
+
+/// Makes what speaks with the child.
+///
+/// # Errors
+/// [`FormError`] when the broker has not said where the target is, or there is no certificate.
+pub fn door(desk: &Desk<'_>) -> Result<Door, FormError> {
+    let Endpoint::Tcp(address) = desk.endpoint else { return Err(FormError::Missing("a port")) };
+    let base = desk.session.base.clone().ok_or(FormError::Missing("where the target is"))?;
+    let host = base.host_str().ok_or(FormError::Missing("the host of the target"))?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let names = vec![bare.to_owned(), desk.target.to_owned()];
+    let Certificate { acceptor, authority } = Certificate::make(names, desk.now, desk.session.expires)?;
+    let (target, secret) = (desk.target.to_owned(), desk.secret.clone());
+    Ok(Door { address, target, base, secret, tls: acceptor, authority })
+}
+
+/// Fills in the form: curl has a file of its own, and other programs have variables.
+///
+/// # Errors
+/// [`FormError`].
+pub fn fill(desk: &Desk<'_>) -> Result<Form, FormError> {
+    let door = Arc::new(door(desk)?);
+    let login = HttpLogin { door: &door, place: desk.place, socket: Protocol::Http.socket() };
+    Ok(Form {
+        client: "curl".into(),
+        arguments: vec!["-K".into(), login.curl_file()?.into()],
+        variables: login.environment()?,
+        hides: child::mixes,
+        door: Some(door),
+    })
 }
 
 /// As which of its names the target was called.
@@ -57,25 +94,25 @@ impl Door {
     /// Serves a connection until it is over.
     pub async fn serve(self: Arc<Self>, mut socket: Box<dyn Stream>, opener: Arc<dyn Opener>) {
         let mut read = BytesMut::new();
-        let form = loop {
-            match form(&read) {
-                Some(form) => break form,
+        let manner = loop {
+            match manner(&read) {
+                Some(manner) => break manner,
                 None => match socket.read_buf(&mut read).await {
                     Ok(0) | Err(_) => return,
                     Ok(_) => {}
                 },
             }
         };
-        match form {
-            Form::Direct => match opener.open().await {
+        match manner {
+            Manner::Direct => match opener.open().await {
                 Ok(mut tunnel) => {
                     if tunnel.write_all(&read).await.is_ok() {
                         copy(&mut socket, &mut tunnel).await;
                     }
                 }
-                Err(refusal) => refuse(socket, &refusal).await,
+                Err(refusal) => refusal.send(Frame::Http, &mut socket).await,
             },
-            Form::Proxy => proxy::serve(self, rewound(read, socket), opener).await,
+            Manner::Proxy => proxy::serve(self, rewound(read, socket), opener).await,
         }
     }
 
@@ -121,27 +158,9 @@ impl std::fmt::Debug for Door {
     }
 }
 
-/// Says no before a call was read. Whether it arrives is the peer's loss.
-pub async fn refuse(mut socket: Box<dyn Stream>, refusal: &Refusal) {
-    let status = if refusal.code == "28000" { "403 Forbidden" } else { "502 Bad Gateway" };
-    let text = format!("{}\n", refusal.message);
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n",
-        text.len()
-    );
-    let answer = async {
-        socket.write_all((head + &text).as_bytes()).await?;
-        socket.shutdown().await?;
-        // a reset would throw away what the peer has not read yet
-        tokio::io::copy(&mut socket.take(MOST_LEFT), &mut tokio::io::sink()).await
-    };
-    drop(tokio::time::timeout(PATIENCE, answer).await);
-}
-
 /// How a connection begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Manner {
     /// As to the API itself, in whatever version of HTTP.
     Direct,
     /// As to a proxy: `CONNECT`, or a target with a scheme.
@@ -149,18 +168,18 @@ enum Form {
 }
 
 /// Decides by the first bytes; `None` when there are too few.
-fn form(read: &[u8]) -> Option<Form> {
+fn manner(read: &[u8]) -> Option<Manner> {
     let Some(space) = read.iter().position(|byte| *byte == b' ') else {
         // a method is a token, and none is longer
         let token = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'-';
-        return (read.len() > LONGEST_METHOD || !read.iter().all(token)).then_some(Form::Direct);
+        return (read.len() > LONGEST_METHOD || !read.iter().all(token)).then_some(Manner::Direct);
     };
     if read.starts_with(b"CONNECT ") {
-        return Some(Form::Proxy);
+        return Some(Manner::Proxy);
     }
     match read.get(space + 1)? {
-        b'h' | b'H' => Some(Form::Proxy),
-        _ => Some(Form::Direct),
+        b'h' | b'H' => Some(Manner::Proxy),
+        _ => Some(Manner::Direct),
     }
 }
 
@@ -171,8 +190,6 @@ fn rewound(read: BytesMut, stream: Box<dyn Stream>) -> Box<dyn Stream> {
 }
 
 const LONGEST_METHOD: usize = 40;
-const MOST_LEFT: u64 = 1 << 20;
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use super::ClientContext;
 use super::home::{HomeError, private_dir};
+use super::http::Door;
 use super::tunnel::Stream;
 use locallog::{Line, LocalLog};
 use peer::{Decision, Peer, Process};
@@ -151,6 +152,8 @@ pub struct Service {
     pub session: String,
     /// In what form to say no.
     pub frame: Frame,
+    /// What speaks with who was let in; without it, bytes are passed on as they are.
+    pub door: Option<Arc<Door>>,
 }
 
 impl Service {
@@ -187,6 +190,9 @@ impl Service {
             let refusal = Refusal { code: "28000", message: format!("hoopctl: {why}") };
             refusal.send(self.frame, &mut socket).await;
             return;
+        }
+        if let Some(door) = &self.door {
+            return Arc::clone(door).serve(socket, Arc::clone(&self.opener)).await;
         }
         match self.opener.open().await {
             Ok(mut tunnel) => copy(&mut socket, &mut tunnel).await,

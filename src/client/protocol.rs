@@ -7,11 +7,15 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use thiserror::Error;
 
 use super::home::HomeError;
+use super::http::certificate::CertificateError;
+use super::http::{self, Door};
 use super::launch::{Endpoint, PostgresLogin};
 use super::loopback::Place;
 use super::loopback::refusal::Frame;
@@ -21,6 +25,8 @@ use super::ssh::{self, SessionKey};
 /// A protocol that this client can bring to the user's own programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
+    /// curl, and whatever takes a proxy or a base URL.
+    Http,
     /// psql, and whatever speaks with PostgreSQL.
     Postgres,
     /// OpenSSH, and whatever runs it.
@@ -44,6 +50,8 @@ pub struct Desk<'a> {
     pub key: &'a SessionKey,
     /// This program, for programs that must start it.
     pub own: &'a Path,
+    /// The time of day.
+    pub now: Timestamp,
 }
 
 /// What a program must know to use a session.
@@ -57,17 +65,25 @@ pub struct Form {
     pub variables: Vec<(OsString, OsString)>,
     /// Which variables of this process no program must see.
     pub hides: fn(&OsStr) -> bool,
+    /// What speaks with programs at the loopback, where their bytes are not all passed on as they are.
+    pub door: Option<Arc<Door>>,
 }
 
 /// Why a form could not be filled in.
 #[derive(Debug, Error)]
 pub enum FormError {
+    /// The session has no certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// A file could not be written.
     #[error(transparent)]
     Home(#[from] HomeError),
     /// A path that the configuration of a client cannot hold.
     #[error("`{}` cannot be written into a configuration of ssh: it has a quote, a `$` or a control character", .0.display())]
     Path(PathBuf),
+    /// Something that the broker did not say.
+    #[error("the broker did not say {0}")]
+    Missing(&'static str),
     /// A key could not be written down.
     #[error("the session's key cannot be written: {0}")]
     Key(io::Error),
@@ -78,6 +94,7 @@ impl Protocol {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
+            "http" => Some(Self::Http),
             "postgres" => Some(Self::Postgres),
             "ssh" => Some(Self::Ssh),
             _ => None,
@@ -88,6 +105,7 @@ impl Protocol {
     #[must_use]
     pub const fn socket(self) -> &'static str {
         match self {
+            Self::Http => "http.sock",
             // PostgreSQL's own name for the socket of port 5432
             Self::Postgres => ".s.PGSQL.5432",
             Self::Ssh => "ssh.sock",
@@ -98,6 +116,7 @@ impl Protocol {
     #[must_use]
     pub fn frame(self) -> Frame {
         match self {
+            Self::Http => Frame::Http,
             Self::Postgres => Frame::Postgres,
             Self::Ssh => Frame::Ssh,
         }
@@ -108,9 +127,30 @@ impl Protocol {
     #[must_use]
     pub fn url(self, desk: &Desk<'_>) -> Option<SecretString> {
         match self {
+            Self::Http => match desk.endpoint {
+                Endpoint::Tcp(address) => Some(http::child::url(address, desk.secret)),
+                Endpoint::Unix => None,
+            },
             Self::Postgres => Some(login(desk).url()),
             // a key and a host key are no part of an address; `ssh-config` is the way
             Self::Ssh => None,
+        }
+    }
+
+    /// Whether its clients need a port: a proxy cannot be a socket in a directory.
+    #[must_use]
+    pub fn needs_port(self) -> bool {
+        matches!(self, Self::Http)
+    }
+
+    /// What speaks with programs at the loopback, where their bytes are not all passed on as they are.
+    ///
+    /// # Errors
+    /// [`FormError`].
+    pub fn door(self, desk: &Desk<'_>) -> Result<Option<Arc<Door>>, FormError> {
+        match self {
+            Self::Http => http::door(desk).map(|door| Some(Arc::new(door))),
+            Self::Postgres | Self::Ssh => Ok(None),
         }
     }
 
@@ -120,13 +160,32 @@ impl Protocol {
     /// [`FormError`].
     pub fn fill(self, desk: &Desk<'_>) -> Result<Form, FormError> {
         match self {
+            Self::Http => http::fill(desk),
             Self::Postgres => Ok(Form {
                 client: "psql".into(),
                 arguments: Vec::new(),
                 variables: login(desk).environment()?,
                 hides: super::launch::is_of_postgres,
+                door: None,
             }),
             Self::Ssh => ssh::fill(desk, self.socket()),
+        }
+    }
+
+    /// What `connect` starts: the native client with these words as arguments, or for HTTP, which has many clients,
+    /// the program that they begin with. `None` where they name none and must.
+    #[must_use]
+    pub fn command(
+        self,
+        form: &Form,
+        target: &str,
+        words: Vec<OsString>,
+    ) -> Option<(OsString, Vec<OsString>)> {
+        match self {
+            Self::Http => http::curl::command(form, target, words),
+            Self::Postgres | Self::Ssh => {
+                Some((form.client.clone(), form.arguments.iter().cloned().chain(words).collect()))
+            }
         }
     }
 }

@@ -133,6 +133,7 @@ pub(super) fn fill(desk: &Desk<'_>, socket: &str) -> Result<Form, FormError> {
         arguments: vec!["-F".into(), configuration.into(), desk.target.into()],
         variables: variables.map(|(name, value)| (name.into(), OsString::from(value))).into(),
         hides: |_| false,
+        door: None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! `hoopctl connect TARGET`, and what `exec` shares with it.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::client::api::{Api, ApiError};
+use crate::client::http::Door;
 use crate::client::launch::{Endpoint, Launch, Signals};
 use crate::client::link::LinkError;
 use crate::client::loopback::locallog::LocalLog;
@@ -87,24 +88,34 @@ async fn with_child(
     let place = Place::new(&context.client)?;
     let (listener, endpoint) = listener(&place, protocol, listen).await?;
     let own = own()?;
-    let desk = Desk { session, target, endpoint, place: &place, secret, key, own: &own };
+    let now = context.client.clock.now();
+    let desk = Desk { session, target, endpoint, place: &place, secret, key, own: &own, now };
     if let (Endpoint::Tcp(_), None) = (endpoint, protocol.url(&desk)) {
         return Err(no_port(session));
     }
     let form = protocol.fill(&desk)?;
     let (program, args) = match run {
-        Run::Native(args) => (form.client, form.arguments.into_iter().chain(args).collect()),
+        Run::Native(words) => protocol.command(&form, target, words).ok_or_else(|| {
+            Failure::new(FailureKind::Usage, format!("`{target}` speaks HTTP: say what to run"))
+                .hint(format!("`hoopctl connect {target} -- curl /some/path`"))
+        })?,
         Run::Program(program, args) => (program, args),
     };
     let inherited = std::env::vars_os().collect();
     let launch = Launch { program, args, inherited, hides: form.hides, added: form.variables };
     let (known, child) = watch::channel(None);
-    let served = serve(context, (session, protocol), Admit::Descendants(child), listener, Some(ahead))?;
+    let admit = Admit::Descendants(child);
+    let mut served = Vec::new();
+    if protocol.needs_port() {
+        let socket = Listener::unix(&place, protocol.socket())?;
+        served.push(serve(context, (session, protocol), form.door.clone(), admit.clone(), (socket, None))?);
+    }
+    served.push(serve(context, (session, protocol), form.door, admit, (listener, Some(ahead)))?);
     let started = |pid| {
         known.send_replace(Process::observe(pid));
     };
     let code = launch.run(signals, started).await;
-    served.abort();
+    served.iter().for_each(tokio::task::JoinHandle::abort);
     Ok(code?)
 }
 
@@ -118,8 +129,17 @@ async fn listen(context: &Context, (target, ask): (&str, &Ask), address: SocketA
     let Opened { session, protocol, secret, key, meanwhile: () } =
         open(context, (target, ask), &mut signals, |_| ()).await?;
     let own = own()?;
-    let desk =
-        Desk { session: &session, target, endpoint, place: &place, secret: &secret, key: &key, own: &own };
+    let now = context.client.clock.now();
+    let desk = Desk {
+        session: &session,
+        target,
+        endpoint,
+        place: &place,
+        secret: &secret,
+        key: &key,
+        own: &own,
+        now,
+    };
     let Some(url) = protocol.url(&desk) else {
         let failure = no_port(&session);
         close(context, session).await;
@@ -133,7 +153,8 @@ async fn listen(context: &Context, (target, ask): (&str, &Ask), address: SocketA
     }
     ui.talk(&format!("any program of yours may use it until {until}, or until you press Ctrl-C"));
     let mut stopped = session.stopped();
-    let served = serve(context, (&session, protocol), Admit::SameUser, listener, None)?;
+    let door = protocol.door(&desk)?;
+    let served = serve(context, (&session, protocol), door, Admit::SameUser, (listener, None))?;
     let code = tokio::select! {
         signal = signals.ended() => match signal {
             // Ctrl-C is how this is meant to end
@@ -239,7 +260,8 @@ async fn listener(
     protocol: Protocol,
     address: Option<SocketAddr>,
 ) -> Result<(Listener, Endpoint), Failure> {
-    let Some(address) = address else {
+    let any_port = protocol.needs_port().then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let Some(address) = address.or(any_port) else {
         return Ok((Listener::unix(place, protocol.socket())?, Endpoint::Unix));
     };
     let listener = Listener::tcp(address).await?;
@@ -253,12 +275,12 @@ async fn listener(
 fn serve(
     context: &Context,
     (session, protocol): (&LiveSession, Protocol),
+    door: Option<Arc<Door>>,
     admit: Admit,
-    listener: Listener,
-    ahead: Option<Ahead>,
+    (listener, ahead): (Listener, Option<Ahead>),
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
     let log = Arc::new(LocalLog::new(context.client.home.logs()?, context.client.clock.clone()));
     let (opener, frame) = (session.opener(ahead), protocol.frame());
-    let service = Service { admit, opener, log, session: session.id.to_string(), frame };
+    let service = Service { admit, opener, log, session: session.id.to_string(), frame, door };
     Ok(tokio::spawn(service.run(listener, session.stopped())))
 }

@@ -4,8 +4,9 @@
 //! 0600 files of the session's private directory, never in an argument. Failure mode: an error before the program
 //! is started.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,8 +23,8 @@ pub struct HttpLogin<'a> {
     pub door: &'a Door,
     /// The session's private directory.
     pub place: &'a Place,
-    /// What it must trust in order to speak `https`, PEM.
-    pub authority: &'a str,
+    /// What the Unix socket is called there.
+    pub socket: &'a str,
 }
 
 impl HttpLogin<'_> {
@@ -33,14 +34,14 @@ impl HttpLogin<'_> {
     /// When a file cannot be written.
     pub fn environment(&self) -> Result<Vec<(OsString, OsString)>, HomeError> {
         let authority = self.place.path().join(AUTHORITY);
-        write_private(&authority, self.authority.as_bytes())?;
-        let url = self.url();
+        write_private(&authority, self.door.authority.as_bytes())?;
+        let url = url(self.door.address, &self.door.secret);
         let secret = |text: &SecretString| OsString::from(text.expose_secret());
         let mut variables = vec![
             ("HOOP_URL".to_owned(), secret(&url)),
             (format!("{}_URL", self.door.target.to_ascii_uppercase().replace('-', "_")), secret(&url)),
             ("HOOP_SECRET".to_owned(), secret(&self.door.secret)),
-            ("HOOP_SOCKET".to_owned(), socket(self.place).into()),
+            ("HOOP_SOCKET".to_owned(), self.place.path().join(self.socket).into()),
             ("NODE_USE_ENV_PROXY".to_owned(), "1".into()),
         ];
         // each program reads its own spelling
@@ -60,30 +61,26 @@ impl HttpLogin<'_> {
     /// When it cannot be written.
     pub fn curl_file(&self) -> Result<PathBuf, HomeError> {
         let path = self.place.path().join("curlrc");
-        let text = curl::configuration(self.url().expose_secret(), &self.place.path().join(AUTHORITY));
+        let text = curl::configuration(
+            url(self.door.address, &self.door.secret).expose_secret(),
+            &self.place.path().join(AUTHORITY),
+        );
         write_private(&path, text.as_bytes())?;
         Ok(path)
     }
-
-    /// The loopback as a base URL that holds everything, the secret too; also as a proxy.
-    #[must_use]
-    pub fn url(&self) -> SecretString {
-        let secret: String =
-            url::form_urlencoded::byte_serialize(self.door.secret.expose_secret().as_bytes()).collect();
-        format!("http://{USER}:{}@{}", secret.replace('+', "%20"), self.door.address).into()
-    }
 }
 
-/// Where the Unix socket is, for programs that can use one.
+/// The loopback as a base URL that holds everything, the secret too; also as a proxy.
 #[must_use]
-pub fn socket(place: &Place) -> PathBuf {
-    place.path().join("http.sock")
+pub fn url(address: SocketAddr, secret: &SecretString) -> SecretString {
+    let secret: String = url::form_urlencoded::byte_serialize(secret.expose_secret().as_bytes()).collect();
+    format!("http://{USER}:{}@{address}", secret.replace('+', "%20")).into()
 }
 
 /// Another proxy, or another trust, must not mix with ours.
 #[must_use]
-pub fn mixes(name: &[u8]) -> bool {
-    let name = name.to_ascii_uppercase();
+pub fn mixes(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes().to_ascii_uppercase();
     name.ends_with(b"_PROXY") || TRUST.iter().any(|trust| trust.as_bytes() == name)
 }
 
@@ -102,9 +99,3 @@ pub(super) fn password(value: &[u8]) -> Option<SecretString> {
 const TRUST: [&str; 5] =
     ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"];
 const AUTHORITY: &str = "ca.pem";
-
-/// Whether the program is curl, which gets working arguments.
-#[must_use]
-pub fn is_curl(program: &Path) -> bool {
-    program.file_name().is_some_and(|name| name == "curl")
-}

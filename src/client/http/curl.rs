@@ -7,24 +7,36 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use crate::client::protocol::Form;
+
 /// What the file of `-K` says: everything through the loopback, and whom to trust there.
 #[must_use]
 pub fn configuration(proxy: &str, authority: &Path) -> String {
-    format!(
-        "proxy = {}\nnoproxy = \"\"\ncacert = {}\n",
-        quoted(proxy),
-        quoted(&authority.to_string_lossy())
-    )
+    format!("proxy = {}\nnoproxy = \"\"\ncacert = {}\n", quoted(proxy), quoted(&authority.to_string_lossy()))
 }
 
-/// curl's arguments with the configuration file in front and each path made a URL of the target.
+/// What to start for these words: the program that they begin with, or curl where they begin with an option, a path or
+/// a URL. `None` without words.
 #[must_use]
-pub fn arguments(file: &Path, target: &str, given: Vec<OsString>) -> Vec<OsString> {
+pub fn command(form: &Form, target: &str, mut words: Vec<OsString>) -> Option<(OsString, Vec<OsString>)> {
+    let first = words.first()?.to_string_lossy();
+    if first.starts_with(['-', '/']) && !Path::new(&*first).is_file() || first.contains("://") {
+        return Some((form.client.clone(), arguments(&form.arguments, target, words)));
+    }
+    let program = words.remove(0);
+    if Path::new(&program).file_name().is_some_and(|name| name == "curl") {
+        return Some((program, arguments(&form.arguments, target, words)));
+    }
+    Some((program, words))
+}
+
+/// curl's arguments with our own in front and each path made a URL of the target.
+fn arguments(own: &[OsString], target: &str, given: Vec<OsString>) -> Vec<OsString> {
     let mut given = given.into_iter().peekable();
     let mut arguments = Vec::new();
     // counts only where it is the first
     arguments.extend(given.next_if(|first| first == "-q" || first == "--disable"));
-    arguments.extend(["-K".into(), file.into()]);
+    arguments.extend(own.iter().cloned());
     let mut before = Before::Nothing;
     let mut literal = false;
     for argument in given {
@@ -59,7 +71,9 @@ impl Before {
         if let Some(long) = text.strip_prefix("--") {
             return match long {
                 "url" => Self::Url,
-                _ if SWITCHES.contains(&long) || long.starts_with("no-") || long.contains('=') => Self::Nothing,
+                _ if SWITCHES.contains(&long) || long.starts_with("no-") || long.contains('=') => {
+                    Self::Nothing
+                }
                 _ => Self::Value,
             };
         }
@@ -90,14 +104,64 @@ const SWITCH_LETTERS: &str = "#012346BGIJLMNORSVZafgijklnpqsv:";
 
 /// Long options without a value, as far as people use them before a path.
 const SWITCHES: &[&str] = &[
-    "anyauth", "append", "basic", "compressed", "create-dirs", "digest", "disable", "fail", "fail-early",
-    "fail-with-body", "get", "globoff", "head", "http0.9", "http1.0", "http1.1", "http2",
-    "http2-prior-knowledge", "include", "insecure", "ipv4", "ipv6", "junk-session-cookies", "list-only",
-    "location", "location-trusted", "netrc", "netrc-optional", "next", "parallel", "parallel-immediate",
-    "path-as-is", "post301", "post302", "post303", "progress-bar", "raw", "remote-header-name", "remote-name",
-    "remote-name-all", "remote-time", "remove-on-error", "retry-all-errors", "retry-connrefused", "show-error",
-    "show-headers", "silent", "ssl-reqd", "styled-output", "tcp-nodelay", "tlsv1.2", "tlsv1.3", "tr-encoding",
-    "trace-ids", "trace-time", "use-ascii", "verbose", "xattr",
+    "anyauth",
+    "append",
+    "basic",
+    "compressed",
+    "create-dirs",
+    "digest",
+    "disable",
+    "fail",
+    "fail-early",
+    "fail-with-body",
+    "get",
+    "globoff",
+    "head",
+    "http0.9",
+    "http1.0",
+    "http1.1",
+    "http2",
+    "http2-prior-knowledge",
+    "include",
+    "insecure",
+    "ipv4",
+    "ipv6",
+    "junk-session-cookies",
+    "list-only",
+    "location",
+    "location-trusted",
+    "netrc",
+    "netrc-optional",
+    "next",
+    "parallel",
+    "parallel-immediate",
+    "path-as-is",
+    "post301",
+    "post302",
+    "post303",
+    "progress-bar",
+    "raw",
+    "remote-header-name",
+    "remote-name",
+    "remote-name-all",
+    "remote-time",
+    "remove-on-error",
+    "retry-all-errors",
+    "retry-connrefused",
+    "show-error",
+    "show-headers",
+    "silent",
+    "ssl-reqd",
+    "styled-output",
+    "tcp-nodelay",
+    "tlsv1.2",
+    "tlsv1.3",
+    "tr-encoding",
+    "trace-ids",
+    "trace-time",
+    "use-ascii",
+    "verbose",
+    "xattr",
 ];
 
 #[cfg(test)]
@@ -106,7 +170,7 @@ mod tests {
 
     fn rewritten(given: &str) -> String {
         let given = given.split_whitespace().map(OsString::from).collect();
-        let arguments = arguments(Path::new("RC"), "api", given);
+        let arguments = arguments(&["-K".into(), "RC".into()], "api", given);
         arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 

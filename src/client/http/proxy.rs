@@ -138,12 +138,15 @@ impl Proxy {
         let response = match self.send(request).await {
             Ok(response) => response,
             Err(Unsent::Refused(refusal)) => {
-                let denied = refusal.code == "28000";
+                let denied = refusal.is_a_denial();
                 let status = if denied { StatusCode::FORBIDDEN } else { StatusCode::BAD_GATEWAY };
                 return told(status, &refusal.message);
             }
             Err(Unsent::Broken(error)) => {
-                return told(StatusCode::BAD_GATEWAY, &format!("hoopctl: the gateway did not answer: {error}"));
+                return told(
+                    StatusCode::BAD_GATEWAY,
+                    &format!("hoopctl: the gateway did not answer: {error}"),
+                );
             }
         };
         self.answered(response, near).await
@@ -249,7 +252,8 @@ fn told(status: StatusCode, text: &str) -> Answer {
 /// Where the gateway finds the session's secret in each call.
 const SESSION: HeaderName = HeaderName::from_static("hoop-session");
 const CHALLENGE: &str = "Basic realm=\"hoopctl\"";
-const WITHOUT: &str = "hoopctl: this proxy is for the program that hoopctl started, with the session's secret";
+const WITHOUT: &str =
+    "hoopctl: this proxy is for the program that hoopctl started, with the session's secret";
 /// The type of a TLS record that holds a handshake.
 const HANDSHAKE: u8 = 22;
 const PATIENCE: Duration = Duration::from_secs(10);

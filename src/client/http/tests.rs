@@ -10,8 +10,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{DuplexStream, duplex};
 use tokio_rustls::TlsConnector;
 
-use super::certificate::Certificate;
 use super::*;
+use crate::client::loopback::refusal::Refusal;
 
 const SECRET: &str = "s3cret:of+this/session";
 /// `hoop:` and the secret.
@@ -77,16 +77,23 @@ fn stage(base: &str) -> Stage {
     let base: Url = base.parse().unwrap();
     let names = vec![base.host_str().unwrap().to_owned(), "api".to_owned()];
     let certificate = Certificate::make(names, now, now + SignedDuration::from_hours(1)).unwrap();
-    let door = Arc::new(door(base, certificate.acceptor));
+    let door = Arc::new(stand_in(base, certificate.acceptor));
     let gateway = Arc::new(Gateway::default());
     let (near, far) = duplex(1 << 16);
     tokio::spawn(door.serve(Box::new(far), Arc::new(Far(Arc::clone(&gateway)))));
     Stage { gateway, near, authority: certificate.authority }
 }
 
-fn door(base: Url, tls: TlsAcceptor) -> Door {
+fn stand_in(base: Url, tls: TlsAcceptor) -> Door {
     let address = "127.0.0.1:4711".parse().unwrap();
-    Door { address, target: "api".into(), base, secret: SECRET.to_owned().into(), tls }
+    Door {
+        address,
+        target: "api".into(),
+        base,
+        secret: SECRET.to_owned().into(),
+        tls,
+        authority: String::new(),
+    }
 }
 
 async fn head<S: tokio::io::AsyncRead + Unpin>(io: &mut S) -> String {
@@ -119,29 +126,29 @@ impl Stage {
 #[test]
 fn a_connection_shows_with_its_first_bytes_what_it_is() {
     for (bytes, expected) in [
-        ("GET / HTTP/1.1\r\n", Form::Direct),
-        ("OPTIONS * HTTP/1.1\r\n", Form::Direct),
-        ("PRI * HTTP/2.0\r\n", Form::Direct),
-        ("\u{16}\u{3}\u{1}", Form::Direct),
-        ("M-SEARCH /x", Form::Direct),
-        ("CONNECT api:443 HTTP/1.1\r\n", Form::Proxy),
-        ("GET http://api/ HTTP/1.1\r\n", Form::Proxy),
-        ("GET HTTP://api/ HTTP/1.1\r\n", Form::Proxy),
+        ("GET / HTTP/1.1\r\n", Manner::Direct),
+        ("OPTIONS * HTTP/1.1\r\n", Manner::Direct),
+        ("PRI * HTTP/2.0\r\n", Manner::Direct),
+        ("\u{16}\u{3}\u{1}", Manner::Direct),
+        ("M-SEARCH /x", Manner::Direct),
+        ("CONNECT api:443 HTTP/1.1\r\n", Manner::Proxy),
+        ("GET http://api/ HTTP/1.1\r\n", Manner::Proxy),
+        ("GET HTTP://api/ HTTP/1.1\r\n", Manner::Proxy),
     ] {
         let bytes = bytes.as_bytes();
-        let decided = (0..=bytes.len()).find_map(|end| form(bytes.get(..end).unwrap()));
+        let decided = (0..=bytes.len()).find_map(|end| manner(bytes.get(..end).unwrap()));
         assert_eq!(decided, Some(expected), "{bytes:?}");
-        assert_eq!(form(bytes), Some(expected), "{bytes:?}");
+        assert_eq!(manner(bytes), Some(expected), "{bytes:?}");
     }
-    assert_eq!(form(&[b'A'; LONGEST_METHOD]), None);
-    assert_eq!(form(&[b'A'; LONGEST_METHOD + 1]), Some(Form::Direct));
+    assert_eq!(manner(&[b'A'; LONGEST_METHOD]), None);
+    assert_eq!(manner(&[b'A'; LONGEST_METHOD + 1]), Some(Manner::Direct));
 }
 
 #[test]
 fn only_the_target_has_names_here() {
     let certificate =
         Certificate::make(vec!["api".into()], Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH).unwrap();
-    let door = door("https://api.example/v2/".parse().unwrap(), certificate.acceptor);
+    let door = stand_in("https://api.example/v2/".parse().unwrap(), certificate.acceptor);
     for (authority, expected) in [
         ("api", Some(Called::Target)),
         ("API:443", Some(Called::Target)),
@@ -237,11 +244,12 @@ async fn https_ends_here_and_goes_on_inside_the_tunnel() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(stage.authority.as_bytes()).unwrap()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
         let name = ServerName::try_from(host).unwrap();
         let mut tls = TlsConnector::from(Arc::new(config)).connect(name, &mut stage.near).await.unwrap();
         for _ in 0..2 {
@@ -278,14 +286,14 @@ async fn a_websocket_is_carried_through_the_proxy() {
 async fn no_gateway_is_said_in_http() {
     let certificate =
         Certificate::make(vec!["api".into()], Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH).unwrap();
-    let door = Arc::new(door("https://api.example/".parse().unwrap(), certificate.acceptor));
-    for call in
-        ["GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), format!("GET http://api/ HTTP/1.1\r\nHost: x\r\n{BASIC}\r\n")]
-    {
+    let door = Arc::new(stand_in("https://api.example/".parse().unwrap(), certificate.acceptor));
+    for call in [
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+        format!("GET http://api/ HTTP/1.1\r\nConnection: close\r\n{BASIC}\r\n"),
+    ] {
         let (mut near, far) = duplex(1 << 16);
         tokio::spawn(Arc::clone(&door).serve(Box::new(far), Arc::new(Gateway::default())));
         near.write_all(call.as_bytes()).await.unwrap();
-        near.shutdown().await.unwrap();
         let mut answer = String::new();
         near.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 502") && answer.ends_with("no gateway here\n"), "{answer}");

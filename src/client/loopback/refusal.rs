@@ -1,7 +1,7 @@
 //! Saying no in the frame of the protocol.
 //!
 //! Job: for PostgreSQL, reads just enough of a start-up that libpq listens, then sends a fatal
-//! `ErrorResponse`; for SSH, introduces itself and disconnects with a reason. Boundary: no other knowledge of
+//! `ErrorResponse`; for HTTP, answers before the question; for SSH, introduces itself and disconnects with a reason. Boundary: no other knowledge of
 //! the protocols. Failure mode: a peer that sends nothing within a few seconds is cut.
 
 use std::time::Duration;
@@ -16,6 +16,8 @@ use crate::wire::postgres::startup::{ExpectStartup, StartupStep};
 /// In what form a no is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame {
+    /// As an HTTP server says it.
+    Http,
     /// As PostgreSQL says it.
     Postgres,
     /// As an SSH server says it.
@@ -37,8 +39,8 @@ impl Refusal {
         let answer = async {
             let listens = match frame {
                 Frame::Postgres => await_startup(socket).await?,
-                // either end of SSH may speak first
-                Frame::Ssh => true,
+                // an answer may come before the question, and either end of SSH may speak first
+                Frame::Http | Frame::Ssh => true,
             };
             if listens {
                 socket.write_all(&self.encode(frame)).await?;
@@ -56,9 +58,29 @@ impl Refusal {
         let mut bytes = BytesMut::new();
         match frame {
             Frame::Postgres => ErrorFields::new(Severity::Fatal, self.code, message).encode_error(&mut bytes),
+            Frame::Http => self.answer(&message, &mut bytes),
             Frame::Ssh => disconnect(&message, &mut bytes),
         }
         bytes
+    }
+
+    /// Who is not let in gets 403, who cannot be served 502.
+    fn answer(&self, message: &str, bytes: &mut BytesMut) {
+        let status = if self.is_a_denial() { "403 Forbidden" } else { "502 Bad Gateway" };
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n",
+            message.len() + 1
+        );
+        bytes.put_slice(head.as_bytes());
+        bytes.put_slice(message.as_bytes());
+        bytes.put_u8(b'\n');
+    }
+
+    /// Whether it is about who asks, not about what failed.
+    #[must_use]
+    pub fn is_a_denial(&self) -> bool {
+        self.code == "28000"
     }
 }
 

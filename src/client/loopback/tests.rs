@@ -58,8 +58,14 @@ fn stage(admit: Admit, opener: impl Opener) -> Stage {
     let logs = context.home.logs().unwrap();
     let log = Arc::new(LocalLog::new(logs.clone(), context.clock));
     let (stop, stopped) = watch::channel(false);
-    let service =
-        Service { admit, opener: Arc::new(opener), log, session: "ses_test".into(), frame: Frame::Postgres };
+    let service = Service {
+        admit,
+        opener: Arc::new(opener),
+        log,
+        session: "ses_test".into(),
+        frame: Frame::Postgres,
+        door: None,
+    };
     Stage { place, logs, stop, service: tokio::spawn(service.run(listener, stopped)), _dir: dir }
 }
 

@@ -93,7 +93,8 @@ async fn one(Segment(id): Segment<u32>) -> Response {
 
 /// All of them, a line each.
 async fn export() -> Response {
-    let lines = (1..=ROWS).map(|id| Ok::<_, std::convert::Infallible>(format!("{}\n", Trace::make(id).document())));
+    let lines =
+        (1..=ROWS).map(|id| Ok::<_, std::convert::Infallible>(format!("{}\n", Trace::make(id).document())));
     ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(stream::iter(lines))).into_response()
 }
 
