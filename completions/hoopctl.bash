@@ -31,6 +31,9 @@ _hoopctl() {
             hoopctl,demo)
                 cmd="hoopctl__subcmd__demo"
                 ;;
+            hoopctl,demo-api)
+                cmd="hoopctl__subcmd__demo__subcmd__api"
+                ;;
             hoopctl,device)
                 cmd="hoopctl__subcmd__device"
                 ;;
@@ -66,6 +69,9 @@ _hoopctl() {
                 ;;
             hoopctl,session)
                 cmd="hoopctl__subcmd__session"
+                ;;
+            hoopctl,ssh-socket)
+                cmd="hoopctl__subcmd__ssh__subcmd__socket"
                 ;;
             hoopctl,whoami)
                 cmd="hoopctl__subcmd__whoami"
@@ -175,6 +181,9 @@ _hoopctl() {
             hoopctl__subcmd__help,demo)
                 cmd="hoopctl__subcmd__help__subcmd__demo"
                 ;;
+            hoopctl__subcmd__help,demo-api)
+                cmd="hoopctl__subcmd__help__subcmd__demo__subcmd__api"
+                ;;
             hoopctl__subcmd__help,device)
                 cmd="hoopctl__subcmd__help__subcmd__device"
                 ;;
@@ -210,6 +219,9 @@ _hoopctl() {
                 ;;
             hoopctl__subcmd__help,session)
                 cmd="hoopctl__subcmd__help__subcmd__session"
+                ;;
+            hoopctl__subcmd__help,ssh-socket)
+                cmd="hoopctl__subcmd__help__subcmd__ssh__subcmd__socket"
                 ;;
             hoopctl__subcmd__help,whoami)
                 cmd="hoopctl__subcmd__help__subcmd__whoami"
@@ -398,7 +410,7 @@ _hoopctl() {
 
     case "${cmd}" in
         hoopctl)
-            opts="-h -V --broker --broker-pin --workload --output --help --version login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help"
+            opts="-h -V --broker --broker-pin --workload --output --help --version login logout whoami list explain connect exec request grant session audit policy broker device ssh-socket demo demo-api completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -961,6 +973,44 @@ _hoopctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        hoopctl__subcmd__demo__subcmd__api)
+            opts="-h -V --listen --key-file --broker --broker-pin --workload --output --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker-pin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         hoopctl__subcmd__device)
             opts="-h -V --broker --broker-pin --workload --output --help --version confirm list revoke help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1408,7 +1458,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help)
-            opts="login logout whoami list explain connect exec request grant session audit policy broker device demo completions generate help"
+            opts="login logout whoami list explain connect exec request grant session audit policy broker device ssh-socket demo demo-api completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1562,6 +1612,20 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help__subcmd__demo)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__help__subcmd__demo__subcmd__api)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1998,6 +2062,20 @@ _hoopctl() {
         hoopctl__subcmd__help__subcmd__session__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__help__subcmd__ssh__subcmd__socket)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2960,6 +3038,36 @@ _hoopctl() {
         hoopctl__subcmd__session__subcmd__show)
             opts="-h -V --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker-pin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__ssh__subcmd__socket)
+            opts="-h -V --broker --broker-pin --workload --output --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

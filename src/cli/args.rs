@@ -95,18 +95,20 @@ pub enum Command {
     /// Start the target's native client
     ///
     /// Runs your own psql on this terminal and returns its exit code. Everything after `--` goes to it
-    /// unchanged. With --listen no client is started: a connection string is printed, and any program of
-    /// yours may use it until you press Ctrl-C.
+    /// unchanged. For an HTTP API it begins with the program instead; an option, a path or a URL there
+    /// means curl, whose paths become URLs of the target. With --listen no client is started: a connection
+    /// string is printed, and any program of yours may use it until you press Ctrl-C.
     #[command(
-        after_long_help = "Examples:\n  hoopctl connect db\n  hoopctl connect db -- -c 'select 1'\n  hoopctl connect db --listen 127.0.0.1:6543\n  hoopctl connect db --wait=15m --reason 'look into incident 4711'"
+        after_long_help = "Examples:\n  hoopctl connect db\n  hoopctl connect db -- -c 'select 1'\n  hoopctl connect billing-api -- curl -sS /v1/traces/7\n  hoopctl connect db --listen 127.0.0.1:6543\n  hoopctl connect db --wait=15m --reason 'look into incident 4711'"
     )]
     Connect(Connect),
     /// Run any command with the target's environment
     ///
     /// Sets PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSFILE and DATABASE_URL for the command and what it
-    /// starts, and returns its exit code. Only the command and its children may use the connection.
+    /// starts; for an HTTP API HOOP_URL, HTTP_PROXY, HTTPS_PROXY and what to trust. Returns its exit code.
+    /// Only the command and its children may use the connection.
     #[command(
-        after_long_help = "Examples:\n  hoopctl exec db -- pg_dump -s\n  hoopctl exec db -- sh -c 'psql -c \"select 1\" && ./migrate'"
+        after_long_help = "Examples:\n  hoopctl exec db -- pg_dump -s\n  hoopctl exec db -- sh -c 'psql -c \"select 1\" && ./migrate'\n  hoopctl exec billing-api -- ./nightly-report"
     )]
     Exec(Exec),
     /// Ask for approval, and review what others ask for
