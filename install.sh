@@ -42,7 +42,7 @@ main() {
         uninstall) uninstall ;;
         demo)
             check_rust
-            packages libclang-dev gcc libc6-dev postgresql-client postgresql
+            packages libclang-dev gcc libc6-dev postgresql-client postgresql curl
             build
             demo
             ;;
@@ -130,6 +130,7 @@ packages() {
 # A package, or a program that makes it unnecessary.
 present() {
     case $1 in
+        curl) command -v curl >/dev/null 2>&1 && return 0 ;;
         gcc) command -v cc >/dev/null 2>&1 && return 0 ;;
         postgresql-client) command -v psql >/dev/null 2>&1 && return 0 ;;
         postgresql)

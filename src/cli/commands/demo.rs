@@ -1,6 +1,6 @@
 //! `hoopctl demo`: the whole product on one machine, for one run.
 //!
-//! Job: a cluster, an identity provider and a broker of its own, and either the next commands to
+//! Job: a cluster, an HTTP API, an identity provider and a broker of its own, and either the next commands to
 //! type or a tour that types them. Boundary: everything lives in one folder and on loopback.
 //! Failure mode: the first promise that is not kept is named; whatever happens, nothing is left.
 
@@ -15,6 +15,7 @@ mod seed;
 mod stage;
 mod tls;
 mod tour;
+mod upstream;
 mod watchdog;
 
 pub use cluster::ClusterError;

@@ -14,6 +14,8 @@ pub(super) struct Parts<'a> {
     pub(super) database_port: u16,
     pub(super) root_certificate: &'a Path,
     pub(super) admin_password: &'a Path,
+    pub(super) api: SocketAddr,
+    pub(super) api_key: &'a Path,
 }
 
 /// Writes `broker.toml` and `policy.cedar`, and returns the former.
@@ -80,6 +82,25 @@ mask = "full"
 column = "public.reasoning_traces.steps"
 path = "$.**.customer_id"
 mask = "full"
+
+[[target]]
+name = "traces-api"
+description = "the same traces, by HTTP"
+protocol = "http"
+base = "http://{api}/v1"
+record = "full"
+
+[target.issuer]
+kind = "bearer"
+secret = {{ file = {api_key} }}
+
+[[target.mask]]
+path = "$..api_key"
+mask = "full"
+
+[[target.mask]]
+path = "$..customer_id"
+mask = "full"
 "#,
         data_dir = quoted(&folder.join("broker")),
         listen = parts.listen,
@@ -92,6 +113,8 @@ mask = "full"
         root = quoted(parts.root_certificate),
         admin = seed::ADMIN,
         password = quoted(parts.admin_password),
+        api = parts.api,
+        api_key = quoted(parts.api_key),
     )
 }
 
@@ -101,7 +124,7 @@ fn quoted(path: &Path) -> String {
 
 const POLICY: &str = r#"// Who may open a session. What they may do in it is up to the presets that broker.toml names.
 @id("demo-people")
-permit (principal, action == Hoop::Action::"connect", resource == Hoop::Target::"db")
+permit (principal, action == Hoop::Action::"connect", resource)
 when { principal in Hoop::Group::"demo/dba" || principal in Hoop::Group::"demo/dev" };
 
 // Whoever deletes a trace asks one of the developers, whose agents wrote it.
@@ -112,11 +135,21 @@ when { principal in Hoop::Group::"demo/dba" || principal in Hoop::Group::"demo/d
 forbid (principal, action == Hoop::Action::"statement", resource == Hoop::Target::"db")
 when { context.verb == "delete" };
 
+// Reading by HTTP is for everybody who may open a session; writing is for nobody.
+@id("demo-api-read")
+permit (principal, action == Hoop::Action::"call", resource == Hoop::Target::"traces-api")
+when { context.read_only };
+
+@id("demo-api-export")
+@reason("nobody takes all traces at once")
+forbid (principal, action == Hoop::Action::"call", resource == Hoop::Target::"traces-api")
+when { context.path like "*/export" };
+
 // Who may see the record of everybody.
 @id("demo-auditors")
 permit (
     principal in Hoop::Group::"demo/oncall",
     action in [Hoop::Action::"audit", Hoop::Action::"kill"],
-    resource == Hoop::Target::"db"
+    resource
 );
 "#;

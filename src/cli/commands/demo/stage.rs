@@ -12,12 +12,14 @@ use secrecy::ExposeSecret as _;
 use super::broker::Broker;
 use super::cluster::{Cluster, free_port};
 use super::config::{self, Parts};
+use super::upstream::Upstream;
 use super::{DemoFailure, Show, private, seed};
 use crate::broker::embedded::{DemoUser, EmbeddedProvider, Running};
 
 /// The running parts. The order of the fields is the order in which they are dropped.
 pub(super) struct Stage {
     broker: Broker,
+    api: Upstream,
     provider: Running,
     cluster: Cluster,
     folder: Folder,
@@ -47,6 +49,8 @@ impl Stage {
             .map_err(io_error("the password file could not be written"))?;
 
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let api = Upstream::start(folder.path(), loopback(free_port())).await?;
+        show.line(&format!("An HTTP API of the same traces runs on {}.", api.address));
         let provider = EmbeddedProvider::start(loopback(free_port()), DemoUser::cast()).await?;
         show.line(&format!("An identity provider for the demo runs on {}.", provider.issuer));
 
@@ -59,13 +63,15 @@ impl Stage {
             database_port: cluster.port,
             root_certificate: &cluster.root_certificate,
             admin_password: &admin_file,
+            api: api.address,
+            api_key: &api.key,
         };
         let file = config::write(folder.path(), &parts)
             .map_err(io_error("the configuration could not be written"))?;
         let broker = Broker::start(&file, folder.path(), listen).await?;
         show.line(&format!("The broker runs on {broker_url}, configured by {}.", file.display()));
         show.line("");
-        Ok(Self { broker, provider, cluster, folder, broker_url, listen })
+        Ok(Self { broker, api, provider, cluster, folder, broker_url, listen })
     }
 
     /// The folder that holds everything.
@@ -80,7 +86,7 @@ impl Stage {
 
     /// The ports that must be free again at the end.
     pub(super) fn ports(&self) -> Vec<u16> {
-        vec![self.listen.port(), self.provider.address.port(), self.cluster.port]
+        vec![self.listen.port(), self.api.address.port(), self.provider.address.port(), self.cluster.port]
     }
 
     /// Tells the user what to type.
@@ -98,6 +104,8 @@ impl Stage {
     hoopctl connect db -- -c 'DROP TABLE reasoning_traces'
     hoopctl connect db -- -c 'DELETE FROM reasoning_traces WHERE id = 7'    waits for a developer:
     hoopctl request list --reviewable                                       as bob, with another HOOPCTL_HOME
+    hoopctl connect traces-api -- curl -sS '/traces?limit=2'
+    hoopctl connect traces-api -- curl -sS /traces/export
     hoopctl session list
     hoopctl audit verify
 
@@ -116,6 +124,7 @@ Ctrl-C here ends the demo and removes everything.",
     /// Stops them all in order: broker first, so that it can revoke its leases.
     pub(super) async fn stop(self) {
         self.broker.stop().await;
+        self.api.stop().await;
         self.provider.stop().await;
         self.cluster.stop().await;
         drop(self.folder);

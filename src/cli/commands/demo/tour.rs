@@ -55,6 +55,16 @@ pub(super) async fn run(stage: &Stage, show: &mut (dyn Show + Send)) -> Result<(
     let still = shell.succeeds(&["connect", "db", "--", "-Atc", COUNT]).await?;
     still.tells(&seed::ROWS.to_string(), "the table is still there, with all its rows")?;
 
+    let trace =
+        shell.succeeds(&["connect", "traces-api", "--", "curl", "-sS", "--fail", "/traces/7"]).await?;
+    trace.tells("\"api_key\":\"[masked]\"", "the API's answer keeps its members")?;
+    trace.hides(&secrets, "no protected value in the API's answer")?;
+    let exported = shell
+        .fails_with(22, &["connect", "traces-api", "--", "curl", "-sS", "--fail-with-body", "/traces/export"])
+        .await?;
+    exported.tells("demo-api-export", "an export is denied with the rule's name")?;
+    exported.hides(&secrets, "no protected value in a denial")?;
+
     review::hold_and_approve(stage, &mut shell, &login).await?;
 
     shell.succeeds(&["session", "list"]).await?.tells("db", "session list shows the sessions")?;
