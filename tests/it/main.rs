@@ -14,6 +14,7 @@ mod balancers;
 mod bypass;
 mod cli;
 mod connect;
+mod connect_http;
 mod demo;
 mod devices;
 mod docs;

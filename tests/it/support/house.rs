@@ -24,6 +24,11 @@ pub(crate) struct House {
 impl House {
     /// Starts both.
     pub(crate) async fn start() -> Self {
+        Self::furnished("", &[]).await
+    }
+
+    /// The same with targets, and files beside the configuration; `policy.cedar` among them is its policy.
+    pub(crate) async fn furnished(targets: &str, files: &[(&str, &str)]) -> Self {
         let frozen = Arc::new(AtomicI64::new(0));
         let ahead = Arc::new(AtomicI64::new(0));
         let (system, hand, off) = (Clock::system(), Arc::clone(&frozen), Arc::clone(&ahead));
@@ -36,10 +41,15 @@ impl House {
             EmbeddedProvider::start_by(clock, address, DemoUser::cast()).await.expect("a provider");
         let config = format!(
             "[[provider]]\nname = \"corp\"\nissuer = \"{}\"\nclient_id = \"hoopctl\"\ngroups = [\"dba\"]\n\n\
-             [policy]\npresets = [\"allow-statements\"]\n",
-            provider.issuer
+             [policy]\npresets = [\"allow-statements\"]\n{}{targets}",
+            provider.issuer,
+            if files.iter().any(|(name, _)| *name == "policy.cedar") {
+                "files = [\"policy.cedar\"]\n"
+            } else {
+                ""
+            },
         );
-        Self { broker: Broker::start(&config), frozen, ahead, _provider: provider }
+        Self { broker: Broker::start_with(&config, files), frozen, ahead, _provider: provider }
     }
 
     /// Stops the provider's clock, so long ago.
