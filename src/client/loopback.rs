@@ -1,9 +1,10 @@
 //! The end of a session on this machine.
 //!
 //! Job: listens on a Unix socket in a private directory, or on loopback TCP when asked; asks the
-//! kernel who calls; opens one tunnel per connection and copies both ways; logs every use. Boundary:
-//! knows of the protocols only how to say no. Failure mode: a stranger and a tunnel that fails are
-//! answered with an error of the protocol; nothing is ever silently dropped.
+//! kernel who calls; opens one tunnel per connection and copies both ways, or leaves that to the door of a
+//! protocol that has one; logs every use. Boundary: knows of the protocols only how to say no. Failure
+//! mode: a stranger and a tunnel that fails are answered with an error of the protocol; nothing is ever
+//! silently dropped.
 
 use std::io;
 use std::net::SocketAddr;
