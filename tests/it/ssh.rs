@@ -305,9 +305,14 @@ async fn a_client_that_reads_nothing_costs_no_memory() {
     let stage = Stage::open().await;
     let mark = stage.path("mark");
     let mut command = stage.client("ssh");
-    command.args(["bastion", &format!("touch {mark}.began; dd if=/dev/zero bs=1M count=64 status=none; touch {mark}")]);
+    command.args([
+        "bastion",
+        &format!("touch {mark}.began; dd if=/dev/zero bs=1M count=64 status=none; touch {mark}"),
+    ]);
     let child = command.spawn().expect("ssh runs");
-    stage.until("it runs", |stage| std::path::Path::new(&format!("{}.began", stage.path("mark"))).exists()).await;
+    stage
+        .until("it runs", |stage| std::path::Path::new(&format!("{}.began", stage.path("mark"))).exists())
+        .await;
     // a file as large passes meanwhile on another connection
     let file = noise(5, 64 << 20);
     assert_eq!(stage.run_with(&["bastion", "cat > /dev/null"], &file).await.code, 0);

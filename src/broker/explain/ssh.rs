@@ -54,7 +54,9 @@ fn not_covered(target: &Target, ssh: &SshTarget) -> Vec<String> {
     if ssh.detectors.is_empty() {
         gap("nothing is masked in what commands and terminals show");
     } else {
-        gap("files over sftp, scp, rsync and git, subsystems, and forwarded ports: nothing in them is masked");
+        gap(
+            "files over sftp, scp, rsync and git, subsystems, and forwarded ports: nothing in them is masked",
+        );
         gap("secrets that a program shows encoded, or letter by letter with pauses");
     }
     if matches!(ssh.issuer, SshIssuer::Static { .. }) {

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use axum::http::HeaderMap;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use super::*;
-use crate::broker::testing::stand_ins::Memory;
+use crate::broker::testing::Memory;
 use crate::domain::name::{Digest, ProviderName, TargetName};
 use crate::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind, Subject};
 use crate::domain::target::{RecordLevel, SecretSource, Target, TargetKind};
@@ -199,7 +200,7 @@ async fn provider(answer: &'static str) -> (Url, Asked) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap()).parse().unwrap();
     let notes = Arc::clone(&asked);
-    let router = axum::Router::new().fallback(async move |headers: axum::http::HeaderMap, body: String| {
+    let router = axum::Router::new().fallback(async move |headers: HeaderMap, body: String| {
         let credentials =
             headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         notes.lock().unwrap().push(format!("authorization: {credentials}\n{body}"));

@@ -46,10 +46,11 @@ async fn a_hundred_megabytes_pass_through_scp() {
     assert!(files.contains(&("Allow".into(), format!("write {there}"))), "{files:?}");
     assert!(files.contains(&("Allow".into(), format!("read {there}"))), "{files:?}");
     let size = 100 << 20;
-    stage.until("both outcomes are recorded", |stage| {
-        stage.outcomes().iter().filter(|outcome| outcome.rows == size).count() == 2
-    })
-    .await;
+    stage
+        .until("both outcomes are recorded", |stage| {
+            stage.outcomes().iter().filter(|outcome| outcome.rows == size).count() == 2
+        })
+        .await;
     assert!(stage.items(ItemKind::Screen).is_empty(), "contents are not recorded");
 }
 
@@ -117,10 +118,14 @@ async fn what_sftp_may_not_do_does_not_happen_and_is_told() {
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.text().contains("inbox/new"), "{said:?}");
     assert!(same(stage.path("kept"), stage.path("inbox/new")));
-    assert!(!fs::exists(stage.path("gone")).expect("a look") && !fs::exists(stage.path("other")).expect("a look"));
+    assert!(
+        !fs::exists(stage.path("gone")).expect("a look") && !fs::exists(stage.path("other")).expect("a look")
+    );
     assert!(said.err.contains("hoopctl: denied by rule `keep`: files stay"), "{}", said.err);
     let files = stage.files();
-    for denied in [format!("remove {at}/kept"), format!("rename {at}/kept -> {at}/gone"), format!("write {at}/other")] {
+    for denied in
+        [format!("remove {at}/kept"), format!("rename {at}/kept -> {at}/gone"), format!("write {at}/other")]
+    {
         assert!(files.contains(&("Deny".into(), denied.clone())), "{denied}: {files:?}");
     }
 }
@@ -215,7 +220,9 @@ async fn git_pushes_and_fetches() {
     let git = async |arguments: &[&str]| {
         let mut command = tokio::process::Command::new("git");
         command.args(["-c", "user.name=alice", "-c", "user.email=alice@example.com"]).args(arguments);
-        command.env("GIT_SSH_COMMAND", format!("ssh -F {}", stage.config())).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command
+            .env("GIT_SSH_COMMAND", format!("ssh -F {}", stage.config()))
+            .env("GIT_CONFIG_GLOBAL", "/dev/null");
         command.current_dir(stage.folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
         talk(command, b"").await
     };

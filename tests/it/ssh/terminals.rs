@@ -24,7 +24,8 @@ async fn what_detectors_find_is_neither_shown_nor_recorded() {
     let said = stage.run("printf 'to alice@exa'; printf 'mple.com!\\n'; echo bob@example.com >&2").await;
     assert_eq!(said.text(), "to *****************!\n");
     assert_eq!(said.err, "***************\n");
-    let said = stage.run_with(&["-tt", "bastion", "printf 'x\\033[1malice\\033[0m@example.com\\n'"], b"").await;
+    let said =
+        stage.run_with(&["-tt", "bastion", "printf 'x\\033[1malice\\033[0m@example.com\\n'"], b"").await;
     assert_eq!(said.text(), "x\u{1b}[1m*****\u{1b}[0m************\r\n");
     let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n-----END OPENSSH PRIVATE KEY-----\n";
     let said = stage.run_with(&["bastion", "cat; echo done"], key.as_bytes()).await;
