@@ -84,6 +84,8 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<u8, Failure> {
         Command::Policy(command) => commands::policy::run(ui, command),
         Command::Request(command) => commands::request::run(&context(cli.global)?, command).await,
         Command::Session(command) => commands::session::run(&context(cli.global)?, command).await,
+        Command::SshConfig(args) => commands::ssh_config::run(&context(cli.global)?, args).await,
+        Command::SshProxy(args) => commands::ssh_proxy::run(&context(cli.global)?, &args.target).await,
         Command::SshSocket { socket } => commands::ssh_proxy::socket(&socket).await,
         Command::Whoami => commands::whoami::run(&context(cli.global)?).await,
     }

@@ -107,7 +107,7 @@ impl Identity {
             None => Arc::clone(&own),
         };
         let ssh_host_key = ssh::key(&directory.join("ssh_host_ed25519"), "hoopctl gateway")?;
-        let ssh_authority = ssh::key(&directory.join("ssh_ca_ed25519"), "hoopctl user authority")?;
+        let ssh_authority = ssh::authority(&directory)?;
         let tokens = Arc::new(jwt::Signer::new(&key(&directory.join("jwt.key"))?));
         let self_made = config.tls.is_none();
         Ok(Self {
@@ -145,6 +145,17 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+/// The public key of what signs user certificates of SSH, a line of OpenSSH; the key is made when there is none.
+///
+/// # Errors
+/// [`PkiError`].
+pub fn ssh_authority(config: &Config) -> Result<String, PkiError> {
+    let directory = config.data_dir.join("pki");
+    files::private_directory(&directory).map_err(at(&directory))?;
+    let key = ssh::authority(&directory)?;
+    key.public_key().to_openssh().map_err(|error| at(&directory)(io::Error::other(error)))
 }
 
 /// The keys.

@@ -94,21 +94,24 @@ pub enum Command {
     Explain(Target),
     /// Start the target's native client
     ///
-    /// Runs your own psql on this terminal and returns its exit code. Everything after `--` goes to it
-    /// unchanged. For an HTTP API it begins with the program instead; an option, a path or a URL there
-    /// means curl, whose paths become URLs of the target. With --listen no client is started: a connection
-    /// string is printed, and any program of yours may use it until you press Ctrl-C.
+    /// Runs your own client on this terminal and returns its exit code: psql for a database, ssh for a host.
+    /// Everything after `--` goes to it unchanged. For an HTTP API it begins with the program instead; an option,
+    /// a path or a URL there means curl, whose paths become URLs of the target. With --listen, for databases, no
+    /// client is started: a connection string is printed, and any program of yours may use it until you press
+    /// Ctrl-C.
     #[command(
-        after_long_help = "Examples:\n  hoopctl connect db\n  hoopctl connect db -- -c 'select 1'\n  hoopctl connect billing-api -- curl -sS /v1/traces/7\n  hoopctl connect db --listen 127.0.0.1:6543\n  hoopctl connect db --wait=15m --reason 'look into incident 4711'"
+        after_long_help = "Examples:\n  hoopctl connect db\n  hoopctl connect db -- -c 'select 1'\n  hoopctl connect bastion\n  hoopctl connect bastion -- uptime\n  hoopctl connect billing-api -- curl -sS /v1/traces/7\n  hoopctl connect db --listen 127.0.0.1:6543\n  hoopctl connect db --wait=15m --reason 'look into incident 4711'"
     )]
     Connect(Connect),
     /// Run any command with the target's environment
     ///
-    /// Sets PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSFILE and DATABASE_URL for the command and what it
-    /// starts; for an HTTP API HOOP_URL, HTTP_PROXY, HTTPS_PROXY and what to trust. Returns its exit code.
-    /// Only the command and its children may use the connection.
+    /// Sets variables for the command and what it starts, and returns its exit code. Only the command and its
+    /// children may use the connection. For a database: PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSFILE and
+    /// DATABASE_URL. For a host: GIT_SSH_COMMAND, RSYNC_RSH, ANSIBLE_SSH_COMMON_ARGS, HOOP_SSH, which is a
+    /// command line, and HOOP_SSH_CONFIG, a file for `ssh -F`, `scp -F` and `sftp -F`. For an HTTP API: HOOP_URL,
+    /// HTTP_PROXY, HTTPS_PROXY and what to trust.
     #[command(
-        after_long_help = "Examples:\n  hoopctl exec db -- pg_dump -s\n  hoopctl exec db -- sh -c 'psql -c \"select 1\" && ./migrate'\n  hoopctl exec billing-api -- ./nightly-report"
+        after_long_help = "Examples:\n  hoopctl exec db -- pg_dump -s\n  hoopctl exec db -- sh -c 'psql -c \"select 1\" && ./migrate'\n  hoopctl exec bastion -- git clone bastion:/srv/site.git\n  hoopctl exec bastion -- sh -c 'scp -F \"$HOOP_SSH_CONFIG\" notes bastion:'\n  hoopctl exec billing-api -- ./nightly-report"
     )]
     Exec(Exec),
     /// Ask for approval, and review what others ask for
@@ -132,6 +135,19 @@ pub enum Command {
     /// Manage the devices that you signed in from
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Make plain `ssh TARGET` work, and scp, sftp, rsync, git and ansible with it
+    ///
+    /// Writes a block for each SSH target into a file of its own, and one Include line at the top of
+    /// ~/.ssh/config. Each connection opens a session of its own, over the standard input and output of
+    /// hoopctl: no port listens, no agent is asked, and no key of yours is shown. Where a target needs approval,
+    /// get it first (`hoopctl request approval`). Run it again when targets come or go.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl ssh-config\n  ssh bastion\n  rsync -a site/ bastion:/srv/site/\n  hoopctl ssh-config --dry-run bastion\n  hoopctl ssh-config --remove"
+    )]
+    SshConfig(SshConfig),
+    /// Carry an SSH connection to a target over standard input and output
+    #[command(hide = true)]
+    SshProxy(Target),
     /// Hand ssh the socket of a session, on standard output
     #[command(hide = true)]
     SshSocket {
@@ -206,6 +222,23 @@ pub struct Exec {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+/// `ssh-config`.
+#[derive(Debug, Args)]
+pub struct SshConfig {
+    /// Only these targets
+    #[arg(value_name = "TARGET", conflicts_with = "remove")]
+    pub targets: Vec<String>,
+    /// Show what would be written, and write nothing
+    #[arg(long, conflicts_with = "remove")]
+    pub dry_run: bool,
+    /// Take away what was written
+    #[arg(long)]
+    pub remove: bool,
+    /// The configuration of ssh that includes it; ~/.ssh/config when absent
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// `session …`.
@@ -385,6 +418,11 @@ pub enum BrokerCommand {
         after_long_help = "Examples:\n  hoopctl broker objects db\n  hoopctl broker objects db --remove"
     )]
     Objects(Objects),
+    /// Print the key that hosts must trust, for TrustedUserCAKeys of sshd
+    ///
+    /// It signs the certificates of sessions. It is made when there is none yet, as the broker would.
+    #[command(after_long_help = "Examples:\n  hoopctl broker ssh-ca > /etc/ssh/hoopctl_ca.pub")]
+    SshCa(ConfigFile),
     /// Run the broker
     ///
     /// SIGHUP reads the configuration again without dropping a session; SIGTERM and Ctrl-C let sessions

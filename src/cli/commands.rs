@@ -14,6 +14,7 @@ pub mod logout;
 pub mod policy;
 pub mod request;
 pub mod session;
+pub mod ssh_config;
 pub mod ssh_proxy;
 pub mod whoami;
 

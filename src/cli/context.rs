@@ -1,6 +1,7 @@
 //! What the commands start from: the environment, read once, and the way to a broker.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ pub struct Context {
     pub client: ClientContext,
     global: Global,
     /// The home of a workload that can keep nothing; gone with this.
-    _scratch: Option<TempDir>,
+    scratch: Option<TempDir>,
 }
 
 impl Context {
@@ -51,7 +52,7 @@ impl Context {
             clock: Clock::system(),
             strangers: Strangers::new(move |devices| warn_of(ui, devices)),
         };
-        Ok(Self { ui, client, global, _scratch: scratch })
+        Ok(Self { ui, client, global, scratch })
     }
 
     /// The place of the broker to use.
@@ -73,6 +74,24 @@ impl Context {
                 }
             }),
         }
+    }
+
+    /// Whether what is kept stays when this command has ended.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        self.scratch.is_none()
+    }
+
+    /// The options that lead another command to the same broker as the same person or workload.
+    #[must_use]
+    pub fn again(&self, place: &BrokerHome) -> Vec<OsString> {
+        let given = |name: &str, value: &Option<String>| {
+            value.as_ref().map(|value| [OsString::from(name), value.into()])
+        };
+        let pin = given("--broker-pin", &self.global.broker_pin);
+        let workload = given("--workload", &self.global.workload);
+        let broker = [OsString::from("--broker"), place.url().as_str().into()];
+        [Some(broker), pin, workload].into_iter().flatten().flatten().collect()
     }
 
     /// The pin of the command line, if any.

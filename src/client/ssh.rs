@@ -7,6 +7,7 @@
 //! What is not set here stays as the user has it: the file ends with the user's own configuration, of which ssh
 //! takes the first word on each matter.
 
+pub mod include;
 pub mod keys;
 pub mod pass;
 

@@ -8,6 +8,11 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 
 use super::{PkiError, at, files};
 
+/// What signs user certificates.
+pub(super) fn authority(directory: &Path) -> Result<PrivateKey, PkiError> {
+    key(&directory.join("ssh_ca_ed25519"), "hoopctl user authority")
+}
+
 /// Reads a key, or makes one (Ed25519) when there is none.
 pub(super) fn key(path: &Path, comment: &str) -> Result<PrivateKey, PkiError> {
     if let Some(text) = files::read_private(path).map_err(at(path))? {

@@ -167,6 +167,14 @@ pub struct Ask {
     pub wait: Option<Option<Duration>>,
 }
 
+impl Ask {
+    /// Nothing is asked for.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { request: false, reason: None, lasts: Duration::from_secs(3600), wait: None }
+    }
+}
+
 /// A time as people write it: `90s`, `10m`, `1h30m`, `2d`.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "write 90s, 10m, 1h30m or 2d".to_owned();

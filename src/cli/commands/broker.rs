@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::broker::assembly::Broker;
 use crate::broker::config::{Config, ConfigError};
+use crate::broker::pki;
 use crate::broker::secrets::Secrets;
 use crate::cli::args::BrokerCommand;
 use crate::cli::failure::{Failure, FailureKind};
@@ -28,6 +29,7 @@ pub async fn run(ui: Ui, command: BrokerCommand) -> Result<u8, Failure> {
         BrokerCommand::Init(file) => init(ui, &file.config),
         BrokerCommand::Check(file) => check(ui, &file.config),
         BrokerCommand::Objects(args) => objects::run(ui, &args).await,
+        BrokerCommand::SshCa(file) => ssh_ca(ui, &file.config),
         BrokerCommand::Serve(file) => serve(ui, &file.config).await,
     }
 }
@@ -75,6 +77,18 @@ fn check(ui: Ui, path: &Path) -> Result<u8, Failure> {
             return Err(ConfigError::Faults(faults).into());
         }
         Err(error) => return Err(error.into()),
+    }
+    Ok(0)
+}
+
+fn ssh_ca(ui: Ui, path: &Path) -> Result<u8, Failure> {
+    let config = Config::load(path)?;
+    let key = pki::ssh_authority(&config)
+        .map_err(|error| Failure::new(FailureKind::Configuration, error.to_string()))?;
+    if ui.json {
+        ui.object(&json!({ "ssh_ca": key }));
+    } else {
+        ui.line(&key);
     }
     Ok(0)
 }

@@ -1,19 +1,128 @@
-//! What ssh starts by itself (`ProxyCommand`); no command for people.
+//! What ssh starts by itself (`ProxyCommand`); no commands for people.
+//!
+//! ssh shows what is said on standard error, so failures are told as everywhere.
 
-use std::os::fd::AsFd as _;
+use std::future::pending;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+use tokio::fs::File;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, copy_buf};
+use tokio::net::unix::pipe;
+
+use super::connect::{close, open_session};
+use crate::cli::args::Ask;
+use crate::cli::context::Context;
+use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
+use crate::client::launch::Signals;
+use crate::client::loopback::locallog::{Line, LocalLog};
+use crate::client::loopback::peer::{Decision, Peer};
+use crate::client::session::LiveSession;
+use crate::client::ssh::keys::KeyPlace;
 use crate::client::ssh::pass;
+use crate::client::tunnel::{Ahead, Stream};
+use crate::domain::name::TargetName;
+
+/// Opens a session and carries ssh's bytes.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(context: &Context, target: &str) -> Result<u8, Failure> {
+    let target =
+        TargetName::new(target).map_err(|error| Failure::new(FailureKind::Usage, error.to_string()))?;
+    let mut signals = Signals::watch()?;
+    // INVARIANT: the key and the host key are there before ssh hears the first byte, and so before it looks
+    let keys = KeyPlace::new(&context.place()?, target.as_str())?;
+    let key = keys.hold()?;
+    let api = context.api().await?;
+    let ahead = Ahead::dial(&api);
+    let public = Some(key.public().to_owned());
+    let asked = (target.as_str(), &Ask::nothing());
+    let (session, _secret) = open_session(context, asked, &api, public, &mut signals).await?;
+    let outcome = serve(context, &session, (&target, &keys), ahead, &mut signals).await;
+    close(context, session).await;
+    outcome
+}
+
+async fn serve(
+    context: &Context,
+    session: &LiveSession,
+    (target, keys): (&TargetName, &KeyPlace),
+    ahead: Ahead,
+    signals: &mut Signals,
+) -> Result<u8, Failure> {
+    if session.protocol != "ssh" {
+        let message = format!("`{target}` speaks `{}`, not SSH", session.protocol);
+        return Err(
+            Failure::new(FailureKind::Usage, message).hint(format!("type `hoopctl connect {target}`"))
+        );
+    }
+    keys.know(target.as_str(), session.ssh_host_key.as_deref())?;
+    let log = LocalLog::new(context.client.home.logs()?, context.client.clock.clone());
+    // nobody can come here but the program that started this one
+    let peer = Peer {
+        uid: Some(rustix::process::getuid().as_raw()),
+        pid: rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()),
+        exe: None,
+    };
+    log.write(&Line::new(log.now(), session.id.as_str(), &peer, &Decision::Allow));
+    let opened = session.opener(Some(ahead)).open().await;
+    let far = opened.map_err(|refusal| Failure::new(FailureKind::Unreachable, refusal.message))?;
+    tokio::select! {
+        carried = carry(far) => carried.map(|()| 0).map_err(|error| {
+            Failure::new(FailureKind::Unreachable, format!("the connection broke: {error}"))
+        }),
+        signal = signals.ended() => Ok(exit::SIGNAL.saturating_add(signal)),
+    }
+}
+
+/// Copies until the far end has said all; what ssh would still say then, nobody hears.
+async fn carry(far: Box<dyn Stream>) -> io::Result<()> {
+    let (from_far, mut to_far) = tokio::io::split(far);
+    let (stdin, stdout) = (io::stdin(), io::stdout());
+    let (from_ssh, mut to_ssh) = (reader(stdin.as_fd())?, writer(stdout.as_fd())?);
+    let up = async {
+        copy_buf(&mut BufReader::with_capacity(BUFFER, from_ssh), &mut to_far).await?;
+        to_far.shutdown().await?;
+        pending::<io::Result<()>>().await
+    };
+    let down = async {
+        copy_buf(&mut BufReader::with_capacity(BUFFER, from_far), &mut to_ssh).await?;
+        to_ssh.flush().await
+    };
+    tokio::select! {
+        done = down => done,
+        failed = up => failed,
+    }
+}
+
+/// ssh gives pipes, which need no threads; other programs may give anything.
+fn reader(from: BorrowedFd<'_>) -> io::Result<Box<dyn AsyncRead + Unpin>> {
+    match pipe::Receiver::from_owned_fd(from.try_clone_to_owned()?) {
+        Ok(pipe) => Ok(Box::new(pipe)),
+        Err(_) => Ok(Box::new(File::from_std(from.try_clone_to_owned()?.into()))),
+    }
+}
+
+fn writer(to: BorrowedFd<'_>) -> io::Result<Box<dyn AsyncWrite + Unpin>> {
+    match pipe::Sender::from_owned_fd(to.try_clone_to_owned()?) {
+        Ok(pipe) => Ok(Box::new(pipe)),
+        Err(_) => Ok(Box::new(File::from_std(to.try_clone_to_owned()?.into()))),
+    }
+}
 
 /// Hands ssh the socket of a session that is open.
 ///
 /// # Errors
 /// [`Failure`].
 pub async fn socket(socket: &Path) -> Result<u8, Failure> {
-    pass::pass(socket, std::io::stdout().as_fd()).await.map_err(|error| {
+    pass::pass(socket, io::stdout().as_fd()).await.map_err(|error| {
         let message = format!("`{}` cannot be handed to ssh: {error}", socket.display());
         Failure::new(FailureKind::Unreachable, message)
     })?;
     Ok(0)
 }
+
+const BUFFER: usize = 256 << 10;

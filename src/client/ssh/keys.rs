@@ -46,7 +46,7 @@ impl KeyPlace {
     /// # Errors
     /// When its directory cannot be made.
     pub fn new(broker: &BrokerHome, target: &str) -> Result<Self, HomeError> {
-        Ok(Self { dir: broker.folder(&["ssh", target])? })
+        Ok(Self { dir: broker.folder(&["ssh", "keys", target])? })
     }
 
     /// The file of the private key.

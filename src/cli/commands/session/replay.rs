@@ -1,5 +1,10 @@
 //! `hoopctl session replay`: what a session asked and was shown, with its timing.
 
+mod screen;
+
+use std::collections::HashMap;
+use std::io::IsTerminal as _;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -14,6 +19,7 @@ use crate::domain::name::{Digest, SessionId};
 use crate::recording::item::{Head, ItemKind, Outcome, Resize, Statement};
 use crate::recording::replay::{Cursor, Item, Joined, Joiner, Speed};
 use crate::wire::postgres::transcript::{Line, Transcript};
+use screen::Screen;
 
 /// Replays a session.
 ///
@@ -38,7 +44,13 @@ pub(super) async fn run(context: &Context, args: &Replay) -> Result<u8, Failure>
         ));
     }
     for (connection, chunks) in (1_u32..).zip(&index.connections) {
-        let player = Player { ui, connection, transcript: Transcript::default(), joiner: Joiner::default() };
+        let player = Player {
+            ui,
+            connection,
+            transcript: Transcript::default(),
+            joiner: Joiner::default(),
+            screens: HashMap::new(),
+        };
         player.play(&api, &id, chunks, speed).await?;
     }
     Ok(0)
@@ -50,6 +62,8 @@ struct Player {
     transcript: Transcript,
     /// A statement can be longer than what the cursor hands out at once.
     joiner: Joiner,
+    /// What each deed, on each of its streams, has shown of a terminal so far.
+    screens: HashMap<(u64, u8), Screen>,
 }
 
 impl Player {
@@ -89,6 +103,7 @@ impl Player {
             }
             self.ui.talk("the recording ends in the middle of an item");
         }
+        self.clear(|_| true);
         Ok(())
     }
 
@@ -117,7 +132,7 @@ impl Player {
         match item.kind {
             ItemKind::Statement => self.statement(at, &read::<Statement>(&item.bytes)?),
             ItemKind::Outcome => self.outcome(at, &read::<Outcome>(&item.bytes)?),
-            ItemKind::Screen => self.piece(at, "screen", &item.bytes),
+            ItemKind::Screen => self.screen(at, &item.bytes),
             ItemKind::Resize => self.resize(at, &read::<Resize>(&item.bytes)?),
             ItemKind::Head => self.head(at, &read::<Head>(&item.bytes)?),
             ItemKind::Body => self.piece(at, "body", &item.bytes),
@@ -158,9 +173,39 @@ impl Player {
         }
     }
 
-    fn outcome(&self, at: Timestamp, outcome: &Outcome) {
+    /// Shows what a terminal showed, as it showed it.
+    fn screen(&mut self, at: Timestamp, bytes: &[u8]) {
+        if self.ui.json {
+            return self.piece(at, "screen", bytes);
+        }
+        let Some((number, rest)) = bytes.split_first_chunk::<8>() else { return };
+        let Some((stream, bytes)) = rest.split_first() else { return };
+        let key = (u64::from_be_bytes(*number), *stream);
+        // a deed that goes on without end may have any number of streams only in a recording that was forged
+        if self.screens.len() >= MOST_SCREENS && !self.screens.contains_key(&key) {
+            self.screens.clear();
+        }
+        self.ui.raw(&self.screens.entry(key).or_default().feed(bytes));
+    }
+
+    /// Leaves a terminal in order when these deeds have ended, however they left theirs; returns whether they had one.
+    fn clear(&mut self, ended: impl Fn(u64) -> bool) -> bool {
+        let before = self.screens.len();
+        self.screens.retain(|(number, _), _| !ended(*number));
+        let had = self.screens.len() < before;
+        if had && std::io::stdout().is_terminal() {
+            self.ui.raw(screen::RESET);
+        }
+        had
+    }
+
+    fn outcome(&mut self, at: Timestamp, outcome: &Outcome) {
         if self.ui.json {
             return self.object(at, "outcome", &json!(outcome));
+        }
+        if self.clear(|number| number == outcome.number) {
+            let how = outcome.error.as_deref().or(outcome.tag.as_deref()).unwrap_or("ended");
+            return self.ui.line(&format!("[{at:.3}] {}: {how}", outcome.number));
         }
         let rows = outcome.rows;
         let tag = outcome.tag.as_deref().map(|tag| format!(" ({tag})")).unwrap_or_default();
@@ -185,6 +230,10 @@ impl Player {
     fn resize(&self, at: Timestamp, resize: &Resize) {
         if self.ui.json {
             return self.object(at, "resize", &json!(resize));
+        }
+        // in the middle of a screen it would be part of the picture
+        if self.screens.keys().any(|(number, _)| *number == resize.number) {
+            return;
         }
         self.ui.line(&format!("[the terminal has {} columns and {} rows]", resize.columns, resize.rows));
     }
@@ -234,6 +283,8 @@ impl Player {
         self.ui.object(&json!({ "connection": self.connection, "at": at, name: value }));
     }
 }
+
+const MOST_SCREENS: usize = 1024;
 
 fn time(item: &Item) -> Timestamp {
     Timestamp::from_microsecond(item.at).unwrap_or(Timestamp::UNIX_EPOCH)
