@@ -15,6 +15,7 @@ mod bypass;
 mod cli;
 mod connect;
 mod connect_http;
+mod connect_ssh;
 mod demo;
 mod devices;
 mod docs;
