@@ -46,7 +46,7 @@ async fn a_shell_is_played_back_as_it_was_seen() {
     terminal.until("\x1b[31mred").await;
     assert_eq!(terminal.ends().await, 3);
     let session = session_of(&alice).await;
-    let replayed = alice.run(&["session", "replay", &session, "--speed", "100000"]).await.ends(0);
+    let replayed = stage::replayed(&alice, &session).await;
     assert!(replayed.stdout.contains("\x1b[31mred\x1b[0m"), "{:?}", replayed.stdout);
     for steering in ["\x1b[6n", "\x1b]52"] {
         assert!(!replayed.stdout.contains(steering), "{:?}", replayed.stdout);

@@ -154,6 +154,18 @@ pub(super) async fn session_of(env: &Env) -> String {
     latest.expect("a session")["id"].as_str().expect("an id").to_owned()
 }
 
+/// The replay of a session whose second deed was a shell that ended with 3, once it is whole, which is shortly after ssh has ended.
+pub(super) async fn replayed(env: &Env, session: &str) -> Ran {
+    for _ in 0..100 {
+        let ran = env.run(&["session", "replay", session, "--speed", "100000"]).await.ends(0);
+        if ran.stdout.contains(" 2: exit 3\n") {
+            return ran;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the recording of {session} is not there");
+}
+
 /// The request that waits for this reviewer.
 pub(super) async fn opened(env: &Env) -> String {
     for _ in 0..200 {
