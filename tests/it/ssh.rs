@@ -351,3 +351,19 @@ async fn without_a_ledger_no_command_runs() {
     assert_ne!(said.code, 0);
     assert!(!std::path::Path::new(&mark).exists());
 }
+
+/// A byte 3 in a file is no Ctrl-C, also while what it is for is held.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_begins_like_ctrl_c_waits_for_its_review() {
+    let stage = Stage::ruled(&format!("{OPEN}{HELD}")).await;
+    let (mark, name) = (stage.path("mark"), stage.path("upload"));
+    let file = [vec![3, 0, 255], noise(6, 100_000)].concat();
+    let command = format!("touch {mark}; cat > {name}");
+    let arguments = ["bastion", command.as_str()];
+    let (said, ()) = tokio::join!(stage.run_with(&arguments, &file), async {
+        let request = stage.hall.desk.next().await;
+        stage.hall.desk.approve(request);
+    });
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(std::fs::read(&name).expect("a file") == file);
+}

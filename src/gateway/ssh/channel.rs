@@ -193,7 +193,7 @@ fn aim(work: &Work, setting: &Setting, shared: &Shared) -> Aim {
                 }
                 transfer => transfer.is_none(),
             };
-            let text = String::from_utf8_lossy(command).into_owned();
+            let text = shared.redacted(String::from_utf8_lossy(command).into_owned());
             whole(Case { exact: command.clone(), ..case(Deed::Exec(judged.facts), text) }, is_shown)
         }
         Work::Shell if shared.target.supervised && !terminal => {

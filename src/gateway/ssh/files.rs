@@ -146,7 +146,14 @@ impl Drive<'_> {
                 message = read.wait(), if takes_host => match message {
                     Some(ChannelMsg::Data { data }) => self.from_host.extend_from_slice(&data),
                     Some(ChannelMsg::ExtendedData { data, .. }) => self.say(data),
-                    Some(message) => self.ending.push_back(message),
+                    Some(
+                        message @ (ChannelMsg::Eof
+                        | ChannelMsg::ExitStatus { .. }
+                        | ChannelMsg::Close
+                        | ChannelMsg::Failure),
+                    ) => self.ending.push_back(message),
+                    // what holds up reading must not be held up by windows and the like
+                    Some(_) => {}
                     None => return Ok(Ok(false)),
                 },
             }

@@ -69,6 +69,19 @@ impl Shared {
         self.detectors.as_ref().map(|detectors| Veil::new(Arc::clone(detectors)))
     }
 
+    /// A text as it may be entered: without what the target's detectors find in it.
+    pub(super) fn redacted(&self, text: String) -> String {
+        let Some(detectors) = &self.detectors else { return text };
+        let (mut redacted, mut at) = (String::with_capacity(text.len()), 0);
+        for found in detectors.find(&text) {
+            redacted.push_str(text.get(at..found.start).unwrap_or_default());
+            redacted.push_str(REDACTED);
+            at = found.end;
+        }
+        redacted.push_str(text.get(at..).unwrap_or_default());
+        redacted
+    }
+
     /// The client has proven itself.
     pub(super) fn logged_in(&self, handle: Handle) {
         drop(self.handle.set(handle));
@@ -192,3 +205,5 @@ pub(super) fn case(deed: Deed, text: String) -> Case {
     let exact = text.clone().into_bytes();
     Case { protocol: "ssh", deed, text, exact, settings: std::collections::BTreeMap::new() }
 }
+
+const REDACTED: &str = "***";

@@ -18,7 +18,7 @@ use super::shared::{Shared, case};
 use crate::domain::action::Deed;
 use crate::gateway::hold::{Interrupt, Notice};
 use crate::gateway::journal::{ItemKind, JournalError};
-use crate::gateway::judge::{Judged, Refused};
+use crate::gateway::judge::{Case, Judged, Refused};
 use crate::recording::item::Resize;
 use crate::shell;
 use crate::wire::ssh::refusal::Refusal;
@@ -121,7 +121,9 @@ impl Desk<'_> {
                 return Some(refused("this is not a whole command; give all of it in one line"));
             }
         };
-        let (id, case) = (line.id, case(Deed::Exec(facts), line.text.clone()));
+        let exact = line.text.clone().into_bytes();
+        let text = self.shared.redacted(line.text.clone());
+        let (id, case) = (line.id, Case { exact, ..case(Deed::Exec(facts), text) });
         let interrupt = Interrupt::default();
         let interrupted = interrupt.arm();
         if self.judging.is_empty() {

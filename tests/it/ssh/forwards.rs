@@ -36,7 +36,7 @@ async fn a_port_that_the_host_can_reach_is_reached_where_policy_lets_it() {
         if !good {
             let output = child.wait_with_output().await.expect("it ends");
             let err = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(err.contains("administratively prohibited"), "{err}");
+            assert!(err.contains("stdio forwarding failed"), "{err}");
         }
         let verdict = if good { "Allow" } else { "Deny" };
         let local = (verdict.to_owned(), format!("forward to {to}"));
@@ -89,17 +89,23 @@ async fn a_port_of_the_host_leads_back_where_policy_lets_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_and_displays_stay_home_unless_policy_lets_them_go() {
-    let commands = "echo \"${SSH_AUTH_SOCK:-none} ${DISPLAY:-none}\"";
+    // the agent that answers is the one of the client
+    let commands =
+        "test -z \"$SSH_AUTH_SOCK\" || ssh-add -l; echo \"${SSH_AUTH_SOCK:-none} ${DISPLAY:-none}\"";
     for (rules, good) in [(allowing("agent"), true), (OPEN.to_owned(), false)] {
         let stage = Stage::ruled(&rules).await;
         let agent = stage.path("agent");
-        let _agent = std::os::unix::net::UnixListener::bind(&agent).expect("a socket");
+        let mut running = tokio::process::Command::new("ssh-agent");
+        running.args(["-D", "-a", &agent]).stdout(Stdio::null()).kill_on_drop(true);
+        let _agent = running.spawn().expect("ssh-agent runs");
+        stage.until("the agent listens", |_| std::path::Path::new(&agent).exists()).await;
         let mut command = stage.client("ssh");
-        command.args(["-o", &format!("ForwardAgent={agent}"), "-X", "bastion", commands]);
+        command.args(["-o", &format!("IdentityAgent={agent}"), "-A", "-X", "bastion", commands]);
         command.env("DISPLAY", ":99");
         let said = super::stage::talk(command, b"").await;
         assert_eq!(said.code, 0, "{said:?}");
         assert_eq!(said.text() == "none none\n", !good, "{said:?}");
+        assert_eq!(said.text().contains("The agent has no identities."), good, "{said:?}");
         assert!(said.text().ends_with(" none\n"), "{said:?}");
         let verdicts = forwardings(&stage);
         let wanted = if good { "Allow" } else { "Deny" };

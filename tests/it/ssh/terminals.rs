@@ -25,11 +25,16 @@ async fn what_detectors_find_is_neither_shown_nor_recorded() {
     assert_eq!(said.text(), "to *****************!\n");
     assert_eq!(said.err, "***************\n");
     let said =
-        stage.run_with(&["-tt", "bastion", "printf 'x\\033[1malice\\033[0m@example.com\\n'"], b"").await;
-    assert_eq!(said.text(), "x\u{1b}[1m*****\u{1b}[0m************\r\n");
+        stage.run_with(&["-tt", "bastion", "printf 'x \\033[1malice\\033[0m@example.com\\n'"], b"").await;
+    assert_eq!(said.text(), "x \u{1b}[1m*****\u{1b}[0m************\r\n");
     let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n-----END OPENSSH PRIVATE KEY-----\n";
     let said = stage.run_with(&["bastion", "cat; echo done"], key.as_bytes()).await;
     assert!(!said.text().contains("b3BlbnN") && said.text().ends_with("done\n"), "{said:?}");
+    let entered = stage.hall.book.statements();
+    assert!(
+        entered.iter().any(|(.., text)| text == "printf 'to alice@exa'; printf 'mple.com!\\n'; echo *** >&2"),
+        "{entered:?}"
+    );
     let screen = String::from_utf8_lossy(&stage.screen()).into_owned();
     assert!(!screen.contains("example.com") && !screen.contains("b3BlbnN"), "{screen}");
 }
