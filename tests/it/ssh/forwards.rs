@@ -46,9 +46,11 @@ async fn a_port_that_the_host_can_reach_is_reached_where_policy_lets_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socks_port_asks_for_each_of_its_connections() {
+    let shut = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let denied = shut.local_addr().expect("an address").port();
     let rules = format!(
         "{} @id(\"not-there\") forbid(principal, action == Hoop::Action::\"forward\", resource)
-         when {{ context.port == 1 }};",
+         when {{ context.port == {denied} }};",
         allowing("local")
     );
     let stage = Stage::ruled(&rules).await;
@@ -57,7 +59,7 @@ async fn a_socks_port_asks_for_each_of_its_connections() {
     command.args(["-D", &format!("127.0.0.1:{port}"), "-N", "bastion"]);
     let _ssh = command.spawn().expect("ssh runs");
     stage.until("it listens", |_| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
-    for (to, good) in [(stage.sshd.port, true), (1, false)] {
+    for (to, good) in [(stage.sshd.port, true), (denied, false)] {
         let mut socks = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
         socks.write_all(&[5, 1, 0]).await.expect("sent");
         socks.read_exact(&mut [0; 2]).await.expect("a greeting");
@@ -67,6 +69,8 @@ async fn a_socks_port_asks_for_each_of_its_connections() {
         let read = socks.read_exact(&mut hello).await;
         assert_eq!(read.is_ok() && hello[10..] == *b"SSH-", good, "port {to}");
     }
+    shut.set_nonblocking(true).expect("a socket");
+    assert!(shut.accept().is_err(), "nobody came to the port that is denied");
 }
 
 #[tokio::test(flavor = "multi_thread")]

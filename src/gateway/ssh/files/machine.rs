@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::domain::facts::FileFacts;
+use crate::domain::facts::{FileFacts, FileOperation};
 use crate::wire::ssh::refusal::Refusal;
 use crate::wire::ssh::{scp, sftp};
 
@@ -124,6 +124,8 @@ impl Machine {
                     bytes: read.saturating_add(written),
                     tag: format!("read {read}, written {written}"),
                 },
+                // what was opened is done when it is closed
+                sftp::Event::Finished { asked, status: 0 } if asked.iter().any(opens) => Seen::Nothing,
                 sftp::Event::Finished { asked, status: 0 } => {
                     Seen::Done { asked: ids(&asked), bytes: 0, tag: "ok".into() }
                 }
@@ -158,6 +160,11 @@ impl Machine {
             machine.finish();
         }
     }
+}
+
+fn opens(question: &sftp::Question) -> bool {
+    use FileOperation as Op;
+    matches!(question.facts.operation, Op::List | Op::Read | Op::Write)
 }
 
 fn ids(asked: &[sftp::Question]) -> Vec<u64> {
