@@ -273,7 +273,13 @@ async fn wait(
     loop {
         tokio::select! {
             biased;
-            judged = &mut judged => return judged,
+            judged = &mut judged => {
+                // whoever answers at once must not be quicker than what is said of the hold
+                while let Ok(notice) = told.try_recv() {
+                    let _sent = client.extended_data_bytes(STDERR, noticed(&notice)).await;
+                }
+                return judged;
+            }
             Some(notice) = told.recv() => {
                 let _sent = client.extended_data_bytes(STDERR, noticed(&notice)).await;
             }
