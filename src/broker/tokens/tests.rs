@@ -200,7 +200,7 @@ async fn provider(answer: &'static str) -> (Url, Asked) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap()).parse().unwrap();
     let notes = Arc::clone(&asked);
-    let router = axum::Router::new().fallback(async move |headers: HeaderMap, body: String| {
+    let router = axum::Router::new().fallback(async move |headers: http::HeaderMap, body: String| {
         let credentials =
             headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         notes.lock().unwrap().push(format!("authorization: {credentials}\n{body}"));
