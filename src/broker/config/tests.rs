@@ -340,6 +340,7 @@ presets = ["bulk-read"]
 [[target]]
 name = "api"
 protocol = "http"
+owner = "corp/dba"
 base = "https://api.example/v1"
 detectors = ["email"]
 graphql = "/graphql"

@@ -52,6 +52,9 @@ pub(super) enum DialError {
 /// How long a connect and handshake may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long a connection may take to be ready again after the answer before.
+const SETTLING: Duration = Duration::from_millis(100);
+
 /// A connection to the API.
 pub(super) type Link = SendRequest<Body>;
 
@@ -73,7 +76,7 @@ impl Upstreams {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut link = idle.filter(|link| !link.is_closed())?;
         // a body that was not read to its end keeps it busy
-        let ready = tokio::time::timeout(Duration::ZERO, link.ready()).await;
+        let ready = tokio::time::timeout(SETTLING, link.ready()).await;
         matches!(ready, Ok(Ok(()))).then_some(link)
     }
 

@@ -94,6 +94,8 @@ async fn send(
     let line = reading.text;
     record(shared, number, line, &headers).await.map_err(|error| unrecorded(shared, &error))?;
     if let Some(protocol) = &upgrading {
+        // packed frames could be neither searched nor read again
+        headers.remove("sec-websocket-extensions");
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, HeaderValue::try_from(protocol.as_str()).map_err(|_| not_sendable())?);
     }

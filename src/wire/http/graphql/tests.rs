@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::target::PathPolicy;
 use super::*;
+use crate::wire::http::target::PathPolicy;
 
 fn fields(document: &str) -> Vec<String> {
     of_document(document).unwrap().fields.into_iter().collect()
