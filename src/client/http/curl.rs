@@ -15,8 +15,8 @@ pub fn configuration(proxy: &str, authority: &Path) -> String {
     format!("proxy = {}\nnoproxy = \"\"\ncacert = {}\n", quoted(proxy), quoted(&authority.to_string_lossy()))
 }
 
-/// What to start for these words: the program that they begin with, or curl where they begin with an option, a path or
-/// a URL. `None` without words.
+/// What to start for these words: the program that they begin with, or curl where they begin with an option, a URL, or
+/// a path that is no file here. `None` without words.
 #[must_use]
 pub fn command(form: &Form, target: &str, mut words: Vec<OsString>) -> Option<(OsString, Vec<OsString>)> {
     let first = words.first()?.to_string_lossy();
@@ -195,6 +195,34 @@ mod tests {
             ("-H Accept:/x --next /v2", "-K RC -H Accept:/x --next http://api/v2"),
         ] {
             assert_eq!(rewritten(given), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn what_begins_with_a_program_is_that_program() {
+        let form = Form {
+            client: "curl".into(),
+            arguments: vec!["-K".into(), "RC".into()],
+            variables: Vec::new(),
+            hides: |_| false,
+            door: None,
+        };
+        for (words, expected) in [
+            ("", None),
+            ("curl /v1", Some("curl -K RC http://api/v1")),
+            ("/opt/curl/bin/curl /v1", Some("curl -K RC http://api/opt/curl/bin/curl http://api/v1")),
+            ("-sS /v1", Some("curl -K RC -sS http://api/v1")),
+            ("/v1", Some("curl -K RC http://api/v1")),
+            ("https://api.example/v1", Some("curl -K RC https://api.example/v1")),
+            ("/bin/sh -c /v1", Some("/bin/sh -c /v1")),
+            ("./report /v1", Some("./report /v1")),
+        ] {
+            let given = words.split_whitespace().map(OsString::from).collect();
+            let made = command(&form, "api", given).map(|(program, arguments)| {
+                let all: Vec<_> = [program].into_iter().chain(arguments).collect();
+                all.join(OsStr::new(" ")).to_string_lossy().into_owned()
+            });
+            assert_eq!(made.as_deref(), expected, "{words}");
         }
     }
 
