@@ -70,6 +70,12 @@ _hoopctl() {
             hoopctl,session)
                 cmd="hoopctl__subcmd__session"
                 ;;
+            hoopctl,ssh-config)
+                cmd="hoopctl__subcmd__ssh__subcmd__config"
+                ;;
+            hoopctl,ssh-proxy)
+                cmd="hoopctl__subcmd__ssh__subcmd__proxy"
+                ;;
             hoopctl,ssh-socket)
                 cmd="hoopctl__subcmd__ssh__subcmd__socket"
                 ;;
@@ -109,6 +115,9 @@ _hoopctl() {
             hoopctl__subcmd__broker,serve)
                 cmd="hoopctl__subcmd__broker__subcmd__serve"
                 ;;
+            hoopctl__subcmd__broker,ssh-ca)
+                cmd="hoopctl__subcmd__broker__subcmd__ssh__subcmd__ca"
+                ;;
             hoopctl__subcmd__broker__subcmd__help,check)
                 cmd="hoopctl__subcmd__broker__subcmd__help__subcmd__check"
                 ;;
@@ -123,6 +132,9 @@ _hoopctl() {
                 ;;
             hoopctl__subcmd__broker__subcmd__help,serve)
                 cmd="hoopctl__subcmd__broker__subcmd__help__subcmd__serve"
+                ;;
+            hoopctl__subcmd__broker__subcmd__help,ssh-ca)
+                cmd="hoopctl__subcmd__broker__subcmd__help__subcmd__ssh__subcmd__ca"
                 ;;
             hoopctl__subcmd__device,confirm)
                 cmd="hoopctl__subcmd__device__subcmd__confirm"
@@ -220,6 +232,12 @@ _hoopctl() {
             hoopctl__subcmd__help,session)
                 cmd="hoopctl__subcmd__help__subcmd__session"
                 ;;
+            hoopctl__subcmd__help,ssh-config)
+                cmd="hoopctl__subcmd__help__subcmd__ssh__subcmd__config"
+                ;;
+            hoopctl__subcmd__help,ssh-proxy)
+                cmd="hoopctl__subcmd__help__subcmd__ssh__subcmd__proxy"
+                ;;
             hoopctl__subcmd__help,ssh-socket)
                 cmd="hoopctl__subcmd__help__subcmd__ssh__subcmd__socket"
                 ;;
@@ -243,6 +261,9 @@ _hoopctl() {
                 ;;
             hoopctl__subcmd__help__subcmd__broker,serve)
                 cmd="hoopctl__subcmd__help__subcmd__broker__subcmd__serve"
+                ;;
+            hoopctl__subcmd__help__subcmd__broker,ssh-ca)
+                cmd="hoopctl__subcmd__help__subcmd__broker__subcmd__ssh__subcmd__ca"
                 ;;
             hoopctl__subcmd__help__subcmd__device,confirm)
                 cmd="hoopctl__subcmd__help__subcmd__device__subcmd__confirm"
@@ -410,7 +431,7 @@ _hoopctl() {
 
     case "${cmd}" in
         hoopctl)
-            opts="-h -V --broker --broker-pin --workload --output --help --version login logout whoami list explain connect exec request grant session audit policy broker device ssh-socket demo demo-api completions generate help"
+            opts="-h -V --broker --broker-pin --workload --output --help --version login logout whoami list explain connect exec request grant session audit policy broker device ssh-config ssh-proxy ssh-socket demo demo-api completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -610,7 +631,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__broker)
-            opts="-h -V --broker --broker-pin --workload --output --help --version init check objects serve help"
+            opts="-h -V --broker --broker-pin --workload --output --help --version init check objects ssh-ca serve help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -674,7 +695,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__broker__subcmd__help)
-            opts="init check objects serve help"
+            opts="init check objects ssh-ca serve help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -757,6 +778,20 @@ _hoopctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        hoopctl__subcmd__broker__subcmd__help__subcmd__ssh__subcmd__ca)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         hoopctl__subcmd__broker__subcmd__init)
             opts="-h -V --config --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -826,6 +861,40 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__broker__subcmd__serve)
+            opts="-h -V --config --broker --broker-pin --workload --output --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker-pin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__broker__subcmd__ssh__subcmd__ca)
             opts="-h -V --config --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1458,7 +1527,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help)
-            opts="login logout whoami list explain connect exec request grant session audit policy broker device ssh-socket demo demo-api completions generate help"
+            opts="login logout whoami list explain connect exec request grant session audit policy broker device ssh-config ssh-proxy ssh-socket demo demo-api completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1514,7 +1583,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help__subcmd__broker)
-            opts="init check objects serve"
+            opts="init check objects ssh-ca serve"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1570,6 +1639,20 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__help__subcmd__broker__subcmd__serve)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__help__subcmd__broker__subcmd__ssh__subcmd__ca)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2062,6 +2145,34 @@ _hoopctl() {
         hoopctl__subcmd__help__subcmd__session__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__help__subcmd__ssh__subcmd__config)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__help__subcmd__ssh__subcmd__proxy)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -3038,6 +3149,70 @@ _hoopctl() {
         hoopctl__subcmd__session__subcmd__show)
             opts="-h -V --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker-pin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__ssh__subcmd__config)
+            opts="-h -V --dry-run --remove --file --broker --broker-pin --workload --output --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker-pin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hoopctl__subcmd__ssh__subcmd__proxy)
+            opts="-h -V --broker --broker-pin --workload --output --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -192,7 +192,7 @@ impl Deed {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Written {
-    Other(Other),
+    Other(Box<Other>),
     Statement(Box<Facts>),
 }
 
@@ -210,22 +210,25 @@ enum Other {
 
 impl From<Written> for Deed {
     fn from(written: Written) -> Self {
-        match written {
-            Written::Statement(facts) => Self::Statement(*facts),
-            Written::Other(Other::Call(facts)) => Self::Call(facts),
-            Written::Other(Other::Env { name }) => Self::Env { name },
-            Written::Other(Other::Exec(facts)) => Self::Exec(facts),
-            Written::Other(Other::File(facts)) => Self::File(facts),
-            Written::Other(Other::Forward(facts)) => Self::Forward(facts),
-            Written::Other(Other::Shell(shell)) => Self::Shell(shell),
-            Written::Other(Other::Subsystem { name }) => Self::Subsystem { name },
+        let other = match written {
+            Written::Statement(facts) => return Self::Statement(*facts),
+            Written::Other(other) => *other,
+        };
+        match other {
+            Other::Call(facts) => Self::Call(facts),
+            Other::Env { name } => Self::Env { name },
+            Other::Exec(facts) => Self::Exec(facts),
+            Other::File(facts) => Self::File(facts),
+            Other::Forward(facts) => Self::Forward(facts),
+            Other::Shell(shell) => Self::Shell(shell),
+            Other::Subsystem { name } => Self::Subsystem { name },
         }
     }
 }
 
 impl From<Deed> for Written {
     fn from(deed: Deed) -> Self {
-        Self::Other(match deed {
+        Self::Other(Box::new(match deed {
             Deed::Statement(facts) => return Self::Statement(Box::new(facts)),
             Deed::Call(facts) => Other::Call(facts),
             Deed::Env { name } => Other::Env { name },
@@ -234,7 +237,7 @@ impl From<Deed> for Written {
             Deed::Forward(facts) => Other::Forward(facts),
             Deed::Shell(shell) => Other::Shell(shell),
             Deed::Subsystem { name } => Other::Subsystem { name },
-        })
+        }))
     }
 }
 
@@ -259,7 +262,7 @@ impl Petition<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
     use super::*;
 

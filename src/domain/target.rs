@@ -35,7 +35,7 @@ pub enum TargetKind {
     /// An HTTP API.
     Http(Box<HttpTarget>),
     /// A PostgreSQL database.
-    Postgres(PostgresTarget),
+    Postgres(Box<PostgresTarget>),
     /// A host with an SSH server.
     Ssh(Box<SshTarget>),
 }

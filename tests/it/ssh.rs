@@ -254,6 +254,9 @@ fn another_key() -> String {
     host_key().public_key().to_openssh().expect("a line")
 }
 
+/// What a test changes of a target once its host is there.
+type Change<'a> = &'a dyn Fn(&Sshd, &mut SshTarget);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_is_believed_by_its_certificate_alone() {
     let own = |sshd: &Sshd, target: &mut SshTarget| {
@@ -264,7 +267,7 @@ async fn a_host_is_believed_by_its_certificate_alone() {
         target.host_keys.clear();
         target.host_authorities = [another_key()].into();
     };
-    let cases: [(&str, &dyn Fn(&Sshd, &mut SshTarget), Option<&str>); 3] = [
+    let cases: [(&str, Change<'_>, Option<&str>); 3] = [
         ("127.0.0.1", &own, None),
         ("elsewhere", &own, Some("its certificate is not for `127.0.0.1`")),
         ("127.0.0.1", &other, Some("not signed by one of the target's `host_authorities`")),

@@ -64,7 +64,7 @@ fn target(
     });
     let kind = match protocol.as_deref() {
         // also when there is none, so that the problems of the other keys are told
-        None | Some("postgres") => TargetKind::Postgres(postgres::read(section, groups, base)?),
+        None | Some("postgres") => TargetKind::Postgres(Box::new(postgres::read(section, groups, base)?)),
         Some("http") => TargetKind::Http(Box::new(http::read(section, groups, base)?)),
         Some("ssh") => TargetKind::Ssh(Box::new(ssh::read(section, base)?)),
         Some(other) => {
@@ -73,7 +73,7 @@ fn target(
                 format!("`{other}` is not supported; this version speaks `postgres`, `ssh` and `http`"),
             );
             // its keys are of a protocol that nobody knows
-            TargetKind::Postgres(postgres::read(section, groups, base)?)
+            TargetKind::Postgres(Box::new(postgres::read(section, groups, base)?))
         }
     };
     Some(Target {

@@ -81,19 +81,19 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::panic, reason = "tests fail by panicking")]
+
     use super::*;
     use crate::broker::store::leases::LeaseState;
     use crate::broker::testing::target;
     use crate::domain::name::SessionId;
-    use crate::domain::target::{SecretSource, UpstreamTls};
+    use crate::domain::target::{SecretSource, TargetKind, UpstreamTls};
 
     #[test]
     fn a_server_that_must_prove_itself_today_is_never_tried_without() {
         let verified = UpstreamTls::VerifyFull { root_certificates: None };
         let mut today = target();
-        let crate::domain::target::TargetKind::Postgres(postgres) = &mut today.kind else {
-            unreachable!("a database")
-        };
+        let TargetKind::Postgres(postgres) = &mut today.kind else { panic!("a database") };
         postgres.tls = verified.clone();
         let then = Place {
             host: postgres.host.clone(),

@@ -27,7 +27,7 @@ pub(crate) fn target() -> Target {
         labels: BTreeMap::new(),
         owner: None,
         record: RecordLevel::Full,
-        kind: TargetKind::Postgres(PostgresTarget {
+        kind: TargetKind::Postgres(Box::new(PostgresTarget {
             host: "localhost".into(),
             port: 5432,
             database: "app".into(),
@@ -44,7 +44,7 @@ pub(crate) fn target() -> Target {
             replication: false,
             trusted_functions: BTreeSet::new(),
             max_connections: 2,
-        }),
+        })),
     }
 }
 

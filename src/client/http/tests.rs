@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::client::loopback::refusal::Refusal;
+use crate::gateway::clock::Clock;
 
 const SECRET: &str = "s3cret:of+this/session";
 /// `hoop:` and the secret.
@@ -73,7 +74,7 @@ struct Stage {
 }
 
 fn stage(base: &str) -> Stage {
-    let now = Timestamp::now();
+    let now = Clock::system().now();
     let base: Url = base.parse().unwrap();
     let names = vec![base.host_str().unwrap().to_owned(), "api".to_owned()];
     let certificate = Certificate::make(names, now, now + SignedDuration::from_hours(1)).unwrap();

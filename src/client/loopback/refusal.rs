@@ -127,6 +127,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::indexing_slicing, reason = "tests fail by panicking")]
+
     use super::*;
 
     #[test]

@@ -120,7 +120,7 @@ fn without(text: &[u8], line: &str) -> Vec<u8> {
     for piece in text.split_inclusive(|byte| *byte == b'\n') {
         let bare = piece.trim_ascii();
         let ours = bare == line.as_bytes() || bare == COMMENT.as_bytes();
-        if !ours && !(after && bare.is_empty()) {
+        if !(ours || after && bare.is_empty()) {
             kept.extend_from_slice(piece);
         }
         after = bare == line.as_bytes();

@@ -514,7 +514,7 @@ fn db() -> Target {
         labels: BTreeMap::from([("env".into(), "production".into())]),
         owner: None,
         record: RecordLevel::Full,
-        kind: TargetKind::Postgres(PostgresTarget {
+        kind: TargetKind::Postgres(Box::new(PostgresTarget {
             host: "localhost".into(),
             port: 5432,
             database: "db".into(),
@@ -528,6 +528,6 @@ fn db() -> Target {
             replication: false,
             trusted_functions: BTreeSet::new(),
             max_connections: 1,
-        }),
+        })),
     }
 }

@@ -78,7 +78,9 @@ kind = "ssh-certificate"
         let env = Env::new(&self.broker.url);
         let pin = self.broker.pin();
         let approve = async |page: String| {
-            decide(&page.parse().expect("a page"), Decision::Approve(person)).await.expect("the page takes it");
+            decide(&page.parse().expect("a page"), Decision::Approve(person))
+                .await
+                .expect("the page takes it");
         };
         env.login(&["--broker-pin", &pin], approve).await.ends(0);
         env

@@ -190,7 +190,7 @@ pub(crate) fn target(name: &str, postgres: PostgresTarget) -> Arc<Target> {
         labels: BTreeMap::new(),
         owner: None,
         record: RecordLevel::Full,
-        kind: TargetKind::Postgres(postgres),
+        kind: TargetKind::Postgres(Box::new(postgres)),
     })
 }
 

@@ -127,11 +127,11 @@ async fn serve(State(state): State<Arc<Inside>>, mut request: Request) -> Respon
         }
         "/echo-chunked" => {
             let shown = format!("{headers:?}");
-            pieces("text/plain", None, shown.into_bytes(), 3)
+            pieces("text/plain", None, shown, 3)
         }
         "/echo-gzip" => {
             let shown = format!("{headers:?}");
-            pieces("text/plain", Some(Coding::Gzip), shown.into_bytes(), 5)
+            pieces("text/plain", Some(Coding::Gzip), shown, 5)
         }
         "/error" => (StatusCode::INTERNAL_SERVER_ERROR, format!("<h1>oops</h1>{headers:?}")).into_response(),
         "/redirect" => {
@@ -164,18 +164,18 @@ async fn serve(State(state): State<Arc<Inside>>, mut request: Request) -> Respon
             answer.headers_mut().insert("content-range", "bytes 40-80/102".parse().expect("a value"));
             answer
         }
-        "/gzip" => pieces(json, Some(Coding::Gzip), TRACE.into(), 1),
-        "/br" => pieces(json, Some(Coding::Brotli), TRACE.into(), 1),
-        "/zstd" => pieces(json, Some(Coding::Zstd), TRACE.into(), 1),
-        "/deflate" => pieces(json, Some(Coding::Deflate), TRACE.into(), 1),
+        "/gzip" => pieces(json, Some(Coding::Gzip), TRACE, 1),
+        "/br" => pieces(json, Some(Coding::Brotli), TRACE, 1),
+        "/zstd" => pieces(json, Some(Coding::Zstd), TRACE, 1),
+        "/deflate" => pieces(json, Some(Coding::Deflate), TRACE, 1),
         "/unknown-coding" => {
             let mut answer = typed(json, TRACE.into());
             answer.headers_mut().insert("content-encoding", "compress".parse().expect("a value"));
             answer
         }
-        "/chunks" => pieces(json, None, TRACE.into(), 1),
-        "/ndjson" => pieces("application/x-ndjson", None, format!("{TRACE}\n{TRACE}\n").into_bytes(), 3),
-        "/csv" => pieces("text/csv", None, format!("id,api_key\n7,{PROTECTED}\n").into_bytes(), 3),
+        "/chunks" => pieces(json, None, TRACE, 1),
+        "/ndjson" => pieces("application/x-ndjson", None, format!("{TRACE}\n{TRACE}\n"), 3),
+        "/csv" => pieces("text/csv", None, format!("id,api_key\n7,{PROTECTED}\n"), 3),
         "/html" => typed("text/html", format!("<p>{PROTECTED}</p>").into()),
         "/binary" => typed("application/octet-stream", PROTECTED.into()),
         "/untyped" => Response::new(PROTECTED.into()),
@@ -211,11 +211,11 @@ async fn serve(State(state): State<Arc<Inside>>, mut request: Request) -> Respon
 }
 
 /// A body in pieces of this size.
-fn pieces(media: &str, coding: Option<Coding>, body: Vec<u8>, size: usize) -> Response<Body> {
+fn pieces(media: &str, coding: Option<Coding>, body: impl AsRef<[u8]>, size: usize) -> Response<Body> {
     let mut packed = BytesMut::new();
     let chain: Vec<Coding> = coding.into_iter().collect();
     let mut encoder = Encoder::new(&chain).expect("memory");
-    encoder.encode(&body, &mut packed).expect("packs");
+    encoder.encode(body.as_ref(), &mut packed).expect("packs");
     encoder.finish(&mut packed).expect("packs");
     let pieces: Vec<_> =
         packed.chunks(size).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece))).collect();

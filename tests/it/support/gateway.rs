@@ -264,7 +264,7 @@ fn target(cluster: &Cluster, setup: &Setup) -> Target {
         labels: BTreeMap::new(),
         owner: None,
         record: setup.record,
-        kind: TargetKind::Postgres(PostgresTarget {
+        kind: TargetKind::Postgres(Box::new(PostgresTarget {
             host: "127.0.0.1".into(),
             port: cluster.port,
             database: setup.database.clone(),
@@ -281,7 +281,7 @@ fn target(cluster: &Cluster, setup: &Setup) -> Target {
             replication: setup.replication,
             trusted_functions: BTreeSet::new(),
             max_connections: 10,
-        }),
+        })),
     }
 }
 

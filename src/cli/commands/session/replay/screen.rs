@@ -118,11 +118,11 @@ impl Screen {
 
 /// Of `ESC …`: cursor, scrolling, tabs, keypads, character sets.
 fn escape_draws(rest: &[u8]) -> bool {
-    match rest {
-        [b'7' | b'8' | b'D' | b'E' | b'H' | b'M' | b'=' | b'>'] => true,
-        [b'(' | b')' | b'*' | b'+', b'0' | b'A' | b'B'] => true,
-        _ => false,
-    }
+    matches!(
+        rest,
+        [b'7' | b'8' | b'D' | b'E' | b'H' | b'M' | b'=' | b'>']
+            | [b'(' | b')' | b'*' | b'+', b'0' | b'A' | b'B']
+    )
 }
 
 /// Of `ESC [ …`: cursor, erasing, colours, regions, and the modes that only draw.
