@@ -10,6 +10,7 @@ pub mod clock;
 mod deps;
 mod dial;
 mod digests;
+mod entrance;
 mod gate;
 mod hold;
 mod http;

@@ -27,18 +27,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::shared::Shared;
 pub(super) use self::specification::Specifications;
-use super::authority::{Admission, SessionContext};
+use super::authority::Admission;
 use super::deps::Deps;
-use super::gate::Gate;
+use super::entrance;
 use super::hold::Seat;
-use super::journal::JournalError;
-use super::judge::Turnstile;
-use super::reel::Reel;
 use crate::domain::device::Device;
-use crate::domain::event::What;
 use crate::domain::name::SessionId;
 use crate::domain::session::CloseReason;
-use crate::domain::target::{HttpTarget, RecordLevel, TargetKind};
+use crate::domain::target::TargetKind;
 
 /// How long a client that was told to go may take to read that.
 const TELLING: Duration = Duration::from_millis(500);
@@ -57,7 +53,8 @@ where
         Err(refusal) => return tracing::debug!(%session, %refusal, "no admission"),
     };
     let TargetKind::Http(target) = &context.target.kind else { return };
-    let turnstile = match begin(deps, &context, target, connection) {
+    let seat = Seat { login: target.issuer.login(), database: target.base.to_string() };
+    let turnstile = match entrance::begin_with_tasks(deps, &context, connection, seat) {
         Ok(turnstile) => turnstile,
         Err(error) => {
             tracing::error!(%session, %error, "a connection could not be entered");
@@ -101,33 +98,6 @@ where
     }
 }
 
-/// Enters the connection and opens its recording.
-fn begin(
-    deps: &Deps,
-    context: &Arc<SessionContext>,
-    target: &HttpTarget,
-    connection: u32,
-) -> Result<Turnstile, JournalError> {
-    let (login, base) = (target.issuer.login(), target.base.to_string());
-    let gate = Gate::new(
-        Arc::clone(context),
-        Arc::clone(&deps.authority),
-        Arc::clone(&deps.journal),
-        deps.clock.clone(),
-        connection,
-        Seat { login: login.clone(), database: base.clone() },
-    )?;
-    gate.enter(What::ConnectionOpened { session: context.id.clone(), connection, login, database: base })?;
-    let level = context.target.record;
-    let recorder = match level {
-        RecordLevel::Metadata => None,
-        RecordLevel::Statements | RecordLevel::Full => {
-            Some(deps.journal.recorder(&context.id, connection, &context.actor)?)
-        }
-    };
-    Ok(Turnstile::new(gate, Reel::new(level, recorder)))
-}
-
 /// Waits for what was upgraded, closes the recording and makes the last entry.
 async fn end(deps: &Deps, shared: &Shared, connection: u32) {
     let mut tasks = shared.tasks();
@@ -140,20 +110,5 @@ async fn end(deps: &Deps, shared: &Shared, connection: u32) {
         () = over => {}
     }
     tasks.shutdown().await;
-    let session = &shared.context.id;
-    let chunks = shared.turnstile.reel().finish().await;
-    let entered = chunks.and_then(|chunks| {
-        let gate = shared.turnstile.gate();
-        gate.enter(What::ConnectionClosed {
-            session: session.clone(),
-            connection,
-            statements: gate.statements(),
-            rows: 0,
-            chunks,
-        })
-    });
-    if let Err(error) = entered {
-        tracing::error!(%session, %error, "a connection's end could not be entered");
-        deps.authority.close(session, CloseReason::LedgerUnwritable);
-    }
+    entrance::end(deps, &shared.context, &shared.turnstile, connection).await;
 }

@@ -37,14 +37,13 @@ use self::tape::Tape;
 use super::authority::{Admission, Lease, LeaseError, SessionContext};
 use super::deps::Deps;
 use super::dial::{self, Upstream};
-use super::gate::Gate;
+use super::entrance;
 use super::hold::{Interrupt, Seat};
 use super::leg::Leg;
 use crate::domain::device::Device;
-use crate::domain::event::What;
 use crate::domain::name::SessionId;
 use crate::domain::session::CloseReason;
-use crate::domain::target::{PostgresTarget, RecordLevel};
+use crate::domain::target::PostgresTarget;
 use crate::mask::MaskPlan;
 use crate::wire::postgres::cancel::CancelKey;
 use crate::wire::postgres::conversation::{Conversation, ConversationOptions};
@@ -93,15 +92,9 @@ where
     let Prepared { lease, upstream, logged_in, lens, hides, passed } = prepared;
 
     let farewell = Farewell::new(deps, Arc::clone(&context), connection);
-    let opened = What::ConnectionOpened {
-        session: context.id.clone(),
-        connection,
-        login: lease.user.clone(),
-        database: front.database().to_owned(),
-    };
     let seat = Seat { login: lease.user.clone(), database: front.database().to_owned() };
-    let (gate, tape) = match begin(deps, &context, connection, seat, opened) {
-        Ok(begun) => begun,
+    let (gate, tape) = match entrance::begin(deps, &context, connection, seat) {
+        Ok((gate, recorder)) => (gate, Tape::new(context.target.record, recorder)),
         Err(error) => {
             deps.authority.close(&context.id, CloseReason::LedgerUnwritable);
             return front.refuse(&fatal("58030", error.to_string())).await;
@@ -192,33 +185,6 @@ async fn prepare(
         })?))
     };
     Ok(Prepared { lease, upstream, logged_in, lens, hides: !plan.is_empty(), passed })
-}
-
-/// Enters the connection and opens its recording.
-fn begin(
-    deps: &Deps,
-    context: &Arc<SessionContext>,
-    connection: u32,
-    seat: Seat,
-    opened: What,
-) -> Result<(Gate, Tape), super::journal::JournalError> {
-    let gate = Gate::new(
-        Arc::clone(context),
-        Arc::clone(&deps.authority),
-        Arc::clone(&deps.journal),
-        deps.clock.clone(),
-        connection,
-        seat,
-    )?;
-    gate.enter(opened)?;
-    let level = context.target.record;
-    let recorder = match level {
-        RecordLevel::Metadata => None,
-        RecordLevel::Statements | RecordLevel::Full => {
-            Some(deps.journal.recorder(&context.id, connection, &context.actor)?)
-        }
-    };
-    Ok((gate, Tape::new(level, recorder)))
 }
 
 /// A cancel request answers nothing, whatever comes of it.

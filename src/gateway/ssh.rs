@@ -25,18 +25,14 @@ use tokio::sync::watch;
 use self::dial::Upstreams;
 use self::front::Front;
 use self::shared::Shared;
-use super::authority::{Admission, SessionContext};
+use super::authority::Admission;
 use super::deps::Deps;
-use super::gate::Gate;
+use super::entrance;
 use super::hold::Seat;
-use super::journal::JournalError;
-use super::judge::Turnstile;
-use super::reel::Reel;
 use crate::domain::device::Device;
-use crate::domain::event::What;
 use crate::domain::name::SessionId;
 use crate::domain::session::CloseReason;
-use crate::domain::target::{RecordLevel, SshTarget, TargetKind};
+use crate::domain::target::{SshTarget, TargetKind};
 
 /// How long what runs may take to end after its client has left.
 const LEAVING: Duration = Duration::from_secs(6);
@@ -59,7 +55,9 @@ where
         // configuration has checked them
         Err(name) => return tracing::error!(%session, name, "a detector of the target cannot be used"),
     };
-    let turnstile = match begin(deps, &context, target, connection) {
+    let host = format!("{}:{}", target.host, target.port);
+    let seat = Seat { login: target.login.clone(), database: host };
+    let turnstile = match entrance::begin_with_tasks(deps, &context, connection, seat) {
         Ok(turnstile) => turnstile,
         Err(error) => {
             tracing::error!(%session, %error, "a connection could not be entered");
@@ -141,53 +139,11 @@ fn config(host_key: &PrivateKey) -> server::Config {
     }
 }
 
-/// Enters the connection and opens its recording.
-fn begin(
-    deps: &Deps,
-    context: &Arc<SessionContext>,
-    target: &SshTarget,
-    connection: u32,
-) -> Result<Turnstile, JournalError> {
-    let (login, host) = (target.login.clone(), format!("{}:{}", target.host, target.port));
-    let gate = Gate::new(
-        Arc::clone(context),
-        Arc::clone(&deps.authority),
-        Arc::clone(&deps.journal),
-        deps.clock.clone(),
-        connection,
-        Seat { login: login.clone(), database: host.clone() },
-    )?;
-    gate.enter(What::ConnectionOpened { session: context.id.clone(), connection, login, database: host })?;
-    let level = context.target.record;
-    let recorder = match level {
-        RecordLevel::Metadata => None,
-        RecordLevel::Statements | RecordLevel::Full => {
-            Some(deps.journal.recorder(&context.id, connection, &context.actor)?)
-        }
-    };
-    Ok(Turnstile::new(gate, Reel::new(level, recorder)))
-}
-
 /// Waits for what runs, closes the recording and makes the last entry.
 async fn end(deps: &Deps, shared: &Shared, connection: u32) {
     let mut tasks = shared.tasks();
     let all = async { while tasks.join_next().await.is_some() {} };
     let _in_time = tokio::time::timeout(LEAVING, all).await;
     tasks.shutdown().await;
-    let session = &shared.context.id;
-    let chunks = shared.turnstile.reel().finish().await;
-    let entered = chunks.and_then(|chunks| {
-        let gate = shared.turnstile.gate();
-        gate.enter(What::ConnectionClosed {
-            session: session.clone(),
-            connection,
-            statements: gate.statements(),
-            rows: 0,
-            chunks,
-        })
-    });
-    if let Err(error) = entered {
-        tracing::error!(%session, %error, "a connection's end could not be entered");
-        deps.authority.close(session, CloseReason::LedgerUnwritable);
-    }
+    entrance::end(deps, &shared.context, &shared.turnstile, connection).await;
 }
