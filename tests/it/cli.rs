@@ -184,6 +184,24 @@ async fn policy_cases_are_judged_and_a_failing_one_is_65() {
 }
 
 #[tokio::test]
+async fn policy_says_why_and_its_exit_code_tells_the_verdict() {
+    let env = Env::new(NOBODY);
+    env.run(&["broker", "init"]).await.ends(0);
+    let explain = async |sql: &str, code| {
+        let asked = ["policy", "explain", "db", "--as", "corp:alice", "--sql", sql];
+        env.run(&asked).await.ends(code).stdout
+    };
+    let denied = explain("DROP TABLE t", 77).await;
+    assert!(denied.starts_with("deny statement on db for corp:alice, by destructive-sql.drop"), "{denied}");
+    let allowed = explain("SELECT a FROM t WHERE id = 1", 0).await;
+    assert!(allowed.starts_with("allow statement on db for corp:alice"), "{allowed}");
+    let json = ["policy", "explain", "db", "--as", "corp:alice", "--output", "json"];
+    let told: serde_json::Value =
+        serde_json::from_str(&env.run(&json).await.stdout).expect("one object of JSON");
+    assert_eq!((&told["action"], &told["principal"]), (&"connect".into(), &"corp:alice".into()));
+}
+
+#[tokio::test]
 async fn verifying_a_folder_that_is_no_ledger_fails() {
     let env = Env::new(NOBODY);
     assert_snapshot!(whole(&env.run(&["audit", "verify", "--dir", "."]).await, &env));

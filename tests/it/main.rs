@@ -27,6 +27,7 @@ mod flow;
 mod fuzz;
 mod gateway;
 mod generated;
+mod grants;
 mod groups;
 mod holds;
 mod http;

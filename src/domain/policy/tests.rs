@@ -16,12 +16,15 @@ use crate::domain::target::{
     LeaseIssuer, PostgresTarget, RecordLevel, SecretSource, Target, TargetKind, UpstreamTls,
 };
 
+/// Presets that say nothing of statements.
+const OF_OTHER_PROTOCOLS: &[&str] = &["bulk-read", "dangerous-shell"];
+
 #[test]
 fn each_preset_judges_as_its_file_says() {
     let mut table = String::new();
     for (label, facts) in statements() {
         write!(table, "{label:<34}").unwrap();
-        for name in preset_names() {
+        for name in preset_names().filter(|name| !OF_OTHER_PROTOCOLS.contains(name)) {
             let policy = compile(&[("preset", &preset(name).unwrap().text), ("open", OPEN)]);
             let rule = word(&policy.judge(&alice(&[]), &db(), &Action::Statement(&facts)));
             write!(table, " {:<22}", rule.strip_prefix(name).unwrap_or(&rule)).unwrap();

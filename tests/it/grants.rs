@@ -1,0 +1,38 @@
+//! What a request may ask for beside a session: only one, a longer one, and one however often it is asked.
+
+use crate::requests::reviewed_world;
+use crate::support::world::psql;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_is_for_one_session_or_longer_as_it_was_asked_for() {
+    let world = reviewed_world().await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let ask = async |more: &[&str]| {
+        let asked = [&["request", "approval", "db", "--reason", "incident 4711"], more].concat();
+        bob.run(&asked).await.ends(0).stdout.trim().to_owned()
+    };
+    let approve = async |id: &str| alice.run(&["request", "approve", id, "--yes"]).await.ends(0);
+    let grants = async || -> Vec<serde_json::Value> {
+        let listed = bob.run(&["grant", "list", "--output", "json"]).await.ends(0);
+        listed.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+
+    let once = ask(&["--once", "--idempotency-key", "job-7"]).await;
+    assert_eq!(ask(&["--once", "--idempotency-key", "job-7"]).await, once, "a key makes one request");
+    approve(&once).await;
+    assert_eq!(psql(&bob, "select 1").await.ends(0).stdout, "1\n");
+    psql(&bob, "select 1").await.ends(75);
+
+    let lasting = ask(&["--for", "10m"]).await;
+    approve(&lasting).await;
+    let grant =
+        grants().await.into_iter().find(|grant| grant["request"] == lasting.as_str()).expect("a grant");
+    let id = grant["id"].as_str().expect("an id").to_owned();
+    let longer = ask(&["--extend", &id, "--for", "20m"]).await;
+    approve(&longer).await;
+    let again = grants().await.into_iter().find(|grant| grant["id"] == id.as_str()).expect("a grant");
+    assert!(again["ends"].as_str() > grant["ends"].as_str(), "{grant} {again}");
+    for _ in 0..2 {
+        psql(&bob, "select 1").await.ends(0);
+    }
+}
