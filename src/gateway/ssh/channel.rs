@@ -165,7 +165,8 @@ async fn run(shared: &Shared, client: &Client, mail: &mut Mail) -> Result<End, B
         let [columns, rows, ..] = terminal.size;
         shared.turnstile.reel().json(ItemKind::Resize, &Resize { number, columns, rows }).await?;
     }
-    let mut display = Display::new(number, if is_shown { shared.veil() } else { None });
+    let veil = if is_shown { shared.veil(setting.terminal.is_some()) } else { None };
+    let mut display = Display::new(number, veil);
     let clean = if is_supervised {
         supervised::run(shared, (client, mail), (&mut read, &host), &mut display).await?
     } else {

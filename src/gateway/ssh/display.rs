@@ -9,7 +9,7 @@ use russh::{ChannelMsg, ChannelReadHalf};
 
 use super::channel::{Broken, Client, ERR, OUT, STDERR, TROUBLE, said};
 use super::shared::Shared;
-use super::veil::{PAUSE, Veil};
+use super::veil::Veil;
 use crate::gateway::journal::ItemKind;
 
 /// One channel's.
@@ -41,13 +41,12 @@ impl Display {
 
     /// What comes next. May be dropped at any time.
     pub(super) async fn listen(&mut self, read: &mut ChannelReadHalf) -> Heard {
-        let message = if self.veil.as_ref().is_some_and(Veil::holds) {
-            match tokio::time::timeout(PAUSE, read.wait()).await {
+        let message = match self.veil.as_ref().and_then(Veil::patience) {
+            Some(patience) => match tokio::time::timeout(patience, read.wait()).await {
                 Ok(message) => message,
                 Err(_) => return Heard::Pause,
-            }
-        } else {
-            read.wait().await
+            },
+            None => read.wait().await,
         };
         message.map_or(Heard::Silence, Heard::Message)
     }
@@ -79,9 +78,9 @@ impl Display {
             Heard::Pause => return Ok((!self.uncover(shared, client).await?).then_some(false)),
             Heard::Silence => return Ok(Some(false)),
         };
-        let is_behind = !matches!(message, ChannelMsg::Data { .. } | ChannelMsg::ExtendedData { .. });
-        // what ends the channel comes behind what was held back
-        if is_behind && !self.uncover(shared, client).await? {
+        // what ends the streams comes behind what was held back; a window or a status may come amid them
+        let is_end = matches!(message, ChannelMsg::Eof | ChannelMsg::Close | ChannelMsg::Failure);
+        if is_end && !self.uncover(shared, client).await? {
             return Ok(Some(false));
         }
         let sent = match message {

@@ -65,8 +65,8 @@ impl Shared {
     }
 
     /// The masks of a channel, where the target has detectors.
-    pub(super) fn veil(&self) -> Option<Veil> {
-        self.detectors.as_ref().map(|detectors| Veil::new(Arc::clone(detectors)))
+    pub(super) fn veil(&self, is_terminal: bool) -> Option<Veil> {
+        self.detectors.as_ref().map(|detectors| Veil::new(Arc::clone(detectors), is_terminal))
     }
 
     /// A text as it may be entered: without what the target's detectors find in it.

@@ -1,6 +1,8 @@
 //! What a terminal or a command shows, without what detectors find in it.
 //!
-//! Job: one mask for each of the two streams, and the moment at which what is held back is shown after all.
+//! Job: one mask for each of the two streams, and the moment at which what is held back is shown after all: on a
+//! terminal after a pause, since what somebody types is echoed letter by letter; elsewhere only when it is decided or
+//! the stream ends.
 //! Boundary: what a secret looks like is the detectors' to know. Failure mode: none; a target that names no
 //! detectors has no veil.
 
@@ -29,6 +31,7 @@ pub(super) fn detectors(target: &SshTarget) -> Result<Option<Arc<Detectors>>, St
 /// The masks of one channel.
 pub(super) struct Veil {
     finder: Finder,
+    patience: Option<Duration>,
     out: Mask,
     err: Mask,
 }
@@ -47,8 +50,9 @@ impl Detector for Finder {
 }
 
 impl Veil {
-    pub(super) fn new(detectors: Arc<Detectors>) -> Self {
-        Self { finder: Finder(detectors), out: Mask::new(HOLD), err: Mask::new(HOLD) }
+    pub(super) fn new(detectors: Arc<Detectors>, is_terminal: bool) -> Self {
+        let patience = is_terminal.then_some(PAUSE);
+        Self { finder: Finder(detectors), patience, out: Mask::new(HOLD), err: Mask::new(HOLD) }
     }
 
     /// What may be shown once this has come on a stream.
@@ -71,9 +75,14 @@ impl Veil {
     pub(super) fn holds(&self) -> bool {
         self.out.held() > 0 || self.err.held() > 0
     }
+
+    /// After which silence what is held back is shown; `None` when nothing is, or silence changes nothing.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.patience.filter(|_| self.holds())
+    }
 }
 
 /// How much text is held back and remembered: a private key in PEM and more.
 const HOLD: usize = 8 * 1024;
-/// After that long without more, what is held back is shown.
-pub(super) const PAUSE: Duration = Duration::from_millis(20);
+/// After that long without more, what is held back is shown on a terminal.
+const PAUSE: Duration = Duration::from_millis(20);

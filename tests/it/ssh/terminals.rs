@@ -21,7 +21,8 @@ fn supervised(_: &Sshd, target: &mut SshTarget) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_detectors_find_is_neither_shown_nor_recorded() {
     let stage = Stage::with(Wants { target: &masked, ..Wants::default() }).await;
-    let said = stage.run("printf 'to alice@exa'; printf 'mple.com!\\n'; echo bob@example.com >&2").await;
+    let said =
+        stage.run("printf 'to alice@exa'; sleep 0.1; printf 'mple.com!\\n'; echo bob@example.com >&2").await;
     assert_eq!(said.text(), "to *****************!\n");
     assert_eq!(said.err, "***************\n");
     let said =
@@ -32,7 +33,7 @@ async fn what_detectors_find_is_neither_shown_nor_recorded() {
     assert!(!said.text().contains("b3BlbnN") && said.text().ends_with("done\n"), "{said:?}");
     let entered = stage.hall.book.statements();
     assert!(
-        entered.iter().any(|(.., text)| text == "printf 'to alice@exa'; printf 'mple.com!\\n'; echo *** >&2"),
+        entered.iter().any(|(.., text)| text == "printf 'to alice@exa'; sleep 0.1; printf 'mple.com!\\n'; echo *** >&2"),
         "{entered:?}"
     );
     let screen = String::from_utf8_lossy(&stage.screen()).into_owned();
