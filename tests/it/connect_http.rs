@@ -1,13 +1,11 @@
 //! HTTP APIs: curl, and whatever else takes a proxy or a base URL, through the real broker to a real API.
 
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use crate::support::env::{Env, program};
+use crate::support::demo_api::DemoApi;
+use crate::support::env::Env;
 use crate::support::house::House;
-use crate::support::postgres::free_port;
 
 /// What only the broker holds.
 const KEY: &str = "api-key-of-the-broker-alone";
@@ -16,45 +14,13 @@ const PLANTED: &str = "tracekey.";
 
 /// An API of reasoning traces, a broker in front of it, and alice.
 struct Stage {
-    api: Api,
+    api: DemoApi,
     house: House,
     alice: Env,
 }
 
-struct Api {
-    port: u16,
-    child: Child,
-    _folder: tempfile::TempDir,
-}
-
-impl Api {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let key = folder.path().join("key");
-        std::fs::write(&key, KEY).expect("the key");
-        let port = free_port();
-        let listen = format!("127.0.0.1:{port}");
-        let mut command = Command::new(program());
-        command.args(["demo-api", "--listen", &listen, "--key-file"]).arg(&key).stdin(Stdio::null());
-        let child = command.spawn().expect("the API starts");
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(&listen).is_err() {
-            assert!(Instant::now() < deadline, "the API does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Self { port, child, _folder: folder }
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        let _killed = self.child.kill();
-        let _gone = self.child.wait();
-    }
-}
-
 async fn stage() -> Stage {
-    let api = Api::start();
+    let api = DemoApi::start(KEY);
     let targets = format!(
         r#"
 [[target]]

@@ -32,6 +32,7 @@ mod groups;
 mod holds;
 mod http;
 mod identity;
+mod idle;
 mod install;
 mod interruptions;
 mod keyring;

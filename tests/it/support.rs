@@ -4,6 +4,7 @@
 pub(crate) mod api;
 pub(crate) mod broker;
 pub(crate) mod client;
+pub(crate) mod demo_api;
 pub(crate) mod env;
 pub(crate) mod postgres;
 pub(crate) mod provider;
