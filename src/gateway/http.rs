@@ -9,7 +9,9 @@ mod dial;
 mod door;
 mod exchange;
 mod flow;
+mod guard;
 mod reading;
+mod refusal;
 mod reply;
 mod shared;
 mod specification;
@@ -20,11 +22,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use self::guard::Guard;
 use self::shared::Shared;
 pub(super) use self::specification::Specifications;
 use super::authority::Admission;
@@ -74,14 +79,26 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let session = &shared.context.id;
-    let service = service_fn(|request| {
-        let shared = Arc::clone(shared);
-        async move { Ok::<_, Infallible>(exchange::answer(&shared, request).await) }
+    let guard = Guard::default();
+    let service = service_fn(|mut request| {
+        let (shared, guard) = (Arc::clone(shared), guard.clone());
+        if let Err(fault) = guard.check(&request) {
+            request.extensions_mut().insert(fault);
+        }
+        async move {
+            let mut answer = exchange::answer(&shared, request).await;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                guard.release();
+            } else if guard.fault().is_some() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let serving = http1::Builder::new()
         .max_buf_size(BUFFER)
         .max_headers(MOST_HEADERS)
-        .serve_connection(TokioIo::new(io), service)
+        .serve_connection(TokioIo::new(guard.around(io)), service)
         .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let over = tokio::select! {
@@ -90,7 +107,12 @@ where
     };
     match over {
         Some(Ok(())) => {}
-        Some(Err(error)) => tracing::debug!(%session, %error, "the connection ended"),
+        Some(Err(error)) => {
+            tracing::debug!(%session, %error, "the connection ended");
+            if error.is_parse() {
+                refusal::enter_unread(shared, guard.fault()).await;
+            }
+        }
         None => {
             serving.as_mut().graceful_shutdown();
             let _in_time = tokio::time::timeout(TELLING, serving).await;

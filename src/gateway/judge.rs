@@ -152,6 +152,16 @@ impl Turnstile {
         self.rule(case, opinion, RefusedBy::Policy).await
     }
 
+    /// Enters a case that the protocol refused before policy was asked; its number.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(super) async fn refuse(&self, case: &Case, denial: Denial) -> Result<u64, JournalError> {
+        let (_ruling, statement) = self.enter(case, Opinion::Deny(denial))?;
+        self.reel.statement(&statement).await?;
+        Ok(statement.number)
+    }
+
     async fn rule(&self, case: &Case, opinion: Opinion, by: RefusedBy) -> Result<Judged, JournalError> {
         let (ruling, statement) = self.enter(case, opinion)?;
         self.reel.statement(&statement).await?;

@@ -34,6 +34,24 @@ pub struct CallFacts {
 }
 
 impl CallFacts {
+    /// Of a call of which no more is known than its method and path.
+    #[must_use]
+    pub fn unread(method: String, path: String) -> Self {
+        Self {
+            method,
+            path,
+            query: BTreeSet::new(),
+            operation: None,
+            graphql: None,
+            fields: BTreeSet::new(),
+            content_type: None,
+            page_size: None,
+            listing: false,
+            upgrade: None,
+            touches_masked: false,
+        }
+    }
+
     /// Safe methods of RFC 9110 §9.2.1, apart from TRACE, and GraphQL queries.
     #[must_use]
     pub fn is_read_only(&self) -> bool {

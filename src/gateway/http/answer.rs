@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 use thiserror::Error;
 
+use crate::domain::name::RuleName;
 use crate::domain::policy::Denial;
 
 /// A body on its way, in either direction.
@@ -46,6 +47,11 @@ impl Problem {
     /// The status, and what went wrong in a sentence.
     pub(super) fn told(&self) -> (StatusCode, &str) {
         (self.0.status, &self.0.detail)
+    }
+
+    /// The rule of the gateway's own by which it refuses a call that policy is not asked about.
+    pub(super) fn built_in(&self) -> RuleName {
+        RuleName::new(self.0.status_rule()).unwrap_or_else(|_| RuleName::default_deny())
     }
 
     /// Policy or a reviewer says no.
@@ -128,6 +134,16 @@ impl Problem {
             headers.insert(challenge, HeaderValue::from_static("Basic realm=\"hoopctl\", charset=\"UTF-8\""));
         }
         response
+    }
+}
+
+impl Said {
+    fn status_rule(&self) -> &'static str {
+        match self.status {
+            StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => "not-this-session",
+            StatusCode::MISDIRECTED_REQUEST => "not-this-target",
+            _ => "unjudged",
+        }
     }
 }
 

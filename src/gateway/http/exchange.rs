@@ -38,15 +38,8 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> 
 }
 
 async fn attempt(shared: &Arc<Shared>, mut request: Request<Incoming>) -> Result<Response<Body>, Problem> {
-    if !door::is_open(request.headers(), &shared.context.secret) {
-        let is_proxied = request.uri().authority().is_some();
-        return Err(Problem::closed(is_proxied));
-    }
-    if let Some(why) = &shared.fault {
-        return Err(Problem::unmaskable(why));
-    }
     let upgraded = hyper::upgrade::on(&mut request);
-    let mut reading = Reading::of(shared, request).await?;
+    let mut reading = Reading::admit(shared, request).await?;
     let may_wait = {
         let mut gate = shared.turnstile.gate();
         gate.follow_policy();
@@ -54,7 +47,7 @@ async fn attempt(shared: &Arc<Shared>, mut request: Request<Incoming>) -> Result
     };
     if may_wait {
         // what is reviewed is the whole of what goes
-        reading.gather().await?;
+        reading.gather_for_review(shared).await?;
     }
     let case = reading.case();
     let judged = match may_wait {

@@ -13,12 +13,15 @@ use hyper::body::{Body as _, Incoming};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::answer::Problem;
+use super::door;
+use super::refusal::{self, Sketch};
 use super::shared::Shared;
 use super::specification::Specification;
 use crate::domain::action::Deed;
 use crate::domain::facts::CallFacts;
 use crate::domain::target::{HttpIssuer, HttpTarget, Injection};
 use crate::gateway::judge::Case;
+use crate::wire::http::framing::Fault;
 use crate::wire::http::graphql::{self, GraphqlFacts};
 use crate::wire::http::head::{self, HeadError};
 use crate::wire::http::openapi::Operation;
@@ -50,8 +53,40 @@ pub(super) enum Arriving {
 const LONGEST: usize = 4 * 1024 * 1024;
 
 impl Reading {
+    /// Reads a call that has the session's secret; one that is refused is entered.
+    pub(super) async fn admit(shared: &Shared, request: Request<Incoming>) -> Result<Self, Problem> {
+        let sketch = Sketch::of(&request);
+        match Self::screen(shared, request).await {
+            Ok(reading) => Ok(reading),
+            Err(problem) => Err(refusal::enter(shared, &sketch, problem).await),
+        }
+    }
+
+    async fn screen(shared: &Shared, request: Request<Incoming>) -> Result<Self, Problem> {
+        if let Some(fault) = request.extensions().get::<Fault>() {
+            return Err(Problem::unclear(fault.to_string()));
+        }
+        if !door::is_open(request.headers(), &shared.context.secret) {
+            let is_proxied = request.uri().authority().is_some();
+            return Err(Problem::closed(is_proxied));
+        }
+        if let Some(why) = &shared.fault {
+            return Err(Problem::unmaskable(why));
+        }
+        Self::of(shared, request).await
+    }
+
+    /// The whole body, before a review; a call that is too long for one is entered.
+    pub(super) async fn gather_for_review(&mut self, shared: &Shared) -> Result<(), Problem> {
+        let sketch = Sketch::of_reading(self);
+        match self.gather().await {
+            Ok(_) => Ok(()),
+            Err(problem) => Err(refusal::enter(shared, &sketch, problem).await),
+        }
+    }
+
     /// Reads a call up to the end of its head, and its body where that tells what it does.
-    pub(super) async fn of(shared: &Shared, request: Request<Incoming>) -> Result<Self, Problem> {
+    async fn of(shared: &Shared, request: Request<Incoming>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let unclear = |error: HeadError| Problem::unclear(error.to_string());
         let headers = parts.headers;
@@ -100,7 +135,7 @@ impl Reading {
     }
 
     /// The body, read as a whole.
-    pub(super) async fn gather(&mut self) -> Result<&Bytes, Problem> {
+    async fn gather(&mut self) -> Result<&Bytes, Problem> {
         static NOTHING: Bytes = Bytes::new();
         if let Arriving::Stream(body) = &mut self.body {
             let mut gathered = BytesMut::new();
@@ -274,7 +309,9 @@ fn operation<'a>(shared: &'a Shared, method: &str, resource: &Resource) -> Optio
 }
 
 fn page_size(target: &HttpTarget, operation: Option<&Operation>, resource: &Resource) -> Option<i64> {
-    let named: Vec<_> = resource.fields().filter(|(name, _)| target.pages.contains_key(name)).collect();
+    // a server that minds no case takes any of them
+    let is_page = |name: &str| target.pages.keys().any(|page| page.eq_ignore_ascii_case(name));
+    let named: Vec<_> = resource.fields().filter(|(name, _)| is_page(name)).collect();
     if !named.is_empty() {
         let sizes = named.iter().map(|(_, value)| value.parse::<i64>().ok()).collect::<Option<Vec<_>>>();
         return sizes?.into_iter().max();

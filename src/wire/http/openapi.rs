@@ -119,7 +119,9 @@ impl Operation {
     #[must_use]
     pub fn page_size(&self, fields: impl Iterator<Item = (String, String)>) -> Option<i64> {
         let mut most = None;
-        for (_, value) in fields.filter(|(name, _)| self.page_sizes.contains(name)) {
+        // a server that minds no case takes any of them
+        let is_page = |name: &str| self.page_sizes.iter().any(|page| page.eq_ignore_ascii_case(name));
+        for (_, value) in fields.filter(|(name, _)| is_page(name)) {
             most = most.max(Some(value.parse::<i64>().ok()?));
         }
         most
