@@ -245,6 +245,12 @@ fn add_forms(forms: &mut Vec<Vec<u8>>, secret: &str) {
         forms.push(form.replace('=', "&#x3d;").replace('/', "&#x2f;").replace('`', "&#x60;").into());
         forms.push(form.into());
     }
+    // UTF-16 in either order of bytes: the zeros at the ends belong to what stands beside it
+    let mut wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    if wide.last() == Some(&0) {
+        wide.pop();
+    }
+    forms.push(wide);
     // in base64 what stands before decides how it is cut into groups; the characters that it does not
     // decide alone are left out
     for before in 0..3 {

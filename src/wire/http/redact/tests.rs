@@ -46,6 +46,18 @@ fn a_secret_is_found_in_every_form() {
 }
 
 #[test]
+fn a_secret_in_utf_16_is_found() {
+    for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        let text: Vec<u8> = format!("<{SECRET}>").encode_utf16().flat_map(bytes).collect();
+        for size in [1, 1000] {
+            let shown = redacted(&redactor(SECRET), &text, size);
+            assert!(shown.windows(10).any(|part| part == b"[redacted]"), "{shown:?}");
+            assert!(!shown.windows(3).any(|part| part == b"s\x003"), "{shown:?}");
+        }
+    }
+}
+
+#[test]
 fn base64_is_found_wherever_it_is_cut() {
     for before in ["", "u", "us", "user:", "alice:"] {
         for after in ["", "x", "xy"] {
