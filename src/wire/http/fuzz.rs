@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use secrecy::SecretString;
 
 use super::encoding::{Coding, Decoder, Pulled, UnpackLimits};
+use super::framing::Framing;
 use super::graphql;
 use super::openapi::OpenApi;
 use super::redact::Redactor;
@@ -18,6 +19,7 @@ use super::target::{Ambiguous, Parameters, PathPolicy, RequestTarget, Resource};
 /// When a property that must hold does not.
 pub fn all(data: &[u8]) {
     target(data);
+    framing(data);
     encoding(data);
     redact(data);
     drop(graphql::of_body(data));
@@ -45,6 +47,22 @@ pub fn target(data: &[u8]) {
             assert_eq!(Resource::parse(&once.to_string(), policy).as_ref(), Ok(&once));
             assert!(!once.path().contains("//") && !once.path().contains("/../"));
         }
+    }
+}
+
+/// How a connection's bytes are cut changes nothing of what is read.
+///
+/// # Panics
+/// When it does.
+pub fn framing(data: &[u8]) {
+    let read = |size: usize| {
+        let (mut framing, mut openings) = (Framing::default(), Vec::new());
+        let read = data.chunks(size).try_for_each(|piece| framing.feed(piece, &mut openings));
+        (read.map_err(|stop| stop.fault), openings)
+    };
+    let whole = read(data.len().max(1));
+    for size in [1, 5] {
+        assert_eq!(read(size), whole);
     }
 }
 
