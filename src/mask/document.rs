@@ -139,6 +139,17 @@ impl BodyMasker {
         }
     }
 
+    /// How many items came so far: elements of an array, lines, records, events; none, of what has none.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        match self {
+            Self::Csv(masker) => masker.records(),
+            Self::Form(_) | Self::Text(_) => 0,
+            Self::Json(masker) => masker.items(),
+            Self::Sse(masker) => masker.events(),
+        }
+    }
+
     fn json(plan: Arc<DocumentPlan>, framing: Framing) -> Self {
         Self::Json(Box::new(JsonMasker::new(plan, framing)))
     }

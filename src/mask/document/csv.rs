@@ -31,8 +31,20 @@ pub struct CsvMasker {
     /// Which field of the record is at hand.
     column: usize,
     hidden: Option<Hidden>,
+    /// What detectors will look at: the field at hand.
+    search: Option<Search>,
+    records: u64,
     before: u64,
     masked: u64,
+}
+
+/// A field that detectors will look at.
+#[derive(Debug, Default)]
+struct Search {
+    /// As it is written.
+    raw: Vec<u8>,
+    /// Without its quotes.
+    plain: Vec<u8>,
 }
 
 /// Where in a record one is.
@@ -65,6 +77,8 @@ impl CsvMasker {
             header_length: 0,
             column: 0,
             hidden: None,
+            search: None,
+            records: 0,
             before: 0,
             masked: 0,
         }
@@ -117,6 +131,12 @@ impl CsvMasker {
     #[must_use]
     pub fn masked(&self) -> u64 {
         self.masked
+    }
+
+    /// How many records came so far, but for the header.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records
     }
 
     fn step(&mut self, state: State, byte: u8, out: &mut BytesMut) -> Result<State, Unmaskable> {
@@ -184,13 +204,17 @@ impl CsvMasker {
             && let Some(mask) = self.columns.get(self.column).copied().flatten()
         {
             self.hidden = Some(Hidden::text(mask, &self.plan));
+        } else if self.header.is_none() && self.plan.has_detectors() {
+            self.search = Some(Search::default());
         }
     }
 
-    /// Gives a byte out, unless it is protected.
-    fn give(&self, byte: u8, out: &mut BytesMut) {
-        if self.hidden.is_none() {
-            out.extend_from_slice(&[byte]);
+    /// Gives a byte out, unless it is protected, or has to be looked at.
+    fn give(&mut self, byte: u8, out: &mut BytesMut) {
+        match &mut self.search {
+            Some(search) => search.raw.push(byte),
+            None if self.hidden.is_none() => out.extend_from_slice(&[byte]),
+            None => {}
         }
     }
 
@@ -204,6 +228,11 @@ impl CsvMasker {
             name.push(byte);
         } else if let Some(hidden) = &mut self.hidden {
             hidden.push(&[byte]);
+        } else if let Some(search) = &mut self.search {
+            if search.raw.len() > LONGEST_FIELD {
+                return Err(Unmaskable::Limit("a field's length"));
+            }
+            search.plain.push(byte);
         }
         Ok(())
     }
@@ -224,12 +253,14 @@ impl CsvMasker {
         } else if let Some(hidden) = self.hidden.take() {
             self.masked += 1;
             if let Shown::Text(text) = hidden.show() {
-                let needs_quotes =
-                    text.bytes().any(|byte| matches!(byte, b'"' | b'\r' | b'\n') || byte == self.delimiter);
-                if needs_quotes {
-                    out.extend_from_slice(format!("\"{}\"", text.replace('"', "\"\"")).as_bytes());
-                } else {
-                    out.extend_from_slice(text.as_bytes());
+                self.write(&text, out);
+            }
+        } else if let Some(search) = self.search.take() {
+            match self.plan.detected(&String::from_utf8_lossy(&search.plain)) {
+                None => out.extend_from_slice(&search.raw),
+                Some((text, count)) => {
+                    self.masked += count;
+                    self.write(&text, out);
                 }
             }
         }
@@ -237,9 +268,23 @@ impl CsvMasker {
         Ok(())
     }
 
+    /// Writes a field.
+    fn write(&self, text: &str, out: &mut BytesMut) {
+        let needs_quotes =
+            text.bytes().any(|byte| matches!(byte, b'"' | b'\r' | b'\n') || byte == self.delimiter);
+        if needs_quotes {
+            out.extend_from_slice(format!("\"{}\"", text.replace('"', "\"\"")).as_bytes());
+        } else {
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+
     fn record_ended(&mut self) -> Result<(), Unmaskable> {
-        if self.header.take().is_none() && self.column != self.columns.len() {
-            return Err(self.malformed());
+        if self.header.take().is_none() {
+            if self.column != self.columns.len() {
+                return Err(self.malformed());
+            }
+            self.records += 1;
         }
         self.column = 0;
         Ok(())
@@ -253,5 +298,7 @@ impl CsvMasker {
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// What else columns are separated with in the wild.
 const DELIMITERS: &[u8] = b",;\t|";
+/// The longest field that detectors look at.
+const LONGEST_FIELD: usize = 4 * 1024 * 1024;
 const LONGEST_HEADER: usize = 64 * 1024;
 const MOST_COLUMNS: usize = 4096;

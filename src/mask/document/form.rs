@@ -21,6 +21,8 @@ pub struct FormMasker {
     utf8: Utf8,
     name: Vec<u8>,
     hidden: Option<Hidden>,
+    /// What detectors will look at: the value at hand, as it is written, and decoded.
+    search: Option<(Vec<u8>, Vec<u8>)>,
     before: u64,
     masked: u64,
 }
@@ -50,6 +52,7 @@ impl FormMasker {
             utf8: Utf8::default(),
             name: Vec::new(),
             hidden: None,
+            search: None,
             before: 0,
             masked: 0,
         }
@@ -99,7 +102,10 @@ impl FormMasker {
             if byte == b'&' && state == State::Value {
                 self.value_ended(out);
             }
-            out.extend_from_slice(&[byte]);
+            match &mut self.search {
+                Some((raw, _)) => raw.push(byte),
+                None => out.extend_from_slice(&[byte]),
+            }
         }
         Ok(match (state, byte) {
             (State::Name | State::Value, b'&') => {
@@ -142,6 +148,11 @@ impl FormMasker {
                         return Err(self.malformed());
                     }
                     hidden.push(&[byte]);
+                } else if let Some((raw, plain)) = &mut self.search {
+                    if raw.len() > LONGEST_VALUE {
+                        return Err(Unmaskable::Limit("a value's length"));
+                    }
+                    plain.push(byte);
                 }
                 Ok(State::Value)
             }
@@ -158,6 +169,9 @@ impl FormMasker {
             self.name.split(|byte| matches!(byte, b'[' | b']' | b'.')).filter(|part| !part.is_empty());
         let mask = whole.or_else(|| parts.next_back().and_then(|part| self.plan.flat(part)));
         self.hidden = mask.map(|mask| Hidden::text(mask, &self.plan));
+        if self.hidden.is_none() && self.plan.has_detectors() {
+            self.search = Some((Vec::new(), Vec::new()));
+        }
         Ok(())
     }
 
@@ -165,12 +179,14 @@ impl FormMasker {
         if let Some(hidden) = self.hidden.take() {
             self.masked += 1;
             if let Shown::Text(text) = hidden.show() {
-                for byte in text.bytes() {
-                    if byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'-' | b'.' | b'_') {
-                        out.extend_from_slice(&[byte]);
-                    } else {
-                        out.extend_from_slice(format!("%{byte:02X}").as_bytes());
-                    }
+                write(&text, out);
+            }
+        } else if let Some((raw, plain)) = self.search.take() {
+            match self.plan.detected(&String::from_utf8_lossy(&plain)) {
+                None => out.extend_from_slice(&raw),
+                Some((text, count)) => {
+                    self.masked += count;
+                    write(&text, out);
                 }
             }
         }
@@ -178,6 +194,17 @@ impl FormMasker {
 
     fn malformed(&self) -> Unmaskable {
         Unmaskable::Malformed { format: "form data", at: self.before }
+    }
+}
+
+/// Writes a value.
+fn write(text: &str, out: &mut BytesMut) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'-' | b'.' | b'_') {
+            out.extend_from_slice(&[byte]);
+        } else {
+            out.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
     }
 }
 
@@ -190,4 +217,6 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'&' | b'=' | b'%' | b';')
 }
 
+/// The longest value that detectors look at.
+const LONGEST_VALUE: usize = 4 * 1024 * 1024;
 const LONGEST_NAME: usize = 4096;

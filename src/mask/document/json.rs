@@ -47,6 +47,9 @@ pub struct JsonMasker {
     high: Option<u16>,
     /// The protected value at hand, and how deep it lies.
     hidden: Option<(Hidden, usize)>,
+    /// What detectors will look at: the text or number at hand.
+    search: Option<Search>,
+    items: u64,
     /// How many bytes came before this piece.
     before: u64,
     masked: u64,
@@ -100,6 +103,17 @@ enum Role {
     Value,
 }
 
+/// A text or a number that detectors will look at.
+#[derive(Debug, Default)]
+struct Search {
+    /// Where in this piece it begins, or goes on.
+    start: usize,
+    /// What came of it in pieces before, as it was written.
+    raw: Vec<u8>,
+    /// What came of a text before the run at hand, unescaped.
+    plain: Vec<u8>,
+}
+
 /// One piece on its way through.
 struct Piece<'a> {
     input: &'a [u8],
@@ -124,6 +138,8 @@ impl JsonMasker {
             live: 0,
             high: None,
             hidden: None,
+            search: None,
+            items: 0,
             before: 0,
             masked: 0,
         }
@@ -146,8 +162,10 @@ impl JsonMasker {
         while let Some(byte) = piece.input.get(piece.at) {
             state = self.step(state, *byte, &mut piece)?;
         }
-        if self.hidden.is_none() {
-            piece.copy();
+        match &mut self.search {
+            Some(search) => search.hold(&mut piece)?,
+            None if self.hidden.is_none() => piece.copy(),
+            None => {}
         }
         self.before += input.len() as u64;
         self.state = state;
@@ -166,7 +184,9 @@ impl JsonMasker {
             if !number.is_whole() {
                 return Err(Unmaskable::Truncated);
             }
-            state = self.value_ended(&mut Piece { input: &[], at: 0, from: 0, out });
+            let mut piece = Piece { input: &[], at: 0, from: 0, out };
+            self.searched(&[], &mut piece);
+            state = self.value_ended(&mut piece);
         }
         match (state, self.framing) {
             _ if !self.utf8.is_whole() => Err(Unmaskable::Truncated),
@@ -184,6 +204,13 @@ impl JsonMasker {
         self.masked
     }
 
+    /// How many items came so far: of lines and sequences, the documents; of one document, what the plan counts, or
+    /// else the elements of the array that it is, and of those in the object that it is.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        self.items
+    }
+
     /// Looks at one byte, or at a run of bytes of one kind, and moves on.
     fn step(&mut self, state: State, byte: u8, piece: &mut Piece<'_>) -> Result<State, Unmaskable> {
         let malformed = self.malformed(piece.at);
@@ -192,6 +219,7 @@ impl JsonMasker {
             (State::Colon, b':') => State::Value,
             (State::FirstName | State::NextName, b'"') => {
                 self.name.clear();
+                self.look_from(piece.at);
                 State::Text(Role::Name)
             }
             (State::Number(number), _) => return self.number(number, piece),
@@ -248,6 +276,10 @@ impl JsonMasker {
             Some(Level { is_object: true, .. }) => self.live,
             Some(level) => self.plan.element(level.live, level.place),
         };
+        // what is inside of a protected value is not given out
+        if self.hidden.is_none() && self.is_item(live) {
+            self.items += 1;
+        }
         if self.hidden.is_none()
             && let Some(mask) = self.plan.mask(live)
         {
@@ -258,6 +290,9 @@ impl JsonMasker {
                 _ => Hidden::other(mask),
             };
             self.hidden = Some((hidden, self.stack.len()));
+        }
+        if !matches!(byte, b'{' | b'[' | b't' | b'f' | b'n') {
+            self.look_from(piece.at);
         }
         let is_object = byte == b'{';
         Ok(match byte {
@@ -283,7 +318,10 @@ impl JsonMasker {
             match number.next(*byte) {
                 Some(next) => number = next,
                 // the byte belongs to what follows
-                None if number.is_whole() => return Ok(self.value_ended(piece)),
+                None if number.is_whole() => {
+                    self.searched(&[], piece);
+                    return Ok(self.value_ended(piece));
+                }
                 None => return Err(self.malformed(piece.at)),
             }
             piece.at += 1;
@@ -303,6 +341,9 @@ impl JsonMasker {
         };
         let state = match (special, role) {
             (b'"', Role::Name) => {
+                piece.at += 1;
+                self.searched(run, piece);
+                piece.at -= 1;
                 let parent = self.stack.last().map_or(0, |level| level.live);
                 self.live = if parent == 0 {
                     0
@@ -315,8 +356,9 @@ impl JsonMasker {
                 State::Colon
             }
             (b'"', Role::Value) => {
-                self.keep(role, run);
                 piece.at += 1;
+                self.searched(run, piece);
+                self.keep(role, run);
                 return Ok(self.value_ended(piece));
             }
             (b'\\', _) => {
@@ -331,6 +373,9 @@ impl JsonMasker {
 
     /// Keeps the next characters of a string where they matter.
     fn keep(&mut self, role: Role, run: &[u8]) {
+        if let Some(search) = &mut self.search {
+            search.plain.extend_from_slice(run);
+        }
         match role {
             Role::Name => {
                 // one more than the longest, so that a longer name is not taken for it
@@ -408,6 +453,52 @@ impl JsonMasker {
         }
     }
 
+    /// Whether the value that begins is one of those that are counted.
+    fn is_item(&self, live: Live) -> bool {
+        match (self.framing, self.stack.as_slice()) {
+            (Framing::Lines | Framing::Sequence, open) => open.is_empty(),
+            (Framing::Document, _) if self.plan.counts() => self.plan.is_counted(live),
+            (Framing::Document, [array]) => !array.is_object,
+            (Framing::Document, [object, array]) => object.is_object && !array.is_object,
+            (Framing::Document, _) => false,
+        }
+    }
+
+    /// A text or a number begins; where there are detectors, they will look at it once it is whole.
+    fn look_from(&mut self, at: usize) {
+        if self.hidden.is_none() && self.plan.has_detectors() {
+            self.search = Some(Search { start: at, ..Search::default() });
+        }
+    }
+
+    /// A text ended with this run, or a number, right before the byte at hand. What detectors find in it is masked; if
+    /// there is nothing, it is given out as it was written.
+    fn searched(&mut self, run: &[u8], piece: &mut Piece<'_>) {
+        let Some(search) = self.search.take() else { return };
+        let written = piece.input.get(search.start..piece.at).unwrap_or_default();
+        let is_text = search.raw.first().or(written.first()) == Some(&b'"');
+        let (before, last) = if is_text { (&search.plain, run) } else { (&search.raw, written) };
+        let joined;
+        let text = if before.is_empty() {
+            last
+        } else {
+            joined = [before.as_slice(), last].concat();
+            &joined
+        };
+        let text = String::from_utf8_lossy(text);
+        let found = self.plan.detected(&text);
+        if let Some((shown, count)) = found {
+            self.masked += count;
+            if search.raw.is_empty() {
+                piece.out.extend_from_slice(piece.input.get(piece.from..search.start).unwrap_or_default());
+            }
+            piece.out.extend_from_slice(serde_json::Value::from(shown).to_string().as_bytes());
+            piece.from = piece.at;
+        } else {
+            piece.out.extend_from_slice(&search.raw);
+        }
+    }
+
     fn malformed(&self, at: usize) -> Unmaskable {
         Unmaskable::Malformed { format: "JSON", at: self.before + at as u64 }
     }
@@ -434,6 +525,16 @@ impl State {
     }
 }
 
+impl Search {
+    /// The piece ends: gives out what was before, and holds the rest.
+    fn hold(&mut self, piece: &mut Piece<'_>) -> Result<(), Unmaskable> {
+        piece.out.extend_from_slice(piece.input.get(piece.from..self.start).unwrap_or_default());
+        self.raw.extend_from_slice(piece.input.get(self.start..).unwrap_or_default());
+        (self.start, piece.from) = (0, piece.at);
+        if self.raw.len() > LONGEST_TEXT { Err(Unmaskable::Limit("a text's length")) } else { Ok(()) }
+    }
+}
+
 impl Piece<'_> {
     /// Gives out what was read and not given out yet.
     fn copy(&mut self) {
@@ -442,5 +543,7 @@ impl Piece<'_> {
     }
 }
 
+/// The longest text that detectors look at.
+const LONGEST_TEXT: usize = 4 * 1024 * 1024;
 /// As deep as serde_json and most readers go.
 const DEEPEST: usize = 128;

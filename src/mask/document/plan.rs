@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::detect::Detectors;
-use super::hidden::TokenKey;
+use super::hidden::{MASKED, TokenKey};
 use super::path::{DocumentPath, Selector};
 use crate::domain::mask::Mask;
 use crate::domain::name::RuleName;
@@ -58,6 +58,10 @@ pub struct DocumentPlan {
     /// The bits after the last segments, and what they ask for; strictest first.
     ends: Vec<(Live, Mask)>,
     end: Live,
+    /// The bit after the last segment of what is counted.
+    counted: Live,
+    /// How many bits are in use.
+    used: u32,
     /// Masks by the name in a path's last segment, for formats without depth; strictest first. `None`
     /// stands for every name.
     flat: Vec<(Option<Box<[u8]>>, Mask)>,
@@ -95,23 +99,15 @@ impl DocumentPlan {
             sliced: 0,
             ends: Vec::new(),
             end: 0,
+            counted: 0,
+            used: 0,
             flat: Vec::new(),
             case,
             key: None,
             detectors: None,
         };
-        let mut bits = (0..Live::BITS).map(|at| 1 << at);
         for rule in rules {
-            let mut bit = bits.next().ok_or(PlanError)?;
-            plan.initial |= bit;
-            for segment in rule.path.segments() {
-                plan.stay |= if segment.descend { bit } else { 0 };
-                plan.through |= if segment.through { bit } else { 0 };
-                for selector in &segment.selectors {
-                    plan.add(bit, selector);
-                }
-                bit = bits.next().ok_or(PlanError)?;
-            }
+            let bit = plan.path(&rule.path)?;
             plan.end |= bit;
             plan.ends.push((bit, rule.mask));
             let last = rule.path.segments().last();
@@ -140,6 +136,15 @@ impl DocumentPlan {
         Self { detectors: Some(detectors), ..self }
     }
 
+    /// With what is counted in a document.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_items(mut self, path: &DocumentPath) -> Result<Self, PlanError> {
+        self.counted = self.path(path)?;
+        Ok(self)
+    }
+
     /// Whether no path is protected.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -154,6 +159,33 @@ impl DocumentPlan {
 
     pub(super) fn detectors(&self) -> Option<Arc<Detectors>> {
         self.detectors.clone()
+    }
+
+    pub(super) fn has_detectors(&self) -> bool {
+        self.detectors.is_some()
+    }
+
+    /// A text with what detectors find in it masked, and how often; `None` when they find nothing.
+    pub(super) fn detected(&self, text: &str) -> Option<(String, u64)> {
+        let found = self.detectors.as_ref()?.find(text);
+        let (mut shown, mut from) = (String::new(), 0);
+        for place in &found {
+            shown.push_str(text.get(from..place.start).unwrap_or_default());
+            shown.push_str(MASKED);
+            from = place.end;
+        }
+        shown.push_str(text.get(from..).unwrap_or_default());
+        (!found.is_empty()).then_some((shown, found.len() as u64))
+    }
+
+    /// Whether something is counted.
+    pub(super) fn counts(&self) -> bool {
+        self.counted != 0
+    }
+
+    /// Whether a value of which this is awaited is counted.
+    pub(super) fn is_counted(&self, live: Live) -> bool {
+        live & self.counted != 0
     }
 
     pub(super) fn key(&self) -> Option<&TokenKey> {
@@ -211,6 +243,28 @@ impl DocumentPlan {
         let matches =
             |known: &Option<Box<[u8]>>| known.as_ref().is_none_or(|known| known.eq_ignore_ascii_case(name));
         self.flat.iter().find(|(known, _)| matches(known)).map(|(_, mask)| *mask)
+    }
+
+    /// Takes a path up; the bit after its last segment.
+    fn path(&mut self, path: &DocumentPath) -> Result<Live, PlanError> {
+        let mut bit = self.bit()?;
+        self.initial |= bit;
+        for segment in path.segments() {
+            self.stay |= if segment.descend { bit } else { 0 };
+            self.through |= if segment.through { bit } else { 0 };
+            for selector in &segment.selectors {
+                self.add(bit, selector);
+            }
+            bit = self.bit()?;
+        }
+        Ok(bit)
+    }
+
+    /// The next bit that is free.
+    fn bit(&mut self) -> Result<Live, PlanError> {
+        let bit = (1 as Live).checked_shl(self.used).ok_or(PlanError)?;
+        self.used += 1;
+        Ok(bit)
     }
 
     fn add(&mut self, bit: Live, selector: &Selector) {

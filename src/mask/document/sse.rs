@@ -29,6 +29,7 @@ pub struct SseMasker {
     after_return: bool,
     first_line: bool,
     broken: bool,
+    events: u64,
     before: u64,
     masked: u64,
 }
@@ -46,6 +47,7 @@ impl SseMasker {
             after_return: false,
             first_line: true,
             broken: false,
+            events: 0,
             before: 0,
             masked: 0,
         }
@@ -98,6 +100,12 @@ impl SseMasker {
         self.masked
     }
 
+    /// How many events with data came so far.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
     fn add(&mut self, bytes: &[u8]) -> Result<(), Unmaskable> {
         let held = self.line.len() + self.head.len() + self.data.as_ref().map_or(0, Vec::len);
         if held + bytes.len() > LONGEST_EVENT {
@@ -143,6 +151,7 @@ impl SseMasker {
     fn event_ended(&mut self, out: &mut BytesMut) -> Result<(), Unmaskable> {
         out.unsplit(self.head.split());
         if let Some(data) = self.data.take() {
+            self.events += 1;
             let mut shown = BytesMut::with_capacity(data.len());
             self.mask(&data, &mut shown)?;
             for line in shown.as_ref().split(|byte: &u8| *byte == b'\n') {
@@ -160,17 +169,19 @@ impl SseMasker {
             shown.extend_from_slice(data);
             return Ok(());
         }
-        if let Some(detectors) = self.plan.detectors()
-            && self.plan.is_empty()
-        {
-            let mut masker = TextMasker::new(detectors);
-            masker.feed(data, shown)?;
-            masker.finish(shown)?;
+        let mut masker = JsonMasker::new(Arc::clone(&self.plan), Framing::Document);
+        if masker.feed(data, shown).and_then(|()| masker.finish(shown)).is_ok() {
             self.masked += masker.masked();
             return Ok(());
         }
-        let mut masker = JsonMasker::new(Arc::clone(&self.plan), Framing::Document);
-        masker.feed(data, shown).and_then(|()| masker.finish(shown)).map_err(|_| self.malformed())?;
+        // paths protect nothing in text
+        let (Some(detectors), true) = (self.plan.detectors(), self.plan.is_empty()) else {
+            return Err(self.malformed());
+        };
+        shown.clear();
+        let mut masker = TextMasker::new(detectors);
+        masker.feed(data, shown)?;
+        masker.finish(shown)?;
         self.masked += masker.masked();
         Ok(())
     }

@@ -155,3 +155,110 @@ fn text_is_refused_where_paths_are_protected_or_it_is_no_text() {
         "data: to [masked]\n\n"
     );
 }
+
+/// What detectors find is masked in every format; what they find nothing in stays byte for byte.
+#[test]
+fn detectors_look_into_values_of_every_format() {
+    let plan = detecting(&[]);
+    for (media, body, shown) in [
+        (
+            "application/json",
+            r#"{"to":"alice@example.org","n":[1, "a\u0040b", "caf\u00e9\/x"],"alice@example.org":{}}"#,
+            r#"{"to":"[masked]","n":[1, "a\u0040b", "caf\u00e9\/x"],"[masked]":{}}"#,
+        ),
+        (
+            "application/json",
+            r#"[ "to \"alice\u0040example.org\"" , 4111111111111111, -4111111111111111,4111111111111112 ]"#,
+            r#"[ "to \"[masked]\"" , "[masked]", "-[masked]",4111111111111112 ]"#,
+        ),
+        ("application/json", " 4111111111111111", " \"[masked]\""),
+        ("application/json", r#""-----BEGIN PRIVATE KEY-----\nMIIE\n""#, r#""[masked]""#),
+        (
+            "application/x-ndjson",
+            "{\"a\":\"alice@example.org\"}\n\n4111111111111111\n",
+            "{\"a\":\"[masked]\"}\n\n\"[masked]\"\n",
+        ),
+        (
+            "text/event-stream",
+            "data: {\"a\":\"alice\\u0040example.org\"}\n\n",
+            "data: {\"a\":\"[masked]\"}\n\n",
+        ),
+        (
+            "text/csv",
+            "who,n\r\n\"to \"\"alice@example.org\"\"\",1\r\nalice@example.org,\"x\"\r\n",
+            "who,n\r\n\"to \"\"[masked]\"\"\",1\r\n[masked],\"x\"\r\n",
+        ),
+        (
+            "application/x-www-form-urlencoded",
+            "a=alice%40example.org&b=c+d%2f&c=",
+            "a=%5Bmasked%5D&b=c+d%2f&c=",
+        ),
+    ] {
+        assert_eq!(masked(media, &plan, body), shown, "{media}");
+    }
+    let long = format!("{{\"a\":\"{} alice@example.org\"}}", "x ".repeat(70_000));
+    assert!(masked("application/json", &plan, &long).ends_with(" [masked]\"}"));
+    // a text that is held to be looked at is bounded
+    let endless = format!("\"{}", "x".repeat(5 << 20));
+    let pieces: Vec<&[u8]> = endless.as_bytes().chunks(1 << 16).collect();
+    assert_eq!(mask("application/json", &plan, &pieces), Err(Unmaskable::Limit("a text's length")));
+    assert_eq!(
+        mask("text/csv", &plan, &[b"a\n", endless.as_bytes()]),
+        Err(Unmaskable::Limit("a field's length"))
+    );
+    let endless = format!("a={}", "x".repeat(5 << 20));
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(mask(form, &plan, &[endless.as_bytes()]), Err(Unmaskable::Limit("a value's length")));
+}
+
+/// Paths hide first; detectors look at what is left.
+#[test]
+fn paths_and_detectors_work_together() {
+    let rule = DocumentRule {
+        name: RuleName::new("rule").unwrap(),
+        path: DocumentPath::new("$..who").unwrap(),
+        mask: Mask::Partial { keep_last: 3 },
+    };
+    let detectors = Detectors::new(&[Detector::Email], &[]).unwrap();
+    let plan = DocumentPlan::new(&[rule], KeyCase::Exact).unwrap().with_detectors(Arc::new(detectors));
+    assert_eq!(
+        masked(
+            "application/json",
+            &Arc::new(plan),
+            r#"{"who":"alice@example.org","cc":["bob@example.org"]}"#
+        ),
+        r#"{"who":"****org","cc":["[masked]"]}"#
+    );
+}
+
+#[test]
+fn items_are_counted_as_the_plan_says_or_at_the_outermost_arrays() {
+    let count = |media: &str, plan: &Arc<DocumentPlan>, body: &str| {
+        let mut masker = BodyMasker::new(Some(media), plan).unwrap();
+        let mut out = BytesMut::new();
+        for piece in body.as_bytes().chunks(3) {
+            masker.feed(piece, &mut out).unwrap();
+        }
+        masker.finish(&mut out).unwrap();
+        masker.items()
+    };
+    let plain = plan(&[]);
+    for (media, body, expected) in [
+        ("application/json", "[1,[2,3],{\"a\":[4]}]", 3),
+        ("application/json", r#"{"data":[{"a":[1]},{}],"next":["x"],"n":{"deep":[1,2]}}"#, 3),
+        ("application/json", "[]", 0),
+        ("application/json", r#"{"a":1}"#, 0),
+        ("application/x-ndjson", "{}\n\n[1,2]\n", 2),
+        ("application/json-seq", "\x1e{}\n\x1e1\n", 2),
+        ("text/csv", "a,b\r\n1,2\r\n\"x\r\ny\",4", 2),
+        ("text/event-stream", "data: 1\n\n: \n\ndata: 2\r\n\r\nid: 3\n\n", 2),
+        ("application/x-www-form-urlencoded", "a=b", 0),
+    ] {
+        assert_eq!(count(media, &plain, body), expected, "{media} {body}");
+    }
+    let path = DocumentPath::new("$.page.rows[*]").unwrap();
+    let counting = Arc::new(DocumentPlan::new(&[], KeyCase::Exact).unwrap().with_items(&path).unwrap());
+    assert_eq!(count("application/json", &counting, r#"{"page":{"rows":[1,{"rows":[2]},3]},"x":[1]}"#), 3);
+    // what is inside of a masked value is not shown, so it does not count
+    assert_eq!(count("application/json", &plan(&[("$.data", Mask::Full)]), r#"{"data":[1,2],"x":[3]}"#), 1);
+}
