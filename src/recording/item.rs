@@ -110,7 +110,8 @@ pub struct Head {
 pub struct Outcome {
     /// Which statement of the connection, counted from 1.
     pub number: u64,
-    /// How many rows the client was sent; bytes, of what has no rows.
+    /// How many rows the client was sent; of an HTTP answer its items, where the target counts them; bytes, of what has
+    /// neither.
     pub rows: u64,
     /// The command tag, when it succeeded: `SELECT 20`; of other deeds `exit 0`, `200`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -296,6 +296,7 @@ fn an_api_is_read_with_all_that_belongs_to_it() {
     assert_eq!(api.masks.len(), 2);
     assert_eq!(api.pages["limit"].default, Some(50));
     assert_eq!((api.max_response, api.max_connections), (Some(1_000_000), 100));
+    assert_eq!((api.max_items, api.items.as_deref()), (Some(1000), Some("$.data[*]")));
     assert!(matches!(api.issuer, crate::domain::target::HttpIssuer::Jwt { seconds: 300, .. }));
 }
 
@@ -345,6 +346,8 @@ base = "https://api.example/v1"
 detectors = ["email"]
 graphql = "/graphql"
 max_response = 1000000
+max_items = 1000
+items = "$.data[*]"
 [target.issuer]
 kind = "jwt"
 audience = "api"

@@ -144,6 +144,8 @@ impl Bench {
             graphql: None,
             pages: BTreeMap::new(),
             max_response: None,
+            max_items: None,
+            items: None,
             max_connections: 1,
         };
         let target = Target {

@@ -31,6 +31,12 @@ pub struct HttpTarget {
     pub pages: BTreeMap<String, Page>,
     /// The longest response body in bytes, before encoding; a longer one is cut off with an error.
     pub max_response: Option<u64>,
+    /// The most items of one response: elements of an array, lines, records, events; what is longer is cut off with an
+    /// error.
+    pub max_items: Option<u64>,
+    /// JSONPath of what is counted in a JSON document: `$.data[*]`. Without one, the elements of the array that a
+    /// document is, or of those in the object that it is.
+    pub items: Option<String>,
     /// How many connections one session may hold at a time.
     pub max_connections: u16,
 }

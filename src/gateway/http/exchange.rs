@@ -96,7 +96,7 @@ async fn send(
     inject(&mut headers, &mut target, &credential)?;
     let body = match reading.body {
         Arriving::Empty => whole(bytes::Bytes::new()),
-        Arriving::Stream(body) => flow::upload(shared, number, body, tape),
+        Arriving::Stream(body) => flow::upload(shared, number, body, tape, injected_header(&credential)),
         Arriving::Whole(body) => {
             let mut tape = tape;
             let kept = async {
@@ -162,10 +162,7 @@ fn prepare(
     has_secret: bool,
 ) -> Result<(), Problem> {
     head::strip_hop_by_hop(headers).map_err(|error| Problem::unclear(error.to_string()))?;
-    let injected = match &credential.inject {
-        Some((Injection::Header { name }, _)) => HeaderName::from_bytes(name.as_bytes()).ok(),
-        _ => None,
-    };
+    let injected = injected_header(credential);
     // INVARIANT: no credential of the client's leaves
     head::strip_credentials(headers, injected.as_ref());
     headers.remove(door::SESSION);
@@ -174,12 +171,20 @@ fn prepare(
     head::strip_forwarding(headers);
     if shared.masks.is_some() {
         head::prepare_masked_request(headers);
-    } else if has_secret {
+    } else if has_secret || shared.counting.is_some() {
         head::prepare_searched_request(headers);
     }
     let host = HeaderValue::try_from(place(&shared.target.base)).map_err(|_| not_sendable())?;
     headers.insert(HOST, host);
     Ok(())
+}
+
+/// The header of its own that the lease's secret goes into.
+fn injected_header(credential: &HttpCredential) -> Option<HeaderName> {
+    match &credential.inject {
+        Some((Injection::Header { name }, _)) => HeaderName::from_bytes(name.as_bytes()).ok(),
+        _ => None,
+    }
 }
 
 /// Puts the lease's secret where it belongs.

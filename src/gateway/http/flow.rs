@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
+use http::HeaderName;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use tokio::sync::mpsc;
@@ -74,7 +75,13 @@ impl Tape {
 }
 
 /// Hands a request's body on, as fast as the API takes it.
-pub(super) fn upload(shared: &Arc<Shared>, number: u64, mut body: Incoming, mut tape: Tape) -> Body {
+pub(super) fn upload(
+    shared: &Arc<Shared>,
+    number: u64,
+    mut body: Incoming,
+    mut tape: Tape,
+    injected: Option<HeaderName>,
+) -> Body {
     let (pieces, fed_by) = mpsc::channel::<Piece>(AHEAD);
     let own = Arc::clone(shared);
     shared.spawn(async move {
@@ -88,7 +95,13 @@ pub(super) fn upload(shared: &Arc<Shared>, number: u64, mut body: Incoming, mut 
                             Err(Broken(error.to_string()))
                         }
                     },
-                    None => Ok(frame),
+                    None => Ok(match frame.into_trailers() {
+                        Ok(mut trailers) => {
+                            head::strip_trailers(&mut trailers, injected.as_ref());
+                            Frame::trailers(trailers)
+                        }
+                        Err(frame) => frame,
+                    }),
                 },
                 Err(error) => Err(Broken(error.to_string())),
             };
@@ -173,7 +186,7 @@ async fn pass(
                 shared.fail(&error);
                 return Err(Broken(error.to_string()));
             }
-            *passed += washed.shown.len() as u64;
+            *passed = wash.items().unwrap_or(*passed + washed.shown.len() as u64);
             if !washed.sent.is_empty() && pieces.send(Ok(Frame::data(washed.sent))).await.is_err() {
                 return Err(Broken("the client has left".into()));
             }

@@ -16,7 +16,7 @@ use super::answer::{Body, Problem, whole};
 use super::exchange::{record, unrecorded};
 use super::flow::{self, Trailers};
 use super::shared::Shared;
-use super::wash::Wash;
+use super::wash::{Count, Wash};
 use crate::mask::document::{BodyMasker, DocumentPlan};
 use crate::recording::item::Outcome;
 use crate::wire::http::encoding::Coding;
@@ -48,7 +48,7 @@ pub(super) async fn pass(
     {
         return Err(Problem::unusable(format!("it is longer than the {most} bytes that this target allows")));
     }
-    let wash = wash(shared.masks.as_ref(), redactor.as_ref(), status, headers, has_body, most)?;
+    let wash = wash(shared, redactor.as_ref(), status, headers, has_body)?;
     relocate(headers, &shared.target.base);
     if let Some(redactor) = &redactor {
         flow::redact(headers, redactor);
@@ -61,7 +61,8 @@ pub(super) async fn pass(
         return Ok(Response::from_parts(parts, whole(Bytes::new())));
     };
     let length = length.filter(|_| headers.contains_key(CONTENT_LENGTH));
-    if redactor.is_some() && length.is_some_and(|length| length <= SHORT) {
+    let is_read = redactor.is_some() || wash.items().is_some();
+    if is_read && length.is_some_and(|length| length <= SHORT) {
         let answer = short(shared, number, status, headers, body, wash).await?;
         return Ok(Response::from_parts(parts, answer));
     }
@@ -71,12 +72,13 @@ pub(super) async fn pass(
     kept(shared, number, status, headers).await?;
     let trailers = if shared.masks.is_some() { Trailers::Drop } else { Trailers::Pass(redactor) };
     let mut pieces = flow::download(shared, number, status.as_u16(), body, wash, trailers);
-    if shared.masks.is_none() || is_live {
+    if (shared.masks.is_none() && shared.counting.is_none()) || is_live {
         return Ok(Response::from_parts(parts, flow::fed(None, pieces)));
     }
     // a document that is broken at its beginning can still be refused outright
     match pieces.recv().await {
-        Some(Err(broken)) => Err(Problem::unmaskable(broken)),
+        Some(Err(broken)) if shared.masks.is_some() => Err(Problem::unmaskable(broken)),
+        Some(Err(broken)) => Err(Problem::unusable(broken.0)),
         first => Ok(Response::from_parts(parts, flow::fed(first, pieces))),
     }
 }
@@ -92,20 +94,20 @@ pub(super) fn switching(response: Response<Incoming>, redactor: Option<&Redactor
 
 /// What the body goes through; `None` when there is none. The head is made to agree.
 fn wash(
-    masks: Option<&Arc<DocumentPlan>>,
+    shared: &Shared,
     redactor: Option<&Redactor>,
     status: StatusCode,
     headers: &mut HeaderMap,
     has_body: bool,
-    most: Option<u64>,
 ) -> Result<Option<Wash>, Problem> {
     let chain = || {
         let codings = headers.get_all(CONTENT_ENCODING).iter();
         let names = codings.map(HeaderValue::to_str).collect::<Result<Vec<_>, _>>();
         Coding::chain(names.unwrap_or_else(|_| vec!["unknown"]).into_iter())
     };
-    let (chain, masker) = match (masks, redactor) {
-        (Some(masks), _) => {
+    let count = if has_body { count(shared, headers) } else { None };
+    let (chain, masker) = match &shared.masks {
+        Some(masks) => {
             let masker = match has_body {
                 true => Some(masker(headers, masks)?),
                 false => None,
@@ -114,23 +116,35 @@ fn wash(
             head::prepare_rewritten_response(status, headers).map_err(Problem::unmaskable)?;
             (chain, masker)
         }
-        (None, Some(_)) if has_body => {
+        None if has_body && (redactor.is_some() || count.is_some()) => {
             let unusable = |error: &dyn std::fmt::Display| {
-                Problem::unusable(format!("it cannot be searched for the credential: {error}"))
+                Problem::unusable(format!("it cannot be searched for the credential, or counted: {error}"))
             };
             let chain = chain().map_err(|error| unusable(&error))?;
-            if !chain.is_empty() {
+            if !chain.is_empty() || (count.is_some() && status == StatusCode::PARTIAL_CONTENT) {
                 head::prepare_rewritten_response(status, headers).map_err(|error| unusable(&error))?;
             }
             (chain, None)
         }
-        (None, _) => (Vec::new(), None),
+        None => (Vec::new(), None),
     };
     if !has_body {
         return Ok(None);
     }
-    let wash = Wash::new(&chain, redactor.map(Redactor::body), masker, most);
-    wash.map(Some).map_err(|error| Problem::unusable(error.to_string()))
+    let wash = Wash::new(&chain, redactor.map(Redactor::body), masker, shared.target.max_response);
+    let wash = wash.map_err(|error| Problem::unusable(error.to_string()))?;
+    Ok(Some(wash.counted(count)))
+}
+
+/// How many items may come, where the target says so and the type has any.
+fn count(shared: &Shared, headers: &HeaderMap) -> Option<Count> {
+    let most = shared.target.max_items?;
+    if shared.masks.is_some() {
+        return Some(Count { most, counter: None });
+    }
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let counter = BodyMasker::new(content_type, shared.counting.as_ref()?).ok()?;
+    Some(Count { most, counter: Some(counter) })
 }
 
 /// INVARIANT: what cannot be masked is not passed.
@@ -165,7 +179,7 @@ async fn short(
                 Err(_trailers) => continue,
             },
         }
-        while let Some(washed) = wash.pull().map_err(|error| broken(error.to_string()))? {
+        while let Some(washed) = wash.pull().map_err(|error| Problem::unusable(error.to_string()))? {
             shown.extend_from_slice(&washed.shown);
             sent.extend_from_slice(&washed.sent);
         }
@@ -181,7 +195,7 @@ async fn short(
     let reel = shared.turnstile.reel();
     let recorded = async {
         reel.piece(crate::gateway::journal::ItemKind::Body, number, 2, &shown).await?;
-        let rows = shown.len() as u64;
+        let rows = wash.items().unwrap_or(shown.len() as u64);
         reel.outcome(&Outcome { number, rows, tag: Some(status.as_u16().to_string()), error: None }).await
     };
     recorded.await.map_err(|error| unrecorded(shared, &error))?;

@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub(super) upstreams: Upstreams,
     /// What is masked for this principal; `None` when nothing is.
     pub(super) masks: Option<Arc<DocumentPlan>>,
+    /// What counts items where nothing is masked.
+    pub(super) counting: Option<Arc<DocumentPlan>>,
     /// Why the masks cannot be kept, if so.
     pub(super) fault: Option<String>,
     authority: Arc<dyn Authority>,
@@ -62,6 +64,10 @@ impl Shared {
             Ok(masks) => (masks, None),
             Err(why) => (None, Some(why)),
         };
+        let counting = counting(target).unwrap_or_else(|why| {
+            fault = Some(why);
+            None
+        });
         if let Specification::Unreadable(why) = &specification {
             fault = Some(format!("the target's OpenAPI document cannot be read: {why}"));
         }
@@ -72,6 +78,7 @@ impl Shared {
             turnstile,
             specification,
             masks,
+            counting,
             fault,
             authority: Arc::clone(&deps.authority),
             closing,
@@ -192,7 +199,8 @@ fn masks(context: &SessionContext, target: &HttpTarget) -> Result<Option<Arc<Doc
     if rules.is_empty() && target.detectors.is_empty() {
         return Ok(None);
     }
-    let mut plan = DocumentPlan::new(&rules, KeyCase::Exact).map_err(|error| error.to_string())?;
+    let plan = DocumentPlan::new(&rules, KeyCase::Exact).map_err(|error| error.to_string())?;
+    let mut plan = with_items(plan, target)?;
     if let Some(key) = token_key(context) {
         plan = plan.with_tokens(key);
     }
@@ -206,6 +214,21 @@ fn masks(context: &SessionContext, target: &HttpTarget) -> Result<Option<Arc<Doc
         plan = plan.with_detectors(Arc::new(detectors));
     }
     Ok(Some(Arc::new(plan)))
+}
+
+/// What counts the items of a target's answers.
+fn counting(target: &HttpTarget) -> Result<Option<Arc<DocumentPlan>>, String> {
+    if target.max_items.is_none() {
+        return Ok(None);
+    }
+    let plan = DocumentPlan::new(&[], KeyCase::Exact).map_err(|error| error.to_string())?;
+    with_items(plan, target).map(|plan| Some(Arc::new(plan)))
+}
+
+fn with_items(plan: DocumentPlan, target: &HttpTarget) -> Result<DocumentPlan, String> {
+    let Some(path) = &target.items else { return Ok(plan) };
+    let path = DocumentPath::new(path).map_err(|error| error.to_string())?;
+    plan.with_items(&path).map_err(|error| error.to_string())
 }
 
 /// Tokens are the same in all sessions on the target, and in no other target.

@@ -1,6 +1,6 @@
 //! What a response's body goes through on its way to the client.
 //!
-//! Job: content codings off, injected secrets out, masks on, codings on again. Boundary: pure, a piece at a
+//! Job: content codings off, injected secrets out, masks on, items counted, codings on again. Boundary: pure, a piece at a
 //! time; what comes out of one [`Wash::pull`] is bounded, however much a body unpacks to. Failure mode: a
 //! [`WashError`]; nothing may be passed on after it.
 
@@ -24,6 +24,10 @@ pub(super) enum WashError {
     Secret,
     #[error("it is longer than the {0} bytes that this target allows")]
     TooLong(u64),
+    #[error("it holds more than the {0} items that this target allows")]
+    TooMany(u64),
+    #[error("its items cannot be counted: {0}")]
+    Uncountable(Unmaskable),
 }
 
 /// One body on its way.
@@ -38,7 +42,17 @@ pub(super) struct Wash {
     is_sized: bool,
     most: Option<u64>,
     length: u64,
+    count: Option<Count>,
     is_over: bool,
+}
+
+/// How many items may come.
+#[derive(Debug)]
+pub(super) struct Count {
+    /// The most.
+    pub(super) most: u64,
+    /// What counts where no masker does; what it gives out is not used.
+    pub(super) counter: Option<BodyMasker>,
 }
 
 /// What came out.
@@ -67,8 +81,36 @@ impl Wash {
             is_sized: false,
             most,
             length: 0,
+            count: None,
             is_over: false,
         })
+    }
+
+    /// For a body whose items are counted.
+    pub(super) fn counted(self, count: Option<Count>) -> Self {
+        Self { count, ..self }
+    }
+
+    /// How many items were let through, where they are counted.
+    pub(super) fn items(&self) -> Option<u64> {
+        let counter = self.count.as_ref()?.counter.as_ref().or(self.masker.as_ref())?;
+        Some(counter.items())
+    }
+
+    /// Counts the items of what goes on.
+    fn count(&mut self, clean: &[u8]) -> Result<(), WashError> {
+        if let Some(counter) = self.count.as_mut().and_then(|count| count.counter.as_mut()) {
+            let mut unused = BytesMut::new();
+            let counted = counter.feed(clean, &mut unused);
+            let counted =
+                counted.and_then(|()| if self.is_over { counter.finish(&mut unused) } else { Ok(()) });
+            counted.map_err(WashError::Uncountable)?;
+        }
+        match (&self.count, self.items()) {
+            // INVARIANT: the piece with one item more is not given out
+            (Some(count), Some(items)) if items > count.most => Err(WashError::TooMany(count.most)),
+            _ => Ok(()),
+        }
     }
 
     /// For a body whose pieces must be readable at once.
@@ -125,14 +167,15 @@ impl Wash {
             return Err(WashError::Secret);
         }
         let mut shown = BytesMut::new();
-        match &mut self.masker {
-            None => shown = clean,
-            Some(masker) => {
-                masker.feed(&clean, &mut shown)?;
-                if self.is_over {
-                    masker.finish(&mut shown)?;
-                }
+        if let Some(masker) = &mut self.masker {
+            masker.feed(&clean, &mut shown)?;
+            if self.is_over {
+                masker.finish(&mut shown)?;
             }
+        }
+        self.count(&clean)?;
+        if self.masker.is_none() {
+            shown = clean;
         }
         let shown = shown.freeze();
         let sent = match self.encoder.take() {

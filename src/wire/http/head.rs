@@ -3,7 +3,7 @@
 //! Job: pure functions over header maps, called by the gateway in the order below. Boundary: it neither
 //! judges nor injects. Failure mode: a [`HeadError`]; the message must then not be forwarded.
 //!
-//! Request: [`check_framing`], [`check_overrides`], [`upgrade`], [`strip_hop_by_hop`], [`strip_credentials`],
+//! Request: [`check_framing`], [`check_overrides`], [`upgrade`], [`strip_hop_by_hop`], [`strip_credentials`], [`strip_trailers`],
 //! and on a masked target [`prepare_masked_request`]. Response: [`check_framing`], [`strip_hop_by_hop`], and if
 //! its body is rewritten, [`prepare_rewritten_response`].
 
@@ -112,6 +112,18 @@ pub fn strip_credentials(headers: &mut HeaderMap, injected: Option<&HeaderName>)
         .collect();
     for name in names {
         headers.remove(name);
+    }
+}
+
+/// Takes out of a request's trailers what would be refused or replaced in its head: a server may take the two together
+/// (RFC 9110 §6.5.1).
+pub fn strip_trailers(trailers: &mut HeaderMap, injected: Option<&HeaderName>) {
+    strip_credentials(trailers, injected);
+    strip_forwarding(trailers);
+    let is_of_the_head = |name: &&HeaderName| is_among(name, OVERRIDES) || is_among(name, HEAD_ONLY);
+    let names: Vec<HeaderName> = trailers.keys().filter(is_of_the_head).cloned().collect();
+    for name in names {
+        trailers.remove(name);
     }
 }
 
@@ -292,6 +304,21 @@ const OVERRIDES: &[&str] = &[
     "x-original-uri",
     "x-forwarded-uri",
     "x-forwarded-prefix",
+];
+/// What says where a message ends, how it is read, or whom it is for.
+const HEAD_ONLY: &[&str] = &[
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "hoop-session",
+    "host",
+    "range",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 /// What a client proves itself with; the lease takes the place of all of them.
 const CLIENT_CREDENTIALS: &[&str] = &[

@@ -243,6 +243,8 @@ pub(crate) struct Setup {
     pub(crate) detectors: Vec<&'static str>,
     pub(crate) graphql: Option<&'static str>,
     pub(crate) most: Option<u64>,
+    /// The most items, and which are counted.
+    pub(crate) items: Option<(u64, Option<&'static str>)>,
     pub(crate) record: RecordLevel,
     pub(crate) openapi: Option<std::path::PathBuf>,
 }
@@ -260,6 +262,7 @@ impl Setup {
             detectors: Vec::new(),
             graphql: None,
             most: None,
+            items: None,
             record: RecordLevel::Full,
             openapi: None,
         }
@@ -300,6 +303,8 @@ impl Front {
                 graphql: setup.graphql.map(Into::into),
                 pages: BTreeMap::new(),
                 max_response: setup.most,
+                max_items: setup.items.map(|(most, _)| most),
+                items: setup.items.and_then(|(_, path)| path).map(Into::into),
                 max_connections: 10,
             })),
         };

@@ -48,10 +48,15 @@ pub(super) fn read(
             section.fault("mask", format!("`{}` is the name of two masks", mask.name));
         }
     }
-    if let Err(error) = plan(&masks) {
+    let max_response = section.number("max_response", 1..i64::MAX).and_then(|n| u64::try_from(n).ok());
+    let max_items = section.number("max_items", 1..i64::MAX).and_then(|n| u64::try_from(n).ok());
+    let items = section.parsed("items", |text| DocumentPath::new(text).map(|_| text.to_owned()));
+    if items.is_some() && max_items.is_none() {
+        section.fault("items", "has no use without max_items; remove it, or say how many");
+    }
+    if let Err(error) = plan(&masks, items.as_deref()) {
         section.fault("mask", error);
     }
-    let max_response = section.number("max_response", 1..i64::MAX).and_then(|n| u64::try_from(n).ok());
     let max_connections = section.number("max_connections", 1..10_001).and_then(|n| u16::try_from(n).ok());
     let issuer = issuer(section, base_dir);
     Some(HttpTarget {
@@ -64,6 +69,8 @@ pub(super) fn read(
         graphql,
         pages,
         max_response,
+        max_items,
+        items,
         max_connections: max_connections.unwrap_or(100),
     })
 }
@@ -126,14 +133,18 @@ fn mask(section: Section<'_, '_>, number: usize, groups: &BTreeSet<GroupName>) -
     Some(BodyMask { name: name?, path: path?, mask: mask?, lifted_for: lifted_for.into_iter().collect() })
 }
 
-/// Whether all masks together can be kept.
-fn plan(masks: &[BodyMask]) -> Result<(), String> {
+/// Whether all masks together can be kept, and items be counted beside them.
+fn plan(masks: &[BodyMask], items: Option<&str>) -> Result<(), String> {
     let rules = masks.iter().filter_map(|mask| {
         let path = DocumentPath::new(&mask.path).ok()?;
         Some(DocumentRule { name: mask.name.clone(), path, mask: mask.mask })
     });
     let rules: Vec<_> = rules.collect();
-    DocumentPlan::new(&rules, KeyCase::Exact).map(|_| ()).map_err(|error| error.to_string())
+    let plan = DocumentPlan::new(&rules, KeyCase::Exact).map_err(|error| error.to_string())?;
+    match items.and_then(|path| DocumentPath::new(path).ok()) {
+        Some(path) => plan.with_items(&path).map(drop).map_err(|error| error.to_string()),
+        None => Ok(()),
+    }
 }
 
 fn issuer(section: &Section<'_, '_>, base: &Path) -> Option<HttpIssuer> {
