@@ -1,7 +1,12 @@
 //! HTTP APIs behind the gateway, with curl and with bytes that no client would send.
 
+mod caps;
+mod corpus;
 mod credentials;
+mod desync;
 mod masks;
+mod nginx;
+mod peers;
 mod smuggling;
 mod streams;
 mod verdicts;

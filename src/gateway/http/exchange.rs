@@ -113,7 +113,7 @@ async fn send(
     *request.headers_mut() = headers;
     let (mut response, link) = exchange(shared, request, &credential).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        if upgrading.is_none() {
+        if upgrading.is_none() || head::upgrade(response.headers()) != upgrading {
             return Err(Problem::unusable("the API upgrades a connection that was not to be"));
         }
         let api = hyper::upgrade::on(&mut response);

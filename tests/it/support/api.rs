@@ -176,6 +176,14 @@ async fn serve(State(state): State<Arc<Inside>>, mut request: Request) -> Respon
         "/chunks" => pieces(json, None, TRACE, 1),
         "/ndjson" => pieces("application/x-ndjson", None, format!("{TRACE}\n{TRACE}\n"), 3),
         "/csv" => pieces("text/csv", None, format!("id,api_key\n7,{PROTECTED}\n"), 3),
+        "/list" => typed(json, r#"{"data":[{"id":1},{"id":2},{"id":3}],"next":null}"#.into()),
+        "/list-chunks" => pieces(
+            json,
+            None,
+            format!("[{}]", (0..2_000).map(|n| n.to_string()).collect::<Vec<_>>().join(",")),
+            16,
+        ),
+        "/mail" => typed(json, r#"{"to":"alice\u0040example.org","n":[1.50, "caf\u00e9"]}"#.into()),
         "/html" => typed("text/html", format!("<p>{PROTECTED}</p>").into()),
         "/binary" => typed("application/octet-stream", PROTECTED.into()),
         "/untyped" => Response::new(PROTECTED.into()),
@@ -247,6 +255,10 @@ pub(crate) struct Setup {
     pub(crate) items: Option<(u64, Option<&'static str>)>,
     pub(crate) record: RecordLevel,
     pub(crate) openapi: Option<std::path::PathBuf>,
+    /// Whom to trust, where the base is https.
+    pub(crate) roots: Option<std::path::PathBuf>,
+    /// Chain and key of a client certificate.
+    pub(crate) client: Option<(String, String)>,
 }
 
 /// Everything is allowed.
@@ -265,6 +277,8 @@ impl Setup {
             items: None,
             record: RecordLevel::Full,
             openapi: None,
+            roots: None,
+            client: None,
         }
     }
 
@@ -295,7 +309,7 @@ impl Front {
             record: setup.record,
             kind: TargetKind::Http(Box::new(HttpTarget {
                 base: setup.base.parse().expect("a URL"),
-                root_certificates: None,
+                root_certificates: setup.roots,
                 issuer,
                 masks: masks.collect(),
                 detectors: setup.detectors.iter().map(|name| (*name).to_owned()).collect(),
@@ -308,7 +322,8 @@ impl Front {
                 max_connections: 10,
             })),
         };
-        let credential = HttpCredential { inject: injected, client: None };
+        let client = setup.client.map(|(chain, key)| (chain, key.into()));
+        let credential = HttpCredential { inject: injected, client };
         let lease = Lease {
             user: "static".into(),
             credential: Credential::Http(Box::new(credential)),

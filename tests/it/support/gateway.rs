@@ -425,6 +425,15 @@ impl Book {
         self.events.lock().expect("not poisoned").iter().filter_map(shown).collect()
     }
 
+    /// The rules by which other deeds were judged.
+    pub(crate) fn rules(&self) -> Vec<String> {
+        let shown = |event: &Event| match &event.what {
+            What::DeedJudged { rule, .. } => Some(rule.to_string()),
+            _ => None,
+        };
+        self.events.lock().expect("not poisoned").iter().filter_map(shown).collect()
+    }
+
     /// All that was recorded of one kind.
     pub(crate) fn recorded(&self, wanted: ItemKind) -> Vec<u8> {
         let items = self.items.lock().expect("not poisoned");
