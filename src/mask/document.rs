@@ -63,9 +63,13 @@ impl BodyMasker {
                 }
                 return Err(Unmaskable::MediaType);
             };
+            // RFC 4180 §3: without a header no column has a name
+            let value_is = |known: &str| value.trim().trim_matches('"').eq_ignore_ascii_case(known);
+            if name.trim().eq_ignore_ascii_case("header") && value_is("absent") && !plan.is_empty() {
+                return Err(Unmaskable::MediaType);
+            }
             if name.trim().eq_ignore_ascii_case("charset") {
-                let charset = value.trim().trim_matches('"');
-                if !["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known)) {
+                if !["utf-8", "utf8", "us-ascii"].iter().any(|known| value_is(known)) {
                     return Err(Unmaskable::MediaType);
                 }
             }

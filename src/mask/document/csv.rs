@@ -3,7 +3,8 @@
 //! Job: the first record names the columns; the fields of protected ones are replaced, everything else is
 //! copied byte for byte. Boundary: only the header is kept, up to a limit. Failure mode: a quote where none
 //! may be, a record with another number of fields than the header, a header that seems to be written with
-//! another delimiter: readers differ about those, so they are refused.
+//! another delimiter: readers differ about those, so they are refused. Where paths protect something, the first record
+//! must be names, one of them a protected one: or else any text could be called CSV to get past its masks.
 
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub struct CsvMasker {
     header: Option<Vec<u8>>,
     /// How many bytes of header came.
     header_length: usize,
+    /// The header as it is written, which is given out when it is whole.
+    written: BytesMut,
     /// Which field of the record is at hand.
     column: usize,
     hidden: Option<Hidden>,
@@ -75,6 +78,7 @@ impl CsvMasker {
             columns: Vec::new(),
             header: Some(Vec::new()),
             header_length: 0,
+            written: BytesMut::new(),
             column: 0,
             hidden: None,
             search: None,
@@ -97,7 +101,16 @@ impl CsvMasker {
             return Err(self.malformed());
         }
         for byte in input {
-            state = self.step(state, *byte, out)?;
+            if self.header.is_some() {
+                let mut written = std::mem::take(&mut self.written);
+                state = self.step(state, *byte, &mut written)?;
+                match self.header {
+                    Some(_) => self.written = written,
+                    None => out.unsplit(written),
+                }
+            } else {
+                state = self.step(state, *byte, out)?;
+            }
             self.before += 1;
         }
         self.state = state;
@@ -109,7 +122,17 @@ impl CsvMasker {
     /// # Errors
     /// When a quoted field does not end, or the last record is short.
     pub fn finish(&mut self, out: &mut BytesMut) -> Result<(), Unmaskable> {
-        match std::mem::replace(&mut self.state, State::Broken) {
+        let state = std::mem::replace(&mut self.state, State::Broken);
+        let header = self.header.is_some().then(|| self.written.split());
+        let ended = self.ended(state, out);
+        if let (Ok(()), Some(header)) = (&ended, header) {
+            out.unsplit(header);
+        }
+        ended
+    }
+
+    fn ended(&mut self, state: State, out: &mut BytesMut) -> Result<(), Unmaskable> {
+        match state {
             State::Broken => Err(Unmaskable::Broken),
             _ if !self.utf8.is_whole() => Err(Unmaskable::Truncated),
             State::Quoted => Err(Unmaskable::Truncated),
@@ -247,6 +270,10 @@ impl CsvMasker {
             if self.columns.len() == MOST_COLUMNS {
                 return Err(Unmaskable::Limit("columns"));
             }
+            let is_found = self.plan.detected(&String::from_utf8_lossy(bare)).is_some();
+            if is_found || (!self.plan.is_empty() && !is_name(bare)) {
+                return Err(self.malformed());
+            }
             self.columns.push(self.plan.flat(bare));
         } else if self.column >= self.columns.len() {
             return Err(self.malformed());
@@ -280,6 +307,10 @@ impl CsvMasker {
     }
 
     fn record_ended(&mut self) -> Result<(), Unmaskable> {
+        // a first record that names nothing protected may be no header at all
+        if self.header.is_some() && !self.plan.is_empty() && self.columns.iter().flatten().next().is_none() {
+            return Err(self.malformed());
+        }
         if self.header.take().is_none() {
             if self.column != self.columns.len() {
                 return Err(self.malformed());
@@ -293,6 +324,13 @@ impl CsvMasker {
     fn malformed(&self) -> Unmaskable {
         Unmaskable::Malformed { format: "CSV", at: self.before }
     }
+}
+
+/// Whether a field can be a column's name: no markup, no assignment, no number.
+fn is_name(field: &[u8]) -> bool {
+    let Ok(field) = std::str::from_utf8(field) else { return false };
+    !field.starts_with(|c: char| c.is_ascii_digit())
+        && field.chars().all(|c| c.is_alphanumeric() || " _-./()[]#%&$+@*".contains(c))
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

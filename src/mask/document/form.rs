@@ -2,7 +2,8 @@
 //!
 //! Job: the values of protected fields are replaced; the rest is copied byte for byte. Boundary: a name is
 //! kept up to a limit, values never. Failure mode: bytes that no form writes, such as a raw `;`, which some
-//! readers take for `&`.
+//! readers take for `&`; where paths protect something, also a field without `=`. So no other document can be
+//! given this media type to get past its masks.
 
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct FormMasker {
     state: State,
     utf8: Utf8,
     name: Vec<u8>,
+    /// The name at hand as it is written: it is given out together with its `=`.
+    written: BytesMut,
     hidden: Option<Hidden>,
     /// What detectors will look at: the value at hand, as it is written, and decoded.
     search: Option<(Vec<u8>, Vec<u8>)>,
@@ -51,6 +54,7 @@ impl FormMasker {
             state: State::Name,
             utf8: Utf8::default(),
             name: Vec::new(),
+            written: BytesMut::new(),
             hidden: None,
             search: None,
             before: 0,
@@ -68,7 +72,19 @@ impl FormMasker {
             return Err(Unmaskable::Broken);
         }
         for byte in input {
-            state = self.step(state, *byte, out)?;
+            if matches!(state, State::Name | State::Percent(Part::Name, _)) {
+                let mut written = std::mem::take(&mut self.written);
+                if *byte == b'&' {
+                    self.nameless(&mut written, out)?;
+                }
+                state = self.step(state, *byte, &mut written)?;
+                match state {
+                    State::Name | State::Percent(Part::Name, _) if *byte != b'&' => self.written = written,
+                    _ => out.unsplit(written),
+                }
+            } else {
+                state = self.step(state, *byte, out)?;
+            }
             self.before += 1;
         }
         self.state = state;
@@ -83,7 +99,10 @@ impl FormMasker {
         match std::mem::replace(&mut self.state, State::Broken) {
             State::Broken => Err(Unmaskable::Broken),
             State::Percent(..) => Err(Unmaskable::Truncated),
-            State::Name => Ok(()),
+            State::Name => {
+                let mut written = std::mem::take(&mut self.written);
+                self.nameless(&mut written, out)
+            }
             State::Value => {
                 self.value_ended(out);
                 if self.utf8.is_whole() { Ok(()) } else { Err(Unmaskable::Truncated) }
@@ -159,15 +178,23 @@ impl FormMasker {
         }
     }
 
-    /// A name is whole: it protects as itself, and as the last part of `user[name]` and `user.name`.
-    fn name_ended(&mut self) -> Result<(), Unmaskable> {
-        if std::str::from_utf8(&self.name).is_err() {
+    /// A field ends without `=`: what stands there could be anything.
+    fn nameless(&self, written: &mut BytesMut, out: &mut BytesMut) -> Result<(), Unmaskable> {
+        let is_found = self.plan.detected(&String::from_utf8_lossy(&self.name)).is_some();
+        if !written.is_empty() && (is_found || !self.plan.is_empty()) {
             return Err(self.malformed());
         }
-        let whole = self.plan.flat(&self.name);
-        let mut parts =
-            self.name.split(|byte| matches!(byte, b'[' | b']' | b'.')).filter(|part| !part.is_empty());
-        let mask = whole.or_else(|| parts.next_back().and_then(|part| self.plan.flat(part)));
+        out.unsplit(written.split());
+        Ok(())
+    }
+
+    /// A name is whole.
+    fn name_ended(&mut self) -> Result<(), Unmaskable> {
+        let name = std::str::from_utf8(&self.name).map_err(|_| self.malformed())?;
+        if self.plan.detected(name).is_some() {
+            return Err(self.malformed());
+        }
+        let mask = self.plan.flat(&self.name);
         self.hidden = mask.map(|mask| Hidden::text(mask, &self.plan));
         if self.hidden.is_none() && self.plan.has_detectors() {
             self.search = Some((Vec::new(), Vec::new()));
@@ -212,9 +239,10 @@ fn unplus(byte: u8) -> u8 {
     if byte == b'+' { b' ' } else { byte }
 }
 
-/// What stands for itself: visible ASCII that is no separator. Line ends and raw bytes above are not.
+/// What some writer of forms leaves as it is (WHATWG URL §5.2, `encodeURIComponent`, names with brackets); no
+/// quotes, braces, angle brackets, line ends.
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b'&' | b'=' | b'%' | b';')
+    byte.is_ascii_alphanumeric() || b"*-._+~!'()[]@:/,$?".contains(&byte)
 }
 
 /// The longest value that detectors look at.

@@ -236,12 +236,16 @@ impl DocumentPlan {
         self.ends.iter().find(|(end, _)| live & end != 0).map(|(_, mask)| *mask)
     }
 
-    /// The mask of a field in a format without depth: every path counts that ends in the field's name,
-    /// spaces around it and case aside, or in no name.
+    /// The mask of a field in a format without depth: every path counts that ends in the field's name, or in a part
+    /// of it as `user.key`, `user[key]`, `user/key` and `key[0]` are written, spaces around and case aside, or in no name.
     pub(super) fn flat(&self, name: &[u8]) -> Option<Mask> {
         let name = name.trim_ascii();
-        let matches =
-            |known: &Option<Box<[u8]>>| known.as_ref().is_none_or(|known| known.eq_ignore_ascii_case(name));
+        let parts = || name.split(|byte| matches!(byte, b'.' | b'[' | b']' | b'/')).map(<[u8]>::trim_ascii);
+        let matches = |known: &Option<Box<[u8]>>| {
+            known.as_ref().is_none_or(|known| {
+                known.eq_ignore_ascii_case(name) || parts().any(|part| known.eq_ignore_ascii_case(part))
+            })
+        };
         self.flat.iter().find(|(known, _)| matches(known)).map(|(_, mask)| *mask)
     }
 

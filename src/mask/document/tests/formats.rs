@@ -73,9 +73,9 @@ fn columns_are_masked_by_their_header() {
 
 #[test]
 fn fields_of_forms_are_masked() {
-    let body = "a=1+2&key=se%20cret&%6Bey=2&user[key]=3&user.key=4&tail=gr%C3%BC%C3%9Fe&none=x&flag&key=";
+    let body = "a=1+2&key=se%20cret&%6Bey=2&user[key]=3&user.key=4&tail=gr%C3%BC%C3%9Fe&none=x&&key=";
     let shown = "a=1+2&key=%5Bmasked%5D&%6Bey=%5Bmasked%5D&user[key]=%5Bmasked%5D&user.key=%5Bmasked%5D&\
-                 tail=****%C3%9Fe&none=&flag&key=%5Bmasked%5D";
+                 tail=****%C3%9Fe&none=&&key=%5Bmasked%5D";
     assert_eq!(masked("application/x-www-form-urlencoded", &keys(), body), shown);
     for body in ["a=1;key=2", "a=%", "a=%zz", "a=\n", "%FF=1", "key=%FF", "é=1"] {
         refused("application/x-www-form-urlencoded", &keys(), body.as_bytes());
@@ -261,4 +261,59 @@ fn items_are_counted_as_the_plan_says_or_at_the_outermost_arrays() {
     assert_eq!(count("application/json", &counting, r#"{"page":{"rows":[1,{"rows":[2]},3]},"x":[1]}"#), 3);
     // what is inside of a masked value is not shown, so it does not count
     assert_eq!(count("application/json", &plan(&[("$.data", Mask::Full)]), r#"{"data":[1,2],"x":[3]}"#), 1);
+}
+
+/// A client can often choose the media type of an answer; a document in the wrong one must not get past its masks.
+#[test]
+fn a_media_type_that_lies_carries_nothing_past_a_mask() {
+    let form = "application/x-www-form-urlencoded";
+    for (media, body) in [
+        (form, "{\"key\":\"sk-secret-123456\",\"id\":7}"),
+        (form, "sk-secret-123456"),
+        (form, "a=1&sk-secret-123456"),
+        (form, "sk-secret-123456&a=1"),
+        (form, "<key>sk-secret-123456</key>="),
+        (form, "[\"sk-secret-123456\"]="),
+        ("text/csv", "key: sk-secret-123456\nid: 7\n"),
+        ("text/csv", "<key>sk-secret-123456</key>\n"),
+        ("text/csv", "{\"\"key\"\":\"\"sk-secret-123456\"\"}\n"),
+        ("text/csv", "7,sk-secret-123456,alice\n8,sk-secret-234567,bob\n"),
+        ("text/csv", "7,sk-secret-123456,alice"),
+        ("text/csv; header=absent", "key,sk-secret-123456\n"),
+        ("text/csv; header=\"Absent\"", "key,sk-secret-123456\n"),
+    ] {
+        let Ok(mut masker) = BodyMasker::new(Some(media), &keys()) else { continue };
+        let mut out = BytesMut::new();
+        let fed = body.as_bytes().chunks(1).try_for_each(|piece| masker.feed(piece, &mut out));
+        assert!(fed.and_then(|()| masker.finish(&mut out)).is_err(), "{media}: {body:?} passed");
+        let out = String::from_utf8_lossy(&out).into_owned();
+        assert!(!out.contains("secret"), "{media}: {body:?} gave {out:?} out before it was refused");
+    }
+    // a plan of detectors alone looks for its own
+    assert_eq!(masked("text/csv", &plan(&[]), "7,b\n8,c\n"), "7,b\n8,c\n");
+}
+
+/// `creds.key`, `key[0]` and the like are what depth is written as in formats without any.
+#[test]
+fn nested_names_of_flat_formats_are_masked() {
+    for name in ["creds.key", "key[0]", "creds[key]", "key[value]", "key.value", "[key]", "a/key"] {
+        let csv = format!("id,{name}\n1,sk-secret-123456\n");
+        assert_eq!(masked("text/csv", &keys(), &csv), format!("id,{name}\n1,[masked]\n"));
+        let form = format!("id=1&{name}=sk-secret-123456");
+        let shown = format!("id=1&{name}=%5Bmasked%5D");
+        assert_eq!(masked("application/x-www-form-urlencoded", &keys(), &form), shown);
+    }
+    assert_eq!(masked("text/csv", &keys(), "keys,key\n1,2\n"), "keys,key\n1,[masked]\n");
+}
+
+/// Names are no place that detectors overlook: a record that is called a header is refused where they find something.
+#[test]
+fn names_of_flat_formats_hold_nothing_that_detectors_find() {
+    for (media, body) in [
+        ("text/csv", "alice@example.org,1\nbob@example.org,2\n"),
+        ("application/x-www-form-urlencoded", "alice%40example.org=1"),
+        ("application/x-www-form-urlencoded", "a=1&alice%40example.org"),
+    ] {
+        refused(media, &detecting(&[]), body.as_bytes());
+    }
 }
