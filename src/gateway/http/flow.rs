@@ -196,7 +196,7 @@ async fn pass(
         }
     }
     if let (Some(mut last), Trailers::Pass(redactor)) = (last, trailers)
-        && head::strip_hop_by_hop(&mut last).is_ok()
+        && head::strip_response(&mut last).is_ok()
     {
         if let Some(redactor) = redactor {
             redact(&mut last, redactor);

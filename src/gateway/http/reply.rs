@@ -38,7 +38,7 @@ pub(super) async fn pass(
     let (status, headers) = (parts.status, &mut parts.headers);
     let unusable = |error: head::HeadError| Problem::unusable(error.to_string());
     head::check_framing(headers).map_err(unusable)?;
-    head::strip_hop_by_hop(headers).map_err(unusable)?;
+    head::strip_response(headers).map_err(unusable)?;
     let has_body = head::has_body(method, status) && !body.is_end_stream();
     let length = length(headers);
     let most = shared.target.max_response;
@@ -86,6 +86,7 @@ pub(super) async fn pass(
 /// The answer to an upgrade.
 pub(super) fn switching(response: Response<Incoming>, redactor: Option<&Redactor>) -> Response<Body> {
     let (mut parts, _) = response.into_parts();
+    head::strip_handed_out(&mut parts.headers);
     if let Some(redactor) = redactor {
         flow::redact(&mut parts.headers, redactor);
     }

@@ -3,8 +3,8 @@
 //! Job: pure functions over header maps, called by the gateway in the order below. Boundary: it neither
 //! judges nor injects. Failure mode: a [`HeadError`]; the message must then not be forwarded.
 //!
-//! Request: [`check_framing`], [`check_overrides`], [`check_upgrade`], [`strip_hop_by_hop`], [`strip_credentials`], [`strip_trailers`],
-//! and on a masked target [`prepare_masked_request`]. Response: [`check_framing`], [`strip_hop_by_hop`], and if
+//! Request: [`check_framing`], [`check_overrides`], [`upgrade`], [`strip_hop_by_hop`], [`strip_credentials`], [`strip_trailers`],
+//! and on a masked target [`prepare_masked_request`]. Response: [`check_framing`], [`strip_response`], and if
 //! its body is rewritten, [`prepare_rewritten_response`].
 
 use std::borrow::Cow;
@@ -112,6 +112,24 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<(), HeadError> {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     Ok(())
+}
+
+/// Takes out of a response, or of its trailers, what belongs to one connection and what only a client that talks to the
+/// API itself could use: cookies, which would be credentials that work without the gateway, and other ways to the API.
+///
+/// # Errors
+/// As [`strip_hop_by_hop`].
+pub fn strip_response(headers: &mut HeaderMap) -> Result<(), HeadError> {
+    strip_hop_by_hop(headers)?;
+    strip_handed_out(headers);
+    Ok(())
+}
+
+/// The second half of [`strip_response`], for answers that keep what belongs to the connection: upgrades.
+pub fn strip_handed_out(headers: &mut HeaderMap) {
+    for name in HANDED_OUT {
+        headers.remove(*name);
+    }
 }
 
 /// Takes out every credential that the client sent, and the header that the lease will be put into, in every spelling
@@ -355,6 +373,9 @@ const CLIENT_CREDENTIALS: &[&str] = &[
     "remote-user",
     "dpop",
 ];
+/// What an API gives to clients of its own (RFC 6265, RFC 7615, RFC 7838).
+const HANDED_OUT: &[&str] =
+    &["set-cookie", "set-cookie2", "authentication-info", "proxy-authentication-info", "alt-svc"];
 /// Headers whose values are never recorded.
 const SECRETS: &[&str] = &[
     "authorization",

@@ -167,3 +167,22 @@ fn some_responses_have_no_body() {
         assert!(!has_body(&Method::GET, StatusCode::from_u16(status).unwrap()), "{status}");
     }
 }
+
+/// A cookie of the API's would be a credential that works without the gateway; nothing here sends one back.
+#[test]
+fn no_credential_of_the_api_is_handed_out() {
+    let mut map = headers(&[
+        ("set-cookie", "JSESSIONID=1"),
+        ("set-cookie", "b=2"),
+        ("set-cookie2", "c=3"),
+        ("authentication-info", "nextnonce=1"),
+        ("proxy-authentication-info", "nextnonce=1"),
+        ("alt-svc", "h2=\"elsewhere.example:443\""),
+        ("connection", "keep-alive"),
+        ("content-type", "a/b"),
+    ]);
+    assert_eq!(strip_response(&mut map), Ok(()));
+    assert_eq!(names(&map), ["content-type"]);
+    let nominated = &mut headers(&[("connection", "content-length")]);
+    assert_eq!(strip_response(nominated), Err(HeadError::Nominated));
+}
