@@ -35,6 +35,8 @@ pub(super) async fn pass(
     redactor: Option<Redactor>,
 ) -> Result<Response<Body>, Problem> {
     let (mut parts, body) = response.into_parts();
+    // the reason phrase would be sent as it came, past everything that looks at heads and bodies
+    parts.extensions.clear();
     let (status, headers) = (parts.status, &mut parts.headers);
     let unusable = |error: head::HeadError| Problem::unusable(error.to_string());
     head::check_framing(headers).map_err(unusable)?;
@@ -86,6 +88,7 @@ pub(super) async fn pass(
 /// The answer to an upgrade.
 pub(super) fn switching(response: Response<Incoming>, redactor: Option<&Redactor>) -> Response<Body> {
     let (mut parts, _) = response.into_parts();
+    parts.extensions.clear();
     head::strip_handed_out(&mut parts.headers);
     if let Some(redactor) = redactor {
         flow::redact(&mut parts.headers, redactor);
