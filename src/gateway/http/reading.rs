@@ -107,6 +107,9 @@ impl Reading {
             return Err(Problem::unclear(format!("the query has a field `{name}` of its own")));
         }
         head::check_upgrade(&headers).map_err(unclear)?;
+        if shared.masks.is_some() {
+            head::check_conditions(&method, &headers).map_err(unclear)?;
+        }
         let upgrade = head::upgrade(&headers);
         let content_type = media_type(&headers)?;
         let body = if body.is_end_stream() { Arriving::Empty } else { Arriving::Stream(body) };

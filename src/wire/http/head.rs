@@ -4,21 +4,24 @@
 //! judges nor injects. Failure mode: a [`HeadError`]; the message must then not be forwarded.
 //!
 //! Request: [`check_framing`], [`check_overrides`], [`upgrade`], [`strip_hop_by_hop`], [`strip_credentials`], [`strip_trailers`],
-//! and on a masked target [`prepare_masked_request`]. Response: [`check_framing`], [`strip_response`], and if
+//! and on a masked target [`check_conditions`] and [`prepare_masked_request`]. Response: [`check_framing`], [`strip_response`], and if
 //! its body is rewritten, [`prepare_rewritten_response`].
 
 use std::borrow::Cow;
 
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, COOKIE, ETAG, HOST, HeaderName, IF_RANGE, LOCATION, PROXY_AUTHORIZATION,
-    RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONTENT_RANGE, CONTENT_TYPE, COOKIE, ETAG, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, PROXY_AUTHORIZATION, RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 /// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
+    /// A condition on the body as it is before its masks.
+    #[error("the API cannot be asked to compare what is masked: leave the condition out, or send `*`")]
+    Condition,
     /// More than one length, a length and an encoding, an encoding other than `chunked`.
     #[error("the message's length can be read in two ways")]
     Framing,
@@ -200,10 +203,33 @@ pub fn prepare_searched_request(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes a request ask for a whole document in a coding that can be taken off, and for no digest of it.
+/// Refuses conditions on what the client never saw, which cannot be left out: a write that is to happen only if nothing
+/// has changed. Conditions of reads are left out by [`prepare_masked_request`]. `*` asks for nothing but existence.
+///
+/// # Errors
+/// [`HeadError::Condition`].
+pub fn check_conditions(method: &Method, headers: &HeaderMap) -> Result<(), HeadError> {
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    let is_told = |name: &HeaderName| headers.get_all(name).iter().any(|value| !is_any(value));
+    let is_bound = is_told(&IF_MATCH)
+        || headers.contains_key(IF_UNMODIFIED_SINCE)
+        || (!is_read && is_told(&IF_NONE_MATCH));
+    if is_bound { Err(HeadError::Condition) } else { Ok(()) }
+}
+
+/// Whether a condition is about existence alone.
+fn is_any(value: &HeaderValue) -> bool {
+    value.as_bytes().trim_ascii() == b"*"
+}
+
+/// Makes a request ask for a whole document in a coding that can be taken off, for no digest of it, and on no condition
+/// that tells something of it: what an API answers to a guessed entity tag tells whether the guess was right.
 pub fn prepare_masked_request(headers: &mut HeaderMap) {
-    for name in [RANGE, IF_RANGE] {
+    for name in [RANGE, IF_RANGE, IF_MODIFIED_SINCE] {
         headers.remove(name);
+    }
+    if !headers.get_all(IF_NONE_MATCH).iter().all(is_any) {
+        headers.remove(IF_NONE_MATCH);
     }
     for name in ["want-digest", "want-content-digest", "want-repr-digest", "a-im"] {
         headers.remove(name);
@@ -262,27 +288,13 @@ pub fn prepare_rewritten_response(status: StatusCode, headers: &mut HeaderMap) -
         headers.remove(*name);
     }
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
-    if let Some(tag) = headers.remove(ETAG)
-        && let Some(weak) = weaken(&tag)
-    {
-        headers.insert(ETAG, weak);
-    }
+    // many are a hash of the body: whoever has one can try values until they fit
+    headers.remove(ETAG);
     Ok(())
 }
 
 /// The headers of a response in which a server may name another place: to be compared with the target's address.
 pub const PLACES: [HeaderName; 2] = [LOCATION, HeaderName::from_static("content-location")];
-
-/// A tag that promises the same meaning, not the same bytes; nothing, if it is none.
-fn weaken(tag: &HeaderValue) -> Option<HeaderValue> {
-    let bytes = tag.as_bytes();
-    let is_opaque = |tag: &[u8]| tag.len() >= 2 && tag.starts_with(b"\"") && tag.ends_with(b"\"");
-    match bytes.strip_prefix(b"W/") {
-        Some(opaque) => is_opaque(opaque).then(|| tag.clone()),
-        None if is_opaque(bytes) => HeaderValue::from_bytes(&[b"W/", bytes].concat()).ok(),
-        None => None,
-    }
-}
 
 /// The names that `Connection` lists, in lower case.
 fn nominated(headers: &HeaderMap) -> impl Iterator<Item = String> + '_ {
