@@ -52,12 +52,31 @@ impl CallFacts {
         }
     }
 
-    /// Safe methods of RFC 9110 §9.2.1, apart from TRACE, and GraphQL queries.
+    /// Safe methods of RFC 9110 §9.2.1, apart from TRACE, and GraphQL queries; nothing that becomes a stream of
+    /// messages, which nobody judges.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
+        if self.upgrade.is_some() {
+            return false;
+        }
         match self.graphql.as_deref() {
             Some(kind) => kind == "query",
             None => matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_change_something_is_not_read_only() {
+        let call = |method: &str| CallFacts::unread(method.into(), "/".into());
+        assert!(call("GET").is_read_only());
+        assert!(!call("POST").is_read_only());
+        assert!(CallFacts { graphql: Some("query".into()), ..call("POST") }.is_read_only());
+        assert!(!CallFacts { graphql: Some("mutation".into()), ..call("GET") }.is_read_only());
+        assert!(!CallFacts { upgrade: Some("websocket".into()), ..call("GET") }.is_read_only());
     }
 }

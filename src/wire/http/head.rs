@@ -69,12 +69,14 @@ pub fn check_overrides(headers: &HeaderMap) -> Result<(), HeadError> {
     }
 }
 
-/// What the connection would become: the value of `Upgrade`, in lower case, where `Connection` says so.
+/// What the connection would become, where `Connection` says so: `websocket`, and nothing else. Other offers (`h2c`, `TLS`,
+/// lists) may be ignored (RFC 9110 §7.8), and are: what was tunnelled for them would be judged by nobody.
 #[must_use]
 pub fn upgrade(headers: &HeaderMap) -> Option<String> {
     let wanted = nominated(headers).any(|name| name == "upgrade");
-    let protocol = headers.get(UPGRADE)?.to_str().ok()?.trim().to_ascii_lowercase();
-    (wanted && !protocol.is_empty()).then_some(protocol)
+    let mut offers = headers.get_all(UPGRADE).iter();
+    let (offer, second) = (offers.next()?.to_str().ok()?.trim(), offers.next());
+    (wanted && second.is_none() && offer.eq_ignore_ascii_case(WEBSOCKET)).then(|| WEBSOCKET.to_owned())
 }
 
 /// Refuses upgrades to what calls could be made in without a verdict (`h2c`, RFC 7540 §3.2; `TLS/1.0`, RFC 2817), and
@@ -329,6 +331,7 @@ fn is_token(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
+const WEBSOCKET: &str = "websocket";
 const HOP_BY_HOP: &[&str] = &[
     "connection",
     "keep-alive",

@@ -206,3 +206,30 @@ fn entity_tags_tell_nothing_of_what_is_masked() {
         assert!(map.contains_key(line.0), "{line:?}");
     }
 }
+
+#[test]
+fn nothing_but_a_websocket_is_an_upgrade() {
+    let asked = |values: &[&str]| {
+        let mut map = headers(&[("connection", "Upgrade, HTTP2-Settings"), ("http2-settings", "x")]);
+        for value in values {
+            map.append(UPGRADE, HeaderValue::from_str(value).unwrap());
+        }
+        let asked = upgrade(&map);
+        strip_hop_by_hop(&mut map).unwrap();
+        assert!(map.is_empty(), "{map:?}");
+        asked
+    };
+    assert_eq!(asked(&["WebSocket"]).as_deref(), Some("websocket"));
+    for values in [
+        &["h2c"][..],
+        &["tcp"],
+        &["TLS/1.0"],
+        &["websocket, h2c"],
+        &["websocket/13"],
+        &["websocket", "h2c"],
+        &["websocket", "websocket"],
+        &[""],
+    ] {
+        assert_eq!(asked(values), None, "{values:?}");
+    }
+}
