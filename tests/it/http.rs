@@ -7,6 +7,7 @@ mod desync;
 mod masks;
 mod nginx;
 mod peers;
+mod review;
 mod smuggling;
 mod streams;
 mod verdicts;

@@ -15,10 +15,13 @@ pub struct CallFacts {
     pub path: String,
     /// The names in the query.
     pub query: BTreeSet<String>,
-    /// The operation that the target's OpenAPI document, or GraphQL, names: `getTrace`.
+    /// The operation that the target's OpenAPI document names: `getTrace`.
     pub operation: Option<String>,
     /// `query`, `mutation` or `subscription`, of GraphQL.
     pub graphql: Option<String>,
+    /// The name that the client gave its GraphQL operation, which says nothing of what it does.
+    #[serde(default)]
+    pub graphql_name: Option<String>,
     /// GraphQL fields that are selected, `Trace.apiKey`-like dotted paths from the root; top-level members of a JSON body.
     pub fields: BTreeSet<String>,
     /// The media type of the body, without parameters, in lower case.
@@ -43,6 +46,7 @@ impl CallFacts {
             query: BTreeSet::new(),
             operation: None,
             graphql: None,
+            graphql_name: None,
             fields: BTreeSet::new(),
             content_type: None,
             page_size: None,

@@ -211,6 +211,7 @@ fn of_call(facts: &CallFacts) -> Attributes {
     ];
     pairs.extend(facts.operation.as_deref().map(|operation| ("operation", text(operation))));
     pairs.extend(facts.graphql.as_deref().map(|kind| ("graphql", text(kind))));
+    pairs.extend(facts.graphql_name.as_deref().map(|name| ("graphql_name", text(name))));
     pairs.extend(facts.content_type.as_deref().map(|kind| ("content_type", text(kind))));
     pairs.extend(facts.page_size.map(|items| ("page_size", RestrictedExpression::new_long(items))));
     pairs.extend(facts.upgrade.as_deref().map(|to| ("upgrade", text(to))));

@@ -121,6 +121,7 @@ impl Reading {
                 query: resource.names(),
                 operation: None,
                 graphql: None,
+                graphql_name: None,
                 fields: BTreeSet::new(),
                 content_type,
                 page_size: None,
@@ -196,7 +197,8 @@ impl Reading {
             {
                 return Err(Problem::unclear(format!("an alias for the masked field `{name}`")));
             }
-            self.facts.operation = asked.name.or_else(|| self.facts.operation.take());
+            // the client invents it: it is no operation of the document's
+            self.facts.graphql_name = asked.name;
             self.facts.graphql = Some(asked.kind.as_str().to_owned());
             self.facts.fields = asked.fields;
         } else if self.facts.content_type.as_deref().is_some_and(is_json) {

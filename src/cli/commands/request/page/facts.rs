@@ -23,7 +23,12 @@ pub(super) fn sentences(deed: &Deed, estimate: Option<u64>) -> Vec<String> {
 
 fn call(facts: &CallFacts) -> Vec<String> {
     let mut said = vec![format!("{} {}", facts.method, facts.path)];
-    let named = [("operation", &facts.operation), ("GraphQL", &facts.graphql), ("body", &facts.content_type)];
+    let named = [
+        ("operation", &facts.operation),
+        ("GraphQL", &facts.graphql),
+        ("named by the client", &facts.graphql_name),
+        ("body", &facts.content_type),
+    ];
     for (what, value) in named {
         said.extend(value.as_ref().map(|value| format!("{what}: {value}")));
     }

@@ -1,0 +1,91 @@
+//! What a review of the gateway's HTTP half found, and must not be found again.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::api::{Api, Front, INJECTED, Setup};
+
+const STATUS: &[&str] = &["-o", "/dev/null", "-w", "%{http_code}"];
+const JSON: &[&str] = &["-H", "Content-Type: application/json", "-d"];
+
+/// An API that answers every call with the same bytes.
+struct Script {
+    base: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Script {
+    async fn start(answer: impl Into<Vec<u8>>) -> Self {
+        let (answer, heads) = (answer.into(), Arc::<Mutex<Vec<String>>>::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        let seen = Arc::clone(&heads);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(play(stream, answer.clone(), Arc::clone(&seen)));
+            }
+        });
+        Self { base, heads }
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().expect("not poisoned").clone()
+    }
+}
+
+async fn play(mut stream: TcpStream, answer: Vec<u8>, heads: Arc<Mutex<Vec<String>>>) {
+    let mut head = Vec::new();
+    while let Ok(byte) = stream.read_u8().await {
+        head.push(byte);
+        if head.ends_with(b"\r\n\r\n") {
+            heads.lock().expect("not poisoned").push(String::from_utf8_lossy(&head).into_owned());
+            head.clear();
+            if stream.write_all(&answer).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Neither a reason phrase, which nothing looks at, nor a way to the API past the gateway.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_says_nothing_beside_what_is_looked_at() {
+    let more = "Set-Cookie: JSESSIONID=of-the-api\r\nAlt-Svc: h2=\"elsewhere.example:443\"\r\n";
+    for (head, expected) in [
+        (format!("HTTP/1.1 401 bad key {INJECTED}\r\nContent-Length: 0\r\n{more}\r\n"), "HTTP/1.1 401 Unauthorized"),
+        (
+            format!("HTTP/1.1 101 for {INJECTED}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n{more}\r\n"),
+            "HTTP/1.1 101 Switching Protocols",
+        ),
+    ] {
+        let api = Api::start().await;
+        let script = Script::start(head.clone()).await;
+        let front = Front::start(Setup { base: script.base.clone(), ..Setup::open(&api) }).await;
+        let upgrade = if head.contains("101") { "Connection: Upgrade\r\nUpgrade: websocket\r\n" } else { "" };
+        let secret = crate::support::gateway::SECRET;
+        let call = format!("GET /x HTTP/1.1\r\nHost: x\r\nHoop-Session: {secret}\r\n{upgrade}\r\n");
+        let answer = front.raw(call.as_bytes()).await;
+        assert!(answer.starts_with(expected), "{answer}");
+        for told in ["sk-upstream", "set-cookie", "JSESSIONID", "alt-svc"] {
+            assert!(!answer.contains(told), "{told}: {answer}");
+        }
+        assert_eq!(script.heads().len(), 1);
+    }
+}
+
+/// The client invents the name of a GraphQL operation: rules about operations do not go by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_in_graphql_is_no_operation() {
+    const ONLY: &str = r#"@id("reads") permit(principal, action == Hoop::Action::"call", resource)
+        when { context has operation && context.operation == "getTrace" };
+        @id("by-name") permit(principal, action == Hoop::Action::"call", resource)
+        when { context has graphql_name && context.graphql_name == "known" };"#;
+    let api = Api::start().await;
+    let front = Front::start(Setup { policy: ONLY, graphql: Some("/graphql"), ..Setup::open(&api) }).await;
+    let ask = async |body: &str| front.curl(&[STATUS, JSON, &[body]].concat(), "/graphql").await;
+    assert_eq!(ask(r#"{"query":"mutation getTrace { deleteAll }"}"#).await, "403");
+    assert_eq!(ask(r#"{"query":"query known { a }"}"#).await, "200");
+    assert_eq!(api.lines(), ["POST /graphql"]);
+}
