@@ -14,6 +14,7 @@ mod reading;
 mod refusal;
 mod reply;
 mod shared;
+mod shown;
 mod specification;
 mod upgrade;
 mod wash;

@@ -27,6 +27,8 @@ pub(super) struct Case {
     pub(super) deed: Deed,
     /// How it may be shown: redacted.
     pub(super) text: String,
+    /// What is sent, where that is more than the text: redacted too, for whoever reviews it.
+    pub(super) sent: Option<String>,
     /// The exact bytes, for the keyed digest.
     pub(super) exact: Vec<u8>,
     /// What could change its meaning.
@@ -213,7 +215,7 @@ impl Turnstile {
         Account {
             protocol: case.protocol,
             text: case.text.clone(),
-            sent: None,
+            sent: case.sent.clone(),
             values: Vec::new(),
             exact: gate.digests().in_session(&[&case.exact]),
             deed: case.deed.clone(),

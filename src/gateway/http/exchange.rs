@@ -22,7 +22,6 @@ use crate::domain::action::Action;
 use crate::domain::target::Injection;
 use crate::gateway::authority::{HttpCredential, LeaseError};
 use crate::gateway::gate::Opinion;
-use crate::gateway::hold::Interrupt;
 use crate::gateway::journal::{ItemKind, JournalError};
 use crate::mask::document::BodyMasker;
 use crate::recording::item::{Head, Outcome};
@@ -49,10 +48,11 @@ async fn attempt(shared: &Arc<Shared>, mut request: Request<Incoming>) -> Result
         // what is reviewed is the whole of what goes
         reading.gather_for_review(shared).await?;
     }
-    let case = reading.case();
+    let case = reading.case(shared, may_wait);
     let judged = match may_wait {
         true => shared.judge(case).await,
-        false => shared.turnstile.judge(&case, Interrupt::default().arm(), |_| {}).await,
+        // a policy of this very moment that would hold it must not hold what nobody has read
+        false => shared.turnstile.judge_at_once(&case).await,
     };
     let number = match judged {
         Err(error) => return Err(unrecorded(shared, &error)),
@@ -219,7 +219,7 @@ fn inject(headers: &mut HeaderMap, target: &mut String, credential: &HttpCredent
 }
 
 /// How a request's body is recorded: through the masks where there are some, and not at all where that cannot be.
-fn tape(shared: &Shared, reading: &Reading) -> Tape {
+pub(super) fn tape(shared: &Shared, reading: &Reading) -> Tape {
     let content_type = reading.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_coded = reading.headers.contains_key(http::header::CONTENT_ENCODING);
     match &shared.masks {

@@ -44,6 +44,19 @@ pub(super) enum Tape {
 }
 
 impl Tape {
+    /// A whole body as it is recorded; `None` where nothing of it may be.
+    pub(super) fn text(self, body: &[u8]) -> Option<String> {
+        let mut shown = BytesMut::new();
+        match self {
+            Self::Plain => shown.extend_from_slice(body),
+            Self::Masked(mut masker) => {
+                masker.feed(body, &mut shown).and_then(|()| masker.finish(&mut shown)).ok()?;
+            }
+            Self::Silent => return None,
+        }
+        Some(String::from_utf8_lossy(&shown).into_owned())
+    }
+
     /// Takes the next piece, or the end.
     pub(super) async fn take(
         &mut self,

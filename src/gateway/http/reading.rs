@@ -16,6 +16,7 @@ use super::answer::Problem;
 use super::door;
 use super::refusal::{self, Sketch};
 use super::shared::Shared;
+use super::shown;
 use super::specification::Specification;
 use crate::domain::action::Deed;
 use crate::domain::facts::CallFacts;
@@ -164,20 +165,16 @@ impl Reading {
         })
     }
 
-    /// As the gate is asked.
-    pub(super) fn case(&self) -> Case {
-        let mut exact = format!("{} {}\n", self.method, self.resource).into_bytes();
-        exact.extend_from_slice(self.facts.content_type.as_deref().unwrap_or_default().as_bytes());
-        exact.push(b'\n');
-        if let Arriving::Whole(body) = &self.body {
-            exact.extend_from_slice(body);
-        }
+    /// As the gate is asked. What waits for a review is shown as a whole.
+    pub(super) fn case(&self, shared: &Shared, may_wait: bool) -> Case {
+        let headers = shown::headers(&self.headers);
         let content_type = self.facts.content_type.clone();
         Case {
             protocol: "http",
             deed: Deed::Call(self.facts.clone()),
             text: self.text.clone(),
-            exact,
+            sent: may_wait.then(|| shown::sent(shared, self, &headers)),
+            exact: shown::exact(self, &headers),
             settings: content_type.map(|value| ("content-type".to_owned(), value)).into_iter().collect(),
         }
     }

@@ -53,6 +53,7 @@ impl Sketch {
             protocol: "http",
             exact: format!("{method} {path}").into_bytes(),
             text,
+            sent: None,
             deed: Deed::Call(CallFacts { touches_masked: true, ..CallFacts::unread(method, path) }),
             settings: std::collections::BTreeMap::new(),
         }

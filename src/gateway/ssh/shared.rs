@@ -203,7 +203,7 @@ impl Drop for Alarm {
 /// A case of this protocol; its text is shown as it is.
 pub(super) fn case(deed: Deed, text: String) -> Case {
     let exact = text.clone().into_bytes();
-    Case { protocol: "ssh", deed, text, exact, settings: std::collections::BTreeMap::new() }
+    Case { protocol: "ssh", deed, text, sent: None, exact, settings: std::collections::BTreeMap::new() }
 }
 
 const REDACTED: &str = "***";

@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use hoopctl::domain::approval::What;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::api::{Api, Front, INJECTED, Setup};
+use crate::support::api::{Api, Front, INJECTED, PROTECTED, Setup};
+use crate::support::gateway::SECRET;
 
 const STATUS: &[&str] = &["-o", "/dev/null", "-w", "%{http_code}"];
 const JSON: &[&str] = &["-H", "Content-Type: application/json", "-d"];
@@ -64,8 +66,7 @@ async fn an_answer_says_nothing_beside_what_is_looked_at() {
         let script = Script::start(head.clone()).await;
         let front = Front::start(Setup { base: script.base.clone(), ..Setup::open(&api) }).await;
         let upgrade = if head.contains("101") { "Connection: Upgrade\r\nUpgrade: websocket\r\n" } else { "" };
-        let secret = crate::support::gateway::SECRET;
-        let call = format!("GET /x HTTP/1.1\r\nHost: x\r\nHoop-Session: {secret}\r\n{upgrade}\r\n");
+        let call = format!("GET /x HTTP/1.1\r\nHost: x\r\nHoop-Session: {SECRET}\r\n{upgrade}\r\n");
         let answer = front.raw(call.as_bytes()).await;
         assert!(answer.starts_with(expected), "{answer}");
         for told in ["sk-upstream", "set-cookie", "JSESSIONID", "alt-svc"] {
@@ -89,3 +90,43 @@ async fn a_name_in_graphql_is_no_operation() {
     assert_eq!(ask(r#"{"query":"query known { a }"}"#).await, "200");
     assert_eq!(api.lines(), ["POST /graphql"]);
 }
+
+/// What is approved is the whole call, so the whole call is shown: its headers, and its body through the masks.
+#[tokio::test(flavor = "multi_thread")]
+async fn reviewers_see_what_they_approve() {
+    let api = Api::start().await;
+    let front = Front::start(Setup { policy: HELD, ..Setup::masked(&api) }).await;
+    let body = format!(r#"{{"api_key":"{PROTECTED}","to":"everybody"}}"#);
+    let call = [JSON, &[&body], &["-H", "X-Scope: all", "-H", "X-Api-Key: mine"]].concat();
+    let review = async {
+        let request = front.desk.next().await;
+        let What::Deed(deed) = &request.subject.subject().what else { panic!("a session") };
+        let sent = deed.sent.clone().expect("what is sent");
+        for shown in ["POST /purge\n", "x-scope: all\n", r#"{"api_key":"[masked]","to":"everybody"}"#] {
+            assert!(sent.contains(shown), "{shown}: {sent}");
+        }
+        for kept in [PROTECTED, "mine", SECRET, "authorization"] {
+            assert!(!sent.contains(kept), "{kept}: {sent}");
+        }
+        let exact = deed.exact.clone();
+        front.desk.approve(request);
+        exact
+    };
+    let (answer, first) = tokio::join!(front.curl(&call, "/purge"), review);
+    assert!(answer.contains("cannot be masked"), "it was asked: {answer}");
+    // another header is another call
+    let other = [JSON, &[&body], &["-H", "X-Scope: one"]].concat();
+    let review = async {
+        let request = front.desk.next().await;
+        let What::Deed(deed) = &request.subject.subject().what else { panic!("a session") };
+        let exact = deed.exact.clone();
+        front.desk.approve(request);
+        exact
+    };
+    let (_, second) = tokio::join!(front.curl(&other, "/purge"), review);
+    assert_ne!(first, second);
+}
+
+const HELD: &str = r#"@id("calls") permit(principal, action == Hoop::Action::"call", resource);
+@id("purge-is-reviewed") @reason("purging is looked at by a second person") @review("corp/dba:1")
+forbid (principal, action == Hoop::Action::"call", resource) when { context.path == "/purge" };"#;
