@@ -131,8 +131,8 @@ impl Resource {
         Ok(Self { path: normalise(path, policy)?, query: query.map(Into::into) })
     }
 
-    /// The path: unreserved characters decoded, everything else encoded in capitals, no dot segments, no empty
-    /// segments but a last one.
+    /// The path: decoded what may stand in a segment as it is (RFC 3986 §3.3), everything else encoded in capitals, no dot
+    /// segments, no empty segments but a last one. `+` and `%2B` stay apart: some stores read a bare one as a space.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
@@ -179,7 +179,7 @@ pub enum TargetError {
     #[error("the request's target holds a character that no target may hold")]
     Character,
     /// A backslash, or a character that some servers take for a separator.
-    #[error("the path holds a character that some servers take for `/` or `.`")]
+    #[error("the path holds a character that some servers take for `/`, `.` or `;`")]
     Disguise,
     /// `%25` before hexadecimal digits.
     #[error("the path is percent-encoded twice")]
@@ -226,13 +226,7 @@ fn normalise(path: &str, policy: PathPolicy) -> Result<String, TargetError> {
             (Some((bare, _)), Parameters::Strip) => bare,
             (None, _) => segment,
         };
-        // `..%3B` is a dot segment to a server that decodes first and cuts parameters then
-        if let Some((before, _)) = bare.split_once("%3B")
-            && matches!(before, "" | "." | "..")
-        {
-            return Err(TargetError::Disguise);
-        }
-        // and so is `..%2F`, where encoded slashes may pass
+        // `..%2F` is a dot segment to a server that decodes first, where encoded slashes may pass
         if bare.contains("%2F") && bare.split("%2F").any(|part| matches!(part, "." | "..")) {
             return Err(TargetError::Disguise);
         }
@@ -256,7 +250,7 @@ fn normalise(path: &str, policy: PathPolicy) -> Result<String, TargetError> {
     Ok(normal)
 }
 
-/// Decodes unreserved characters, encodes what a path may not hold as it is.
+/// Decodes what may stand as it is, encodes what a path may not hold as it is.
 fn unescape(path: &str, policy: PathPolicy) -> Result<String, TargetError> {
     let mut out = String::with_capacity(path.len());
     let mut plain = Vec::with_capacity(path.len());
@@ -270,11 +264,12 @@ fn unescape(path: &str, policy: PathPolicy) -> Result<String, TargetError> {
                 plain.push(decoded);
                 match decoded {
                     0..0x20 | 0x7f => return Err(TargetError::Character),
-                    b'\\' => return Err(TargetError::Disguise),
+                    // a server that decodes first takes `;` for the beginning of parameters
+                    b'\\' | b';' => return Err(TargetError::Disguise),
                     b'/' if policy.encoded_slash == Ambiguous::Refuse => {
                         return Err(TargetError::EncodedSlash);
                     }
-                    _ if is_unreserved(decoded) => out.push(char::from(decoded)),
+                    _ if is_unreserved(decoded) || b"!$&'()*,=:@".contains(&decoded) => out.push(char::from(decoded)),
                     _ => out.push_str(&format!("%{decoded:02X}")),
                 }
             }
