@@ -180,7 +180,7 @@ impl Reading {
     }
 
     async fn look_inside(&mut self, shared: &Shared) -> Result<(), Problem> {
-        let operation = operation(shared, self.method.as_str(), &self.resource).cloned();
+        let operation = operation(shared, self.method.as_str(), &self.resource)?.cloned();
         self.facts.page_size = page_size(&shared.target, operation.as_ref(), &self.resource);
         self.facts.listing = match &operation {
             Some(operation) => operation.is_listing,
@@ -305,10 +305,14 @@ fn is_at(shared: &Shared, place: &str, resource: &Resource) -> bool {
     path.eq_ignore_ascii_case(place) || below_base(shared, path).eq_ignore_ascii_case(place)
 }
 
-fn operation<'a>(shared: &'a Shared, method: &str, resource: &Resource) -> Option<&'a Operation> {
-    let Specification::Read(api) = &shared.specification else { return None };
-    let path = resource.path();
-    api.operation(method, path).or_else(|| api.operation(method, below_base(shared, path)))
+fn operation<'a>(
+    shared: &'a Shared,
+    method: &str,
+    resource: &Resource,
+) -> Result<Option<&'a Operation>, Problem> {
+    let Specification::Read(api) = &shared.specification else { return Ok(None) };
+    let meant = api.operation(method, resource.path(), shared.target.base.path());
+    meant.map_err(|unclear| Problem::unclear(unclear.to_string()))
 }
 
 fn page_size(target: &HttpTarget, operation: Option<&Operation>, resource: &Resource) -> Option<i64> {

@@ -100,18 +100,56 @@ impl OpenApi {
         Ok(api)
     }
 
-    /// The operation that a call means: `path` is normalised. What is written out wins over what a template fits (OpenAPI
-    /// 3.1 §4.8.8.2). HEAD is described by GET where it is not itself.
-    #[must_use]
-    pub fn operation(&self, method: &str, path: &str) -> Option<&Operation> {
-        self.bases.iter().find_map(|base| {
-            let path = path.strip_prefix(base.as_str())?.strip_prefix('/')?;
-            let segments: Vec<&str> = path.split('/').collect();
-            let find = |method: &str| self.root.find(method, &segments);
-            find(method).or_else(|| if method == "HEAD" { find("GET") } else { None })
-        })
+    /// The operation that a call means: `path` is normalised and begins with the path of the target's base. Where one of
+    /// the document's servers lies at that base, above or below it, the document's paths are counted from that server;
+    /// otherwise from the base.
+    ///
+    /// A server may overlook the case of letters and a slash at the end, so both are overlooked where nothing fits to the
+    /// letter. What is written out wins over what a template fits (OpenAPI 3.1 §4.8.8.2). HEAD is described by GET where it
+    /// is not itself.
+    ///
+    /// # Errors
+    /// [`Unclear`] when the call is another operation for a server that minds case than for one that does not, or in the
+    /// paths of two of the document's servers.
+    pub fn operation(&self, method: &str, path: &str, base: &str) -> Result<Option<&Operation>, Unclear> {
+        let base = base.trim_end_matches('/');
+        let is_at = |server: &&String| {
+            !server.is_empty() && !base.is_empty() && (is_below(server, base) || is_below(base, server))
+        };
+        let whole: Vec<&str> = self.bases.iter().filter(is_at).map(String::as_str).collect();
+        let (servers, path) = match whole.as_slice() {
+            [] => (self.bases.iter().map(String::as_str).collect(), path.strip_prefix(base).unwrap_or(path)),
+            _ => (whole, path),
+        };
+        let mut found: Option<&Operation> = None;
+        for server in servers {
+            let Some(path) = path.strip_prefix(server).and_then(|path| path.strip_prefix('/')) else { continue };
+            let mut segments: Vec<&str> = path.split('/').collect();
+            let meant = self.root.meant(method, &segments)?;
+            let meant = match segments.pop() {
+                Some("") if meant.is_none() && !segments.is_empty() => self.root.meant(method, &segments)?,
+                _ => meant,
+            };
+            if let (Some(one), Some(other)) = (found, meant)
+                && one != other
+            {
+                return Err(Unclear);
+            }
+            found = found.or(meant);
+        }
+        Ok(found)
     }
 }
+
+/// Whether a path is another or below it; neither ends in a slash.
+fn is_below(path: &str, other: &str) -> bool {
+    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A call that means different operations to different servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the path means one operation of the target's OpenAPI document to one server and another to the next")]
+pub struct Unclear;
 
 impl Operation {
     /// How many things a query asks for: the most that one of its page-size parameters says; none, when one is no
@@ -141,15 +179,46 @@ impl Node {
         next.reach(rest)
     }
 
+    /// The operation of a path, however its letters are cased, if that is one.
+    fn meant(&self, method: &str, segments: &[&str]) -> Result<Option<&Operation>, Unclear> {
+        let find = |method: &str| {
+            match (self.find(method, segments, Case::Counts), self.find(method, segments, Case::Overlooked)) {
+                (Some(one), Some(other)) if one != other => Err(Unclear),
+                (one, other) => Ok(one.or(other)),
+            }
+        };
+        match find(method)? {
+            None if method == "HEAD" => find("GET"),
+            found => Ok(found),
+        }
+    }
+
     /// Each node is looked at once at most, because only one run of segments leads to it.
-    fn find(&self, method: &str, segments: &[&str]) -> Option<&Operation> {
+    fn find(&self, method: &str, segments: &[&str], case: Case) -> Option<&Operation> {
         let Some((segment, rest)) = segments.split_first() else { return self.operations.get(method) };
-        let literal = self.literal.get(*segment).and_then(|next| next.find(method, rest));
-        literal.or_else(|| {
-            let fitting = self.templated.iter().filter(|((_, template), _)| fits(template, segment));
-            fitting.into_iter().find_map(|(_, next)| next.find(method, rest))
+        let literal = self.literal.get(*segment).and_then(|next| next.find(method, rest, case));
+        let folded = || {
+            let same = |known: &str| case == Case::Overlooked && known.eq_ignore_ascii_case(segment);
+            self.literal.iter().filter(|(known, _)| same(known)).find_map(|(_, next)| next.find(method, rest, case))
+        };
+        literal.or_else(folded).or_else(|| {
+            let fitting = self.templated.iter().filter(|((_, template), _)| match case {
+                Case::Counts => fits(template, segment),
+                Case::Overlooked => {
+                    let template: Vec<String> = template.iter().map(|part| part.to_ascii_lowercase()).collect();
+                    fits(&template, &segment.to_ascii_lowercase())
+                }
+            });
+            fitting.into_iter().find_map(|(_, next)| next.find(method, rest, case))
         })
     }
+}
+
+/// Whether upper and lower case are two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Counts,
+    Overlooked,
 }
 
 /// Whether a segment is the fixed parts of a template with something, and no less, between each two.

@@ -39,7 +39,9 @@ fn api() -> OpenApi {
 #[test]
 fn calls_get_the_names_of_their_operations() {
     let api = api();
-    let id = |method, path| api.operation(method, path).map(|operation| operation.id.clone());
+    let id = |method, path| {
+        api.operation(method, path, "/").unwrap().map(|operation| operation.id.clone())
+    };
     for (path, expected) in [
         ("/v1/traces", Some("listTraces")),
         ("/v2/traces/7", Some("getTrace")),
@@ -52,7 +54,9 @@ fn calls_get_the_names_of_their_operations() {
         ("/v1/a%20b/c", Some("spaced")),
         ("/v1/", Some("root")),
         ("/v1", None),
-        ("/v1/traces/", None),
+        ("/v1/traces/", Some("listTraces")),
+        ("/v1/Traces", Some("listTraces")),
+        ("/v1/TRACES/7.JSON", Some("getJson")),
         ("/v1/traces/7/8", None),
         ("/v3/traces", None),
         ("/v11/traces", None),
@@ -68,12 +72,12 @@ fn calls_get_the_names_of_their_operations() {
 #[test]
 fn listings_and_page_sizes_are_known() {
     let api = api();
-    let list = api.operation("GET", "/v1/traces").unwrap();
+    let list = api.operation("GET", "/v1/traces", "/").unwrap().unwrap();
     assert!(list.is_listing);
     assert_eq!(list.page_sizes.iter().collect::<Vec<_>>(), ["n", "per_page"]);
-    assert!(api.operation("GET", "/v1/traces/7/steps").unwrap().is_listing);
-    assert!(!api.operation("GET", "/v1/traces/7").unwrap().is_listing);
-    assert!(!api.operation("POST", "/v1/traces").unwrap().is_listing);
+    assert!(api.operation("GET", "/v1/traces/7/steps", "/").unwrap().unwrap().is_listing);
+    assert!(!api.operation("GET", "/v1/traces/7", "/").unwrap().unwrap().is_listing);
+    assert!(!api.operation("POST", "/v1/traces", "/").unwrap().unwrap().is_listing);
     let size = |query: &[(&str, &str)]| {
         list.page_size(query.iter().map(|(name, value)| ((*name).into(), (*value).into())))
     };
@@ -110,4 +114,47 @@ fn documents_that_cannot_be_read_whole_are_refused() {
     assert!(matches!(parse(&twice), Some(OpenApiError::Ambiguous(_))));
     let many: Map<String, Value> = (0..10_001).map(|at| (format!("/{at}"), json!({"get": {}}))).collect();
     assert_eq!(parse(&json!({"openapi": "3.0.0", "paths": many})), Some(OpenApiError::TooBig));
+}
+
+fn served_at(servers: &[&str], paths: &[(&str, &str)]) -> OpenApi {
+    let servers: Vec<Value> = servers.iter().map(|url| json!({"url": url})).collect();
+    let paths: Map<String, Value> =
+        paths.iter().map(|(path, id)| ((*path).into(), json!({"get": {"operationId": id}}))).collect();
+    OpenApi::parse(json!({"openapi": "3.1.0", "servers": servers, "paths": paths}).to_string().as_bytes()).unwrap()
+}
+
+/// A template as wide as `/{kind}/{id}` must not take a path for one of its own that begins with the base.
+#[test]
+fn paths_are_counted_from_one_place() {
+    let paths = &[("/traces", "list"), ("/{kind}/{id}", "thing")];
+    let id = |servers: &[&str], path, base| {
+        let api = served_at(servers, paths);
+        api.operation("GET", path, base).map(|found| found.map(|operation| operation.id.clone()))
+    };
+    for (servers, path, base, expected) in [
+        (&[][..], "/v1/traces", "/v1", Some("list")),
+        (&["https://api.example/v1"], "/v1/traces", "/v1", Some("list")),
+        (&["https://api.example/v1"], "/v1/traces", "/v1/", Some("list")),
+        (&["https://api.example/v1"], "/v1/traces", "/", Some("list")),
+        (&["https://api.example/v1"], "/proxy/v1/traces", "/proxy", Some("list")),
+        (&["https://api.example/v1/"], "/v1/traces/7", "/v1/traces", Some("thing")),
+        (&["https://api.example/", "/v1"], "/v1/traces", "/v1", Some("list")),
+        (&["https://api.example"], "/a/b", "/", Some("thing")),
+    ] {
+        assert_eq!(id(servers, path, base), Ok(expected.map(Into::into)), "{servers:?} {path} {base}");
+    }
+    // both `/traces` below `/v1` and `/{kind}/{id}` below nothing
+    assert_eq!(id(&["/", "/v1"], "/v1/traces", "/"), Err(Unclear));
+}
+
+/// Routers that overlook case take `/Traces/7` for a trace, others for a thing: nobody can tell which is asked for.
+#[test]
+fn what_case_decides_is_refused() {
+    let api = served_at(&[], &[("/traces/{id}", "trace"), ("/{kind}/{id}", "thing"), ("/a:b", "custom")]);
+    let id = |path| api.operation("GET", path, "").map(|found| found.map(|operation| operation.id.clone()));
+    assert_eq!(id("/traces/7"), Ok(Some("trace".into())));
+    assert_eq!(id("/things/7"), Ok(Some("thing".into())));
+    assert_eq!(id("/Traces/7"), Err(Unclear));
+    let path = super::super::target::Resource::parse("/a%3Ab", PathPolicy::default()).unwrap();
+    assert_eq!(id(path.path()), Ok(Some("custom".into())));
 }
