@@ -10,6 +10,7 @@ pub mod framing;
 pub mod graphql;
 pub mod head;
 pub mod openapi;
+pub mod pages;
 pub mod redact;
 pub mod target;
 

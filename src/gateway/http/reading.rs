@@ -26,6 +26,7 @@ use crate::wire::http::framing::Fault;
 use crate::wire::http::graphql::{self, GraphqlFacts};
 use crate::wire::http::head::{self, HeadError};
 use crate::wire::http::openapi::Operation;
+use crate::wire::http::pages;
 use crate::wire::http::target::{PathPolicy, RequestTarget, Resource};
 
 /// A call that can be judged.
@@ -316,25 +317,15 @@ fn operation<'a>(
 }
 
 fn page_size(target: &HttpTarget, operation: Option<&Operation>, resource: &Resource) -> Option<i64> {
-    // a server that minds no case takes any of them
-    let is_page = |name: &str| target.pages.keys().any(|page| page.eq_ignore_ascii_case(name));
-    let named: Vec<_> = resource.fields().filter(|(name, _)| is_page(name)).collect();
-    if !named.is_empty() {
-        let sizes = named.iter().map(|(_, value)| value.parse::<i64>().ok()).collect::<Option<Vec<_>>>();
-        return sizes?.into_iter().max();
-    }
-    let of_operation = operation.and_then(|operation| operation.page_size(resource.fields()));
-    of_operation.or_else(|| target.pages.values().filter_map(|page| page.default).max())
+    let of_operation = operation.into_iter().flat_map(|operation| &operation.page_sizes);
+    let names = target.pages.keys().chain(of_operation).map(String::as_str);
+    pages::size(resource, names, target.pages.values().filter_map(|page| page.default).max())
 }
 
 /// Without a document that says so: a GET whose path ends in a plural, or that asks for pages.
 fn is_collection(target: &HttpTarget, method: &str, resource: &Resource) -> bool {
-    let last = resource.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    let plural = last.len() > 2
-        && last.ends_with('s')
-        && last.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'));
-    matches!(method, "GET" | "HEAD")
-        && (plural || resource.names().iter().any(|name| target.pages.contains_key(name)))
+    let names = target.pages.keys().map(String::as_str);
+    matches!(method, "GET" | "HEAD") && (pages::is_plural(resource) || pages::is_asked(resource, names))
 }
 
 /// Method, path and query, with values only where they tell nothing that is protected.

@@ -151,21 +151,6 @@ fn is_below(path: &str, other: &str) -> bool {
 #[error("the path means one operation of the target's OpenAPI document to one server and another to the next")]
 pub struct Unclear;
 
-impl Operation {
-    /// How many things a query asks for: the most that one of its page-size parameters says; none, when one is no
-    /// number, or none is there.
-    #[must_use]
-    pub fn page_size(&self, fields: impl Iterator<Item = (String, String)>) -> Option<i64> {
-        let mut most = None;
-        // a server that minds no case takes any of them
-        let is_page = |name: &str| self.page_sizes.iter().any(|page| page.eq_ignore_ascii_case(name));
-        for (_, value) in fields.filter(|(name, _)| is_page(name)) {
-            most = most.max(Some(value.parse::<i64>().ok()?));
-        }
-        most
-    }
-}
-
 impl Node {
     fn reach(&mut self, segments: &[Vec<String>]) -> &mut Self {
         let Some((segment, rest)) = segments.split_first() else { return self };
