@@ -9,6 +9,7 @@ pub mod encoding;
 pub mod framing;
 pub mod graphql;
 pub mod head;
+pub mod members;
 pub mod openapi;
 pub mod pages;
 pub mod redact;

@@ -10,7 +10,6 @@ use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::answer::Problem;
 use super::door;
@@ -25,9 +24,10 @@ use crate::gateway::judge::Case;
 use crate::wire::http::framing::Fault;
 use crate::wire::http::graphql::{self, GraphqlFacts};
 use crate::wire::http::head::{self, HeadError};
+use crate::wire::http::members;
 use crate::wire::http::openapi::Operation;
 use crate::wire::http::pages;
-use crate::wire::http::target::{PathPolicy, RequestTarget, Resource};
+use crate::wire::http::target::{self, PathPolicy, RequestTarget, Resource};
 
 /// A call that can be judged.
 pub(super) struct Reading {
@@ -104,7 +104,7 @@ impl Reading {
         }
         let resource = resource(shared, &method, &parts.uri)?;
         if let HttpIssuer::Static { injection: Injection::Query { name }, .. } = &shared.target.issuer
-            && resource.names().contains(name)
+            && resource.names().contains(&target::folded(name))
         {
             return Err(Problem::unclear(format!("the query has a field `{name}` of its own")));
         }
@@ -202,8 +202,8 @@ impl Reading {
         } else if self.facts.content_type.as_deref().is_some_and(is_json) {
             let body = self.gather().await?;
             if !body.is_empty() {
-                let members = serde_json::from_slice::<Members>(body);
-                self.facts.fields = members.map_err(|_| Problem::unclear("its body is not JSON"))?.0;
+                let names = members::of_json(body);
+                self.facts.fields = names.map_err(|_| Problem::unclear("its body is not JSON"))?;
             }
         }
         Ok(())
@@ -287,7 +287,12 @@ fn media_type(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
     let Some(value) = first else { return Ok(None) };
     let text = value.to_str().map_err(|_| Problem::unclear("a `Content-Type` that is not text"))?;
-    Ok(Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()))
+    let media = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    // a server that heeds it would read other members than we
+    if (is_json(&media) || media == "application/graphql") && !members::is_utf8(text) {
+        return Err(Problem::unclear("its body is in another charset than UTF-8"));
+    }
+    Ok(Some(media))
 }
 
 fn is_json(media: &str) -> bool {
@@ -357,65 +362,6 @@ fn is_harmless(shared: &Shared, name: &str, value: &str) -> bool {
             let protected = masks.names().any(|masked| masked.eq_ignore_ascii_case(name));
             !protected && (number || matches!(value, "true" | "false" | "asc" | "desc"))
         }
-    }
-}
-
-/// The names of an object's members, or of those of an array's objects.
-struct Members(BTreeSet<String>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Names).map(Self)
-    }
-}
-
-struct Names;
-
-impl<'de> Visitor<'de> for Names {
-    type Value = BTreeSet<String>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut names = BTreeSet::new();
-        while let Some((name, IgnoredAny)) = map.next_entry::<String, _>()? {
-            names.insert(name);
-        }
-        Ok(names)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
-        let mut names = BTreeSet::new();
-        while let Some(Members(more)) = sequence.next_element()? {
-            names.extend(more);
-        }
-        Ok(names)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(BTreeSet::new())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(BTreeSet::new())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(BTreeSet::new())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(BTreeSet::new())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(BTreeSet::new())
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(BTreeSet::new())
     }
 }
 

@@ -119,8 +119,14 @@ pub fn of_query(resource: &Resource) -> Result<GraphqlFacts, GraphqlError> {
         let place = match name.as_str() {
             "query" => &mut request.query,
             "operationName" => &mut request.operation_name,
-            "extensions" if value.contains("persistedQuery") => return Err(GraphqlError::Persisted),
-            "extensions" | "variables" => continue,
+            "extensions" => {
+                let extensions = serde_json::from_str(&value).map_err(|_| GraphqlError::Body)?;
+                match request.extensions.replace(extensions) {
+                    None => continue,
+                    Some(_) => return Err(GraphqlError::Body),
+                }
+            }
+            "variables" => continue,
             _ => return Err(GraphqlError::Body),
         };
         if place.replace(value).is_some() {

@@ -149,12 +149,11 @@ impl Resource {
         fields(self.query().unwrap_or_default())
     }
 
-    /// The names in the query, whether a server separates fields with `&` only or with `;` as well.
+    /// The names in the query, whether a server separates fields with `&` only or with `;` as well; each as it is written,
+    /// and [`folded`].
     #[must_use]
     pub fn names(&self) -> BTreeSet<String> {
-        let query = self.query().unwrap_or_default();
-        let both = query.replace(';', "&");
-        fields(query).chain(fields(&both)).map(|(name, _)| name).collect()
+        names(self.query().unwrap_or_default())
     }
 }
 
@@ -202,6 +201,20 @@ pub enum TargetError {
     /// What is encoded is not UTF-8, or overlong.
     #[error("the path is not UTF-8")]
     Utf8,
+}
+
+/// The names in a query or a form, as [`Resource::names`] says.
+#[must_use]
+pub fn names(query: &str) -> BTreeSet<String> {
+    let both = query.replace(';', "&");
+    fields(query).chain(fields(&both)).flat_map(|(name, _)| [folded(&name), name]).collect()
+}
+
+/// A name as servers take it that overlook case (Go and .NET do so for members of JSON): `API_KEY`, and what Unicode folds
+/// to it, as U+017F to `s`.
+#[must_use]
+pub fn folded(name: &str) -> String {
+    name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 /// Splits a query into decoded fields, as forms write them.

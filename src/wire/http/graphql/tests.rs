@@ -90,3 +90,17 @@ proptest! {
         drop(of_document(&text));
     }
 }
+
+/// The name of a persisted query can be written with escapes; only who parses it sees it.
+#[test]
+fn persisted_queries_are_found_however_they_are_written() {
+    let ask = |extensions: &str| {
+        let extensions: String = extensions.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let resource = format!("/graphql?query={{a}}&extensions={extensions}").replace('{', "%7B").replace('}', "%7D");
+        of_query(&Resource::parse(&resource, PathPolicy::default()).unwrap()).map(|facts| facts.kind)
+    };
+    assert_eq!(ask(r#"{"trace":true}"#), Ok(GraphqlKind::Query));
+    assert_eq!(ask(r#"{"persisted\u0051uery":{"sha256Hash":"a"}}"#), Err(GraphqlError::Persisted));
+    assert_eq!(ask(r#"{"persistedQuery""#), Err(GraphqlError::Body));
+    assert_eq!(ask("{}&extensions={}"), Err(GraphqlError::Body));
+}

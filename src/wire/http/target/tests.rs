@@ -109,6 +109,9 @@ fn forms_fit_their_methods() {
 fn names_in_queries_are_found_in_both_readings() {
     let resource = Resource::parse("/?a=1;limit=9&%62+c=2&&d", PathPolicy::default()).unwrap();
     assert_eq!(resource.names().into_iter().collect::<Vec<_>>(), ["a", "b c", "d", "limit"]);
+    let resource = Resource::parse("/?Dry_Run=1;FORCE", PathPolicy::default()).unwrap();
+    assert_eq!(resource.names().into_iter().collect::<Vec<_>>(), ["Dry_Run", "FORCE", "dry_run", "force"]);
+    let resource = Resource::parse("/?a=1;limit=9&%62+c=2&&d", PathPolicy::default()).unwrap();
     assert_eq!(resource.fields().next(), Some(("a".into(), "1;limit=9".into())));
 }
 
