@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
@@ -18,7 +19,7 @@ use super::hold::{self, Desk, Seat};
 use super::journal::{Journal, JournalError, Ticket};
 use crate::domain::action::Action;
 use crate::domain::event::{Event, VerdictWord, What};
-use crate::domain::facts::{Facts, StatementKind};
+use crate::domain::facts::{CallFacts, Facts, StatementKind};
 use crate::domain::name::RuleName;
 use crate::domain::policy::{Denial, Hold, Permit, SessionPolicy, Verdict};
 use crate::domain::session::CloseReason;
@@ -91,6 +92,8 @@ pub(super) struct Gate {
     policy: Arc<SessionPolicy>,
     /// Of the policy in force.
     opinions: RefCell<HashMap<Facts, Opinion>>,
+    /// The same, of calls.
+    calls: RefCell<HashMap<CallFacts, Opinion>>,
     connection: u32,
     seat: Seat,
     statements: u64,
@@ -129,6 +132,7 @@ impl Gate {
             clock,
             policy,
             opinions: RefCell::default(),
+            calls: RefCell::default(),
             connection,
             seat,
             statements: 0,
@@ -143,6 +147,7 @@ impl Gate {
         if changed {
             self.policy = Arc::new(self.authority.session_policy(&self.context));
             self.opinions.get_mut().clear();
+            self.calls.get_mut().clear();
         }
         changed
     }
@@ -187,19 +192,15 @@ impl Gate {
     }
 
     /// What policy says of an action, without entering anything yet. Statements that differ only in their
-    /// literals have the same facts, so policy is asked once for all of them.
+    /// literals have the same facts, and so have calls that are made again: policy is asked once for all of them.
     pub(super) fn opinion(&self, action: &Action<'_>) -> Opinion {
-        let Action::Statement(facts) = action else { return Opinion::of(self.policy.judge(action)) };
-        let mut opinions = self.opinions.borrow_mut();
-        if let Some(known) = opinions.get(facts) {
-            return known.clone();
+        let judge = || Opinion::of(self.policy.judge(action));
+        match action {
+            // what a client writes at length is not kept
+            Action::Call(facts) if facts.length() <= LONGEST_CALL => remembered(&self.calls, facts, judge),
+            Action::Statement(facts) => remembered(&self.opinions, facts, judge),
+            _ => judge(),
         }
-        let opinion = Opinion::of(self.policy.judge(action));
-        if opinions.len() >= OPINIONS {
-            opinions.clear();
-        }
-        opinions.insert((*facts).clone(), opinion.clone());
-        opinion
     }
 
     /// What policy says of facts of a statement that is only prepared.
@@ -318,8 +319,29 @@ fn needs_no_disk(action: &Action<'_>) -> bool {
     action.is_read_only() || matches!(action, Action::Statement(facts) if of_connection(facts))
 }
 
-/// How many kinds of statements a connection's opinions are kept for.
+/// What was said of these facts before, or is now.
+fn remembered<K: Clone + Eq + Hash>(
+    known: &RefCell<HashMap<K, Opinion>>,
+    facts: &K,
+    judge: impl FnOnce() -> Opinion,
+) -> Opinion {
+    let mut known = known.borrow_mut();
+    if let Some(opinion) = known.get(facts) {
+        return opinion.clone();
+    }
+    let opinion = judge();
+    if known.len() >= OPINIONS {
+        known.clear();
+    }
+    known.insert(facts.clone(), opinion.clone());
+    opinion
+}
+
+/// How many kinds of statements, and of calls, a connection's opinions are kept for.
 const OPINIONS: usize = 256;
+
+/// How long the facts of a call may be to be kept.
+const LONGEST_CALL: usize = 4096;
 
 /// An entry holds at most this much of a text; the recording holds all of it.
 const ENTRY_TEXT: usize = 4096;

@@ -15,7 +15,8 @@ pub struct CallFacts {
     pub path: String,
     /// The names in the query.
     pub query: BTreeSet<String>,
-    /// The operation that the target's OpenAPI document names: `getTrace`.
+    /// The operation that the target's OpenAPI document names: `getTrace`; of gRPC, service and method:
+    /// `package.Service/Method`.
     pub operation: Option<String>,
     /// `query`, `mutation` or `subscription`, of GraphQL.
     pub graphql: Option<String>,
@@ -67,6 +68,14 @@ impl CallFacts {
             Some(kind) => kind == "query",
             None => matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS"),
         }
+    }
+
+    /// How many bytes of them the client chose.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        let one = [&self.operation, &self.content_type, &self.upgrade].into_iter().flatten();
+        let names = one.chain(&self.query).chain(&self.fields).map(|name| name.len() + 1);
+        self.method.len() + self.path.len() + names.sum::<usize>()
     }
 }
 
