@@ -1,6 +1,6 @@
 //! One HTTP connection of a session, from its first byte to its last entry.
 //!
-//! Job: the order of events: admission, calls one after the other, farewell. Boundary: the transport is
+//! Job: the order of events: admission, calls one after the other or side by side, farewell. Boundary: the transport is
 //! hyper's; each step lives in its own module; this one narrates. Failure mode: the client is told why in a
 //! problem body (RFC 9457); the API's side is closed.
 
@@ -16,6 +16,7 @@ mod reply;
 mod shared;
 mod shown;
 mod specification;
+mod stream;
 mod upgrade;
 mod wash;
 
@@ -25,7 +26,6 @@ use std::time::Duration;
 
 use http::header::CONNECTION;
 use http::{HeaderValue, StatusCode};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -33,6 +33,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use self::guard::Guard;
 use self::shared::Shared;
 pub(super) use self::specification::Specifications;
+use self::stream::Crew;
 use super::authority::Admission;
 use super::deps::Deps;
 use super::entrance;
@@ -47,6 +48,8 @@ const TELLING: Duration = Duration::from_millis(500);
 /// How much of a head or a piece of a body is held at once.
 const BUFFER: usize = 64 * 1024;
 const MOST_HEADERS: usize = 128;
+/// How much of one stream may be on its way to us (HTTP/2); of all streams of a connection, twice that.
+const WINDOW: u32 = 1024 * 1024;
 
 /// Serves one connection; returns when it is over.
 pub(super) async fn serve<S>(deps: &Deps, io: S, session: &SessionId, device: &Device)
@@ -96,11 +99,8 @@ where
             Ok::<_, Infallible>(answer)
         }
     });
-    let serving = http1::Builder::new()
-        .max_buf_size(BUFFER)
-        .max_headers(MOST_HEADERS)
-        .serve_connection(TokioIo::new(guard.around(io)), service)
-        .with_upgrades();
+    let server = stream::server(Crew(Arc::clone(shared)));
+    let serving = server.serve_connection_with_upgrades(TokioIo::new(guard.around(io)), service);
     let mut serving = std::pin::pin!(serving);
     let over = tokio::select! {
         end = serving.as_mut() => Some(end),

@@ -2,12 +2,14 @@
 //!
 //! Job: [`target`] makes one path out of its many spellings, [`openapi`] and [`graphql`] say what a call
 //! does, [`framing`] where requests end, [`head`] what of a head may pass, [`encoding`] takes content codings
-//! off and puts them on again, [`redact`] keeps an injected secret from coming back. Boundary: bytes and
-//! header maps in and out; the connection itself is hyper's. Failure mode: each module has an error; what cannot be judged is refused.
+//! off and puts them on again, [`grpc`] finds its messages, [`redact`] keeps an injected secret from coming back.
+//! Boundary: bytes and header maps in and out; the connection itself is hyper's. Failure mode: each module has an
+//! error; what cannot be judged is refused.
 
 pub mod encoding;
 pub mod framing;
 pub mod graphql;
+pub mod grpc;
 pub mod head;
 pub mod members;
 pub mod openapi;

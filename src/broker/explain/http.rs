@@ -110,7 +110,9 @@ fn not_covered(target: &Target, http: &HttpTarget, masks: &[&BodyMask]) -> Vec<S
     if target.record != RecordLevel::Full {
         gap("what you are shown is not recorded, so it cannot be replayed");
     }
-    gap("what passes after an upgrade (websocket) is recorded, and not judged");
+    if masks.is_empty() && http.detectors.is_empty() {
+        gap("what passes after an upgrade (websocket), or in messages of gRPC, is recorded, and not judged");
+    }
     gap("connections that reach the API by another way than this gateway");
     gaps
 }

@@ -137,6 +137,7 @@ impl Bench {
         let http = HttpTarget {
             base: "https://api.example".parse().unwrap(),
             root_certificates: None,
+            only_http2: false,
             issuer,
             masks: Vec::new(),
             detectors: BTreeSet::new(),

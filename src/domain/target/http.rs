@@ -17,6 +17,8 @@ pub struct HttpTarget {
     pub base: Url,
     /// PEM file with the trusted roots of an `https` base; the platform's trust store when absent.
     pub root_certificates: Option<PathBuf>,
+    /// Whether it speaks nothing but HTTP/2: without TLS that cannot be asked (RFC 9113 §3.3).
+    pub only_http2: bool,
     /// Where the credential of a session comes from.
     pub issuer: HttpIssuer,
     /// What is masked in responses. Empty: bodies are passed on as they are.

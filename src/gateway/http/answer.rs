@@ -1,13 +1,14 @@
 //! What the gateway itself answers.
 //!
-//! Job: problem bodies (RFC 9457) that name the rule and the next step. Boundary: no answer quotes what came
-//! from the API or from the call's body.
+//! Job: problem bodies (RFC 9457) that name the rule and the next step, and for gRPC, which reads no bodies of others,
+//! a status. Boundary: no answer quotes what came from the API or from the call's body.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
 use thiserror::Error;
 
@@ -21,6 +22,30 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Broken>;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub(super) struct Broken(pub(super) String);
+
+/// How whoever calls reads an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// By its trailers (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
+    Grpc,
+    /// By its status, and perhaps its body.
+    Plain,
+}
+
+impl Form {
+    /// As the head of a call tells.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let media = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let is_grpc = match media.split_at_checked(GRPC.len()) {
+            // `application/grpc-web` has its trailers in its body
+            Some((media, rest)) => {
+                media.eq_ignore_ascii_case(GRPC) && !rest.first().is_some_and(|byte| *byte == b'-')
+            }
+            None => false,
+        };
+        if is_grpc { Self::Grpc } else { Self::Plain }
+    }
+}
 
 /// An answer instead of the API's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +120,7 @@ impl Problem {
     /// The API's answer may not be passed on.
     pub(super) fn unmaskable(why: impl std::fmt::Display) -> Self {
         let detail = format!("the API's answer cannot be masked, so it is not passed on: {why}");
-        Self::new(StatusCode::BAD_GATEWAY, "the answer cannot be masked", detail)
+        Self::new(StatusCode::BAD_GATEWAY, UNMASKABLE, detail)
     }
 
     /// The API's answer is too long or damaged.
@@ -113,7 +138,31 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the session has closed", why)
     }
 
-    pub(super) fn respond(self) -> Response<Body> {
+    pub(super) fn respond(self, form: Form) -> Response<Body> {
+        match form {
+            Form::Grpc => self.trailers_only(),
+            Form::Plain => self.body(),
+        }
+    }
+
+    /// Status and reason in a head that is also the end.
+    fn trailers_only(self) -> Response<Body> {
+        let said = *self.0;
+        let rule = said.rule.map(|rule| format!(" (rule {rule})")).unwrap_or_default();
+        let hint = said.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        let message = format!("{}: {}{rule}{hint}", said.title, said.detail);
+        let message = utf8_percent_encode(&message, MESSAGE).to_string();
+        let mut response = Response::new(whole(Bytes::new()));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from(grpc(said.status, said.title)));
+        if let Ok(message) = HeaderValue::try_from(message) {
+            headers.insert("grpc-message", message);
+        }
+        response
+    }
+
+    fn body(self) -> Response<Body> {
         let said = *self.0;
         let mut body = json!({
             "type": "about:blank",
@@ -151,3 +200,22 @@ impl Said {
 pub(super) fn whole(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
+
+/// The code of gRPC for what was told otherwise.
+fn grpc(status: StatusCode, title: &str) -> u16 {
+    match status {
+        StatusCode::FORBIDDEN => 7, // PERMISSION_DENIED
+        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => 16, // UNAUTHENTICATED
+        StatusCode::BAD_REQUEST => 3, // INVALID_ARGUMENT
+        StatusCode::MISDIRECTED_REQUEST => 9, // FAILED_PRECONDITION
+        StatusCode::PAYLOAD_TOO_LARGE => 8, // RESOURCE_EXHAUSTED
+        // nobody is to try again
+        _ if title == UNMASKABLE => 9,
+        _ => 14, // UNAVAILABLE
+    }
+}
+
+const GRPC: &[u8] = b"application/grpc";
+const UNMASKABLE: &str = "the answer cannot be masked";
+/// What is percent-encoded in `grpc-message`; what is not ASCII is so anyway.
+const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');

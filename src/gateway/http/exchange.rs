@@ -6,18 +6,18 @@
 
 use std::sync::Arc;
 
-use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use secrecy::ExposeSecret as _;
 
-use super::answer::{Body, Problem, whole};
-use super::dial::Link;
+use super::answer::{Body, Form, Problem, whole};
+use super::dial::{Link, Wanted};
 use super::flow::{self, Tape};
-use super::reading::{Arriving, Reading, place};
+use super::reading::{Arriving, Reading};
 use super::shared::{Shared, basic};
-use super::{door, reply, upgrade};
+use super::{door, reply, stream, upgrade};
 use crate::domain::action::Action;
 use crate::domain::target::Injection;
 use crate::gateway::authority::{HttpCredential, LeaseError};
@@ -25,14 +25,16 @@ use crate::gateway::gate::Opinion;
 use crate::gateway::journal::{ItemKind, JournalError};
 use crate::mask::document::BodyMasker;
 use crate::recording::item::{Head, Outcome};
-use crate::wire::http::head;
+use crate::wire::http::grpc;
+use crate::wire::http::head::{self, HeadError};
 
 /// Answers one call.
 pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
+    let form = Form::of(request.headers());
     tokio::select! {
         biased;
-        () = shared.over() => Problem::over(shared.why_over()).respond(),
-        answer = attempt(shared, request) => answer.unwrap_or_else(Problem::respond),
+        () = shared.over() => Problem::over(shared.why_over()).respond(form),
+        answer = attempt(shared, request) => answer.unwrap_or_else(|problem| problem.respond(form)),
     }
 }
 
@@ -79,11 +81,18 @@ async fn send(
     if upgrading.is_some() && shared.masks.is_some() {
         return Err(Problem::unmaskable("what a connection is upgraded to has no form to mask by"));
     }
+    if upgrading.is_some() && shared.target.only_http2 {
+        return Err(Problem::unusable("the API speaks HTTP/2 only, and a stream of it is not upgraded"));
+    }
+    if shared.masks.is_some() && Form::of(&reading.headers) == Form::Grpc {
+        return Err(Problem::unmaskable("messages of gRPC have no names to mask by"));
+    }
     let (credential, redactor) = shared.credential().await.map_err(|error| no_lease(&error))?;
     let method = reading.method.clone();
     let tape = tape(shared, &reading);
     let mut headers = reading.headers;
-    prepare(shared, &mut headers, &credential, redactor.is_some())?;
+    let injected = injected(&credential);
+    prepare(shared, &mut headers, injected.as_ref(), redactor.is_some())?;
     let line = reading.text;
     record(shared, number, line, &headers).await.map_err(|error| unrecorded(shared, &error))?;
     if let Some(protocol) = &upgrading {
@@ -96,7 +105,7 @@ async fn send(
     inject(&mut headers, &mut target, &credential)?;
     let body = match reading.body {
         Arriving::Empty => whole(bytes::Bytes::new()),
-        Arriving::Stream(body) => flow::upload(shared, number, body, tape, injected_header(&credential)),
+        Arriving::Stream(body) => flow::upload(shared, number, body, tape, injected),
         Arriving::Whole(body) => {
             let mut tape = tape;
             let kept = async {
@@ -111,7 +120,8 @@ async fn send(
     *request.method_mut() = method.clone();
     *request.uri_mut() = target.parse::<Uri>().map_err(|_| not_sendable())?;
     *request.headers_mut() = headers;
-    let (mut response, link) = exchange(shared, request, &credential).await?;
+    let wanted = if upgrading.is_some() { Wanted::Upgradable } else { Wanted::Any };
+    let (mut response, link) = exchange(shared, request, &credential, wanted).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         if upgrading.is_none() || head::upgrade(response.headers()) != upgrading {
             return Err(Problem::unusable("the API upgrades a connection that was not to be"));
@@ -121,12 +131,10 @@ async fn send(
         record(shared, number, "101".into(), answer.headers())
             .await
             .map_err(|error| unrecorded(shared, &error))?;
-        shared.spawn(upgrade::relay(Arc::clone(shared), number, upgraded, api, redactor));
+        shared.spawn(upgrade::relay(Arc::clone(shared), number, upgraded, api, redactor, link));
         return Ok(answer);
     }
-    let answer = reply::pass(shared, number, &method, response, redactor).await;
-    shared.upstreams.give_back(link);
-    answer
+    reply::pass(shared, number, &method, response, redactor, link).await
 }
 
 /// Sends a request over the connection that is there, or over a new one.
@@ -134,53 +142,73 @@ async fn exchange(
     shared: &Shared,
     request: Request<Body>,
     credential: &HttpCredential,
+    wanted: Wanted,
 ) -> Result<(Response<Incoming>, Link), Problem> {
-    let mut request = request;
-    if let Some(mut link) = shared.upstreams.idle().await {
-        match link.try_send_request(request).await {
-            Ok(response) => return Ok((response, link)),
-            // it was closed meanwhile, and nothing of the request was sent
-            Err(mut error) => match error.take_message() {
-                Some(unsent) => request = unsent,
-                None => return Err(Problem::unreachable(told(error.error()))),
-            },
-        }
-    }
-    let dialled = shared.upstreams.dial(&shared.target, credential).await;
-    let mut link = dialled.map_err(|error| Problem::unreachable(error.to_string()))?;
-    match link.send_request(request).await {
+    let unreachable = |error: &dyn std::fmt::Display| Problem::unreachable(error.to_string());
+    let (upstreams, target) = (&shared.upstreams, &shared.target);
+    let mut link = upstreams.link(target, credential, wanted).await.map_err(|error| unreachable(&error))?;
+    let unsent = match link.send(request, &target.base).await {
+        Ok(response) => return Ok((response, link)),
+        // it was closed meanwhile, and nothing of the request was sent
+        Err(mut error) => match error.take_message() {
+            Some(unsent) => unsent,
+            None => return Err(Problem::unreachable(told(error.error()))),
+        },
+    };
+    drop(link);
+    let mut link =
+        upstreams.another(target, credential, wanted).await.map_err(|error| unreachable(&error))?;
+    match link.send(unsent, &target.base).await {
         Ok(response) => Ok((response, link)),
-        Err(error) => Err(Problem::unreachable(told(&error))),
+        Err(error) => Err(Problem::unreachable(told(error.error()))),
     }
 }
 
-/// Makes the client's head one that the API may see.
+/// Makes the client's head one that the API may see; where it goes is said by the connection.
 fn prepare(
     shared: &Shared,
     headers: &mut HeaderMap,
-    credential: &HttpCredential,
+    injected: Option<&HeaderName>,
     has_secret: bool,
 ) -> Result<(), Problem> {
-    head::strip_hop_by_hop(headers).map_err(|error| Problem::unclear(error.to_string()))?;
-    let injected = injected_header(credential);
-    // INVARIANT: no credential of the client's leaves
-    head::strip_credentials(headers, injected.as_ref());
-    headers.remove(door::SESSION);
+    strip(headers, injected).map_err(|error| Problem::unclear(error.to_string()))?;
     // the client is answered by us when its body is wanted
     headers.remove(EXPECT);
-    head::strip_forwarding(headers);
     if shared.masks.is_some() {
         head::prepare_masked_request(headers);
     } else if has_secret || shared.counting.is_some() {
         head::prepare_searched_request(headers);
+        if Form::of(headers) == Form::Grpc {
+            // packed messages could not be searched
+            headers.insert(grpc::ACCEPTED, HeaderValue::from_static("identity"));
+        }
     }
-    let host = HeaderValue::try_from(place(&shared.target.base)).map_err(|_| not_sendable())?;
-    headers.insert(HOST, host);
     Ok(())
 }
 
-/// The header of its own that the lease's secret goes into.
-fn injected_header(credential: &HttpCredential) -> Option<HeaderName> {
+/// Takes out of a head what is between the client and us.
+fn strip(headers: &mut HeaderMap, injected: Option<&HeaderName>) -> Result<(), HeadError> {
+    head::strip_hop_by_hop(headers)?;
+    // INVARIANT: no credential of the client's leaves
+    head::strip_credentials(headers, injected);
+    headers.remove(door::SESSION);
+    headers.remove(HOST);
+    head::strip_forwarding(headers);
+    Ok(())
+}
+
+/// Makes trailers ones that the API may see: a server that merges them into the head gets nothing by it.
+pub(super) fn strip_trailers(
+    trailers: &mut HeaderMap,
+    injected: Option<&HeaderName>,
+) -> Result<(), HeadError> {
+    strip(trailers, injected)?;
+    head::strip_trailers(trailers, injected);
+    Ok(())
+}
+
+/// The header that the lease's secret will be put into.
+fn injected(credential: &HttpCredential) -> Option<HeaderName> {
     match &credential.inject {
         Some((Injection::Header { name }, _)) => HeaderName::from_bytes(name.as_bytes()).ok(),
         _ => None,

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use tokio::sync::mpsc;
 
 use super::answer::{Body, Broken};
+use super::dial::Link;
+use super::exchange::{record, strip_trailers};
 use super::shared::Shared;
 use super::wash::Wash;
 use crate::gateway::journal::{ItemKind, JournalError};
@@ -98,24 +100,9 @@ pub(super) fn upload(
     let (pieces, fed_by) = mpsc::channel::<Piece>(AHEAD);
     let own = Arc::clone(shared);
     shared.spawn(async move {
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = next(&mut body, &pieces).await {
             let piece = match frame {
-                Ok(frame) => match frame.data_ref() {
-                    Some(data) => match tape.take(&own, number, Some(data)).await {
-                        Ok(()) => Ok(frame),
-                        Err(error) => {
-                            own.fail(&error);
-                            Err(Broken(error.to_string()))
-                        }
-                    },
-                    None => Ok(match frame.into_trailers() {
-                        Ok(mut trailers) => {
-                            head::strip_trailers(&mut trailers, injected.as_ref());
-                            Frame::trailers(trailers)
-                        }
-                        Err(frame) => frame,
-                    }),
-                },
+                Ok(frame) => taken(&own, number, frame, &mut tape, injected.as_ref()).await,
                 Err(error) => Err(Broken(error.to_string())),
             };
             let is_broken = piece.is_err();
@@ -131,12 +118,61 @@ pub(super) fn upload(
     fed(None, fed_by)
 }
 
+/// A piece of a request's body, recorded; trailers, stripped.
+async fn taken(
+    shared: &Shared,
+    number: u64,
+    frame: Frame<Bytes>,
+    tape: &mut Tape,
+    injected: Option<&HeaderName>,
+) -> Piece {
+    let unrecorded = |error: JournalError| {
+        shared.fail(&error);
+        Broken(error.to_string())
+    };
+    let frame = match frame.into_data() {
+        Ok(data) => {
+            tape.take(shared, number, Some(&data)).await.map_err(unrecorded)?;
+            return Ok(Frame::data(data));
+        }
+        Err(frame) => frame,
+    };
+    let Ok(mut trailers) = frame.into_trailers() else { return Err(Broken("a frame of no kind".into())) };
+    strip_trailers(&mut trailers, injected).map_err(|error| Broken(error.to_string()))?;
+    record(shared, number, TRAILERS.into(), &trailers).await.map_err(unrecorded)?;
+    Ok(Frame::trailers(trailers))
+}
+
+/// The next frame of a body; `None` also when nobody takes it any more.
+async fn next(
+    body: &mut Incoming,
+    pieces: &mpsc::Sender<Piece>,
+) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+    tokio::select! {
+        biased;
+        frame = body.frame() => frame,
+        () = pieces.closed() => None,
+    }
+}
+
 /// What becomes of a response's trailers.
 pub(super) enum Trailers {
     /// They are left out: there is no mask for them.
     Drop,
     /// They pass without what must not come back.
     Pass(Option<Redactor>),
+}
+
+impl Trailers {
+    /// What of them the client is shown.
+    pub(super) fn shown(&self, mut last: HeaderMap) -> Option<HeaderMap> {
+        let Self::Pass(redactor) = self else { return None };
+        head::strip_response(&mut last).ok()?;
+        if let Some(redactor) = redactor {
+            redact(&mut last, redactor);
+        }
+        Some(last)
+    }
 }
 
 /// Hands a response's body on, as fast as the client takes it, and says in the recording how it ended.
@@ -147,12 +183,16 @@ pub(super) fn download(
     body: Incoming,
     wash: Wash,
     trailers: Trailers,
+    link: Link,
 ) -> mpsc::Receiver<Piece> {
     let (pieces, fed_by) = mpsc::channel::<Piece>(AHEAD);
     let own = Arc::clone(shared);
     shared.spawn(async move {
         let mut passed = 0;
         let ended = pass(&own, number, body, wash, &trailers, &pieces, &mut passed).await;
+        if ended.is_ok() {
+            own.upstreams.give_back(link);
+        }
         let error = ended.as_ref().err().map(|broken| broken.0.clone());
         let outcome = Outcome { number, rows: passed, tag: Some(status.to_string()), error };
         if let Err(error) = own.turnstile.reel().outcome(&outcome).await {
@@ -176,7 +216,8 @@ async fn pass(
 ) -> Result<(), Broken> {
     let mut last = None;
     loop {
-        let is_end = match body.frame().await {
+        let is_end = match next(&mut body, pieces).await {
+            None if pieces.is_closed() => return Err(Broken(LEFT.into())),
             None => true,
             Some(Err(error)) => return Err(Broken(format!("the API's answer ended early: {error}"))),
             Some(Ok(frame)) => match frame.into_data() {
@@ -201,18 +242,17 @@ async fn pass(
             }
             *passed = wash.items().unwrap_or(*passed + washed.shown.len() as u64);
             if !washed.sent.is_empty() && pieces.send(Ok(Frame::data(washed.sent))).await.is_err() {
-                return Err(Broken("the client has left".into()));
+                return Err(Broken(LEFT.into()));
             }
         }
         if is_end {
             break;
         }
     }
-    if let (Some(mut last), Trailers::Pass(redactor)) = (last, trailers)
-        && head::strip_response(&mut last).is_ok()
-    {
-        if let Some(redactor) = redactor {
-            redact(&mut last, redactor);
+    if let Some(last) = last.and_then(|last| trailers.shown(last)) {
+        if let Err(error) = record(shared, number, TRAILERS.into(), &last).await {
+            shared.fail(&error);
+            return Err(Broken(error.to_string()));
         }
         // a client that has left does not want them either
         let _gone = pieces.send(Ok(Frame::trailers(last))).await;
@@ -221,7 +261,7 @@ async fn pass(
 }
 
 /// Takes what must not come back out of a head.
-pub(super) fn redact(headers: &mut http::HeaderMap, redactor: &Redactor) {
+pub(super) fn redact(headers: &mut HeaderMap, redactor: &Redactor) {
     for value in headers.values_mut() {
         if let Some(clean) = redactor.header(value) {
             *value = clean;
@@ -229,5 +269,8 @@ pub(super) fn redact(headers: &mut http::HeaderMap, redactor: &Redactor) {
     }
 }
 
+/// What stands for the first line where a head comes after its body.
+pub(super) const TRAILERS: &str = "trailers";
+const LEFT: &str = "the client has left";
 const REQUEST: u8 = 1;
 const ANSWER: u8 = 2;

@@ -38,7 +38,14 @@ struct Watch {
     is_cut: bool,
     /// Whether what comes is no HTTP any more.
     is_released: bool,
+    /// How much came of what HTTP/2 begins with.
+    preface: usize,
+    /// Whether it is HTTP/2, whose frames say where everything ends.
+    is_multiplexed: bool,
 }
+
+/// RFC 9113 §3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl Guard {
     /// This connection, read twice.
@@ -49,6 +56,9 @@ impl Guard {
     /// Whether the server has read what was read here.
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Fault> {
         let mut watch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if watch.is_multiplexed {
+            return Ok(());
+        }
         match watch.openings.pop_front() {
             Some(opening) if opening.agrees(request.method(), request.headers()) => Ok(()),
             _ => Err(*watch.fault.get_or_insert(Fault::Disagreement)),
@@ -72,16 +82,37 @@ impl Watch {
         if self.is_cut {
             return 0;
         }
-        if self.is_released || self.fault.is_some() {
+        if self.is_released || self.is_multiplexed || self.fault.is_some() {
             return bytes.len();
         }
         let mut openings = Vec::new();
-        let read = self.framing.feed(bytes, &mut openings);
+        let Some(held) = self.hold(bytes) else { return bytes.len() };
+        // nothing of a body is in the preface
+        let read = self.framing.feed(held, &mut openings);
+        let read = read.and_then(|()| self.framing.feed(bytes, &mut openings));
         self.openings.extend(openings);
         let Err(stop) = read else { return bytes.len() };
         self.fault = Some(stop.fault);
         self.is_cut = stop.is_body;
         if stop.is_body { stop.before } else { bytes.len() }
+    }
+}
+
+impl Watch {
+    /// What was held back of a preface that came to nothing; `None` while it may still become one, and once it has.
+    fn hold(&mut self, bytes: &[u8]) -> Option<&'static [u8]> {
+        if self.preface == PREFACE.len() {
+            return Some(&[]);
+        }
+        let (came, missing) = PREFACE.split_at_checked(self.preface)?;
+        let length = missing.len().min(bytes.len());
+        if missing.get(..length) == bytes.get(..length) {
+            self.preface += length;
+            self.is_multiplexed = self.preface == PREFACE.len();
+            return None;
+        }
+        self.preface = PREFACE.len();
+        Some(came)
     }
 }
 

@@ -7,16 +7,15 @@ use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, Method, Request, Uri, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
-use super::answer::Problem;
-use super::door;
+use super::answer::{Form, Problem};
 use super::refusal::{self, Sketch};
 use super::shared::Shared;
-use super::shown;
 use super::specification::Specification;
+use super::{door, shown, stream};
 use crate::domain::action::Deed;
 use crate::domain::facts::CallFacts;
 use crate::domain::target::{HttpIssuer, HttpTarget, Injection};
@@ -64,17 +63,19 @@ impl Reading {
         }
     }
 
-    async fn screen(shared: &Shared, request: Request<Incoming>) -> Result<Self, Problem> {
+    async fn screen(shared: &Shared, mut request: Request<Incoming>) -> Result<Self, Problem> {
         if let Some(fault) = request.extensions().get::<Fault>() {
             return Err(Problem::unclear(fault.to_string()));
         }
         if !door::is_open(request.headers(), &shared.context.secret) {
-            let is_proxied = request.uri().authority().is_some();
+            // in HTTP/2 every call says where it goes
+            let is_proxied = request.version() < Version::HTTP_2 && request.uri().authority().is_some();
             return Err(Problem::closed(is_proxied));
         }
         if let Some(why) = &shared.fault {
             return Err(Problem::unmaskable(why));
         }
+        stream::flatten(&mut request)?;
         Self::of(shared, request).await
     }
 
@@ -188,6 +189,10 @@ impl Reading {
             None => is_collection(&shared.target, self.method.as_str(), &self.resource),
         };
         self.facts.operation = operation.map(|operation| operation.id);
+        if self.facts.operation.is_none() && Form::of(&self.headers) == Form::Grpc {
+            let path = below_base(shared, self.resource.path());
+            self.facts.operation = Some(path.trim_start_matches('/').to_owned());
+        }
         if shared.target.graphql.as_deref().is_some_and(|path| is_at(shared, path, &self.resource)) {
             let asked = self.graphql().await?;
             if let Some(masks) = &shared.masks

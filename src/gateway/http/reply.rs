@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRAILER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use url::Url;
 
-use super::answer::{Body, Problem, whole};
+use super::answer::{Body, Form, Problem, whole};
+use super::dial::Link;
 use super::exchange::{record, unrecorded};
 use super::flow::{self, Trailers};
 use super::shared::Shared;
@@ -20,6 +21,7 @@ use super::wash::{Count, Wash};
 use crate::mask::document::{BodyMasker, DocumentPlan};
 use crate::recording::item::Outcome;
 use crate::wire::http::encoding::Coding;
+use crate::wire::http::grpc;
 use crate::wire::http::head::{self, PLACES};
 use crate::wire::http::redact::Redactor;
 
@@ -33,6 +35,7 @@ pub(super) async fn pass(
     method: &Method,
     response: Response<Incoming>,
     redactor: Option<Redactor>,
+    link: Link,
 ) -> Result<Response<Body>, Problem> {
     let (mut parts, body) = response.into_parts();
     // the reason phrase would be sent as it came, past everything that looks at heads and bodies
@@ -41,6 +44,10 @@ pub(super) async fn pass(
     let unusable = |error: head::HeadError| Problem::unusable(error.to_string());
     head::check_framing(headers).map_err(unusable)?;
     head::strip_response(headers).map_err(unusable)?;
+    let is_grpc = Form::of(headers) == Form::Grpc;
+    if is_grpc && redactor.is_some() && grpc::is_packed(headers) {
+        return Err(Problem::unusable("it cannot be searched for the credential: its messages are packed"));
+    }
     let has_body = head::has_body(method, status) && !body.is_end_stream();
     let length = length(headers);
     let most = shared.target.max_response;
@@ -50,7 +57,11 @@ pub(super) async fn pass(
     {
         return Err(Problem::unusable(format!("it is longer than the {most} bytes that this target allows")));
     }
+    let is_packed = headers.contains_key(CONTENT_ENCODING);
     let wash = wash(shared, redactor.as_ref(), status, headers, has_body)?;
+    if shared.masks.is_some() {
+        headers.remove(TRAILER);
+    }
     relocate(headers, &shared.target.base);
     if let Some(redactor) = &redactor {
         flow::redact(headers, redactor);
@@ -60,20 +71,28 @@ pub(super) async fn pass(
         let outcome = Outcome { number, rows: 0, tag: Some(status.as_u16().to_string()), error: None };
         let ended = shared.turnstile.reel().outcome(&outcome).await;
         ended.map_err(|error| unrecorded(shared, &error))?;
+        shared.upstreams.give_back(link);
         return Ok(Response::from_parts(parts, whole(Bytes::new())));
     };
-    let length = length.filter(|_| headers.contains_key(CONTENT_LENGTH));
+    // what is masked and not packed becomes no longer than its masks make it
+    let may_be_read = headers.contains_key(CONTENT_LENGTH) || !is_packed;
+    let is_live = is_live(headers);
     let is_read = redactor.is_some() || wash.items().is_some();
-    if is_read && length.is_some_and(|length| length <= SHORT) {
-        let answer = short(shared, number, status, headers, body, wash).await?;
+    if length.is_some_and(|length| length <= SHORT) && may_be_read && (is_read || !is_live) && !is_grpc {
+        let answer = short(shared, number, status, headers, body, wash, redactor).await?;
+        shared.upstreams.give_back(link);
         return Ok(Response::from_parts(parts, answer));
     }
+    let length = length.filter(|_| headers.contains_key(CONTENT_LENGTH));
     let wash = if length.is_some() { wash.sized() } else { wash };
-    let is_live = is_live(headers);
+    let wash = match &redactor {
+        Some(redactor) if is_grpc => wash.messages(redactor.body()),
+        _ => wash,
+    };
     let wash = if is_live { wash.live() } else { wash };
     kept(shared, number, status, headers).await?;
     let trailers = if shared.masks.is_some() { Trailers::Drop } else { Trailers::Pass(redactor) };
-    let mut pieces = flow::download(shared, number, status.as_u16(), body, wash, trailers);
+    let mut pieces = flow::download(shared, number, status.as_u16(), body, wash, trailers, link);
     if (shared.masks.is_none() && shared.counting.is_none()) || is_live {
         return Ok(Response::from_parts(parts, flow::fed(None, pieces)));
     }
@@ -170,8 +189,13 @@ async fn short(
     headers: &mut HeaderMap,
     mut body: Incoming,
     mut wash: Wash,
+    redactor: Option<Redactor>,
 ) -> Result<Body, Problem> {
-    let broken = |why: String| Problem::unusable(format!("the API's answer is broken: {why}"));
+    let broken = |why: String| match &shared.masks {
+        Some(_) => Problem::unmaskable(why),
+        None => Problem::unusable(format!("the API's answer is broken: {why}")),
+    };
+    let mut last = None;
     let (mut shown, mut sent) = (BytesMut::new(), BytesMut::new());
     loop {
         let frame = body.frame().await;
@@ -180,7 +204,10 @@ async fn short(
             None => wash.close(),
             Some(frame) => match frame.map_err(|error| broken(error.to_string()))?.into_data() {
                 Ok(data) => wash.push(data),
-                Err(_trailers) => continue,
+                Err(frame) => {
+                    last = frame.into_trailers().ok();
+                    continue;
+                }
             },
         }
         while let Some(washed) = wash.pull().map_err(|error| Problem::unusable(error.to_string()))? {
@@ -197,13 +224,22 @@ async fn short(
     headers.insert(CONTENT_LENGTH, HeaderValue::from(sent.len()));
     kept(shared, number, status, headers).await?;
     let reel = shared.turnstile.reel();
+    let trailers = if shared.masks.is_some() { Trailers::Drop } else { Trailers::Pass(redactor) };
+    let last = last.and_then(|last| trailers.shown(last));
     let recorded = async {
+        if let Some(last) = &last {
+            record(shared, number, flow::TRAILERS.into(), last).await?;
+        }
         reel.piece(crate::gateway::journal::ItemKind::Body, number, 2, &shown).await?;
         let rows = wash.items().unwrap_or(shown.len() as u64);
         reel.outcome(&Outcome { number, rows, tag: Some(status.as_u16().to_string()), error: None }).await
     };
     recorded.await.map_err(|error| unrecorded(shared, &error))?;
-    Ok(whole(sent.freeze()))
+    let sent = whole(sent.freeze());
+    Ok(match last {
+        Some(last) => sent.with_trailers(std::future::ready(Some(Ok(last)))).boxed_unsync(),
+        None => sent,
+    })
 }
 
 async fn kept(shared: &Shared, number: u64, status: StatusCode, headers: &HeaderMap) -> Result<(), Problem> {

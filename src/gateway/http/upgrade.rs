@@ -13,6 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use super::dial::Link;
 use super::shared::Shared;
 use crate::gateway::journal::ItemKind;
 use crate::recording::item::Outcome;
@@ -27,6 +28,7 @@ pub(super) async fn relay(
     client: OnUpgrade,
     api: OnUpgrade,
     redactor: Option<Redactor>,
+    link: Link,
 ) {
     let (client, api) = match tokio::try_join!(client, api) {
         Ok(both) => both,
@@ -38,6 +40,8 @@ pub(super) async fn relay(
     let out = copy(&shared, number, 1, from_client, to_api, None);
     let back = copy(&shared, number, 2, from_api, to_client, watcher);
     let (_, shown) = tokio::join!(out, back);
+    // its place among the calls to the API is taken until here
+    drop(link);
     let (rows, error) = shown;
     let outcome = Outcome { number, rows, tag: Some("101".into()), error };
     if let Err(error) = shared.turnstile.reel().outcome(&outcome).await {

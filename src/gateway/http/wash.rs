@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::mask::document::{BodyMasker, Unmaskable};
 use crate::wire::http::encoding::{Coding, CodingError, Decoder, Encoder, Pulled, UnpackLimits};
+use crate::wire::http::grpc::Messages;
 use crate::wire::http::redact::BodyRedactor;
 
 /// Why a body cannot be passed on.
@@ -34,6 +35,9 @@ pub(super) enum WashError {
 pub(super) struct Wash {
     decoder: Decoder,
     redactor: Option<BodyRedactor>,
+    /// Where messages of gRPC end: nothing of one waits for the next, and nothing in one may change. The lengths that
+    /// say so are not to be believed, so somebody looks across the ends as well.
+    messages: Option<(Messages, BodyRedactor)>,
     masker: Option<BodyMasker>,
     encoder: Option<Encoder>,
     /// Whether each piece must be readable at once.
@@ -75,6 +79,7 @@ impl Wash {
         Ok(Self {
             decoder: Decoder::new(chain, UnpackLimits::default()),
             redactor,
+            messages: None,
             masker,
             encoder: if chain.is_empty() { None } else { Some(Encoder::new(chain)?) },
             is_live: false,
@@ -118,6 +123,11 @@ impl Wash {
         Self { is_live: true, ..self }
     }
 
+    /// For a body that is messages of gRPC, whose lengths stand before them.
+    pub(super) fn messages(self, watcher: BodyRedactor) -> Self {
+        Self { messages: Some((Messages::default(), watcher)), is_sized: true, ..self }
+    }
+
     /// For a body whose length was told.
     pub(super) fn sized(self) -> Self {
         Self { is_sized: true, ..self }
@@ -157,7 +167,21 @@ impl Wash {
         match &mut self.redactor {
             None => clean = plain,
             Some(redactor) => {
-                redactor.feed(&plain, &mut clean);
+                match &mut self.messages {
+                    None => redactor.feed(&plain, &mut clean),
+                    Some((messages, watcher)) => {
+                        watcher.feed(&plain, &mut BytesMut::new());
+                        if watcher.found() > 0 {
+                            return Err(WashError::Secret);
+                        }
+                        messages.split(&plain, |part, is_end| {
+                            redactor.feed(part, &mut clean);
+                            if is_end {
+                                redactor.finish(&mut clean);
+                            }
+                        });
+                    }
+                }
                 if self.is_over {
                     redactor.finish(&mut clean);
                 }

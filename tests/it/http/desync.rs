@@ -3,7 +3,7 @@
 use futures_util::stream::{self, StreamExt as _};
 
 use super::corpus::{self, Payload};
-use super::peers::{CLOSE, Recorder, Server, script};
+use super::servers::{CLOSE, Recorder, Server, script};
 use super::{status, until};
 use crate::support::api::{Api, Front, INJECTED, PROTECTED, Setup};
 use crate::support::gateway::SECRET;

@@ -2,7 +2,7 @@
 
 use hoopctl::gateway::journal::ItemKind;
 
-use super::peers::{Authority, Server};
+use super::servers::{Authority, Server};
 use crate::support::api::{Api, Front, INJECTED, PROTECTED, Setup, TRACE};
 
 const TLS: &str = "ssl_certificate own.pem; ssl_certificate_key own.key; location /echo { return 200 $http_authorization; }";

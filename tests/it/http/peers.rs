@@ -1,290 +1,224 @@
-//! Other people's servers, and two that say and hear exactly what a test wants.
+//! Other people's servers and clients, one on each side of the gateway: gRPC's C core, WebSockets of Python and Node,
+//! curl; each script in `peers/` does what programs do.
 
-use std::net::TcpStream as Std;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
+use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use hoopctl::gateway::journal::ItemKind;
+use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
 
-use crate::support::api::TRACE;
-use crate::support::postgres::free_port;
+use super::until;
+use crate::support::api::{Api, Front, INJECTED, PROTECTED, Setup};
+use crate::support::gateway::SECRET;
 
-/// A server that takes requests as RFC 9112 writes them and nothing else, and notes each.
-pub(super) struct Recorder {
-    pub(super) port: u16,
-    heard: Arc<Mutex<Vec<String>>>,
+/// Where `tests/setup/http.sh` put them.
+pub(crate) fn place() -> PathBuf {
+    let caches = [
+        std::env::var_os("HOOPCTL_TEST_CACHE").map(PathBuf::from),
+        Some(PathBuf::from("/var/cache/hoopctl-tests")),
+        std::env::var_os("XDG_CACHE_HOME").map(|cache| Path::new(&cache).join("hoopctl-tests")),
+        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/hoopctl-tests")),
+    ];
+    let found = caches.into_iter().flatten().map(|cache| cache.join("http")).find(|at| at.exists());
+    found.expect("no gRPC and WebSockets here; run: tests/setup/http.sh")
 }
 
-impl Recorder {
-    pub(super) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let heard = Arc::<Mutex<Vec<String>>>::default();
-        let noted = Arc::clone(&heard);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let noted = Arc::clone(&noted);
-                tokio::spawn(async move {
-                    let mut stream = BufReader::new(stream);
-                    loop {
-                        match hear(&mut stream).await {
-                            Ok(Some(line)) => noted.lock().expect("not poisoned").push(line),
-                            Ok(None) => return,
-                            Err(fault) => {
-                                return noted.lock().expect("not poisoned").push(format!("fault: {fault}"));
-                            }
-                        }
-                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-                        if stream.get_mut().write_all(answer).await.is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-        });
-        Self { port, heard }
-    }
-
-    /// Method and target of each request, and what was not one.
-    pub(super) fn heard(&self) -> Vec<String> {
-        self.heard.lock().expect("not poisoned").clone()
-    }
+/// The path of a script.
+pub(crate) fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/http/peers").join(name)
 }
 
-/// One request, up to the end of its body; `None` when the other side left before it was whole.
-async fn hear(stream: &mut BufReader<TcpStream>) -> Result<Option<String>, String> {
-    let Some(first) = line(stream).await? else { return Ok(None) };
-    let (mut lengths, mut codings) = (Vec::new(), Vec::new());
-    loop {
-        let Some(header) = line(stream).await? else { return Ok(None) };
-        if header.is_empty() {
-            break;
-        }
-        let (name, value) = header.split_once(": ").ok_or_else(|| header.clone())?;
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => lengths.push(value.parse::<u64>().map_err(|_| header.clone())?),
-            "transfer-encoding" => codings.push(value.to_owned()),
-            _ => {}
-        }
-    }
-    let words: Vec<&str> = first.split(' ').collect();
-    let [method, target, "HTTP/1.1"] = words.as_slice() else { return Err(first) };
-    match (lengths.as_slice(), codings.as_slice()) {
-        ([], []) => {}
-        ([length], []) => {
-            let copied = tokio::io::copy(&mut stream.take(*length), &mut tokio::io::sink()).await;
-            if copied.ok() != Some(*length) {
-                return Ok(None);
-            }
-        }
-        ([], [coding]) if coding == "chunked" => loop {
-            let Some(size) = line(stream).await? else { return Ok(None) };
-            let size = u64::from_str_radix(&size, 16).map_err(|_| format!("chunk {size}"))?;
-            let copied = tokio::io::copy(&mut stream.take(size), &mut tokio::io::sink()).await;
-            if copied.ok() != Some(size) {
-                return Ok(None);
-            }
-            match line(stream).await? {
-                Some(end) if end.is_empty() => {}
-                Some(end) => return Err(format!("after a chunk: {end}")),
-                None => return Ok(None),
-            }
-            if size == 0 {
-                break;
-            }
-        },
-        lengths => return Err(format!("{first}: {lengths:?}")),
-    }
-    Ok(Some(format!("{method} {target}")))
-}
-
-async fn line(stream: &mut BufReader<TcpStream>) -> Result<Option<String>, String> {
-    let mut line = Vec::new();
-    match stream.read_until(b'\n', &mut line).await {
-        Ok(count) if count > 0 && line.ends_with(b"\n") => {}
-        _ => return Ok(None),
-    }
-    let line = String::from_utf8_lossy(&line);
-    match line.strip_suffix("\r\n").filter(|line| !line.contains(['\r', '\0'])) {
-        Some(line) => Ok(Some(line.to_owned())),
-        None => Err(format!("{line:?}")),
-    }
-}
-
-/// A server that answers each head with the next of these, whatever was asked; `None` closes.
-pub(super) async fn script(answers: Vec<Option<Vec<u8>>>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let answers = Arc::new(Mutex::new(answers.into_iter()));
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let answers = Arc::clone(&answers);
-            tokio::spawn(async move {
-                let mut stream = BufReader::new(stream);
-                loop {
-                    loop {
-                        match line(&mut stream).await {
-                            Ok(Some(line)) if line.is_empty() => break,
-                            Ok(Some(_)) => {}
-                            _ => return,
-                        }
-                    }
-                    let next = answers.lock().expect("not poisoned").next();
-                    let Some(Some(answer)) = next else { return };
-                    let is_whole = !answer.ends_with(CLOSE);
-                    let answer = answer.strip_suffix(CLOSE).unwrap_or(&answer).to_vec();
-                    if stream.get_mut().write_all(&answer).await.is_err() || !is_whole {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    port
-}
-
-/// At the end of an answer: the connection ends with it.
-pub(super) const CLOSE: &[u8] = b"{close}";
-
-/// Somebody else's server as a process.
-pub(super) struct Server {
-    pub(super) port: u16,
-    child: Child,
-    folder: tempfile::TempDir,
+/// A server of these scripts; it ends with this.
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    _child: Child,
 }
 
 impl Server {
-    /// nginx with this inside of its `server`; `listen` is there.
-    pub(super) fn nginx(listen: &str, inside: &str, files: &[(&str, &str)]) -> Self {
-        let (folder, port) = (folder(), free_port());
-        for (name, text) in files {
-            std::fs::write(folder.path().join(name), text).expect("a file");
+    pub(crate) async fn start(name: &str, arguments: &[&Path]) -> Self {
+        let mut command = Command::new(place().join("python/bin/python"));
+        command.arg(script(name)).args(arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+        let mut child = child.expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let port = lines.next_line().await.expect("a line").expect("a line").parse().expect("a port");
+        Self { port, _child: child }
+    }
+}
+
+/// What a client of these scripts says; the session's secret is in its environment.
+async fn client(name: &str, arguments: &[&str]) -> String {
+    let program = match name.ends_with(".py") {
+        true => place().join("python/bin/python"),
+        false => PathBuf::from("node"),
+    };
+    let mut command = Command::new(program);
+    command.arg(script(name)).args(arguments);
+    command.env("HOOP_SECRET", SECRET).env("NODE_FOLDER", place()).env("PYTHONDONTWRITEBYTECODE", "1");
+    let output = command.kill_on_drop(true).output();
+    let output =
+        tokio::time::timeout(Duration::from_secs(120), output).await.expect("in time").expect("it runs");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+const RULES: &str = r#"
+@id("calls") permit(principal, action == Hoop::Action::"call", resource);
+@id("no-admin") @reason("not for you: 100 %") @hint("ask the owner")
+forbid (principal, action == Hoop::Action::"call", resource)
+when { context has operation && context.operation like "demo.Admin/*" };
+"#;
+
+/// Without TLS on both sides: the target says that the API speaks HTTP/2.
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_works_in_all_its_ways() {
+    let server = Server::start("grpc_server.py", &[]).await;
+    let base = format!("http://127.0.0.1:{}", server.port);
+    let api = Api::start().await;
+    let front = Front::start(Setup { base, policy: RULES, only_http2: true, ..Setup::open(&api) }).await;
+    let told = client("grpc_client.py", &[&front.address.to_string(), "plain", "all"]).await;
+    assert!(told.ends_with("done\n") && told.contains("unary Bearer [redacted]"), "{told}");
+    let deeds = front.book.deeds();
+    for deed in [
+        "Allow POST /demo.Echo/Chat",
+        "Allow POST /grpc.health.v1.Health/Check",
+        "Deny POST /demo.Admin/Wipe",
+    ] {
+        assert!(deeds.iter().any(|other| other == deed), "{deed}: {deeds:?}");
+    }
+    let heads = String::from_utf8(front.book.recorded(ItemKind::Head)).unwrap();
+    assert!(heads.contains("\"trailers\"") && heads.contains("no such tr%C3%A4ce"), "{heads}");
+    assert!(!heads.contains(INJECTED) && !heads.contains(SECRET), "{heads}");
+}
+
+/// What could not be masked is not asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_grpc_reaches_an_api_whose_answers_are_masked() {
+    let api = Api::start().await;
+    let masked = Front::start(Setup { policy: RULES, ..Setup::masked(&api) }).await;
+    let told = client("grpc_client.py", &[&masked.address.to_string(), "plain", "masked"]).await;
+    assert_eq!(told, "all refused\n");
+    assert!(api.lines().is_empty(), "{:?}", api.lines());
+    let deeds = masked.book.deeds();
+    assert!(deeds.iter().all(|deed| deed.starts_with("Allow POST /demo.Echo/")), "{deeds:?}");
+}
+
+/// With TLS to the API, where the two agree on HTTP/2 by themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_works_where_tls_agrees_on_it() {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap().self_signed(&key).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (key_file, certificate_file) = (folder.path().join("key"), folder.path().join("certificate"));
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    std::fs::write(&certificate_file, certificate.pem()).unwrap();
+    let server = Server::start("grpc_server.py", &[&key_file, &certificate_file]).await;
+    let (base, roots) = (format!("https://127.0.0.1:{}", server.port), Some(certificate_file));
+    let api = Api::start().await;
+    let front = Front::start(Setup { base, roots, policy: RULES, ..Setup::open(&api) }).await;
+    let told = client("grpc_client.py", &[&front.address.to_string(), "plain", "all"]).await;
+    assert!(told.ends_with("done\n"), "{told}");
+}
+
+/// What comes over HTTP/1.1 goes on over HTTP/2 where the target says so; an API that does not speak it is not guessed
+/// at.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_says_what_its_api_speaks() {
+    let api = Api::start().await;
+    let front = Front::start(Setup { only_http2: true, ..Setup::masked(&api) }).await;
+    let answer = front.curl(&["-i", "-d", "a=b"], "/traces/7?x=1").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("[masked]"), "{answer}");
+    let line = format!("POST http://127.0.0.1:{}/traces/7?x=1", api.port);
+    assert_eq!((api.lines(), api.seen()[0].body.as_ref()), (vec![line], b"a=b".as_slice()));
+    assert!(!api.seen()[0].headers.contains_key("host"), "{:?}", api.seen());
+
+    let front = Front::start(Setup { only_http2: true, ..Setup::open(&api) }).await;
+    let upgrade = ["-i", "-H", "Connection: Upgrade", "-H", "Upgrade: websocket"];
+    let answer = front.curl(&upgrade, "/upgrade").await;
+    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("HTTP/2 only"), "{answer}");
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut text = Vec::new();
+            let _read = stream.read_buf(&mut text).await;
+            let _written = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno").await;
         }
-        std::fs::write(folder.path().join("traces.json"), TRACE).expect("a file");
-        let place = folder.path().display();
-        let configuration = format!(
-            "daemon off;\nerror_log stderr;\npid {place}/pid;\nuser root;\nevents {{ worker_connections 400; }}\nhttp {{\n\
-             log_format plain '$request_method $request_uri';\naccess_log {place}/access plain;\n\
-             types {{ application/json json; text/plain txt; }}\ndefault_type text/plain;\n\
-             client_body_temp_path {place}/a; proxy_temp_path {place}/b; fastcgi_temp_path {place}/c;\n\
-             uwsgi_temp_path {place}/d; scgi_temp_path {place}/e;\n\
-             gzip on; gzip_types application/json; gzip_min_length 1; gzip_proxied any;\n\
-             server {{ listen 127.0.0.1:{port} {listen}; root {place}; server_name localhost;\n{inside}\n}} }}\n"
-        )
-        .replace("{folder}", &place.to_string());
-        let configuration = if is_root() { configuration } else { configuration.replace("user root;\n", "") };
-        std::fs::write(folder.path().join("config"), configuration).expect("its configuration");
-        let mut command = Command::new("nginx");
-        command.args(["-e", "stderr", "-p", ".", "-c", "config"]);
-        Self::spawn(command, folder, port, "tests/setup/balancers.sh")
-    }
+    });
+    let front = Front::start(Setup { only_http2: true, base, ..Setup::open(&api) }).await;
+    let answer = front.curl(&["-i"], "/x").await;
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+}
 
-    /// node's own server; it notes each request.
-    pub(super) fn node(script: &str) -> Self {
-        let (folder, port) = (folder(), free_port());
-        let script = script.replace("{port}", &port.to_string());
-        let mut command = Command::new("node");
-        command.args(["-e", &script]);
-        Self::spawn(command, folder, port, "tests/run")
+#[tokio::test(flavor = "multi_thread")]
+async fn websockets_work_and_are_recorded() {
+    let server = Server::start("websocket_server.py", &[]).await;
+    let api = Api::start().await;
+    let setup = |api: &Api| Setup { base: format!("http://127.0.0.1:{}", server.port), ..Setup::open(api) };
+    for name in ["websocket_client.py", "websocket_client.mjs"] {
+        let front = Front::start(setup(&api)).await;
+        let told = client(name, &[&format!("ws://{}/chat", front.address)]).await;
+        assert_eq!(told, "done\n", "{name}");
+        until("the upgrade is recorded", || !front.book.recorded(ItemKind::Outcome).is_empty()).await;
+        let shown = front.book.recorded(ItemKind::Body);
+        assert!(shown.windows(12).any(|window| window == b"bye yourself"), "what was said is not recorded");
     }
+    let masked = Front::start(Setup { masks: vec!["$..api_key"], ..setup(&api) }).await;
+    let told = client("websocket_client.py", &[&format!("ws://{}/chat", masked.address)]).await;
+    assert!(told.contains("502"), "{told}");
+}
 
-    /// Python's own server; it notes each request.
-    pub(super) fn python(script: &str) -> Self {
-        let (folder, port) = (folder(), free_port());
-        let script = script.replace("{port}", &port.to_string());
-        let mut command = Command::new("python3");
-        command.args(["-u", "-c", &script]);
-        Self::spawn(command, folder, port, "tests/run")
-    }
-
-    fn spawn(mut command: Command, folder: tempfile::TempDir, port: u16, setup: &str) -> Self {
-        let log = |name: &str| std::fs::File::create(folder.path().join(name)).expect("its log");
-        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(log("out")).stderr(log("log"));
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}; run: {setup}"));
-        let mut server = Self { port, child, folder };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while Std::connect(("127.0.0.1", port)).is_err() {
-            let ended = server.child.try_wait().expect("its state").is_some();
-            assert!(!ended && Instant::now() < deadline, "no server:\n{}", server.read("log"));
-            std::thread::sleep(Duration::from_millis(20));
+/// Trailers of both sides, and a part of a document.
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_and_ranges_pass_without_secrets() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let (seen, saw) = tokio::sync::oneshot::channel();
+    let serving = tokio::spawn(async move {
+        let mut seen = Some(seen);
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut text = Vec::new();
+            while !text.ends_with(b"\r\n\r\n") || text.windows(9).all(|window| window != b"\r\n0\r\nx-su") {
+                if stream.read_buf(&mut text).await.unwrap() == 0 {
+                    break;
+                }
+            }
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\
+                 Trailer: X-Sum, X-Echo\r\n\r\n2\r\n{{}}\r\n0\r\nX-Sum: 7\r\nX-Echo: {INJECTED}\r\n\
+                 X-Api-Key: {PROTECTED}\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            if let Some(seen) = seen.take() {
+                let _told = seen.send(String::from_utf8(text).unwrap());
+            }
         }
-        server
-    }
+    });
+    let api = Api::start().await;
+    let setup = || Setup { base: base.clone(), ..Setup::open(&api) };
+    let call = format!(
+        "POST /x HTTP/1.1\r\nHost: x\r\nHoop-Session: {SECRET}\r\nTE: trailers\r\nConnection: TE\r\n\
+         Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\
+         Trailer: X-Sum, Authorization, Hoop-Session\r\n\r\n2\r\nhi\r\n0\r\n\
+         X-Sum: 5\r\nAuthorization: Bearer mine\r\nHoop-Session: {SECRET}\r\n\r\n"
+    );
+    let front = Front::start(setup()).await;
+    let answer = front.raw(call.as_bytes()).await.to_ascii_lowercase();
+    assert!(answer.contains("0\r\nx-sum: 7\r\n") && answer.contains("x-echo: [redacted]"), "{answer}");
+    let seen = saw.await.unwrap();
+    assert!(seen.to_ascii_lowercase().contains("\r\n0\r\nx-sum: 5\r\n"), "{seen}");
+    assert!(!seen.contains("mine") && !seen.contains(SECRET), "{seen}");
+    let masked = Front::start(Setup { masks: vec!["$..api_key"], ..setup() }).await;
+    let answer = masked.raw(call.as_bytes()).await.to_ascii_lowercase();
+    assert!(answer.contains("{}") && !answer.contains("x-sum") && !answer.contains(PROTECTED), "{answer}");
+    serving.abort();
 
-    /// What is its own.
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// A file in its folder.
-    pub(super) fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
-    }
-
-    /// Method and target of each request that it heard.
-    pub(super) fn heard(&self) -> Vec<String> {
-        let name = if self.folder.path().join("access").exists() { "access" } else { "out" };
-        self.read(name).lines().map(str::to_owned).collect()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // nginx's workers end with their master when it is told to, not when it is killed
-        let _told = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _gone = self.child.wait();
-    }
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::Builder::new().prefix("hoopctl-http-").tempdir().expect("a folder")
-}
-
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|facts| std::os::unix::fs::MetadataExt::uid(&facts) == 0)
-}
-
-/// An authority, and certificates of it.
-pub(super) struct Authority {
-    params: CertificateParams,
-    key: KeyPair,
-    folder: tempfile::TempDir,
-}
-
-impl Authority {
-    pub(super) fn new(name: &str) -> Self {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        let folder = folder();
-        let certificate = params.self_signed(&key).expect("a certificate");
-        std::fs::write(folder.path().join("ca.pem"), certificate.pem()).expect("a file");
-        Self { params, key, folder }
-    }
-
-    /// Its own certificate.
-    pub(super) fn file(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-
-    /// The text of it.
-    pub(super) fn pem(&self) -> String {
-        std::fs::read_to_string(Path::new(&self.file())).expect("a file")
-    }
-
-    /// Chain and key of a certificate for a name, valid until the end of a year.
-    pub(super) fn certificate(&self, name: &str, until: i32) -> (String, String) {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        params.not_after = rcgen::date_time_ymd(until, 12, 31);
-        let issuer = Issuer::from_params(&self.params, &self.key);
-        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
-        (certificate.pem(), key.serialize_pem())
-    }
+    let front = Front::start(Setup::open(&api)).await;
+    let part = front.curl(&["-i", "-r", "40-80"], "/traces/7").await;
+    assert!(part.starts_with("HTTP/1.1 206") && part.contains("bytes 40-80/102"), "{part}");
 }

@@ -5,7 +5,7 @@ use super::status;
 use crate::support::api::{Api, Front, OPEN, Setup};
 use crate::support::gateway::SECRET;
 
-const FORBID: &str = r#"
+pub(super) const FORBID: &str = r#"
 @id("calls") permit(principal, action == Hoop::Action::"call", resource);
 @id("no-admin") @reason("not for you") @hint("ask the owner")
 forbid (principal, action == Hoop::Action::"call", resource)

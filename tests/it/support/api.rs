@@ -259,6 +259,7 @@ pub(crate) struct Setup {
     pub(crate) roots: Option<std::path::PathBuf>,
     /// Chain and key of a client certificate.
     pub(crate) client: Option<(String, String)>,
+    pub(crate) only_http2: bool,
 }
 
 /// Everything is allowed.
@@ -279,6 +280,7 @@ impl Setup {
             openapi: None,
             roots: None,
             client: None,
+            only_http2: false,
         }
     }
 
@@ -310,6 +312,7 @@ impl Front {
             kind: TargetKind::Http(Box::new(HttpTarget {
                 base: setup.base.parse().expect("a URL"),
                 root_certificates: setup.roots,
+                only_http2: setup.only_http2,
                 issuer,
                 masks: masks.collect(),
                 detectors: setup.detectors.iter().map(|name| (*name).to_owned()).collect(),

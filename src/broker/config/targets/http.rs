@@ -58,10 +58,12 @@ pub(super) fn read(
         section.fault("mask", error);
     }
     let max_connections = section.number("max_connections", 1..10_001).and_then(|n| u16::try_from(n).ok());
+    let only_http2 = section.flag("only_http2").unwrap_or(false);
     let issuer = issuer(section, base_dir);
     Some(HttpTarget {
         base: base?,
         root_certificates,
+        only_http2,
         issuer: issuer?,
         masks,
         detectors: detectors.into_iter().collect(),
