@@ -110,7 +110,7 @@ where
         Some(Ok(())) => {}
         Some(Err(error)) => {
             tracing::debug!(%session, %error, "the connection ended");
-            if error.is_parse() {
+            if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
                 refusal::enter_unread(shared, guard.fault()).await;
             }
         }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
+use crate::http::peers;
 use crate::support::demo_api::DemoApi;
 use crate::support::env::Env;
 use crate::support::house::House;
@@ -127,6 +128,50 @@ python3 -c 'import urllib.request as r; print(r.urlopen("https://traces-api/trac
     let masked = |line: &&str| line.contains("\"api_key\":\"[masked]\"");
     assert_eq!(ran.stdout.lines().filter(masked).count(), 6, "{}", ran.text());
     assert!(!ran.text().contains(PLANTED), "{}", ran.text());
+}
+
+/// Programs that speak gRPC are told of the proxy by its variables and know nothing of the session.
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_and_http2_pass_through_the_proxy_as_they_are() {
+    let server = peers::Server::start("grpc_server.py", &[]).await;
+    let port = server.port;
+    let targets = format!(
+        r#"
+[[target]]
+name = "echo-api"
+protocol = "http"
+base = "http://127.0.0.1:{port}"
+only_http2 = true
+[target.issuer]
+kind = "bearer"
+secret = {{ file = "api-key" }}
+"#
+    );
+    let rule = r#"
+@id("no-admin") @reason("not for you: 100 %")
+forbid (principal, action == Hoop::Action::"call", resource)
+when { context has operation && context.operation like "demo.Admin/*" };
+"#;
+    let policy = format!("{POLICY}{rule}");
+    let house = House::furnished(&targets, &[("api-key", KEY), ("policy.cedar", &policy)]).await;
+    let alice = house.machine().await;
+    let python = peers::place().join("python/bin/python").display().to_string();
+    let script = peers::script("grpc_client.py").display().to_string();
+    let direct = format!("127.0.0.1:{port}");
+    for (address, channel) in [("echo-api:80", "plain"), ("echo-api:443", "secure"), (&direct, "plain")] {
+        let without = ["sh", "-c", "unset HOOP_SECRET; exec \"$@\"", "sh"];
+        let words = [&without[..], &[&python, &script, address, channel, "all"]].concat();
+        let ran = alice.run(&[&["exec", "echo-api", "--"], &words[..]].concat()).await.ends(0);
+        assert!(ran.stdout.ends_with("denials\ndone\n") && !ran.text().contains(KEY), "{}", ran.text());
+    }
+
+    let stage = stage().await;
+    let script = "curl -q -sS -i --http2 https://traces-api/traces/7; curl -q -sS -i --http1.1 https://traces-api/traces/7";
+    let ran = stage.alice.run(&["exec", "traces-api", "--", "sh", "-c", script]).await.ends(0);
+    for line in ["HTTP/2 200", "HTTP/1.1 200"] {
+        assert!(ran.stdout.contains(line), "{}", ran.text());
+    }
+    assert_eq!(ran.stdout.matches("\"api_key\":\"[masked]\"").count(), 2, "{}", ran.text());
 }
 
 /// Neither another host by the proxy, nor the API without the broker.

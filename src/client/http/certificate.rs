@@ -68,7 +68,7 @@ impl Certificate {
                 vec![leaf.der().clone()],
                 PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
             )?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), authority: root.pem() })
     }
 }

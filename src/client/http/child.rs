@@ -95,7 +95,13 @@ pub(super) fn password(value: &[u8]) -> Option<SecretString> {
     Some(password.into())
 }
 
-/// What programs read a trusted root from: OpenSSL and Go, curl, Python's requests, Node, git.
-const TRUST: [&str; 5] =
-    ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"];
+/// What programs read a trusted root from: OpenSSL and Go, curl, Python's requests, Node, git, gRPC's C core.
+const TRUST: [&str; 6] = [
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+];
 const AUTHORITY: &str = "ca.pem";

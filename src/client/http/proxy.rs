@@ -1,8 +1,8 @@
 //! A proxy that knows one host.
 //!
 //! Job: calls that name their host, and `CONNECT` with the session's own TLS inside; each goes to the gateway with the
-//! session's secret, its path below the target's base. Boundary: one tunnel for one connection of the child's at a
-//! time; hop-by-hop headers are the gateway's business, and so is the verdict. Failure mode: without the secret 407,
+//! session's secret, its path below the target's base, in the version of HTTP in which it came. Boundary: one tunnel for
+//! one connection of the child's at a time; hop-by-hop headers are the gateway's business, and so is the verdict. Failure mode: without the secret 407,
 //! another host 403, no gateway 502, each with a sentence.
 
 use std::convert::Infallible;
@@ -14,14 +14,15 @@ use futures_util::future::BoxFuture;
 use http::header::{
     CONTENT_TYPE, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, UPGRADE,
 };
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
+use hyper::client::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use secrecy::ExposeSecret as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Mutex;
@@ -44,13 +45,10 @@ async fn converse(proxy: Arc<Proxy>, io: Box<dyn Stream>) {
         let proxy = Arc::clone(&answering);
         async move { Ok::<_, Infallible>(proxy.answer(request).await) }
     });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .preserve_header_case(true)
-        .auto_date_header(false)
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(io), service)
-        .with_upgrades();
-    if let Err(error) = connection.await {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().preserve_header_case(true).auto_date_header(false).timer(TokioTimer::new());
+    server.http2().auto_date_header(false).max_header_list_size(HEAD).timer(TokioTimer::new());
+    if let Err(error) = server.serve_connection_with_upgrades(TokioIo::new(io), service).await {
         tracing::debug!(%error, "a connection at the loopback ended badly");
     }
     // dropped with us when the session ends
@@ -65,9 +63,17 @@ struct Proxy {
     opener: Arc<dyn Opener>,
     /// Whom the child asked for by `CONNECT`, where this is inside.
     inside: Option<Called>,
-    far: Mutex<Option<SendRequest<Incoming>>>,
+    far: Mutex<Option<Far>>,
     /// The tunnel, and what a call turned the connection into.
     tasks: Mutex<JoinSet<()>>,
+}
+
+/// The way to the gateway, in the version of HTTP in which the child's connection is.
+enum Far {
+    /// For many calls at a time.
+    Many(http2::SendRequest<Incoming>),
+    /// For one call at a time.
+    One(http1::SendRequest<Incoming>),
 }
 
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;
@@ -132,7 +138,7 @@ impl Proxy {
     async fn forward(&self, mut request: Request<Incoming>, uri: Uri) -> Answer {
         let near = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
         *request.uri_mut() = uri;
-        if self.dress(request.headers_mut()).is_none() {
+        if self.dress(&mut request).is_none() {
             return told(StatusCode::BAD_GATEWAY, "hoopctl: the session's secret fits into no header");
         }
         let response = match self.send(request).await {
@@ -153,45 +159,67 @@ impl Proxy {
     }
 
     /// Puts the session's secret in and what is between the child and us out.
-    fn dress(&self, headers: &mut HeaderMap) -> Option<()> {
+    fn dress(&self, request: &mut Request<Incoming>) -> Option<()> {
         let mut secret = HeaderValue::from_str(self.door.secret.expose_secret()).ok()?;
         secret.set_sensitive(true);
+        let is_http2 = request.version() == Version::HTTP_2;
+        let headers = request.headers_mut();
         headers.remove(PROXY_AUTHORIZATION);
         headers.remove("proxy-connection");
         headers.insert(SESSION, secret);
-        headers.insert(HOST, HeaderValue::from_str(&self.door.target).ok()?);
+        if !is_http2 {
+            headers.insert(HOST, HeaderValue::from_str(&self.door.target).ok()?);
+            return Some(());
+        }
+        headers.remove(HOST);
+        let resource = request.uri().path_and_query()?.clone();
+        let place = Uri::builder().scheme("http").authority(self.door.target.as_str());
+        *request.uri_mut() = place.path_and_query(resource).build().ok()?;
         Some(())
     }
 
     async fn send(&self, request: Request<Incoming>) -> Result<Response<Incoming>, Unsent> {
         let mut far = self.far.lock().await;
         let usable = match far.as_mut() {
-            Some(sender) => sender.ready().await.is_ok(),
+            Some(Far::Many(sender)) => sender.ready().await.is_ok(),
+            Some(Far::One(sender)) => sender.ready().await.is_ok(),
             None => false,
         };
         if !usable {
-            *far = Some(self.open().await?);
+            *far = Some(self.open(request.version()).await?);
         }
         match far.as_mut() {
-            Some(sender) => sender.send_request(request).await.map_err(Unsent::Broken),
+            Some(Far::Many(sender)) => {
+                let sent = sender.send_request(request);
+                // others go on meanwhile
+                drop(far);
+                sent.await.map_err(Unsent::Broken)
+            }
+            Some(Far::One(sender)) => sender.send_request(request).await.map_err(Unsent::Broken),
             // it was put there above
             None => Err(Unsent::Refused(Refusal { code: "08006", message: "hoopctl: no tunnel".into() })),
         }
     }
 
-    async fn open(&self) -> Result<SendRequest<Incoming>, Unsent> {
-        let tunnel = self.opener.open().await.map_err(Unsent::Refused)?;
-        let (sender, connection) = hyper::client::conn::http1::Builder::new()
+    async fn open(&self, version: Version) -> Result<Far, Unsent> {
+        let tunnel = TokioIo::new(self.opener.open().await.map_err(Unsent::Refused)?);
+        let mut tasks = self.tasks.lock().await;
+        if version == Version::HTTP_2 {
+            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                .max_header_list_size(HEAD)
+                .handshake(tunnel)
+                .await
+                .map_err(Unsent::Broken)?;
+            tasks.spawn(async move { ended(connection.await) });
+            return Ok(Far::Many(sender));
+        }
+        let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
-            .handshake(TokioIo::new(tunnel))
+            .handshake(tunnel)
             .await
             .map_err(Unsent::Broken)?;
-        self.tasks.lock().await.spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "a tunnel of the loopback ended badly");
-            }
-        });
-        Ok(sender)
+        tasks.spawn(async move { ended(connection.with_upgrades().await) });
+        Ok(Far::One(sender))
     }
 
     /// After 101 both ends speak something else, to each other.
@@ -205,6 +233,12 @@ impl Proxy {
             });
         }
         response.map(BodyExt::boxed)
+    }
+}
+
+fn ended(end: Result<(), hyper::Error>) {
+    if let Err(error) = end {
+        tracing::debug!(%error, "a tunnel of the loopback ended badly");
     }
 }
 
@@ -257,3 +291,5 @@ const WITHOUT: &str =
 /// The type of a TLS record that holds a handshake.
 const HANDSHAKE: u8 = 22;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a head may be in HTTP/2.
+const HEAD: u32 = 64 * 1024;

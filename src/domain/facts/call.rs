@@ -73,7 +73,8 @@ impl CallFacts {
     /// How many bytes of them the client chose.
     #[must_use]
     pub fn length(&self) -> usize {
-        let one = [&self.operation, &self.graphql_name, &self.content_type, &self.upgrade].into_iter().flatten();
+        let one =
+            [&self.operation, &self.graphql_name, &self.content_type, &self.upgrade].into_iter().flatten();
         let names = one.chain(&self.query).chain(&self.fields).map(|name| name.len() + 1);
         self.method.len() + self.path.len() + names.sum::<usize>()
     }

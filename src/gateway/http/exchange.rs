@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use secrecy::ExposeSecret as _;
@@ -17,7 +17,7 @@ use super::dial::{Link, Wanted};
 use super::flow::{self, Tape};
 use super::reading::{Arriving, Reading};
 use super::shared::{Shared, basic};
-use super::{door, reply, stream, upgrade};
+use super::{door, reply, upgrade};
 use crate::domain::action::Action;
 use crate::domain::target::Injection;
 use crate::gateway::authority::{HttpCredential, LeaseError};

@@ -123,7 +123,9 @@ impl OpenApi {
         };
         let mut found: Option<&Operation> = None;
         for server in servers {
-            let Some(path) = path.strip_prefix(server).and_then(|path| path.strip_prefix('/')) else { continue };
+            let Some(path) = path.strip_prefix(server).and_then(|path| path.strip_prefix('/')) else {
+                continue;
+            };
             let mut segments: Vec<&str> = path.split('/').collect();
             let meant = self.root.meant(method, &segments)?;
             let meant = match segments.pop() {
@@ -148,7 +150,9 @@ fn is_below(path: &str, other: &str) -> bool {
 
 /// A call that means different operations to different servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the path means one operation of the target's OpenAPI document to one server and another to the next")]
+#[error(
+    "the path means one operation of the target's OpenAPI document to one server and another to the next"
+)]
 pub struct Unclear;
 
 impl Node {
@@ -166,11 +170,12 @@ impl Node {
 
     /// The operation of a path, however its letters are cased, if that is one.
     fn meant(&self, method: &str, segments: &[&str]) -> Result<Option<&Operation>, Unclear> {
-        let find = |method: &str| {
-            match (self.find(method, segments, Case::Counts), self.find(method, segments, Case::Overlooked)) {
-                (Some(one), Some(other)) if one != other => Err(Unclear),
-                (one, other) => Ok(one.or(other)),
-            }
+        let find = |method: &str| match (
+            self.find(method, segments, Case::Counts),
+            self.find(method, segments, Case::Overlooked),
+        ) {
+            (Some(one), Some(other)) if one != other => Err(Unclear),
+            (one, other) => Ok(one.or(other)),
         };
         match find(method)? {
             None if method == "HEAD" => find("GET"),
@@ -184,13 +189,17 @@ impl Node {
         let literal = self.literal.get(*segment).and_then(|next| next.find(method, rest, case));
         let folded = || {
             let same = |known: &str| case == Case::Overlooked && known.eq_ignore_ascii_case(segment);
-            self.literal.iter().filter(|(known, _)| same(known)).find_map(|(_, next)| next.find(method, rest, case))
+            self.literal
+                .iter()
+                .filter(|(known, _)| same(known))
+                .find_map(|(_, next)| next.find(method, rest, case))
         };
         literal.or_else(folded).or_else(|| {
             let fitting = self.templated.iter().filter(|((_, template), _)| match case {
                 Case::Counts => fits(template, segment),
                 Case::Overlooked => {
-                    let template: Vec<String> = template.iter().map(|part| part.to_ascii_lowercase()).collect();
+                    let template: Vec<String> =
+                        template.iter().map(|part| part.to_ascii_lowercase()).collect();
                     fits(&template, &segment.to_ascii_lowercase())
                 }
             });

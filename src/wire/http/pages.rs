@@ -23,7 +23,11 @@ pub fn size<'a>(
         return default;
     }
     // `-1` and `0` are everything to some
-    sizes.map(|value| value.parse().ok().filter(|size| *size > 0)).collect::<Option<Vec<i64>>>()?.into_iter().max()
+    sizes
+        .map(|value| value.parse().ok().filter(|size| *size > 0))
+        .collect::<Option<Vec<i64>>>()?
+        .into_iter()
+        .max()
 }
 
 /// Whether a query has something that some server takes for one of these parameters.

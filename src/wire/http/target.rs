@@ -282,7 +282,9 @@ fn unescape(path: &str, policy: PathPolicy) -> Result<String, TargetError> {
                     b'/' if policy.encoded_slash == Ambiguous::Refuse => {
                         return Err(TargetError::EncodedSlash);
                     }
-                    _ if is_unreserved(decoded) || b"!$&'()*,=:@".contains(&decoded) => out.push(char::from(decoded)),
+                    _ if is_unreserved(decoded) || b"!$&'()*,=:@".contains(&decoded) => {
+                        out.push(char::from(decoded))
+                    }
                     _ => out.push_str(&format!("%{decoded:02X}")),
                 }
             }

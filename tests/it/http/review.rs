@@ -56,7 +56,10 @@ async fn play(mut stream: TcpStream, answer: Vec<u8>, heads: Arc<Mutex<Vec<Strin
 async fn an_answer_says_nothing_beside_what_is_looked_at() {
     let more = "Set-Cookie: JSESSIONID=of-the-api\r\nAlt-Svc: h2=\"elsewhere.example:443\"\r\n";
     for (head, expected) in [
-        (format!("HTTP/1.1 401 bad key {INJECTED}\r\nContent-Length: 0\r\n{more}\r\n"), "HTTP/1.1 401 Unauthorized"),
+        (
+            format!("HTTP/1.1 401 bad key {INJECTED}\r\nContent-Length: 0\r\n{more}\r\n"),
+            "HTTP/1.1 401 Unauthorized",
+        ),
         (
             format!("HTTP/1.1 101 for {INJECTED}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n{more}\r\n"),
             "HTTP/1.1 101 Switching Protocols",

@@ -96,7 +96,8 @@ proptest! {
 fn persisted_queries_are_found_however_they_are_written() {
     let ask = |extensions: &str| {
         let extensions: String = extensions.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let resource = format!("/graphql?query={{a}}&extensions={extensions}").replace('{', "%7B").replace('}', "%7D");
+        let resource =
+            format!("/graphql?query={{a}}&extensions={extensions}").replace('{', "%7B").replace('}', "%7D");
         of_query(&Resource::parse(&resource, PathPolicy::default()).unwrap()).map(|facts| facts.kind)
     };
     assert_eq!(ask(r#"{"trace":true}"#), Ok(GraphqlKind::Query));

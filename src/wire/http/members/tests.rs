@@ -9,7 +9,9 @@ fn named(names: &BTreeSet<String>, wanted: &[&str]) -> bool {
 /// Go and .NET bind members whatever their case, Go even by what Unicode folds to a letter: `\u{17f}` is an `s` to it.
 #[test]
 fn members_are_found_however_they_are_cased() {
-    let names = of_json("[{\"API_Key\":1},{\"pa\u{17f}\u{17f}word\":{\"inner\":1},\"to\u{212a}en\":2}]".as_bytes()).unwrap();
+    let names =
+        of_json("[{\"API_Key\":1},{\"pa\u{17f}\u{17f}word\":{\"inner\":1},\"to\u{212a}en\":2}]".as_bytes())
+            .unwrap();
     assert!(named(&names, &["API_Key", "api_key", "password", "token"]), "{names:?}");
     assert!(!names.contains("inner"));
     assert!(of_json(b"{").is_err());

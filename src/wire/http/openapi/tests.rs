@@ -39,9 +39,7 @@ fn api() -> OpenApi {
 #[test]
 fn calls_get_the_names_of_their_operations() {
     let api = api();
-    let id = |method, path| {
-        api.operation(method, path, "/").unwrap().map(|operation| operation.id.clone())
-    };
+    let id = |method, path| api.operation(method, path, "/").unwrap().map(|operation| operation.id.clone());
     for (path, expected) in [
         ("/v1/traces", Some("listTraces")),
         ("/v2/traces/7", Some("getTrace")),
@@ -114,7 +112,8 @@ fn served_at(servers: &[&str], paths: &[(&str, &str)]) -> OpenApi {
     let servers: Vec<Value> = servers.iter().map(|url| json!({"url": url})).collect();
     let paths: Map<String, Value> =
         paths.iter().map(|(path, id)| ((*path).into(), json!({"get": {"operationId": id}}))).collect();
-    OpenApi::parse(json!({"openapi": "3.1.0", "servers": servers, "paths": paths}).to_string().as_bytes()).unwrap()
+    OpenApi::parse(json!({"openapi": "3.1.0", "servers": servers, "paths": paths}).to_string().as_bytes())
+        .unwrap()
 }
 
 /// A template as wide as `/{kind}/{id}` must not take a path for one of its own that begins with the base.
@@ -149,6 +148,6 @@ fn what_case_decides_is_refused() {
     assert_eq!(id("/traces/7"), Ok(Some("trace".into())));
     assert_eq!(id("/things/7"), Ok(Some("thing".into())));
     assert_eq!(id("/Traces/7"), Err(Unclear));
-    let path = super::super::target::Resource::parse("/a%3Ab", PathPolicy::default()).unwrap();
+    let path = Resource::parse("/a%3Ab", PathPolicy::default()).unwrap();
     assert_eq!(id(path.path()), Ok(Some("custom".into())));
 }

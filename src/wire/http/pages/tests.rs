@@ -25,14 +25,18 @@ fn what_resembles_a_page_size_is_never_the_default() {
         assert_ne!(asked(query), Some(50), "{query}");
         assert!(asked(query).is_none_or(|size| size == 1000), "{query}");
     }
-    for query in ["?limit=-1", "?limit=0", "?limit=", "?limit", "?per_page=1e3", "?limit=all", "?limit=5&limit=x"] {
+    for query in
+        ["?limit=-1", "?limit=0", "?limit=", "?limit", "?per_page=1e3", "?limit=all", "?limit=5&limit=x"]
+    {
         assert_eq!(asked(query), None, "{query}");
     }
 }
 
 #[test]
 fn collections_are_plurals_in_any_case() {
-    for (path, expected) in [("/v1/traces", true), ("/v1/TRACES/", true), ("/traces/7", false), ("/status7s", false)] {
+    for (path, expected) in
+        [("/v1/traces", true), ("/v1/TRACES/", true), ("/traces/7", false), ("/status7s", false)]
+    {
         assert_eq!(is_plural(&Resource::parse(path, PathPolicy::default()).unwrap()), expected, "{path}");
     }
 }
