@@ -10,44 +10,18 @@ session's secret, TLS, a verdict for each call, ledger, recording of what the cl
 
 Needs: a release build, nginx, wrk, curl, openssl, node with oidc-provider (tests/setup/oidc-provider.sh).
 """
-import argparse
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 import urllib.parse
-from pathlib import Path
 
 import compare
 from compare import BROKER, PROVIDER, ROOT, cell, clean_environment, find, retry, wait_port
 
 ORIGIN, FAR, NEAR, PLAIN, MASKED = range(25460, 25465)
 PATHS = ("direct", "nginx", "hoopctl", "masked")
-
-
-def main():
-    args = arguments()
-    work = Path(tempfile.mkdtemp(prefix="hoopctl-bench-"))
-    os.chmod(work, 0o755)
-    stack = Stack(work, args)
-    try:
-        paths = stack.start()
-        report(measure(paths, stack, args), args)
-    finally:
-        stack.stop()
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--megabytes", type=int, default=200)
-    parser.add_argument("--bin", default=str(ROOT / "target/release/hoopctl"))
-    return parser.parse_args()
 
 
 class Stack(compare.Stack):
@@ -176,7 +150,7 @@ def download(url, header, stack):
     return stack.big / 1_000_000 / (time.monotonic() - began)
 
 
-def report(results, args):
+def report(results, _, args):
     print(f"\n{args.rounds} interleaved rounds of {args.seconds} s; median (lowest to highest)\n")
     print(f"| | {' | '.join(PATHS)} | hoopctl of nginx | masked of nginx |\n|{'---|' * (len(PATHS) + 3)}")
     for what, by_path in results.items():
@@ -186,4 +160,4 @@ def report(results, args):
 
 
 if __name__ == "__main__":
-    main()
+    compare.run(Stack, compare.parser(__doc__, rounds=5, seconds=5, megabytes=200).parse_args(), measure, report)

@@ -42,31 +42,34 @@ FIRST_WORKLOAD = "the same with a workload's login, ms"
 LISTING = "`hoopctl list`, ms"
 
 
-def main():
-    args = arguments()
+def run(make, args, measure, report):
+    """Starts a stack, measures its paths, prints the report and stops the stack whatever happens."""
     work = Path(tempfile.mkdtemp(prefix="hoopctl-bench-"))
     os.chmod(work, 0o755)
-    stack = Stack(work, args)
+    stack = make(work, args)
     try:
-        paths = stack.start()
-        results = measure(paths, stack, args)
-        report(results, stack, args)
+        report(measure(stack.start(), stack, args), stack, args)
     finally:
         stack.stop()
         shutil.rmtree(work, ignore_errors=True)
 
 
+def parser(about, **numbers):
+    """Of a command line with these numbers, and the program to measure."""
+    line = argparse.ArgumentParser(description=about.splitlines()[0])
+    for name, value in numbers.items():
+        line.add_argument(f"--{name}", type=int, default=value)
+    line.add_argument("--bin", default=str(ROOT / "target/release/hoopctl"))
+    return line
+
+
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--bin", default=str(ROOT / "target/release/hoopctl"))
-    parser.add_argument("--pg", default=None, help="folder with postgres, initdb, pgbench")
-    parser.add_argument("--only", default="pgbench,select,copy,first")
-    parser.add_argument("--paths", default="direct,relays,pgbouncer,hoopctl")
-    parser.add_argument("--json", default=None, help="write the raw numbers here")
-    return parser.parse_args()
+    line = parser(__doc__, rounds=7, seconds=2, rows=1_000_000)
+    line.add_argument("--pg", default=None, help="folder with postgres, initdb, pgbench")
+    line.add_argument("--only", default="pgbench,select,copy,first")
+    line.add_argument("--paths", default="direct,relays,pgbouncer,hoopctl")
+    line.add_argument("--json", default=None, help="write the raw numbers here")
+    return line.parse_args()
 
 
 class Stack:
@@ -447,4 +450,4 @@ def retry(what, seconds=30):
 
 
 if __name__ == "__main__":
-    main()
+    run(Stack, arguments(), measure, report)

@@ -10,18 +10,16 @@ session, certificate, verdict, ledger, recording. What is printed is the table o
 
 Needs: a release build, openssh-server (tests/setup/ssh.sh), node with oidc-provider.
 """
-import argparse
 import getpass
 import os
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from compare import ROOT, Stack, cell, clean_environment, wait_port
+from compare import Stack, cell, clean_environment, parser, run, wait_port
 
 HOST, JUMP = 25442, 25443
 RULES = """
@@ -30,26 +28,8 @@ permit(principal, action in [Hoop::Action::"exec", Hoop::Action::"shell", Hoop::
 """
 
 
-def main():
-    args = arguments()
-    work = Path(tempfile.mkdtemp(prefix="hoopctl-bench-"))
-    stack = SshStack(work, args)
-    try:
-        paths = stack.start()
-        results = measure(paths, stack, args)
-        report(results, stack, args)
-    finally:
-        stack.stop()
-        shutil.rmtree(work, ignore_errors=True)
-
-
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--mib", type=int, default=1024)
-    parser.add_argument("--execs", type=int, default=200)
-    parser.add_argument("--bin", default=str(ROOT / "target/release/hoopctl"))
-    args = parser.parse_args()
+    args = parser(__doc__, rounds=5, mib=1024, execs=200).parse_args()
     args.pg = "/nonexistent"
     return args
 
@@ -109,6 +89,7 @@ def measure(paths, stack, args):
         f"upload of {args.mib} MiB, MiB/s": lambda ssh: args.mib / timed(ssh, "cat > /dev/null", bulk),
         f"{args.execs} short commands, ms each": lambda ssh: 1000 * sum(
             timed(ssh, "true") for _ in range(args.execs)) / args.execs,
+        "first prompt of a shell, ms": lambda ssh: 1000 * statistics.median(prompted(ssh) for _ in range(5)),
     }
     results = {}
     for number in range(args.rounds):
@@ -140,6 +121,27 @@ def timed(path, command, upload=0):
     return time.monotonic() - began
 
 
+def prompted(path):
+    """Seconds from the start of ssh to the first prompt of a shell on a terminal."""
+    ssh, env = path
+    began = time.monotonic()
+    child = subprocess.Popen([*ssh, "-tt"], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL)
+    shown = b""
+    while b"# " not in shown and b"$ " not in shown:
+        piece = child.stdout.read1(4096)
+        if not piece:
+            raise SystemExit(f"no prompt came through {' '.join(map(str, ssh))}: {shown}")
+        shown += piece
+    took = time.monotonic() - began
+    child.stdin.write(b"exit\n")
+    child.stdin.close()
+    while child.stdout.read(4096):
+        pass
+    child.wait()
+    return took
+
+
 def report(results, stack, args):
     print(f"{args.rounds} interleaved rounds; median (lowest to highest)\n")
     print("| | direct | ProxyJump | hoopctl | of ProxyJump | of direct |\n|---|---|---|---|---|---|")
@@ -154,4 +156,4 @@ def report(results, stack, args):
 
 
 if __name__ == "__main__":
-    main()
+    run(SshStack, arguments(), measure, report)
