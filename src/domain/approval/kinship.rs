@@ -33,6 +33,11 @@ impl Marks {
         mails.chain(owner).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// The marks, in order.
+    pub fn each(&self) -> impl Iterator<Item = &Digest> {
+        self.0.iter()
+    }
+
     /// Whether the two are one person.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {

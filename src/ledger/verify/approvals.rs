@@ -11,6 +11,7 @@
 
 mod devices;
 mod moment;
+mod people;
 mod record;
 
 use std::collections::{HashMap, HashSet};
@@ -220,7 +221,7 @@ impl Approvals {
             threshold,
             expires: *expires,
             wanted,
-            approvals: Vec::new(),
+            approvals: record::Approvals::default(),
             denied: None,
             answered: false,
             ended: false,
@@ -279,9 +280,9 @@ impl Approvals {
                 // what is no name of a group is none that a threshold can ask for
                 let groups = groups.iter().filter_map(|group| GroupName::new(group.as_str()).ok()).collect();
                 let SignedReview { reviewer, device, standing, .. } = signed;
-                record.drop_lost(&self.devices, at);
-                record.add(Approval { reviewer, kin, device, groups, standing, at });
-                if record.standing.is_none() {
+                let lost = record.drop_lost(&self.devices, at);
+                let added = record.add(reviewer, device, Approval { kin, groups, standing, at });
+                if (lost || added) && record.standing.is_none() {
                     record.standing = record.stands();
                 }
             }
@@ -433,3 +434,6 @@ impl Approvals {
 
 /// A text shorter than this was not cut, in bytes.
 const CUT: usize = 20 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,12 @@
 //! What is kept of a request and of a grant, as long as it can matter.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::devices::Devices;
 use super::moment::{SLACK, after, seconds};
+use super::people::People;
 use crate::domain::approval::{Marks, SessionSubject, Shape, Standing, Threshold};
 use crate::domain::name::{DeviceId, Digest, GrantId, GroupName, RequestId, SessionId, TargetName};
 use crate::domain::principal::PrincipalId;
@@ -22,8 +23,7 @@ pub(super) struct Record {
     pub(super) threshold: Threshold,
     pub(super) expires: Timestamp,
     pub(super) wanted: Wanted,
-    /// One for each name and device, in order.
-    pub(super) approvals: Vec<Approval>,
+    pub(super) approvals: Approvals,
     pub(super) denied: Option<Timestamp>,
     pub(super) answered: bool,
     pub(super) ended: bool,
@@ -43,12 +43,21 @@ pub(super) enum Wanted {
     Unknown,
 }
 
+/// The approvals of a request.
+#[derive(Debug, Default)]
+pub(super) struct Approvals {
+    /// One for each name and device.
+    given: BTreeMap<(PrincipalId, DeviceId), Approval>,
+    /// Whose they are.
+    people: People,
+    /// Whether they are enough, once that was asked.
+    enough: Option<bool>,
+}
+
 /// A review that says yes.
 #[derive(Debug)]
 pub(super) struct Approval {
-    pub(super) reviewer: PrincipalId,
     pub(super) kin: Marks,
-    pub(super) device: DeviceId,
     pub(super) groups: BTreeSet<GroupName>,
     pub(super) standing: Option<Standing>,
     pub(super) at: Timestamp,
@@ -76,48 +85,53 @@ pub(super) struct Grant {
 
 impl Record {
     /// Whether the reviews are enough: every place of every need filled by somebody of its own.
-    pub(super) fn is_met(&self) -> bool {
-        let people = self.people();
-        !self.threshold.is_empty() && self.threshold.missing(&people.iter().collect::<Vec<_>>()).is_empty()
+    pub(super) fn is_met(&mut self) -> bool {
+        let Self { threshold, approvals, .. } = self;
+        *approvals.enough.get_or_insert_with(|| {
+            let people = approvals.people.groups();
+            let places: usize = threshold.needs().map(|need| usize::from(need.count)).sum();
+            // fewer people than places need not be looked at
+            !threshold.is_empty() && people.len() >= places && threshold.missing(&people).is_empty()
+        })
     }
 
-    /// The groups of each person, under whatever names they approved. Of two approvals by one person a
-    /// broker takes the one that reaches its store first; entries do not tell which that was.
-    fn people(&self) -> Vec<BTreeSet<GroupName>> {
-        let mut people: Vec<(Vec<&Marks>, BTreeSet<GroupName>)> = Vec::new();
-        for approval in &self.approvals {
-            let mut one = (vec![&approval.kin], approval.groups.clone());
-            let is_one = |(names, _): &mut (Vec<&Marks>, _)| names.iter().any(|name| name.is(&approval.kin));
-            for (names, groups) in people.extract_if(.., is_one) {
-                one.0.extend(names);
-                one.1.extend(groups);
-            }
-            people.push(one);
-        }
-        people.into_iter().map(|(_, groups)| groups).collect()
-    }
-
-    /// Keeps an approval, unless it was given from the same device before.
-    pub(super) fn add(&mut self, approval: Approval) {
-        let is_same =
-            |other: &Approval| (&other.reviewer, &other.device) == (&approval.reviewer, &approval.device);
+    /// Keeps an approval, unless it was given from the same device before; whether it was kept.
+    pub(super) fn add(&mut self, reviewer: PrincipalId, device: DeviceId, approval: Approval) -> bool {
+        let Approvals { given, people, enough } = &mut self.approvals;
+        let by = (reviewer, device);
         // a request that so many people must approve was never filed
-        if self.approvals.len() < MOST_APPROVALS && !self.approvals.iter().any(is_same) {
-            self.approvals.push(approval);
+        if given.len() >= MOST_APPROVALS || given.contains_key(&by) {
+            return false;
         }
+        people.add(&approval.kin, &approval.groups);
+        given.insert(by, approval);
+        *enough = None;
+        true
     }
 
-    /// Drops what was signed with a device that was revoked since: it lets nothing through any more.
-    pub(super) fn drop_lost(&mut self, devices: &Devices, at: Timestamp) {
-        self.approvals.retain(|approval| devices.is_enrolled(&approval.reviewer, &approval.device, at));
+    /// Drops what was signed with a device that was revoked since: it lets nothing through any more. Whether there was some.
+    pub(super) fn drop_lost(&mut self, devices: &Devices, at: Timestamp) -> bool {
+        let Approvals { given, people, enough } = &mut self.approvals;
+        let before = given.len();
+        given.retain(|(reviewer, device), _| devices.is_enrolled(reviewer, device, at));
+        let lost = given.len() < before;
+        if lost {
+            *people = People::default();
+            given.values().for_each(|approval| people.add(&approval.kin, &approval.groups));
+            *enough = None;
+        }
+        lost
     }
 
     /// What all of its reviewers let through from now on, if they do.
-    pub(super) fn stands(&self) -> Option<Stands> {
-        let made: Option<Vec<_>> = self.approvals.iter().map(|given| given.standing.as_ref()).collect();
-        let made = made.filter(|_| self.session.is_some() && self.is_met())?;
+    pub(super) fn stands(&mut self) -> Option<Stands> {
+        if self.session.is_none() || !self.is_met() {
+            return None;
+        }
+        let given = &self.approvals.given;
+        let made: Vec<_> = given.values().map(|given| given.standing.as_ref()).collect::<Option<_>>()?;
         // it begins with the last review, and is the least that anybody gave
-        let begins = self.approvals.iter().map(|given| given.at).max()?;
+        let begins = given.values().map(|given| given.at).max()?;
         let seconds = made.iter().map(|standing| standing.seconds).min()?;
         let free = made.iter().map(|standing| standing.free.clone());
         let free = free.reduce(|all, one| all.intersection(&one).copied().collect())?;
@@ -127,7 +141,7 @@ impl Record {
 
     /// Drops what cannot matter any more.
     pub(super) fn forget(&mut self) {
-        self.approvals.clear();
+        self.approvals = Approvals::default();
         if let Wanted::Deed(shape) = &mut self.wanted
             && self.standing.is_none()
         {
