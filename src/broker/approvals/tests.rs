@@ -11,7 +11,8 @@ use super::limits::{Load, MAX_WAITING};
 use super::stage::{Statement, pair};
 use crate::broker::testing::{Answer, Bench, PERMIT_ALL, User};
 use crate::domain::approval::{
-    Decision, DeedSubject, GrantState, Literal, RequestState, Shape, Standing, SubjectText, What as Matter,
+    Decision, DeedSubject, GrantState, Literal, RequestState, Shape, Standing, SubjectText, Threshold,
+    What as Matter,
 };
 use crate::domain::event::What;
 use crate::domain::mask::{ColumnPattern, Mask, MaskRule};
@@ -47,6 +48,22 @@ async fn asked(user: &User<'_>) -> RequestView {
 
 fn problem(answer: &Answer) -> (StatusCode, ProblemCode) {
     (answer.status, answer.problem().code)
+}
+
+/// A broker whose target has a mask for everybody but `corp/vip`.
+fn masked(policy: &str) -> Bench {
+    Bench::with(policy, |config| {
+        config.providers.first_mut().unwrap().groups.insert(GroupName::new("corp/vip").unwrap());
+        let target = config.targets.values_mut().next().unwrap();
+        let TargetKind::Postgres(postgres) = &mut target.kind else { panic!("a database") };
+        postgres.masks.push(MaskRule {
+            name: RuleName::new("ssn").unwrap(),
+            column: ColumnPattern::new("public.people.ssn").unwrap(),
+            path: None,
+            mask: Mask::Full,
+            lifted_for: BTreeSet::from([GroupName::new("corp/vip").unwrap()]),
+        });
+    })
 }
 
 mod grants;

@@ -124,18 +124,7 @@ async fn of_two_reviewers_at_the_same_instant_one_makes_the_grant() {
 
 #[tokio::test]
 async fn who_is_masked_more_than_the_requester_sees_nothing_of_a_statement() {
-    let bench = Bench::with(PERMIT_ALL, |config| {
-        config.providers.first_mut().unwrap().groups.insert(GroupName::new("corp/vip").unwrap());
-        let target = config.targets.values_mut().next().unwrap();
-        let TargetKind::Postgres(postgres) = &mut target.kind else { panic!("a database") };
-        postgres.masks.push(MaskRule {
-            name: RuleName::new("ssn").unwrap(),
-            column: ColumnPattern::new("public.people.ssn").unwrap(),
-            path: None,
-            mask: Mask::Full,
-            lifted_for: BTreeSet::from([GroupName::new("corp/vip").unwrap()]),
-        });
-    });
+    let bench = masked(PERMIT_ALL);
     let alice = bench.login_with("alice", 1, json!({"groups": ["dba", "vip"]})).await;
     let bob = bench.login("bob", 2).await;
     let carol = bench.login_with("carol", 3, json!({"groups": ["dba", "vip"]})).await;

@@ -69,18 +69,7 @@ async fn a_lost_device_takes_its_standing_decisions_with_it() {
 #[tokio::test]
 async fn who_revokes_a_standing_decision_without_seeing_its_request_does_not_read_the_statement() {
     // nobody audits here
-    let bench = Bench::with(&BY_DBA.replace("corp/dba:1", "corp/vip:1"), |config| {
-        config.providers.first_mut().unwrap().groups.insert(GroupName::new("corp/vip").unwrap());
-        let target = config.targets.values_mut().next().unwrap();
-        let TargetKind::Postgres(postgres) = &mut target.kind else { panic!("a database") };
-        postgres.masks.push(MaskRule {
-            name: RuleName::new("ssn").unwrap(),
-            column: ColumnPattern::new("public.people.ssn").unwrap(),
-            path: None,
-            mask: Mask::Full,
-            lifted_for: BTreeSet::from([GroupName::new("corp/vip").unwrap()]),
-        });
-    });
+    let bench = masked(&BY_DBA.replace("corp/dba:1", "corp/vip:1"));
     let alice = bench.login_with("alice", 1, json!({"groups": ["dba", "vip"]})).await;
     let bob = bench.login("bob", 2).await;
     let carol = bench.login_with("carol", 3, json!({"groups": ["dba", "vip"]})).await;
