@@ -96,7 +96,7 @@ name!(
     /// A group, qualified by the provider that asserts it: `corp/dba`.
     GroupName, "group name", "PROVIDER/GROUP, up to 256 printable characters",
     |t| t.len() <= 256
-        && !t.chars().any(char::is_control)
+        && !t.chars().any(super::text::deceives)
         && t.split_once('/').is_some_and(|(p, g)| ProviderName::new(p).is_ok() && !g.is_empty())
 );
 
@@ -226,4 +226,24 @@ fn is_label(byte: u8) -> bool {
 
 fn is_base32(text: &str) -> bool {
     text.len() == 26 && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GroupName;
+    use crate::domain::principal::Subject;
+
+    /// Group names and subjects stand in policies, on a reviewer's screen and in the ledger, and are compared.
+    #[test]
+    fn a_name_that_deceives_the_eye_is_none() {
+        for unseen in ["\u{202e}", "\u{2066}", "\u{200b}", "\u{ad}", "\u{feff}", "\u{e0041}", "\u{1b}"] {
+            let name = format!("dba{unseen}");
+            assert!(GroupName::new(format!("corp/{name}")).is_err(), "{name:?}");
+            assert!(Subject::new(name.as_str()).is_err(), "{name:?}");
+        }
+        for plain in ["dba", "Büro 7", "зам:2", "ops+on.call@corp"] {
+            assert!(GroupName::new(format!("corp/{plain}")).is_ok(), "{plain}");
+            assert!(Subject::new(plain).is_ok(), "{plain}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::name::{GroupName, ProviderName};
+use super::text;
 
 /// An authenticated human or machine. Identity is issuer and subject; nothing else decides who it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub struct Kin {
 pub struct PrincipalId {
     /// The provider, as the configuration calls it.
     pub provider: ProviderName,
-    /// The `sub` claim: at most 255 characters (OpenID Connect Core §2), no control characters.
+    /// The `sub` claim: at most 255 characters (OpenID Connect Core §2), none that deceives the eye.
     pub subject: Subject,
 }
 
@@ -100,11 +101,11 @@ impl Subject {
     /// Accepts a `sub` claim.
     ///
     /// # Errors
-    /// When it is empty, longer than 255 characters, or holds a control character.
+    /// When it is empty, longer than 255 characters, or holds a character that is not seen ([`text::deceives`]).
     pub fn new(text: impl Into<String>) -> Result<Self, SubjectError> {
         let text = text.into();
         let fits = !text.is_empty() && text.chars().count() <= 255;
-        if fits && !text.chars().any(char::is_control) { Ok(Self(text)) } else { Err(SubjectError) }
+        if fits && !text.chars().any(text::deceives) { Ok(Self(text)) } else { Err(SubjectError) }
     }
 
     /// The claim as text.
@@ -135,7 +136,7 @@ impl From<Subject> for String {
 
 /// A `sub` claim that cannot name anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the subject is empty, longer than 255 characters, or holds a control character")]
+#[error("the subject is empty, longer than 255 characters, or holds a character that is not seen")]
 pub struct SubjectError;
 
 /// What kind of principal it is.

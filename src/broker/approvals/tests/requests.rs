@@ -239,7 +239,7 @@ async fn what_deceives_the_eye_is_written_out_where_a_denial_is_told() {
 }
 
 #[test]
-fn what_deceives_the_eye_is_written_out_in_what_a_request_takes() {
-    let threshold = format!("corp/dba{UNSEEN}:2").parse().unwrap();
-    assert_eq!(crate::broker::approvals::needs(&threshold), format!("2 of corp/dba{WRITTEN_OUT}"));
+fn what_deceives_the_eye_is_in_no_threshold() {
+    let refused = format!("corp/dba{UNSEEN}:2").parse::<Threshold>().unwrap_err().to_string();
+    assert!(refused.contains(&format!("corp/dba{WRITTEN_OUT}:2")), "{refused}");
 }
