@@ -15,6 +15,7 @@ mod crowd;
 mod devices;
 pub mod embedded;
 mod explain;
+mod issued;
 pub mod leases;
 pub mod ledger;
 mod logins;

@@ -7,8 +7,7 @@
 //! A certificate cannot be taken back. It opens connections for minutes, from the gateway's addresses where
 //! the configuration names them, and nobody but the gateway ever holds its key.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use russh::keys::ssh_key::certificate::{Builder, CertType};
@@ -17,10 +16,10 @@ use russh::keys::ssh_key::{self, LineEnding};
 use russh::keys::{Certificate, PrivateKey};
 use secrecy::SecretString;
 
+use super::issued::Issued;
 use super::leases::Stamp;
 use super::secrets::Secrets;
 use crate::domain::action::Action;
-use crate::domain::event::{Actor, Event, What};
 use crate::domain::facts::{ForwardFacts, ForwardKind};
 use crate::domain::name::SessionId;
 use crate::domain::target::{SshIssuer, SshTarget};
@@ -31,19 +30,10 @@ use crate::gateway::journal::Journal;
 pub(crate) struct Certificates {
     authority_key: PrivateKey,
     authority: Arc<dyn Authority>,
-    journal: Arc<dyn Journal>,
     secrets: Secrets,
-    stamp: Box<dyn Fn() -> Stamp + Send + Sync>,
-    issued: Mutex<HashMap<SessionId, Issued>>,
+    issued: Issued,
 }
 
-struct Issued {
-    lease: Lease,
-    actor: Actor,
-}
-
-/// A certificate that ends sooner is replaced before it is used.
-const SPARE: SignedDuration = SignedDuration::from_secs(30);
 /// How far the host's clock may be behind.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
@@ -56,8 +46,7 @@ impl Certificates {
         secrets: Secrets,
         stamp: impl Fn() -> Stamp + Send + Sync + 'static,
     ) -> Self {
-        let issued = Mutex::default();
-        Self { authority_key, authority, journal, secrets, stamp: Box::new(stamp), issued }
+        Self { authority_key, authority, secrets, issued: Issued::new(journal, stamp) }
     }
 
     /// The session's lease; another one when it is about to end.
@@ -69,51 +58,34 @@ impl Certificates {
         context: &SessionContext,
         target: &SshTarget,
     ) -> Result<Lease, LeaseError> {
-        let now = (self.stamp)().at;
-        let known = self.issued().get(&context.id).map(|issued| issued.lease.clone());
-        // a session that is about to end gets no certificate that lasts longer
-        let enough =
-            |lease: &Lease| lease.expires.duration_since(now) > SPARE || lease.expires >= context.expires;
-        if let Some(lease) = known.filter(enough) {
+        if let Some(lease) = self.issued.lasting(context) {
             return Ok(lease);
         }
-        let lease = match &target.issuer {
+        let now = self.issued.now();
+        let (lease, note) = match &target.issuer {
             SshIssuer::Certificate { source_addresses, seconds } => {
                 let valid = SignedDuration::from_secs(i64::try_from(*seconds).unwrap_or_default());
                 let expires = now.checked_add(valid).unwrap_or(now).min(context.expires);
                 let signed = self.sign(context, target, source_addresses.iter(), (now, expires));
                 let (key, certificate) = signed.map_err(|error| LeaseError::Upstream(error.to_string()))?;
                 let credential = Credential::Ssh { key, certificate: Some(certificate) };
-                Lease { user: target.login.clone(), credential, expires }
+                let note = format!("the key is gone; the certificate says that it is valid until {expires}");
+                (Lease { user: target.login.clone(), credential, expires }, note)
             }
             SshIssuer::Static { key } => {
                 let key = self.secrets.fetch_whole(key).await;
                 let key = key.map_err(|error| LeaseError::Secret(error.to_string()))?;
                 let credential = Credential::Ssh { key, certificate: None };
-                Lease { user: target.login.clone(), credential, expires: context.expires }
+                let lease = Lease { user: target.login.clone(), credential, expires: context.expires };
+                (lease, "a standing key".to_owned())
             }
         };
-        // INVARIANT: entered before it can be used
-        let (session, login, expires) = (context.id.clone(), lease.user.clone(), lease.expires);
-        self.enter(&context.actor, What::LeaseIssued { session, login, expires })?;
-        let issued = Issued { lease: lease.clone(), actor: context.actor.clone() };
-        self.issued().insert(context.id.clone(), issued);
-        Ok(lease)
+        self.issued.give(context, lease, note)
     }
 
     /// Forgets the session's lease.
     pub(crate) fn revoke(&self, session: &SessionId) {
-        let Some(Issued { lease, actor }) = self.issued().remove(session) else { return };
-        let note = match &lease.credential {
-            Credential::Ssh { certificate: Some(_), .. } => {
-                format!("the key is gone; the certificate says that it is valid until {}", lease.expires)
-            }
-            _ => "a standing key".to_owned(),
-        };
-        let what = What::LeaseRevoked { session: session.clone(), login: lease.user, clean: true, note };
-        if let Err(error) = self.enter(&actor, what) {
-            tracing::error!(%session, %error, "the end of a lease could not be entered");
-        }
+        self.issued.end(session);
     }
 
     fn sign<'a>(
@@ -157,15 +129,5 @@ impl Certificates {
             all.extend(["permit-agent-forwarding", "permit-port-forwarding", "permit-X11-forwarding"]);
         }
         all
-    }
-
-    fn enter(&self, actor: &Actor, what: What) -> Result<(), LeaseError> {
-        let Stamp { at, policy } = (self.stamp)();
-        let event = Event { at, actor: Some(actor.clone()), policy, what };
-        self.journal.enter(&event).map(|_| ()).map_err(|error| LeaseError::Journal(error.to_string()))
-    }
-
-    fn issued(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Issued>> {
-        self.issued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

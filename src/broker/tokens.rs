@@ -8,8 +8,7 @@
 
 mod provider;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -17,10 +16,10 @@ use serde::Serialize;
 use url::Url;
 
 use self::provider::Provider;
+use super::issued::Issued;
 use super::leases::Stamp;
 use super::pki::jwt::Signer;
 use super::secrets::Secrets;
-use crate::domain::event::{Actor, Event, What};
 use crate::domain::name::SessionId;
 use crate::domain::target::{HttpIssuer, HttpTarget, Injection};
 use crate::gateway::authority::{Credential, HttpCredential, Lease, LeaseError, SessionContext};
@@ -30,15 +29,8 @@ use crate::gateway::journal::Journal;
 pub(crate) struct Tokens {
     minter: Minter,
     provider: Provider,
-    journal: Arc<dyn Journal>,
     secrets: Secrets,
-    stamp: Box<dyn Fn() -> Stamp + Send + Sync>,
-    issued: Mutex<HashMap<SessionId, Issued>>,
-}
-
-struct Issued {
-    lease: Lease,
-    actor: Actor,
+    issued: Issued,
 }
 
 /// Signs tokens in the broker's name.
@@ -62,8 +54,6 @@ struct Claims<'a> {
     scope: String,
 }
 
-/// A token that ends sooner is replaced before it is used.
-const SPARE: SignedDuration = SignedDuration::from_secs(30);
 /// How long a standing secret is used before it is fetched again.
 const STANDING: SignedDuration = SignedDuration::from_mins(5);
 /// How long a token for an exchange is good.
@@ -77,8 +67,7 @@ impl Tokens {
         secrets: Secrets,
         stamp: impl Fn() -> Stamp + Send + Sync + 'static,
     ) -> Self {
-        let provider = Provider::default();
-        Self { minter, provider, journal, secrets, stamp: Box::new(stamp), issued: Mutex::default() }
+        Self { minter, provider: Provider::default(), secrets, issued: Issued::new(journal, stamp) }
     }
 
     /// The session's lease; another one when it is about to end.
@@ -90,41 +79,20 @@ impl Tokens {
         context: &SessionContext,
         target: &HttpTarget,
     ) -> Result<Lease, LeaseError> {
-        let now = (self.stamp)().at;
-        let known = self.issued().get(&context.id).map(|issued| issued.lease.clone());
-        let enough =
-            |lease: &Lease| lease.expires.duration_since(now) > SPARE || lease.expires >= context.expires;
-        if let Some(lease) = known.filter(enough) {
+        if let Some(lease) = self.issued.lasting(context) {
             return Ok(lease);
         }
+        let now = self.issued.now();
         let (credential, expires) = self.credential(context, &target.issuer, now).await?;
         let expires = expires.min(context.expires);
         let credential = Credential::Http(Box::new(credential));
         let lease = Lease { user: target.issuer.login(), credential, expires };
-        // INVARIANT: entered before it can be used
-        let (session, login) = (context.id.clone(), lease.user.clone());
-        self.enter(&context.actor, What::LeaseIssued { session, login, expires })?;
-        let issued = Issued { lease: lease.clone(), actor: context.actor.clone() };
-        self.issued().insert(context.id.clone(), issued);
-        Ok(lease)
+        self.issued.give(context, lease, left(&target.issuer, expires))
     }
 
     /// Forgets the session's lease.
     pub(crate) fn revoke(&self, session: &SessionId) {
-        let Some(Issued { lease, actor }) = self.issued().remove(session) else { return };
-        let note = match &lease.user {
-            user if user.starts_with("jwt")
-                || user.contains("client-credentials")
-                || user.contains("exchange") =>
-            {
-                format!("the token is gone; it says that it is valid until {}", lease.expires)
-            }
-            _ => "a standing secret".to_owned(),
-        };
-        let what = What::LeaseRevoked { session: session.clone(), login: lease.user, clean: true, note };
-        if let Err(error) = self.enter(&actor, what) {
-            tracing::error!(%session, %error, "the end of a lease could not be entered");
-        }
+        self.issued.end(session);
     }
 
     async fn credential(
@@ -206,15 +174,17 @@ impl Tokens {
         let signed = self.minter.signer.sign("at+jwt", &claims);
         signed.map_err(|error| LeaseError::Upstream(error.to_string()))
     }
+}
 
-    fn enter(&self, actor: &Actor, what: What) -> Result<(), LeaseError> {
-        let Stamp { at, policy } = (self.stamp)();
-        let event = Event { at, actor: Some(actor.clone()), policy, what };
-        self.journal.enter(&event).map(|_| ()).map_err(|error| LeaseError::Journal(error.to_string()))
-    }
-
-    fn issued(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Issued>> {
-        self.issued.lock().unwrap_or_else(PoisonError::into_inner)
+/// What the end of a lease leaves behind.
+fn left(issuer: &HttpIssuer, expires: Timestamp) -> String {
+    match issuer {
+        HttpIssuer::ClientCredentials { .. } | HttpIssuer::Jwt { .. } | HttpIssuer::TokenExchange { .. } => {
+            format!("the token is gone; it says that it is valid until {expires}")
+        }
+        HttpIssuer::MutualTls { .. } => "a standing key".to_owned(),
+        HttpIssuer::None => "there was no credential".to_owned(),
+        HttpIssuer::Static { .. } => "a standing secret".to_owned(),
     }
 }
 

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::broker::testing::Memory;
+use crate::domain::event::Actor;
 use crate::domain::name::{Digest, ProviderName, TargetName};
 use crate::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind, Subject};
 use crate::domain::target::{RecordLevel, SecretSource, Target, TargetKind};
