@@ -165,6 +165,21 @@ impl Deed {
         }
     }
 
+    /// What it is, in a word for whoever waits for it.
+    #[must_use]
+    pub fn noun(&self) -> &'static str {
+        match self {
+            Self::Call(_) => "call",
+            Self::Env { .. } => "variable",
+            Self::Exec(_) => "command",
+            Self::File(_) => "operation",
+            Self::Forward(_) => "forwarding",
+            Self::Shell(_) => "shell",
+            Self::Statement(_) => "statement",
+            Self::Subsystem { .. } => "subsystem",
+        }
+    }
+
     /// What it does, in a word or two that hold nothing of its text: `drop table`, `exec`, `file remove`.
     #[must_use]
     pub fn verb(&self) -> String {

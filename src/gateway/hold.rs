@@ -86,6 +86,10 @@ pub(super) struct Pending {
     shape: Option<Shape>,
     /// The rule that answers instead of people, by the policy that holds it.
     answer: Option<RuleName>,
+    /// What waits, in a word that its client knows.
+    noun: &'static str,
+    /// What is said when its client takes it back.
+    cancelled: String,
 }
 
 /// An approval that was used up: for one action, once.
@@ -125,6 +129,7 @@ impl Pending {
         let digest = digest(&deed);
         let (ground, shape) = (deed.ground(), deed.shape.clone());
         let answer = desk.answer(&hold, &deed.facts);
+        let (noun, cancelled) = (deed.facts.noun(), cancelled(&deed.facts));
         let subject = Subject {
             version: 1,
             request: request.clone(),
@@ -141,8 +146,17 @@ impl Pending {
             hint: Some("make it shorter".into()),
         })?;
         let (hold_of, digest_of) = (hold.clone(), subject.digest());
-        let pending =
-            Self { request, subject: digest_of, deed: digest, hold: hold_of, ground, shape, answer };
+        let pending = Self {
+            request,
+            subject: digest_of,
+            deed: digest,
+            hold: hold_of,
+            ground,
+            shape,
+            answer,
+            noun,
+            cancelled,
+        };
         Ok((pending, Held { subject, hold }))
     }
 
@@ -163,7 +177,7 @@ impl Pending {
         if let Some(ticket) = entered {
             desk.journal.synced(ticket).await?;
         }
-        let cancelled = Stopped { cancelled: true, ..self.stopped(CANCELLED.into()) };
+        let cancelled = Stopped { cancelled: true, ..self.stopped(self.cancelled.clone()) };
         let end = tokio::select! {
             // an approval that is there counts
             biased;
@@ -242,12 +256,13 @@ impl Pending {
             Outcome::Denied { by, reason } => {
                 let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 let stopped = self.stopped(format!("{by} denied request {}{why}", self.request));
-                return Ok(Err(stopped.with_hint("change the statement, and what you say it is for")));
+                let hint = format!("change the {}, and what you say it is for", self.noun);
+                return Ok(Err(stopped.with_hint(&hint)));
             }
             Outcome::Expired => {
                 let stopped = self.stopped(format!("request {} was not approved in time", self.request));
                 return Ok(Err(
-                    stopped.with_hint(&format!("it takes {needs}; run it again when they are there"))
+                    stopped.with_hint(&format!("it takes {needs}; try again when they are there"))
                 ));
             }
             Outcome::Withdrawn => {
@@ -363,8 +378,13 @@ fn failed(error: &HoldError) -> String {
     }
 }
 
-/// As PostgreSQL says it, which clients look for.
-const CANCELLED: &str = "canceling statement due to user request";
+fn cancelled(deed: &Deed) -> String {
+    match deed {
+        // as PostgreSQL says it, which clients look for
+        Deed::Statement(_) => "canceling statement due to user request".to_owned(),
+        _ => format!("the {} was taken back before it was reviewed", deed.noun()),
+    }
+}
 
 /// Lets a client take back what it is waiting for.
 #[derive(Debug, Clone, Default)]
