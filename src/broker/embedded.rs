@@ -1,9 +1,9 @@
 //! An identity provider for the demo and for tests, never for more.
 //!
 //! Job: OpenID Connect with the device authorization grant (RFC 8628), refresh with rotation
-//! (RFC 9700 §4.14.2) and revocation (RFC 7009), for a handful of users without passwords.
-//! Boundary: loopback only; whoever can reach it can be any of its users. Failure mode: an OAuth
-//! error; state lives in memory and is bounded.
+//! (RFC 9700 §4.14.2) and revocation (RFC 7009), for a handful of users without passwords of their own.
+//! Boundary: loopback only; whoever can reach it can be any of its users, unless it is locked by a passcode.
+//! Failure mode: an OAuth error; state lives in memory and is bounded.
 
 mod approve;
 mod codes;
@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -97,6 +98,18 @@ impl EmbeddedProvider {
         Self::start_by(Clock::system(), address, users).await
     }
 
+    /// The same, for those only who know the passcode: other users of this machine can reach the port as well.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub async fn start_locked(
+        address: SocketAddr,
+        users: Vec<DemoUser>,
+        passcode: SecretString,
+    ) -> Result<Running, EmbeddedError> {
+        Self::serve(Clock::system(), address, users, Some(passcode)).await
+    }
+
     /// The same, going by another clock: the time of a sign-in is what it says.
     ///
     /// # Errors
@@ -105,6 +118,15 @@ impl EmbeddedProvider {
         clock: Clock,
         address: SocketAddr,
         users: Vec<DemoUser>,
+    ) -> Result<Running, EmbeddedError> {
+        Self::serve(clock, address, users, None).await
+    }
+
+    async fn serve(
+        clock: Clock,
+        address: SocketAddr,
+        users: Vec<DemoUser>,
+        passcode: Option<SecretString>,
     ) -> Result<Running, EmbeddedError> {
         // INVARIANT: users have no passwords, so nobody else may reach this port
         if !address.ip().is_loopback() {
@@ -116,8 +138,8 @@ impl EmbeddedProvider {
         let address = listener.local_addr().map_err(bind)?;
         let issuer = Url::parse(&format!("http://{address}/"))
             .map_err(|error| EmbeddedError::Key(error.to_string()))?;
-        let state =
-            Arc::new(State { address, clock, signer, users: Mutex::new(users), codes: Mutex::default() });
+        let (users, codes) = (Mutex::new(users), Mutex::default());
+        let state = Arc::new(State { address, clock, signer, users, passcode, codes });
         let (stop, stopped) = oneshot::channel::<()>();
         let server =
             axum::serve(listener, routes::router(Arc::clone(&state))).with_graceful_shutdown(async move {
@@ -159,6 +181,8 @@ struct State {
     clock: Clock,
     signer: Signer,
     users: Mutex<Vec<DemoUser>>,
+    /// What must be known to approve; `None` where nobody else can reach the port.
+    passcode: Option<SecretString>,
     codes: Mutex<Codes>,
 }
 

@@ -10,6 +10,13 @@ pub enum Decision<'a> {
     Approve(&'a str),
     /// No.
     Deny,
+    /// Yes, as this user, at a provider that is locked.
+    Unlock {
+        /// The user.
+        user: &'a str,
+        /// What the lock wants.
+        passcode: &'a str,
+    },
 }
 
 /// Why a code could not be answered.
@@ -48,11 +55,18 @@ pub async fn decide(page: &Url, decision: Decision<'_>) -> Result<(), ApproveErr
     else {
         return Err(ApproveError::NoForm(page.clone()));
     };
-    let (user, decision) = match decision {
-        Decision::Approve(user) => (user, "approve"),
-        Decision::Deny => ("", "deny"),
+    let (user, passcode, decision) = match decision {
+        Decision::Approve(user) => (user, "", "approve"),
+        Decision::Deny => ("", "", "deny"),
+        Decision::Unlock { user, passcode } => (user, passcode, "approve"),
     };
-    let fields = [("csrf", csrf), ("user_code", user_code), ("user", user), ("decision", decision)];
+    let fields = [
+        ("csrf", csrf),
+        ("user_code", user_code),
+        ("user", user),
+        ("passcode", passcode),
+        ("decision", decision),
+    ];
     let mut action = page.clone();
     action.set_query(None);
     let answered = client.post(action).header(reqwest::header::COOKIE, cookie).form(&fields).send().await?;

@@ -2,6 +2,10 @@
 
 use super::DemoUser;
 
+/// Whether a passcode is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Locked(pub(super) bool);
+
 /// Asks for a code.
 pub(super) fn enter_code(note: &str) -> String {
     let note = escape(note);
@@ -12,8 +16,8 @@ pub(super) fn enter_code(note: &str) -> String {
     ))
 }
 
-/// Asks who is there and what they say.
-pub(super) fn confirm(user_code: &str, csrf: &str, users: &[DemoUser]) -> String {
+/// Asks who is there and what they say; `locked` asks for the passcode as well.
+pub(super) fn confirm(user_code: &str, csrf: &str, users: &[DemoUser], locked: Locked) -> String {
     let (user_code, csrf) = (escape(user_code), escape(csrf));
     let choices: String = users
         .iter()
@@ -28,11 +32,18 @@ pub(super) fn confirm(user_code: &str, csrf: &str, users: &[DemoUser]) -> String
             )
         })
         .collect();
+    let lock = match locked {
+        Locked(true) => {
+            "<p><label>Passcode that the demo has printed <input name=\"passcode\" type=\"password\" \
+             autocomplete=\"off\" maxlength=\"64\"></label></p>"
+        }
+        Locked(false) => "",
+    };
     frame(&format!(
         "<h1>Sign in a device</h1><p>Does the device that you want to sign in show <b><code>{user_code}</code></b>? \
          If not, deny.</p><form method=\"post\" action=\"/device\">\
          <input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">\
-         <input type=\"hidden\" name=\"user_code\" value=\"{user_code}\">{choices}\
+         <input type=\"hidden\" name=\"user_code\" value=\"{user_code}\">{choices}{lock}\
          <p><button name=\"decision\" value=\"approve\">Approve</button> \
          <button name=\"decision\" value=\"deny\">Deny</button></p></form>"
     ))
@@ -50,7 +61,7 @@ fn frame(body: &str) -> String {
          <style>body{{font:1rem/1.6 system-ui,sans-serif;max-width:32rem;margin:4rem auto;padding:0 1rem;\
          color-scheme:light dark}}button,input{{font:inherit;padding:.3rem .8rem}}\
          small{{opacity:.7}}</style></head><body>{body}\
-         <hr><small>This provider belongs to the hoopctl demo. It has no passwords and answers this machine only.\
+         <hr><small>This provider belongs to the hoopctl demo. It answers this machine only.\
          </small></body></html>"
     )
 }

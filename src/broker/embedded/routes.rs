@@ -11,7 +11,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::codes::{INTERVAL, LIFETIME, Login, Miss, Refusal, random_token};
 use super::{CLIENT_ID, State, page, tokens};
@@ -162,7 +164,8 @@ async fn device_page(Extract(state): Shared, Query(query): Query<Form>) -> Respo
     }
     let csrf = random_token();
     let users = state.users.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let mut response = html(StatusCode::OK, &page::confirm(code, &csrf, &users));
+    let locked = page::Locked(state.passcode.is_some());
+    let mut response = html(StatusCode::OK, &page::confirm(code, &csrf, &users, locked));
     if let Ok(cookie) = format!("{CSRF_COOKIE}={csrf}; Path=/device; HttpOnly; SameSite=Strict").parse() {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
@@ -180,6 +183,9 @@ async fn device_answer(Extract(state): Shared, headers: HeaderMap, body: String)
         );
     }
     let user = match field("decision") {
+        "approve" if !unlocks(&state, field("passcode")) => {
+            return html(StatusCode::FORBIDDEN, &page::enter_code("That is not the passcode of this demo."));
+        }
         "approve" => match state.user(field("user")) {
             Some(user) => Some(user.name),
             None => return html(StatusCode::BAD_REQUEST, &page::enter_code("There is no such user.")),
@@ -198,6 +204,12 @@ async fn device_answer(Extract(state): Shared, headers: HeaderMap, body: String)
         }
         Err(miss) => missed(miss),
     }
+}
+
+/// Compared as digests, so that how long it takes tells nothing of the passcode.
+fn unlocks(state: &State, given: &str) -> bool {
+    let digest = |text: &str| Sha256::digest(text.as_bytes());
+    state.passcode.as_ref().is_none_or(|passcode| digest(passcode.expose_secret()) == digest(given))
 }
 
 fn csrf_cookie(headers: &HeaderMap) -> Option<&str> {

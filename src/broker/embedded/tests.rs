@@ -5,7 +5,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::codes::{Codes, LIFETIME, Miss, Refusal};
-use super::{CLIENT_ID, Decision, DemoUser, EmbeddedError, EmbeddedProvider, Running, decide};
+use super::{ApproveError, CLIENT_ID, Decision, DemoUser, EmbeddedError, EmbeddedProvider, Running, decide};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
@@ -108,6 +108,22 @@ async fn a_person_can_say_no() {
     let device = authorize(&running).await;
     decide(&page(&device), Decision::Deny).await.unwrap();
     assert_eq!(token(&running, &device_grant(&device)).await["error"], "access_denied");
+}
+
+#[tokio::test]
+async fn whoever_lacks_the_passcode_of_a_locked_one_is_nobody() {
+    let address = "127.0.0.1:0".parse().unwrap();
+    let locked = EmbeddedProvider::start_locked(address, DemoUser::cast(), "sesame".into());
+    let running = locked.await.unwrap();
+    let device = authorize(&running).await;
+    for wrong in [Decision::Approve("alice"), Decision::Unlock { user: "alice", passcode: "Sesame" }] {
+        let refused = decide(&page(&device), wrong).await;
+        assert!(matches!(refused, Err(ApproveError::Refused(403))), "{wrong:?}: {refused:?}");
+    }
+    assert_eq!(token(&running, &device_grant(&device)).await["error"], "authorization_pending");
+    decide(&page(&device), Decision::Unlock { user: "alice", passcode: "sesame" }).await.unwrap();
+    let denied = authorize(&running).await;
+    decide(&page(&denied), Decision::Deny).await.unwrap();
 }
 
 #[tokio::test]
