@@ -48,7 +48,7 @@ pub(crate) fn explain(config: &Config, who: &Principal, target: &Target) -> Expl
             .map(|rule| ExplainedRule { rule: rule.name.to_string(), reason: rule.reason })
             .collect(),
         held: held(config, who, target),
-        recorded: recorded(target.record).into(),
+        recorded: recorded(target),
         credential,
         broker_reach,
         objects,
@@ -79,15 +79,22 @@ fn held(config: &Config, who: &Principal, target: &Target) -> Vec<ExplainedRule>
         .collect()
 }
 
-fn recorded(level: RecordLevel) -> &'static str {
-    match level {
+fn recorded(target: &Target) -> String {
+    let deed = match &target.kind {
+        TargetKind::Http(_) => "call",
+        TargetKind::Postgres(_) => "statement",
+        TargetKind::Ssh(_) => "command and operation on files",
+    };
+    match target.record {
         RecordLevel::Metadata => {
-            "every verdict with its statement in redacted form, and counts; not what you are shown"
+            format!("every verdict with its {deed} in redacted form, and counts; not what you are shown")
         }
         RecordLevel::Statements => {
-            "every statement with its verdict, in redacted form; not what you are shown"
+            format!("every {deed} with its verdict, in redacted form; not what you are shown")
         }
-        RecordLevel::Full => "every statement with its verdict, and everything you are shown, after masking",
+        RecordLevel::Full => {
+            format!("every {deed} with its verdict, and everything you are shown, after masking")
+        }
     }
 }
 

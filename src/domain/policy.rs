@@ -217,7 +217,7 @@ impl Policy {
         let pair = self.pair(who, target);
         let binds = |rule: &&Rule| {
             let (principal, resource) = rule.scope();
-            let denies = rule.forbids() && rule.review.is_none();
+            let denies = rule.forbids() && rule.review.is_none() && self.is_about(rule, target);
             denies && pair.as_ref().is_none_or(|pair| pair.is_in_scope(&principal, &resource))
         };
         let summary = |rule: &Rule| RuleSummary { name: rule.name.clone(), reason: rule.reason.clone() };
@@ -230,7 +230,8 @@ impl Policy {
         let pair = self.pair(who, target);
         let binds = |rule: &&Rule| {
             let (principal, resource) = rule.scope();
-            pair.as_ref().is_none_or(|pair| pair.is_in_scope(&principal, &resource))
+            self.is_about(rule, target)
+                && pair.as_ref().is_none_or(|pair| pair.is_in_scope(&principal, &resource))
         };
         let rules = self.rules.iter().filter(binds);
         let held = rules.filter_map(|rule| {
@@ -242,9 +243,17 @@ impl Policy {
 
     /// The rules that can demand a review of anybody on a target, and what they take.
     pub fn reviewing(&self, target: &Target) -> impl Iterator<Item = (&RuleName, &Threshold)> {
-        let reaches = |rule: &&Rule| entities::reaches(&self.words, &rule.scope().1, target);
+        let reaches = |rule: &&Rule| {
+            self.is_about(rule, target) && entities::reaches(&self.words, &rule.scope().1, target)
+        };
         let rules = self.rules.iter().filter(reaches);
         rules.filter_map(|rule| Some((&rule.name, &rule.review.as_ref()?.threshold)))
+    }
+
+    /// Whether a rule is about something that can be done on a target of this protocol.
+    fn is_about(&self, rule: &Rule, target: &Target) -> bool {
+        let about = rule.policy.action_constraint();
+        target.kind.actions().any(|name| entities::covers(&about, &self.words.action(name)))
     }
 
     fn bench<'a>(&'a self, target: &'a TargetName, pair: Option<&'a Pair>) -> Bench<'a> {

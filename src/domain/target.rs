@@ -51,6 +51,16 @@ impl TargetKind {
         }
     }
 
+    /// The names of the actions that can be attempted on it: those of every target, and those of its protocol.
+    pub fn actions(&self) -> impl Iterator<Item = &'static str> {
+        let own: &[&str] = match self {
+            Self::Http(_) => &["call"],
+            Self::Postgres(_) => &["statement"],
+            Self::Ssh(_) => &["env", "exec", "file", "forward", "shell", "subsystem"],
+        };
+        ["approve", "audit", "connect", "kill"].into_iter().chain(own.iter().copied())
+    }
+
     /// The database, if it is one.
     #[must_use]
     pub fn postgres(&self) -> Option<&PostgresTarget> {

@@ -2,15 +2,27 @@
 
 use super::Told;
 use crate::domain::target::{RecordLevel, SshIssuer, SshTarget, Target};
+use crate::wire::control::ExplainedMask;
 
 pub(super) fn told(target: &Target, ssh: &SshTarget) -> Told {
     Told {
         place: format!("{}@{}:{}", ssh.login, ssh.host, ssh.port),
-        masked: Vec::new(),
+        masked: ssh.detectors.iter().map(|name| detector(name)).collect(),
         credential: credential(ssh),
         broker_reach: reach(ssh),
         objects: Vec::new(),
         not_covered: not_covered(target, ssh),
+    }
+}
+
+fn detector(name: &str) -> ExplainedMask {
+    ExplainedMask {
+        rule: format!("detector {name}"),
+        column: "what commands and terminals show".into(),
+        path: None,
+        mask: "stars, one for each letter and digit".into(),
+        // what the login may read, a program of the host may send elsewhere
+        locks: "one lock".into(),
     }
 }
 

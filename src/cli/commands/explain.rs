@@ -21,7 +21,13 @@ pub async fn run(context: &Context, args: &Target) -> Result<u8, Failure> {
 }
 
 fn show(ui: Ui, told: &Explanation) {
-    ui.line(&format!("{}: {} database `{}`", told.target.name, told.target.protocol, told.database));
+    let protocol = told.target.protocol.as_str();
+    let what = match protocol {
+        "http" => "API",
+        "ssh" => "login",
+        _ => "database",
+    };
+    ui.line(&format!("{}: {protocol} {what} `{}`", told.target.name, told.database));
     if !told.target.description.is_empty() {
         ui.line(&format!("  {}", told.target.description));
     }
@@ -31,7 +37,9 @@ fn show(ui: Ui, told: &Explanation) {
     section(ui, "Recorded", vec![told.recorded.clone()]);
     section(ui, "Credential", vec![told.credential.clone()]);
     section(ui, "Reach of a stolen broker host", vec![told.broker_reach.clone()]);
-    section(ui, "Kept in the database by the broker", told.objects.clone());
+    if protocol == "postgres" {
+        section(ui, "Kept in the database by the broker", told.objects.clone());
+    }
     section(ui, "Not covered", told.not_covered.clone());
 }
 
