@@ -42,7 +42,7 @@ main() {
         uninstall) uninstall ;;
         demo)
             check_rust
-            packages libclang-dev gcc libc6-dev postgresql-client postgresql curl
+            packages libclang-dev gcc libc6-dev postgresql-client postgresql curl openssh-client openssh-server
             build
             demo
             ;;
@@ -79,7 +79,7 @@ check_rust() {
 # packages NAME…: whatever of these is missing, after asking.
 packages() {
     if ! command -v dpkg-query >/dev/null 2>&1; then
-        echo "This is not Debian: make sure that a C compiler, libclang, psql and, for the demo, a PostgreSQL server are here." >&2
+        echo "This is not Debian: make sure that a C compiler, libclang, psql and, for the demo, servers of PostgreSQL and OpenSSH are here." >&2
         return 0
     fi
     missing=
@@ -111,18 +111,20 @@ packages() {
     export DEBIAN_FRONTEND=noninteractive
     $sudo apt-get update -qq >&2 || fail "apt-get update failed"
     # an interrupted run must not decide over later installations either
-    trap '$sudo rm -f "$NO_CLUSTER"' EXIT
+    trap as_before EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     case " $missing " in
         *" postgresql "*) no_cluster ;;
     esac
+    case " $missing " in
+        *" openssh-server "*) no_sshd ;;
+    esac
     installed=1
     # shellcheck disable=SC2086 # a list of names
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >&2 ||
         installed=
-    # later installations are the owner's own business again
-    $sudo rm -f "$NO_CLUSTER"
+    as_before
     trap - EXIT INT TERM HUP
     [ -n "$installed" ] || fail "the packages could not be installed; run: ${sudo:+sudo }$line"
 }
@@ -132,6 +134,11 @@ present() {
     case $1 in
         curl) command -v curl >/dev/null 2>&1 && return 0 ;;
         gcc) command -v cc >/dev/null 2>&1 && return 0 ;;
+        openssh-client) command -v ssh >/dev/null 2>&1 && command -v scp >/dev/null 2>&1 && return 0 ;;
+        openssh-server)
+            [ -z "${HOOPCTL_DEMO_SSHD:-}" ] || return 0
+            [ ! -x /usr/sbin/sshd ] || return 0
+            ;;
         postgresql-client) command -v psql >/dev/null 2>&1 && return 0 ;;
         postgresql)
             [ -z "${HOOPCTL_DEMO_PG_BIN:-}" ] || return 0
@@ -148,6 +155,42 @@ no_cluster() {
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql-common >&2
     $sudo mkdir -p "${NO_CLUSTER%/*}"
     echo 'create_main_cluster = false' | $sudo tee "$NO_CLUSTER" >/dev/null
+}
+
+# Debian starts OpenSSH's server on port 22 when it is installed, now and at each start of the machine, unless told not
+# to: units that are masked are not started by systemd, and the others ask policy-rc.d. One that is the owner's stays.
+no_sshd() {
+    masked=
+    for unit in ssh.service ssh.socket; do
+        if [ -e "$UNITS/$unit" ] || [ -L "$UNITS/$unit" ]; then continue; fi
+        masked="$masked $unit"
+        $sudo mkdir -p "$UNITS"
+        $sudo ln -s /dev/null "$UNITS/$unit"
+    done
+    if [ ! -e "$POLICY_RC" ]; then
+        policy=1
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee "$POLICY_RC" >/dev/null
+        $sudo chmod 755 "$POLICY_RC"
+    fi
+    sshd=1
+}
+
+# Later installations are the owner's own business again; a server that came with this one stays off until they turn it on.
+as_before() {
+    $sudo rm -f "$NO_CLUSTER"
+    [ -z "${policy:-}" ] || $sudo rm -f "$POLICY_RC"
+    policy=
+    for unit in ${masked:-}; do
+        $sudo rm -f "$UNITS/$unit"
+    done
+    masked=
+    [ -n "${sshd:-}" ] || return 0
+    sshd=
+    # whichever of the two starts services here
+    $sudo update-rc.d ssh disable >/dev/null 2>&1 || true
+    $sudo systemctl disable --quiet ssh.service ssh.socket >/dev/null 2>&1 || true
+    # what the installation has enabled, where there is no systemctl
+    $sudo rm -f "$UNITS/multi-user.target.wants/ssh.service" "$UNITS/sockets.target.wants/ssh.socket" "$UNITS/sshd.service"
 }
 
 build() {
@@ -207,4 +250,6 @@ uninstall() {
 
 RUST=1.95
 NO_CLUSTER=/etc/postgresql-common/createcluster.d/hoopctl.conf
+POLICY_RC=/usr/sbin/policy-rc.d
+UNITS=/etc/systemd/system
 main "$@"

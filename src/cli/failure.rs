@@ -306,7 +306,9 @@ impl From<AssemblyError> for Failure {
 impl From<DemoFailure> for Failure {
     fn from(error: DemoFailure) -> Self {
         let kind = match error {
-            DemoFailure::Cluster(_) | DemoFailure::FolderInUse(_) => FailureKind::Configuration,
+            DemoFailure::Cluster(_) | DemoFailure::FolderInUse(_) | DemoFailure::Host(_) => {
+                FailureKind::Configuration
+            }
             DemoFailure::Interrupted => FailureKind::Signal(2),
             DemoFailure::Promise { .. } => FailureKind::BadData,
             _ => FailureKind::Internal,

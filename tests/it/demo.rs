@@ -6,38 +6,48 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use hoopctl::broker::embedded::{ApproveError, Decision, decide};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use crate::support::env::Env;
+use crate::support::env::{Env, Ran};
 
 #[tokio::test]
 async fn the_tour_keeps_its_promises() {
     let env = Env::new("https://127.0.0.1:1");
     let data = env.home().join("demo");
     let ran = env.run(&["demo", "--tour", "--data-dir", data.to_str().unwrap()]).await.ends(0);
-    assert!(ran.stdout.contains("$ hoopctl audit verify"), "{}", ran.text());
+    for typed in ["connect db", "connect traces-api", "connect bastion", "exec bastion", "audit verify"] {
+        assert!(ran.stdout.contains(&format!("$ hoopctl {typed}")), "{typed}: {}", ran.text());
+    }
+    assert!(!ran.stdout.contains(".example:"), "an address is shown: {}", ran.text());
     assert!(ran.stdout.contains("Nothing is left behind."), "{}", ran.text());
     assert_gone(&data);
 }
 
-/// Early, while the cluster is made, while the broker starts, and when all of it runs.
+/// Early, while the cluster is made, while the host and the broker start, and when all of it runs.
 #[tokio::test]
 async fn an_interrupted_demo_leaves_nothing_behind() {
-    for (after, signal) in
-        [("", Signal::INT), ("PostgreSQL", Signal::TERM), ("identity", Signal::HUP), ("Ctrl-C", Signal::INT)]
-    {
+    for (after, signal) in [
+        ("", Signal::INT),
+        ("PostgreSQL", Signal::TERM),
+        ("HTTP API", Signal::INT),
+        ("identity", Signal::HUP),
+        ("Ctrl-C", Signal::INT),
+    ] {
         let (code, said) = interrupted(&[], after, signal).await;
         assert_eq!(code, Some(0), "after `{after}`: {said}");
     }
 }
 
-/// While a login waits for its approval, while psql runs, while a statement is held, and while it verifies.
+/// While a login waits for its approval, while psql, ssh and scp run, while a statement is held, and while it verifies.
 #[tokio::test]
 async fn an_interrupted_tour_leaves_nothing_behind() {
     for (after, signal) in [
         ("$ hoopctl login", Signal::INT),
         ("$ hoopctl connect", Signal::INT),
+        ("$ hoopctl connect bastion", Signal::TERM),
+        ("$ hoopctl exec bastion", Signal::INT),
         ("$ hoopctl request", Signal::TERM),
         ("$ hoopctl audit", Signal::HUP),
     ] {
@@ -94,6 +104,59 @@ async fn interrupted(arguments: &[&str], after: &str, signal: Signal) -> (Option
 
 fn port(rest: &str) -> Option<u16> {
     rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Other users of the machine reach the demo's ports, and must not work on its host for whoever started it. What
+/// somebody leaves running there ends with the demo.
+#[tokio::test]
+async fn the_demos_host_is_for_whoever_knows_the_passcode_and_keeps_nothing_running() {
+    let env = Env::new("https://127.0.0.1:1");
+    let data = env.home().join("demo");
+    let mut demo = env.command(&["demo", "--data-dir", data.to_str().unwrap()]);
+    let mut demo = demo.stdout(Stdio::piped()).spawn().expect("the demo starts");
+    let mut lines = BufReader::new(demo.stdout.take().expect("a pipe")).lines();
+    let mut text = String::new();
+    while !text.contains("Ctrl-C") {
+        text.push_str(&lines.next_line().await.expect("its output").expect("more output"));
+        text.push('\n');
+    }
+    let after = |what: &str| {
+        let (_, rest) = text.split_once(what).unwrap_or_else(|| panic!("no {what}: {text}"));
+        rest.split([' ', '\n']).next().unwrap_or_default().to_owned()
+    };
+    let (passcode, pin, broker) =
+        (after("with the passcode "), after("--broker-pin "), after("HOOPCTL_BROKER="));
+    let alice = Env::new(&broker);
+    let passcode = passcode.trim_end_matches('.');
+    let login = alice.login(&["--broker-pin", &pin], async |page: String| {
+        let page = page.parse().expect("a page");
+        let refused = decide(&page, Decision::Approve("alice")).await;
+        assert!(matches!(refused, Err(ApproveError::Refused(403))), "{refused:?}");
+        decide(&page, Decision::Unlock { user: "alice", passcode }).await.expect("it is the passcode");
+    });
+    login.await.ends(0);
+    let leave = "nohup sleep 1000 >/dev/null 2>&1 & echo left";
+    let ran = alice.run(&["connect", "bastion", "--", leave]).await.ends(0);
+    assert!(ran.stdout.contains("left"), "{}", ran.text());
+    let pid = Pid::from_raw(i32::try_from(demo.id().expect("it runs")).expect("a pid")).expect("a pid");
+    kill_process(pid, Signal::INT).expect("it hears");
+    let rest = async { while let Ok(Some(_)) = lines.next_line().await {} };
+    let (status, ()) =
+        tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(demo.wait(), rest) })
+            .await
+            .expect("it ends");
+    assert_eq!(status.expect("it ends").code(), Some(0), "the demo says what is left");
+    assert_gone(&data);
+}
+
+#[tokio::test]
+async fn a_machine_without_opensshs_server_is_told_what_to_install() {
+    let env = Env::new("https://127.0.0.1:1");
+    let mut command = env.command(&["demo"]);
+    let ran = Ran::from(command.env("HOOPCTL_DEMO_SSHD", "/nowhere/sshd").output().await.expect("it runs"));
+    assert_eq!(ran.code, 78, "{}", ran.text());
+    assert!(ran.stderr.contains("there is no OpenSSH server"), "{}", ran.text());
+    assert!(ran.stderr.contains("apt-get install openssh-server"), "{}", ran.text());
 }
 
 #[tokio::test]

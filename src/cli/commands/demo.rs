@@ -1,14 +1,17 @@
 //! `hoopctl demo`: the whole product on one machine, for one run.
 //!
-//! Job: a cluster, an HTTP API, an identity provider and a broker of its own, and either the next commands to
+//! Job: a cluster, an HTTP API, a host, an identity provider and a broker of its own, and either the next commands to
 //! type or a tour that types them. Boundary: everything lives in one folder and on loopback.
 //! Failure mode: the first promise that is not kept is named; whatever happens, nothing is left.
 
+mod account;
 pub mod api;
 mod broker;
 mod cluster;
 mod config;
+mod host;
 mod leftovers;
+mod orphans;
 mod private;
 mod programs;
 mod seed;
@@ -18,8 +21,9 @@ mod tour;
 mod upstream;
 mod watchdog;
 
+pub use account::AccountError;
 pub use cluster::ClusterError;
-pub use programs::UserError;
+pub use host::HostError;
 
 use std::io;
 use std::path::PathBuf;
@@ -77,6 +81,9 @@ pub enum DemoFailure {
     /// The folder is in use.
     #[error("{} exists and is not empty", .0.display())]
     FolderInUse(PathBuf),
+    /// The host did not start.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// The user stopped the tour.
     #[error("interrupted")]
     Interrupted,
@@ -110,9 +117,23 @@ impl DemoFailure {
             Self::Cluster(ClusterError::NoPrograms) => Some(
                 "install one (Debian: `apt-get install postgresql`) or set HOOPCTL_DEMO_PG_BIN to its bin folder",
             ),
-            Self::Cluster(ClusterError::User(UserError::Folder { .. })) => Some(
-                "choose a folder that everybody can reach, as `--data-dir /tmp/hoopctl-demo`, or do not be root",
+            Self::Cluster(ClusterError::Account(error)) | Self::Host(HostError::Account(error)) => {
+                match error {
+                    AccountError::Folder { .. } => Some(
+                        "choose a folder that everybody can reach, as `--data-dir /tmp/hoopctl-demo`, or do not be root",
+                    ),
+                    AccountError::Nameless(_) | AccountError::None => {
+                        Some("run the demo as an ordinary user that is in the system's list of accounts")
+                    }
+                    AccountError::Shell { .. } => Some("run the demo as an ordinary user with a shell"),
+                }
+            }
+            Self::Host(HostError::NoPrograms) => Some(
+                "install one (Debian: `apt-get install openssh-server`) or set HOOPCTL_DEMO_SSHD and HOOPCTL_DEMO_SFTP_SERVER to its programs",
             ),
+            Self::Host(HostError::Path(_)) => {
+                Some("choose one without quotes, backslashes, % and $, as `--data-dir /tmp/hoopctl-demo`")
+            }
             Self::FolderInUse(_) => Some("choose another with `--data-dir`, or remove it"),
             _ => None,
         }

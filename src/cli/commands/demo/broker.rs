@@ -13,6 +13,9 @@ use tokio::process::Command;
 
 use super::DemoFailure;
 use super::watchdog::Watchdog;
+use crate::broker::config::Config;
+use crate::broker::pki;
+use crate::cli::failure::Failure;
 use crate::client::trust::Pin;
 
 /// A running broker.
@@ -70,6 +73,13 @@ impl Broker {
         let said = fs::read_to_string(log).unwrap_or_default();
         Err(DemoFailure::Broker(said.trim().to_owned()))
     }
+}
+
+/// What signs the certificates that the host is to believe: what `hoopctl broker ssh-ca` prints.
+pub(super) fn user_authority(config: &Path) -> Result<String, DemoFailure> {
+    let config = Config::load(config)
+        .map_err(|error| DemoFailure::Broker(Failure::from(error).message().to_owned()))?;
+    pki::ssh_authority(&config).map_err(|error| DemoFailure::Broker(error.to_string()))
 }
 
 fn pin(ca: &Path) -> Result<String, DemoFailure> {

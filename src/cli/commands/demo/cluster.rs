@@ -17,7 +17,8 @@ use rand::RngExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
-use super::programs::{Programs, ServerUser, UserError};
+use super::account::{Account, AccountError};
+use super::programs::Programs;
 use super::watchdog::Watchdog;
 use super::{private, tls};
 
@@ -56,13 +57,13 @@ pub enum ClusterError {
     Tls(String),
     /// No suitable user to run it as.
     #[error(transparent)]
-    User(#[from] UserError),
+    Account(#[from] AccountError),
 }
 
 impl Cluster {
     /// Makes and starts a cluster in a folder that does not exist yet.
     pub(super) async fn start(folder: &Path) -> Result<Self, ClusterError> {
-        let owner = ServerUser::pick()?;
+        let owner = Account::pick()?;
         let programs = Programs::find(&owner).await.ok_or(ClusterError::NoPrograms)?;
         private::folder(folder).map_err(context("the cluster's folder could not be made"))?;
         let root_certificate = tls::write(folder).map_err(ClusterError::Tls)?;
@@ -125,12 +126,7 @@ impl Cluster {
     }
 }
 
-fn launch(
-    owner: &ServerUser,
-    programs: &Programs,
-    folder: &Path,
-    port: u16,
-) -> Result<Watchdog, ClusterError> {
+fn launch(owner: &Account, programs: &Programs, folder: &Path, port: u16) -> Result<Watchdog, ClusterError> {
     let log = fs::File::create(folder.join("log")).map_err(context("the server's log could not be made"))?;
     let errors = log.try_clone().map_err(context("the server's log could not be made"))?;
     let mut shell = owner.command(Path::new("/bin/sh"));
@@ -145,7 +141,7 @@ fn launch(
         .map_err(context("the server could not be started"))
 }
 
-async fn initdb(owner: &ServerUser, programs: &Programs, folder: &Path) -> Result<(), ClusterError> {
+async fn initdb(owner: &Account, programs: &Programs, folder: &Path) -> Result<(), ClusterError> {
     let mut command = owner.command(&programs.initdb);
     command
         .args(["--pgdata=data", "--username=postgres", "--auth=scram-sha-256", "--pwfile=password"])

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::host::Host;
 use super::{private, seed};
 
 /// What differs from run to run.
@@ -16,6 +17,7 @@ pub(super) struct Parts<'a> {
     pub(super) admin_password: &'a Path,
     pub(super) api: SocketAddr,
     pub(super) api_key: &'a Path,
+    pub(super) host: &'a Host,
 }
 
 /// Writes `broker.toml` and `policy.cedar`, and returns the former.
@@ -42,12 +44,13 @@ groups_claim = "groups"
 groups = ["dba", "oncall", "dev"]
 
 [policy]
-presets = ["destructive-sql", "bulk-export", "allow-statements"]
+presets = ["destructive-sql", "bulk-export", "allow-statements", "bulk-read", "dangerous-shell"]
 files = [{policy}]
 
 [[target]]
 name = "db"
 description = "what the agents thought and did"
+owner = "demo/dev"
 protocol = "postgres"
 host = "localhost"
 port = {port}
@@ -88,11 +91,16 @@ name = "traces-api"
 description = "the same traces, by HTTP"
 protocol = "http"
 base = "http://{api}/v1"
+owner = "demo/dev"
 record = "full"
 
 [target.issuer]
 kind = "bearer"
 secret = {{ file = {api_key} }}
+
+[[target.page]]
+parameter = "limit"
+default = 20
 
 [[target.mask]]
 path = "$..api_key"
@@ -101,6 +109,22 @@ mask = "full"
 [[target.mask]]
 path = "$..customer_id"
 mask = "full"
+
+[[target]]
+name = "bastion"
+description = "a host with logs of some traces"
+protocol = "ssh"
+host = "127.0.0.1"
+port = {ssh_port}
+login = "{login}"
+host_keys = ["{host_key}"]
+owner = "demo/dev"
+record = "full"
+supervised = true
+detectors = ["email"]
+
+[target.issuer]
+kind = "ssh-certificate"
 "#,
         data_dir = quoted(&folder.join("broker")),
         listen = parts.listen,
@@ -115,6 +139,9 @@ mask = "full"
         password = quoted(parts.admin_password),
         api = parts.api,
         api_key = quoted(parts.api_key),
+        ssh_port = parts.host.port,
+        login = parts.host.login,
+        host_key = parts.host.host_key,
     )
 }
 
@@ -144,6 +171,21 @@ when { context.read_only };
 @reason("nobody takes all traces at once")
 forbid (principal, action == Hoop::Action::"call", resource == Hoop::Target::"traces-api")
 when { context.path like "*/export" };
+
+// On the host everybody who may open a session may work; what destroys is up to the preset `dangerous-shell`.
+@id("demo-host")
+permit (
+    principal,
+    action in [Hoop::Action::"env", Hoop::Action::"exec", Hoop::Action::"file", Hoop::Action::"shell"],
+    resource == Hoop::Target::"bastion"
+);
+
+// What a command shows is masked, a file that is copied is not.
+@id("demo-host-traces")
+@reason("traces name customers, and a copy of a file is not masked")
+@hint("look at them with a command, as `cat traces/7.log`")
+forbid (principal, action == Hoop::Action::"file", resource == Hoop::Target::"bastion")
+when { context.path like "*/traces/*" && !(["list", "stat"].contains(context.operation)) };
 
 // Who may see the record of everybody.
 @id("demo-auditors")

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
+use super::orphans;
+
 /// What was there before the demo.
 pub(super) struct Before {
     files: BTreeSet<PathBuf>,
@@ -43,6 +45,9 @@ impl Before {
             }
         }
         left.extend(processes(folder));
+        // nobody that we started, or that has lost its parent below us, has a reason to be there
+        let children = orphans::children();
+        left.extend(children.iter().map(|child| format!("process {}", child.as_raw_nonzero())));
         let files = traces();
         left.extend(files.difference(&self.files).map(|file| format!("file {}", file.display())));
         left

@@ -1,13 +1,8 @@
-//! Which PostgreSQL programs the demo runs, and as whom.
+//! Which PostgreSQL programs the demo runs.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
-use thiserror::Error;
-use tokio::process::Command;
+use super::account::Account;
 
 /// The server's programs.
 pub(super) struct Programs {
@@ -18,7 +13,7 @@ pub(super) struct Programs {
 
 impl Programs {
     /// `HOOPCTL_DEMO_PG_BIN` if set; else the newest of the usual places; else the PATH.
-    pub(super) async fn find(owner: &ServerUser) -> Option<Self> {
+    pub(super) async fn find(owner: &Account) -> Option<Self> {
         let chosen = std::env::var_os("HOOPCTL_DEMO_PG_BIN").map(PathBuf::from);
         let folders = match chosen {
             Some(folder) => vec![folder],
@@ -54,84 +49,12 @@ fn usual_folders() -> Vec<PathBuf> {
 }
 
 /// `postgres (PostgreSQL) 15.18 (Debian …)`, if the user can run it and it is not too old or new.
-async fn supported(owner: &ServerUser, postgres: &Path) -> Option<String> {
+async fn supported(owner: &Account, postgres: &Path) -> Option<String> {
     let output = owner.command(postgres).arg("--version").output().await.ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let version = text.split_whitespace().nth(2)?.to_owned();
     let major: u32 = version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
     (OLDEST..=NEWEST).contains(&major).then_some(version)
-}
-
-/// Who runs the server: ourselves, or, since PostgreSQL refuses root, somebody with fewer rights.
-pub(super) struct ServerUser(Option<Account>);
-
-struct Account {
-    name: &'static str,
-    user: u32,
-    group: u32,
-}
-
-/// Why the server has nobody to run as.
-#[derive(Debug, Error)]
-pub enum UserError {
-    /// The account cannot enter the folder.
-    #[error("PostgreSQL does not run as root, and the user `{user}` cannot reach {folder}")]
-    Folder {
-        /// The account.
-        user: &'static str,
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// No account to step down to.
-    #[error("PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody`")]
-    None,
-}
-
-impl ServerUser {
-    pub(super) fn pick() -> Result<Self, UserError> {
-        if !rustix::process::geteuid().is_root() {
-            return Ok(Self(None));
-        }
-        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let account = ["postgres", "nobody"].into_iter().find_map(|name| {
-            let mut fields =
-                passwd.lines().find(|line| line.split(':').next() == Some(name))?.split(':').skip(2);
-            Some(Account { name, user: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()? })
-        });
-        account.map(|account| Self(Some(account))).ok_or(UserError::None)
-    }
-
-    /// Hands a folder and what is directly in it over.
-    pub(super) fn take(&self, folder: &Path) -> io::Result<()> {
-        let Some(account) = &self.0 else { return Ok(()) };
-        for entry in fs::read_dir(folder)? {
-            chown(entry?.path(), Some(account.user), Some(account.group))?;
-        }
-        chown(folder, Some(account.user), Some(account.group))
-    }
-
-    /// Checks that the account can enter a folder; home folders are often closed.
-    pub(super) async fn reaches(&self, folder: &Path) -> Result<(), UserError> {
-        let Some(account) = &self.0 else { return Ok(()) };
-        let entered =
-            self.command(Path::new("/bin/sh")).args(["-c", r#"cd "$1""#, "sh"]).arg(folder).output().await;
-        if entered.is_ok_and(|output| output.status.success()) {
-            return Ok(());
-        }
-        Err(UserError::Folder { user: account.name, folder: folder.to_owned() })
-    }
-
-    /// A program with an environment of its own, as this user.
-    pub(super) fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C").stdin(Stdio::null());
-        command.current_dir("/").kill_on_drop(true);
-        if let Some(account) = &self.0 {
-            // the standard library drops root's other groups as well
-            command.uid(account.user).gid(account.group);
-        }
-        command
-    }
 }
 
 const OLDEST: u32 = 13;

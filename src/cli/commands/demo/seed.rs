@@ -1,5 +1,5 @@
-//! What is in the demo's database and behind its API: reasoning traces of agents, with secrets where real
-//! ones have them.
+//! What is in the demo's database, behind its API and on its host: reasoning traces of agents, with secrets where
+//! real ones have them.
 //!
 //! Deterministic: the same rows on every machine, so that a tour's output can be compared. The
 //! keys are in a format of nobody's, so that no scanner takes them for real ones.
@@ -16,6 +16,8 @@ pub(super) const DATABASE: &str = "traces";
 pub(super) const ADMIN: &str = "hoop_admin";
 /// How many traces there are.
 pub(super) const ROWS: u32 = 3000;
+/// How many of them the host has.
+const LOGS: u32 = 24;
 
 /// Makes the database; `client` is the superuser in any other.
 pub(super) async fn create_database(client: &Client) -> Result<(), Error> {
@@ -55,6 +57,33 @@ pub(super) fn secrets() -> Vec<String> {
     secrets.sort_unstable();
     secrets.dedup();
     secrets
+}
+
+/// The host's traces: names of files and what is in them.
+pub(super) fn logs() -> Vec<(String, String)> {
+    (1..=LOGS).map(|id| (format!("{id}.log"), Trace::make(id).log())).collect()
+}
+
+/// The addresses in them.
+pub(super) fn askers() -> Vec<String> {
+    (1..=LOGS).map(asker).collect()
+}
+
+/// A file of the host with nothing in it that is anybody's.
+pub(super) fn report() -> (String, String) {
+    let mut text = String::from("# Traces of each project\n\n");
+    let projects: Vec<&str> = (1..=ROWS).map(|id| Trace::make(id).project).collect();
+    for (project, team) in PROJECTS {
+        let count = projects.iter().filter(|known| *known == project).count();
+        text.push_str(&format!("- {project} ({team}): {count}\n"));
+    }
+    ("projects.md".into(), text)
+}
+
+/// Who asked for a trace. Names of nobody, at a domain that cannot exist (RFC 2606 §2).
+fn asker(id: u32) -> String {
+    let mut dice = Dice(!u64::from(id));
+    format!("{}.{}@{}.example", dice.pick(FIRST), dice.pick(LAST), dice.pick(COMPANIES))
 }
 
 /// One trace.
@@ -108,6 +137,25 @@ impl Trace {
             "customer_id": self.customer,
             "created_at": self.created,
         })
+    }
+
+    /// As the host keeps it, for people: with the address of whoever asked, and no keys.
+    fn log(&self) -> String {
+        let Self { id, project, agent, prompt, created, .. } = self;
+        let mut text = format!("trace {id} of {project} by {agent}, {created}\n");
+        text.push_str(&format!("asked by {}: {prompt}\n", asker(*id)));
+        for step in self.steps.as_array().into_iter().flatten() {
+            let word = |names: &[&str]| {
+                names.iter().find_map(|name| step.get(name)?.as_str()).unwrap_or_default().to_owned()
+            };
+            let number = step.get("step").map(Value::to_string).unwrap_or_default();
+            text.push_str(&format!(
+                "{number:>3}. {:<10} {}\n",
+                word(&["type"]),
+                word(&["text", "tool", "to"])
+            ));
+        }
+        text
     }
 
     /// As COPY reads it.
@@ -283,6 +331,10 @@ const AGENTS: &[(&str, &str, &str)] = &[
     ("summariser", "small-2", "support"),
 ];
 
+const FIRST: &[&str] = &["ada", "bela", "chen", "dora", "emeka", "farah", "goran", "hanna"];
+const LAST: &[&str] = &["adeyemi", "brandt", "castro", "dufour", "eriksen", "fontaine", "grabner"];
+const COMPANIES: &[&str] = &["northwind", "fabrikam", "contoso", "tailspin"];
+
 const WORK: &[(&str, &str)] = &[
     ("Explain why invoice totals differ between March and April", "sql.query"),
     ("Find duplicate claims of the last quarter", "claims.search"),
@@ -306,7 +358,7 @@ const ANSWERS: &[(&str, f64)] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{ROWS, Trace, guide, secrets};
+    use super::{ROWS, Trace, askers, guide, logs, secrets};
 
     #[test]
     fn the_guide_has_the_blocks_that_the_demo_runs() {
@@ -318,6 +370,15 @@ mod tests {
     #[test]
     fn the_trace_of_the_tour_has_keys_deep_inside() {
         assert!(Trace::make(7).secrets.len() > 3);
+    }
+
+    #[test]
+    fn the_hosts_traces_name_who_asked_and_hold_no_key() {
+        let secrets = secrets();
+        for ((_, text), asker) in logs().iter().zip(askers()) {
+            assert!(text.contains(&asker), "{text}");
+            assert!(!secrets.iter().any(|secret| text.contains(secret.as_str())), "{text}");
+        }
     }
 
     #[test]

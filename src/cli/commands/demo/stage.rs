@@ -7,11 +7,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use super::broker::Broker;
+use super::broker::{self, Broker};
 use super::cluster::{Cluster, free_port};
 use super::config::{self, Parts};
+use super::host::Host;
+use super::orphans::Orphans;
 use super::upstream::Upstream;
 use super::{DemoFailure, Show, private, seed};
 use crate::broker::embedded::{DemoUser, EmbeddedProvider, Running};
@@ -21,9 +23,13 @@ pub(super) struct Stage {
     broker: Broker,
     api: Upstream,
     provider: Running,
+    host: Host,
     cluster: Cluster,
+    orphans: Orphans,
     folder: Folder,
     pub(super) broker_url: String,
+    /// What one signs in with: whoever else is on this machine can reach the provider as well.
+    pub(super) passcode: SecretString,
     listen: SocketAddr,
 }
 
@@ -34,6 +40,7 @@ impl Stage {
         port: Option<u16>,
         show: &mut (dyn Show + Send),
     ) -> Result<Self, DemoFailure> {
+        let orphans = Orphans::adopt();
         for name in ["home", "run"] {
             private::folder(&folder.path().join(name)).map_err(io_error("a folder could not be made"))?;
         }
@@ -51,7 +58,14 @@ impl Stage {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let api = Upstream::start(folder.path(), loopback(free_port())).await?;
         show.line(&format!("An HTTP API of the same traces runs on {}.", api.address));
-        let provider = EmbeddedProvider::start(loopback(free_port()), DemoUser::cast()).await?;
+        let host = Host::start(&folder.path().join("host")).await?;
+        show.line(&format!(
+            "A host with OpenSSH's server runs on 127.0.0.1:{}, as {}.",
+            host.port, host.login
+        ));
+        let passcode = private::password();
+        let provider =
+            EmbeddedProvider::start_locked(loopback(free_port()), DemoUser::cast(), passcode.clone()).await?;
         show.line(&format!("An identity provider for the demo runs on {}.", provider.issuer));
 
         let listen = loopback(port.unwrap_or_else(free_port));
@@ -65,13 +79,16 @@ impl Stage {
             admin_password: &admin_file,
             api: api.address,
             api_key: &api.key,
+            host: &host,
         };
         let file = config::write(folder.path(), &parts)
             .map_err(io_error("the configuration could not be written"))?;
+        let authority = broker::user_authority(&file)?;
+        host.trust(&authority).map_err(io_error("the host's configuration could not be written"))?;
         let broker = Broker::start(&file, folder.path(), listen).await?;
         show.line(&format!("The broker runs on {broker_url}, configured by {}.", file.display()));
         show.line("");
-        Ok(Self { broker, api, provider, cluster, folder, broker_url, listen })
+        Ok(Self { broker, api, provider, host, cluster, orphans, folder, broker_url, passcode, listen })
     }
 
     /// The folder that holds everything.
@@ -86,14 +103,15 @@ impl Stage {
 
     /// The ports that must be free again at the end.
     pub(super) fn ports(&self) -> Vec<u16> {
-        vec![self.listen.port(), self.api.address.port(), self.provider.address.port(), self.cluster.port]
+        let Self { listen, api, provider, host, cluster, .. } = self;
+        vec![listen.port(), api.address.port(), provider.address.port(), host.port, cluster.port]
     }
 
     /// Tells the user what to type.
     pub(super) fn say_what_is_next(&self, show: &mut (dyn Show + Send)) {
         let home = self.home();
         show.line(&format!(
-            "Type this in another terminal. Sign in as alice (dba), bob (dev) or mallory (nothing).
+            "Type this in another terminal. Sign in as alice (dba), bob (dev) or mallory (nothing), with the passcode {}.
 
     export HOOPCTL_BROKER={} HOOPCTL_HOME={} HOOPCTL_CREDENTIAL_STORE=file
     hoopctl login{}
@@ -106,10 +124,15 @@ impl Stage {
     hoopctl request list --reviewable                                       as bob, with another HOOPCTL_HOME
     hoopctl connect traces-api -- curl -sS '/traces?limit=2'
     hoopctl connect traces-api -- curl -sS /traces/export
+    hoopctl connect bastion                                                 a shell, each line of which is judged
+    hoopctl connect bastion -- cat traces/7.log
+    hoopctl connect bastion -- 'r\"\"m -rf traces'
     hoopctl session list
     hoopctl audit verify
 
+All of it runs as one user of this machine, the host too: what may be done there may be done to the demo.
 Ctrl-C here ends the demo and removes everything.",
+            self.passcode.expose_secret(),
             self.broker_url,
             home.display(),
             self.broker.login_arguments().iter().map(|argument| format!(" {argument}")).collect::<String>(),
@@ -126,7 +149,9 @@ Ctrl-C here ends the demo and removes everything.",
         self.broker.stop().await;
         self.api.stop().await;
         self.provider.stop().await;
+        self.host.stop().await;
         self.cluster.stop().await;
+        drop(self.orphans);
         drop(self.folder);
     }
 }

@@ -4,6 +4,8 @@
 //! promise. Boundary: nothing is called but the program; signing in goes through the provider's
 //! own form. Failure mode: the first promise that is not kept ends the tour.
 
+mod api;
+mod host;
 mod review;
 mod shell;
 
@@ -22,7 +24,10 @@ pub(super) async fn run(stage: &Stage, show: &mut (dyn Show + Send)) -> Result<(
     login.extend(stage.login_arguments());
     shell.sign_in(&login, "alice").await?;
     shell.succeeds(&["whoami"]).await?.tells("alice", "whoami names who signed in")?;
-    shell.succeeds(&["list"]).await?.tells("db", "list shows the database")?;
+    let listed = shell.succeeds(&["list"]).await?;
+    for target in ["db", "traces-api", "bastion"] {
+        listed.tells(target, "list shows the database, the API and the host")?;
+    }
     let explained = shell.succeeds(&["explain", "db"]).await?;
     explained.tells("api_key", "explain names what is masked")?;
     explained.tells("customer_id", "explain names what is masked")?;
@@ -55,24 +60,17 @@ pub(super) async fn run(stage: &Stage, show: &mut (dyn Show + Send)) -> Result<(
     let still = shell.succeeds(&["connect", "db", "--", "-Atc", COUNT]).await?;
     still.tells(&seed::ROWS.to_string(), "the table is still there, with all its rows")?;
 
-    let trace =
-        shell.succeeds(&["connect", "traces-api", "--", "curl", "-sS", "--fail", "/traces/7"]).await?;
-    trace.tells("\"api_key\":\"[masked]\"", "the API's answer keeps its members")?;
-    trace.hides(&secrets, "no protected value in the API's answer")?;
-    let exported = shell
-        .fails_with(22, &["connect", "traces-api", "--", "curl", "-sS", "--fail-with-body", "/traces/export"])
-        .await?;
-    exported.tells("demo-api-export", "an export is denied with the rule's name")?;
-    exported.hides(&secrets, "no protected value in a denial")?;
-
+    api::call(&mut shell, &secrets).await?;
+    host::work(stage, &mut shell).await?;
     review::hold_and_approve(stage, &mut shell, &login).await?;
 
     shell.succeeds(&["session", "list"]).await?.tells("db", "session list shows the sessions")?;
-    let session = shell.first_session().await?;
+    let session = shell.first_session("db").await?;
     let replayed = shell.succeeds(&["session", "replay", &session, "--speed", "1000"]).await?;
     replayed.tells("reasoning_traces", "the replay shows the statement")?;
     replayed.tells("rows", "the replay shows what was answered")?;
     replayed.hides(&secrets, "no protected value in the recording")?;
+    host::replay(&mut shell).await?;
     review::until_entered(&shell).await?;
     let verified = shell.succeeds(&["audit", "verify"]).await?;
     verified.tells("signed by its reviewers: 1 review", "the approval is verified again")?;

@@ -29,7 +29,8 @@ impl Upstream {
         private::file(&key, private::password().expose_secret().as_bytes()).map_err(io)?;
         let program = super::tour::this_program()?;
         let mut shell = Command::new("/bin/sh");
-        shell.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir(folder);
+        let log = std::fs::File::create(folder.join("api.log")).map_err(io)?;
+        shell.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir(folder).stderr(log);
         let listen = address.to_string();
         let arguments = ["demo-api", "--listen", &listen, "--key-file"].map(OsStr::new);
         let arguments: Vec<&OsStr> = arguments.into_iter().chain([key.as_os_str()]).collect();

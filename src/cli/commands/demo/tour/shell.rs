@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
@@ -18,6 +19,7 @@ use crate::cli::commands::demo::{DemoFailure, Show, private};
 pub(super) struct Shell<'a> {
     program: PathBuf,
     environment: Vec<(&'static str, String)>,
+    passcode: SecretString,
     show: &'a mut (dyn Show + Send),
 }
 
@@ -44,7 +46,7 @@ impl<'a> Shell<'a> {
             ("PSQLRC", "/dev/null".into()),
             ("PAGER", "cat".into()),
         ];
-        Self { program, environment, show }
+        Self { program, environment, passcode: stage.passcode.clone(), show }
     }
 
     /// Goes on as the person whose state is in this folder of the stage.
@@ -139,7 +141,8 @@ impl<'a> Shell<'a> {
                     opened = true;
                     self.show
                         .line(&format!("  (a browser opens that page; the person there approves as {user})"));
-                    decide(&page, Decision::Approve(user)).await?;
+                    let passcode = self.passcode.expose_secret();
+                    decide(&page, Decision::Unlock { user, passcode }).await?;
                 }
             }
             group
@@ -160,11 +163,11 @@ impl<'a> Shell<'a> {
         Ok(())
     }
 
-    /// The id of the session that was opened first.
-    pub(super) async fn first_session(&mut self) -> Result<String, DemoFailure> {
+    /// The id of the session on this target that was opened first.
+    pub(super) async fn first_session(&self, target: &str) -> Result<String, DemoFailure> {
         let mut sessions: Vec<(String, String)> = Vec::new();
         for document in self.asks(&["session", "list", "--output", "json"]).await? {
-            collect_sessions(&document, &mut sessions);
+            collect_sessions(&document, target, &mut sessions);
         }
         sessions.sort_unstable();
         let first = sessions.into_iter().next().map(|(_, id)| id);
@@ -224,16 +227,18 @@ fn page_of(line: &str) -> Option<Url> {
     Url::parse(word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '/')).ok()
 }
 
-fn collect_sessions(value: &Value, into: &mut Vec<(String, String)>) {
+fn collect_sessions(value: &Value, target: &str, into: &mut Vec<(String, String)>) {
     match value {
         Value::Object(members) => {
             let text = |name: &str| members.get(name).and_then(Value::as_str);
-            if let (Some(opened), Some(id)) = (text("opened"), text("id")) {
+            if let (Some(opened), Some(id)) = (text("opened"), text("id"))
+                && text("target") == Some(target)
+            {
                 into.push((opened.to_owned(), id.to_owned()));
             }
-            members.values().for_each(|member| collect_sessions(member, into));
+            members.values().for_each(|member| collect_sessions(member, target, into));
         }
-        Value::Array(items) => items.iter().for_each(|item| collect_sessions(item, into)),
+        Value::Array(items) => items.iter().for_each(|item| collect_sessions(item, target, into)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
