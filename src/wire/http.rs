@@ -13,6 +13,7 @@ pub mod grpc;
 pub mod head;
 pub mod members;
 pub mod openapi;
+pub mod overrides;
 pub mod pages;
 pub mod redact;
 pub mod target;

@@ -23,7 +23,8 @@ pub struct CallFacts {
     /// The name that the client gave its GraphQL operation, which says nothing of what it does.
     #[serde(default)]
     pub graphql_name: Option<String>,
-    /// GraphQL fields that are selected, `Trace.apiKey`-like dotted paths from the root; top-level members of a JSON body.
+    /// GraphQL fields that are selected, `Trace.apiKey`-like dotted paths from the root; top-level members of a JSON body,
+    /// fields of a form, as written and in lower case.
     pub fields: BTreeSet<String>,
     /// The media type of the body, without parameters, in lower case.
     pub content_type: Option<String>,

@@ -89,7 +89,7 @@ async fn send(
     }
     let (credential, redactor) = shared.credential().await.map_err(|error| no_lease(&error))?;
     let method = reading.method.clone();
-    let tape = tape(shared, &reading);
+    let (tape, parts) = (tape(shared, &reading), reading.parts());
     let mut headers = reading.headers;
     let injected = injected(&credential);
     prepare(shared, &mut headers, injected.as_ref(), redactor.is_some())?;
@@ -105,7 +105,7 @@ async fn send(
     inject(&mut headers, &mut target, &credential)?;
     let body = match reading.body {
         Arriving::Empty => whole(bytes::Bytes::new()),
-        Arriving::Stream(body) => flow::upload(shared, number, body, tape, injected),
+        Arriving::Stream(body) => flow::upload(shared, number, body, tape, injected, parts),
         Arriving::Whole(body) => {
             let mut tape = tape;
             let kept = async {

@@ -15,12 +15,14 @@ use tokio::sync::mpsc;
 use super::answer::{Body, Broken};
 use super::dial::Link;
 use super::exchange::{record, strip_trailers};
+use super::reading::PART_OVERRIDE;
 use super::shared::Shared;
 use super::wash::Wash;
 use crate::gateway::journal::{ItemKind, JournalError};
 use crate::mask::document::BodyMasker;
 use crate::recording::item::Outcome;
 use crate::wire::http::head;
+use crate::wire::http::overrides::Parts;
 use crate::wire::http::redact::Redactor;
 
 /// A piece on its way.
@@ -96,14 +98,15 @@ pub(super) fn upload(
     mut body: Incoming,
     mut tape: Tape,
     injected: Option<HeaderName>,
+    mut parts: Option<Parts>,
 ) -> Body {
     let (pieces, fed_by) = mpsc::channel::<Piece>(AHEAD);
     let own = Arc::clone(shared);
     shared.spawn(async move {
         while let Some(frame) = next(&mut body, &pieces).await {
-            let piece = match frame {
+            let piece = match screened(frame, parts.as_mut()) {
                 Ok(frame) => taken(&own, number, frame, &mut tape, injected.as_ref()).await,
-                Err(error) => Err(Broken(error.to_string())),
+                Err(broken) => Err(broken),
             };
             let is_broken = piece.is_err();
             if pieces.send(piece).await.is_err() || is_broken {
@@ -153,6 +156,20 @@ async fn next(
         frame = body.frame() => frame,
         () = pieces.closed() => None,
     }
+}
+
+/// A frame of a body whose parts do not ask for another method.
+fn screened(
+    frame: Result<Frame<Bytes>, hyper::Error>,
+    parts: Option<&mut Parts>,
+) -> Result<Frame<Bytes>, Broken> {
+    let frame = frame.map_err(|error| Broken(error.to_string()))?;
+    if let (Some(parts), Some(data)) = (parts, frame.data_ref())
+        && parts.feed(data)
+    {
+        return Err(Broken(PART_OVERRIDE.into()));
+    }
+    Ok(frame)
 }
 
 /// What becomes of a response's trailers.

@@ -25,6 +25,7 @@ use crate::wire::http::graphql::{self, GraphqlFacts};
 use crate::wire::http::head::{self, HeadError};
 use crate::wire::http::members;
 use crate::wire::http::openapi::Operation;
+use crate::wire::http::overrides::{self, Parts};
 use crate::wire::http::pages;
 use crate::wire::http::target::{self, PathPolicy, RequestTarget, Resource};
 
@@ -113,6 +114,7 @@ impl Reading {
         if shared.masks.is_some() {
             head::check_conditions(&method, &headers).map_err(unclear)?;
         }
+        check_names(&resource.names())?;
         let upgrade = head::upgrade(&headers);
         let content_type = media_type(&headers)?;
         let body = if body.is_end_stream() { Arriving::Empty } else { Arriving::Stream(body) };
@@ -159,12 +161,20 @@ impl Reading {
                     gathered.extend_from_slice(piece);
                 }
             }
+            if self.parts().is_some_and(|mut parts| parts.feed(&gathered) || parts.finish()) {
+                return Err(Problem::unclear(PART_OVERRIDE));
+            }
             self.body = Arriving::Whole(gathered.freeze());
         }
         Ok(match &self.body {
             Arriving::Whole(body) => body,
             Arriving::Empty | Arriving::Stream(_) => &NOTHING,
         })
+    }
+
+    /// What looks at the parts of its body, where that has some.
+    pub(super) fn parts(&self) -> Option<Parts> {
+        self.facts.content_type.as_deref().is_some_and(|media| media.starts_with("multipart/")).then(Parts::default)
     }
 
     /// As the gate is asked. What waits for a review is shown as a whole.
@@ -210,6 +220,10 @@ impl Reading {
                 let names = members::of_json(body);
                 self.facts.fields = names.map_err(|_| Problem::unclear("its body is not JSON"))?;
             }
+        } else if self.facts.content_type.as_deref() == Some(FORM) {
+            let names = members::of_form(self.gather().await?);
+            self.facts.fields = names.map_err(|_| Problem::unclear("its form is not UTF-8"))?;
+            check_names(&self.facts.fields)?;
         }
         Ok(())
     }
@@ -269,6 +283,14 @@ fn resource(shared: &Shared, method: &Method, uri: &Uri) -> Result<Resource, Pro
     }
     let joined = Resource::parse(&format!("{prefix}{resource}"), PathPolicy::default());
     joined.map_err(|error| Problem::unclear(error.to_string()))
+}
+
+/// Refuses fields that stand for another method.
+fn check_names(names: &BTreeSet<String>) -> Result<(), Problem> {
+    match names.iter().find(|name| overrides::is_override(name)) {
+        Some(name) => Err(Problem::unclear(format!("the field `{name}` asks for another method"))),
+        None => Ok(()),
+    }
 }
 
 /// Host and port of the base, as `Host` has them.
@@ -370,4 +392,7 @@ fn is_harmless(shared: &Shared, name: &str, value: &str) -> bool {
     }
 }
 
+/// Why a body with such a part is not sent.
+pub(super) const PART_OVERRIDE: &str = "a part of its body asks for another method";
+const FORM: &str = "application/x-www-form-urlencoded";
 const GRAPHQL: &[&str] = &["query", "operationName", "variables", "extensions"];

@@ -64,7 +64,10 @@ pub fn check_framing(headers: &HeaderMap) -> Result<(), HeadError> {
 /// # Errors
 /// [`HeadError::Override`].
 pub fn check_overrides(headers: &HeaderMap) -> Result<(), HeadError> {
-    match headers.keys().any(|name| is_among(name, OVERRIDES)) {
+    // x-middleware-subrequest and its like: what a framework tells itself
+    let is_override =
+        |name: &HeaderName| is_among(name, OVERRIDES) || name.as_str().replace('_', "-").starts_with("x-middleware-");
+    match headers.keys().any(is_override) {
         true => Err(HeadError::Override),
         false => Ok(()),
     }
@@ -185,11 +188,11 @@ pub fn recorded<'a>(name: &HeaderName, value: &'a HeaderValue) -> Cow<'a, str> {
     }
 }
 
-/// Takes out what proxies say of those before them: a client says it of itself.
+/// Takes out what proxies say of those before them, and of whom they let in: a client says it of itself.
 pub fn strip_forwarding(headers: &mut HeaderMap) {
     let is_told = |name: &&HeaderName| {
         let name = name.as_str().replace('_', "-");
-        name.starts_with("x-forwarded-") || matches!(name.as_str(), "forwarded" | "x-real-ip" | "x-client-ip")
+        TOLD_BY_PROXIES.contains(&name.as_str()) || TOLD_WITH.iter().any(|start| name.starts_with(start))
     };
     let names: Vec<HeaderName> = headers.keys().filter(is_told).cloned().collect();
     for name in names {
@@ -349,11 +352,27 @@ const OVERRIDES: &[&str] = &[
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
+    "x-original-method",
+    "x-original-path",
     "x-original-uri",
-    "x-forwarded-uri",
+    "x-original-url",
+    "x-override-url",
+    "x-rewrite-url",
+    "x-envoy-original-method",
+    "x-envoy-original-path",
+    "x-forwarded-method",
+    "x-forwarded-path",
     "x-forwarded-prefix",
+    "x-forwarded-uri",
+    "x-invoke-output",
+    "x-invoke-path",
+    "x-invoke-query",
+    "x-matched-path",
+    "x-now-route-matches",
+    "x-sendfile-type",
+    "x-accel-mapping",
+    "x-accel-redirect",
+    "x-script-name",
 ];
 /// What says where a message ends, how it is read, or whom it is for.
 const HEAD_ONLY: &[&str] = &[
@@ -369,6 +388,47 @@ const HEAD_ONLY: &[&str] = &[
     "trailer",
     "transfer-encoding",
     "upgrade",
+];
+/// Addresses and identities that proxies tell (RFC 7239, RFC 9440).
+const TOLD_BY_PROXIES: &[&str] = &[
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "client-cert",
+    "client-cert-chain",
+    "client-ip",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "forwarded",
+    "true-client-ip",
+    "x-azure-clientip",
+    "x-client-cert",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-envoy-peer-metadata",
+    "x-original-forwarded-for",
+    "x-originating-ip",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+];
+/// How the names of such headers begin.
+const TOLD_WITH: &[&str] = &[
+    "cf-access-",
+    "remote-",
+    "ssl-client-",
+    "tailscale-user-",
+    "x-amzn-oidc-",
+    "x-auth-request-",
+    "x-authenticated-",
+    "x-forwarded-",
+    "x-goog-authenticated-user-",
+    "x-goog-iap-",
+    "x-ms-client-principal",
+    "x-pomerium-",
+    "x-remote-",
+    "x-ssl-",
+    "x-webauth-",
 ];
 /// What a client proves itself with; the lease takes the place of all of them.
 const CLIENT_CREDENTIALS: &[&str] = &[

@@ -21,6 +21,14 @@ pub fn of_json(body: &[u8]) -> Result<BTreeSet<String>, serde_json::Error> {
     serde_json::from_slice::<Members>(body).map(|members| members.0)
 }
 
+/// The names of a form's fields (`application/x-www-form-urlencoded`).
+///
+/// # Errors
+/// When it is not UTF-8.
+pub fn of_form(body: &[u8]) -> Result<BTreeSet<String>, std::str::Utf8Error> {
+    std::str::from_utf8(body).map(|body| super::target::names(body.trim_end()))
+}
+
 /// Whether a `Content-Type` says nothing else than that its text is UTF-8.
 #[must_use]
 pub fn is_utf8(content_type: &str) -> bool {

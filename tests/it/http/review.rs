@@ -133,3 +133,38 @@ async fn reviewers_see_what_they_approve() {
 const HELD: &str = r#"@id("calls") permit(principal, action == Hoop::Action::"call", resource);
 @id("purge-is-reviewed") @reason("purging is looked at by a second person") @review("corp/dba:1")
 forbid (principal, action == Hoop::Action::"call", resource) when { context.path == "/purge" };"#;
+
+/// Rails, Laravel and Google's APIs let a field stand for the method, so that a judged POST would be a DELETE.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_field_stands_for_the_method() {
+    let api = Api::start().await;
+    let front = Front::start(Setup::open(&api)).await;
+    for (arguments, path) in [
+        (&["-d", "a=1&_method=DELETE"][..], "/x"),
+        (&["-d", "a=1"], "/x?_Method=DELETE"),
+        (&["-d", "a=1"], "/x?a=1;%24httpMethod=DELETE"),
+    ] {
+        assert_eq!(front.curl(&[STATUS, arguments].concat(), path).await, "400", "{arguments:?} {path}");
+    }
+    // a part is found while it passes: the API never has the whole of it
+    let answer = front.curl(&[STATUS, &["-F", "a=1", "-F", "_method=DELETE"]].concat(), "/x").await;
+    assert_eq!(answer, "502");
+    assert!(api.seen().iter().all(|call| call.body.is_empty()), "{:?}", api.seen());
+    assert_eq!(front.curl(&[STATUS, &["-F", "a=1", "-F", "method=DELETE"]].concat(), "/x").await, "200");
+    assert_eq!(front.curl(&[STATUS, &["-d", "a=1&method=b"]].concat(), "/x").await, "200");
+}
+
+/// What a form says is known to rules, as what JSON says is.
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_of_forms_are_facts() {
+    const NO_KEYS: &str = r#"@id("calls") permit(principal, action == Hoop::Action::"call", resource);
+        @id("no-keys") @reason("keys are not set here")
+        forbid (principal, action == Hoop::Action::"call", resource) when { context.fields.contains("api_key") };"#;
+    let api = Api::start().await;
+    let front = Front::start(Setup { policy: NO_KEYS, ..Setup::open(&api) }).await;
+    for body in ["api_key=a", "x=1&Api%5FKey=a", "x=1;api_key=a"] {
+        assert_eq!(front.curl(&[STATUS, &["-d", body]].concat(), "/x").await, "403", "{body}");
+    }
+    assert_eq!(front.curl(&[STATUS, JSON, &[r#"{"API_KEY":"a"}"#]].concat(), "/x").await, "403");
+    assert!(api.lines().is_empty());
+}

@@ -40,7 +40,19 @@ fn two_readings_of_a_length_are_refused() {
 
 #[test]
 fn another_method_or_path_in_a_header_is_refused() {
-    for name in ["x-http-method-override", "X_HTTP_Method_Override", "x-original-url"] {
+    for name in [
+        "x-http-method-override",
+        "X_HTTP_Method_Override",
+        "x-original-url",
+        "x-original-method",
+        "X-Envoy-Original-Path",
+        "x-middleware-subrequest",
+        "x_middleware_rewrite",
+        "x-invoke-path",
+        "x-matched-path",
+        "x-sendfile-type",
+        "x-accel-mapping",
+    ] {
         let mut map = HeaderMap::new();
         map.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("DELETE"));
         assert_eq!(check_overrides(&map), Err(HeadError::Override), "{name}");
@@ -232,4 +244,23 @@ fn nothing_but_a_websocket_is_an_upgrade() {
     ] {
         assert_eq!(asked(values), None, "{values:?}");
     }
+}
+
+/// Who calls, and from where, is known from the session; a header of the client's cannot say otherwise.
+#[test]
+fn what_proxies_tell_is_not_told_by_clients() {
+    let mut map = headers(&[
+        ("forwarded", "for=1.2.3.4"),
+        ("x-forwarded-for", "1.2.3.4"),
+        ("x_forwarded_email", "root@example.org"),
+        ("client-cert", ":AA==:"),
+        ("x-ssl-client-s-dn", "CN=root"),
+        ("x-auth-request-user", "root"),
+        ("true-client-ip", "1.2.3.4"),
+        ("cf-connecting-ip", "1.2.3.4"),
+        ("x-remote-user", "root"),
+        ("accept", "a"),
+    ]);
+    strip_forwarding(&mut map);
+    assert_eq!(names(&map), ["accept"]);
 }
