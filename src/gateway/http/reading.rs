@@ -115,6 +115,9 @@ impl Reading {
             head::check_conditions(&method, &headers).map_err(unclear)?;
         }
         check_names(&resource.names())?;
+        if shared.target.issuer != HttpIssuer::None && resource.names().contains(ACCESS_TOKEN) {
+            return Err(Problem::unclear(format!("the query has an `{ACCESS_TOKEN}` of its own")));
+        }
         let upgrade = head::upgrade(&headers);
         let content_type = media_type(&headers)?;
         let body = if body.is_end_stream() { Arriving::Empty } else { Arriving::Stream(body) };
@@ -394,5 +397,7 @@ fn is_harmless(shared: &Shared, name: &str, value: &str) -> bool {
 
 /// Why a body with such a part is not sent.
 pub(super) const PART_OVERRIDE: &str = "a part of its body asks for another method";
+/// The field of a query that holds a credential (RFC 6750 §2.3).
+const ACCESS_TOKEN: &str = "access_token";
 const FORM: &str = "application/x-www-form-urlencoded";
 const GRAPHQL: &[&str] = &["query", "operationName", "variables", "extensions"];

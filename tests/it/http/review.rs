@@ -168,3 +168,13 @@ async fn fields_of_forms_are_facts() {
     assert_eq!(front.curl(&[STATUS, JSON, &[r#"{"API_KEY":"a"}"#]].concat(), "/x").await, "403");
     assert!(api.lines().is_empty());
 }
+
+/// A token of the client's own beside the lease's would be one that nobody here granted.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_of_the_clients_goes_along() {
+    let api = Api::start().await;
+    let front = Front::start(Setup::open(&api)).await;
+    assert_eq!(front.curl(STATUS, "/x?access_token=mine").await, "400");
+    front.curl(&["-H", "Private-Token: mine", "-H", "X-Vault-Token: mine"], "/x").await;
+    assert!(!format!("{:?}", api.seen()).contains("mine"));
+}

@@ -94,6 +94,10 @@ fn no_credential_of_the_client_passes() {
         ("cookie", "c=d"),
         ("x_api_key", "mine"),
         ("x-billing_token", "mine"),
+        ("private-token", "mine"),
+        ("x-vault-token", "mine"),
+        ("x_auth_key", "mine"),
+        ("ocp-apim-subscription-key", "mine"),
         ("accept", "a"),
     ]);
     strip_credentials(&mut map, Some(&HeaderName::from_static("x-billing-token")));
