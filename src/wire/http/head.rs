@@ -183,6 +183,7 @@ pub fn recorded<'a>(name: &HeaderName, value: &'a HeaderValue) -> Cow<'a, str> {
         };
     }
     match value.to_str() {
+        Ok(text) if is_among(name, ADDRESSES) => without_secrets(text),
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Borrowed("[not text]"),
     }
@@ -323,10 +324,55 @@ fn has_secret_word(name: &HeaderName) -> bool {
     is_secret_name(name.as_str())
 }
 
-/// Whether some part of a header's or a field's name says that its value is secret.
+/// Whether some part of a header's or a field's name says that its value is secret: `accessToken`, `X-CSRFToken`, `sig`.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
-    name.split(['-', '_']).any(|part| SECRET_WORDS.iter().any(|word| part.eq_ignore_ascii_case(word)))
+    let lower = name.to_ascii_lowercase();
+    words(name).any(|word| SECRET_WORDS.contains(&word.to_ascii_lowercase().as_str()))
+        || SECRET_PARTS.iter().any(|part| lower.contains(part))
+}
+
+/// The words of a name, however they are set apart.
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|c: char| !c.is_ascii_alphanumeric()).flat_map(|part| {
+        let bytes = part.as_bytes();
+        let starts = (1..bytes.len()).filter(|at| {
+            let is_upper = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_uppercase);
+            // `accessToken`, and the `T` of `CSRFToken`
+            is_upper(*at) && (!is_upper(at - 1) || bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase))
+        });
+        let ends: Vec<usize> = starts.chain([bytes.len()]).collect();
+        let mut from = 0;
+        ends.into_iter().map(move |end| {
+            let word = part.get(from..end).unwrap_or_default();
+            from = end;
+            word
+        })
+    })
+}
+
+/// An address without the values of fields that are secret, in its query or its fragment.
+fn without_secrets(text: &str) -> Cow<'_, str> {
+    let Some(start) = text.find(['?', '#']) else { return Cow::Borrowed(text) };
+    let (before, rest) = text.split_at_checked(start).unwrap_or((text, ""));
+    let mut shown = before.to_owned();
+    let mut is_changed = false;
+    for field in rest.split_inclusive(['?', '#', '&', ';']) {
+        let (field, mark) = match field.char_indices().next_back() {
+            Some((at, mark)) if "?#&;".contains(mark) => field.split_at_checked(at).unwrap_or((field, "")),
+            _ => (field, ""),
+        };
+        match field.split_once('=') {
+            Some((name, value)) if !value.is_empty() && is_secret_name(name) => {
+                is_changed = true;
+                shown.push_str(name);
+                shown.push_str("=[redacted]");
+            }
+            _ => shown.push_str(field),
+        }
+        shown.push_str(mark);
+    }
+    if is_changed { Cow::Owned(shown) } else { Cow::Borrowed(text) }
 }
 
 fn is_token(text: &str) -> bool {
@@ -494,8 +540,33 @@ const SECRETS: &[&str] = &[
     "x-forwarded-client-cert",
     "dpop",
 ];
-const SECRET_WORDS: &[&str] =
-    &["key", "apikey", "token", "secret", "password", "auth", "session", "csrf", "xsrf", "signature"];
+const SECRET_WORDS: &[&str] = &[
+    "assertion",
+    "auth",
+    "code",
+    "credential",
+    "credentials",
+    "csrf",
+    "jwt",
+    "key",
+    "nonce",
+    "otp",
+    "pass",
+    "passcode",
+    "passphrase",
+    "passwd",
+    "pwd",
+    "session",
+    "sessionid",
+    "sid",
+    "sig",
+    "signature",
+    "xsrf",
+];
+/// What says so inside of a word as well.
+const SECRET_PARTS: &[&str] = &["apikey", "csrftoken", "password", "secret", "sessionid", "token"];
+/// Headers that hold addresses, in which tokens travel.
+const ADDRESSES: &[&str] = &["content-location", "link", "location", "origin", "referer", "refresh"];
 const DIGESTS: &[&str] = &[
     "digest",
     "content-digest",
