@@ -96,6 +96,11 @@ impl Reading {
         let headers = parts.headers;
         head::check_framing(&headers).map_err(unclear)?;
         head::check_overrides(&headers).map_err(unclear)?;
+        let called = parts.uri.authority().map(|authority| authority.as_str().to_owned()).or_else(|| {
+            headers.get(HOST).and_then(|host| host.to_str().ok()).map(ToOwned::to_owned)
+        });
+        let places = [called.as_deref().unwrap_or_default(), &place(&shared.target.base), shared.context.target.name.as_str()];
+        head::check_origin(&headers, &places).map_err(unclear)?;
         if headers.get_all(HOST).iter().count() > 1 {
             return Err(Problem::unclear("more than one `Host`"));
         }

@@ -3,7 +3,7 @@
 //! Job: pure functions over header maps, called by the gateway in the order below. Boundary: it neither
 //! judges nor injects. Failure mode: a [`HeadError`]; the message must then not be forwarded.
 //!
-//! Request: [`check_framing`], [`check_overrides`], [`upgrade`], [`strip_hop_by_hop`], [`strip_credentials`], [`strip_trailers`],
+//! Request: [`check_framing`], [`check_origin`], [`check_overrides`], [`upgrade`], [`strip_hop_by_hop`], [`strip_credentials`], [`strip_trailers`],
 //! and on a masked target [`check_conditions`] and [`prepare_masked_request`]. Response: [`check_framing`], [`strip_response`], and if
 //! its body is rewritten, [`prepare_rewritten_response`].
 
@@ -12,8 +12,7 @@ use std::borrow::Cow;
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_RANGE, CONTENT_TYPE, COOKIE, ETAG, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, PROXY_AUTHORIZATION, RANGE, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, ORIGIN, PROXY_AUTHORIZATION, RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -23,6 +22,9 @@ pub enum HeadError {
     /// A condition on the body as it is before its masks.
     #[error("the API cannot be asked to compare what is masked: leave the condition out, or send `*`")]
     Condition,
+    /// Sent by a browser for a page of another site.
+    #[error("a page of another site asks for it")]
+    Foreign,
     /// More than one length, a length and an encoding, an encoding other than `chunked`.
     #[error("the message's length can be read in two ways")]
     Framing,
@@ -71,6 +73,22 @@ pub fn check_overrides(headers: &HeaderMap) -> Result<(), HeadError> {
         true => Err(HeadError::Override),
         false => Ok(()),
     }
+}
+
+/// Refuses what a page of another site makes a browser send: it may know the address, and the browser the secret.
+/// `places` are the authorities under which the call may be meant: the one that was called, and those of the target.
+///
+/// # Errors
+/// [`HeadError::Foreign`].
+pub fn check_origin(headers: &HeaderMap, places: &[&str]) -> Result<(), HeadError> {
+    // Fetch Metadata: to a browser, another port of this machine is the same site
+    let is_own = |value: &HeaderValue| matches!(value.as_bytes(), b"same-origin" | b"none");
+    let is_here = |value: &HeaderValue| {
+        let origin = value.to_str().ok().and_then(|origin| origin.split_once("://"));
+        origin.is_some_and(|(_, authority)| places.iter().any(|place| place.eq_ignore_ascii_case(authority)))
+    };
+    let fits = headers.get_all("sec-fetch-site").iter().all(is_own) && headers.get_all(ORIGIN).iter().all(is_here);
+    if fits { Ok(()) } else { Err(HeadError::Foreign) }
 }
 
 /// What the connection would become, where `Connection` says so: `websocket`, and nothing else. Other offers (`h2c`, `TLS`,

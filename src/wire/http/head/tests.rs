@@ -287,3 +287,29 @@ fn names_of_secrets_are_known_however_they_are_written() {
         assert!(!is_secret_name(name), "{name}");
     }
 }
+
+/// A browser that opened the loopback's address keeps the secret, and sends it for whoever asks.
+#[test]
+fn pages_of_other_sites_ask_for_nothing() {
+    let places = ["127.0.0.1:8080", "api.example"];
+    for line in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "http://127.0.0.1:3000"),
+        ("origin", "null"),
+        ("origin", ""),
+    ] {
+        assert_eq!(check_origin(&headers(&[line]), &places), Err(HeadError::Foreign), "{line:?}");
+    }
+    let both = &[("origin", "https://API.example"), ("origin", "https://evil.example")];
+    assert_eq!(check_origin(&headers(both), &places), Err(HeadError::Foreign));
+    for lines in [
+        &[][..],
+        &[("origin", "https://API.example")],
+        &[("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")],
+        &[("sec-fetch-site", "none")],
+    ] {
+        assert_eq!(check_origin(&headers(lines), &places), Ok(()), "{lines:?}");
+    }
+}
