@@ -171,8 +171,8 @@ pub enum Unmaskable {
     /// No media type, or one that is not handled.
     #[error("the body's media type cannot be masked")]
     MediaType,
-    /// The body is not what its media type says.
-    #[error("the body is not valid {format} at byte {at}")]
+    /// The body is not what its media type says. Where it is not is for the log: it tells how long what came before was.
+    #[error("the body is not valid {format}")]
     Malformed {
         /// Which format was expected.
         format: &'static str,

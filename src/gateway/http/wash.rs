@@ -47,6 +47,8 @@ pub(super) struct Wash {
     most: Option<u64>,
     length: u64,
     count: Option<Count>,
+    /// What is masked and waits until a piece is full: where pieces end would tell how long values were.
+    waiting: BytesMut,
     is_over: bool,
 }
 
@@ -87,6 +89,7 @@ impl Wash {
             most,
             length: 0,
             count: None,
+            waiting: BytesMut::new(),
             is_over: false,
         })
     }
@@ -150,9 +153,36 @@ impl Wash {
 
     /// What can be sent; `None` when another piece is needed, or all is out.
     pub(super) fn pull(&mut self) -> Result<Option<Washed>, WashError> {
-        if self.is_over {
-            return Ok(None);
+        // INVARIANT: what is masked is cut where its own length says, not where the API or the unpacking cut it
+        let is_cut = self.masker.is_some() && !self.is_live;
+        loop {
+            // the last piece, even a full one, is packed as the last
+            if is_cut && self.waiting.len() > PIECE {
+                let piece = self.waiting.split_to(PIECE);
+                return self.pack(piece, false).map(Some);
+            }
+            if self.is_over {
+                return match self.waiting.is_empty() {
+                    true => Ok(None),
+                    false => {
+                        let rest = self.waiting.split();
+                        self.pack(rest, true).map(Some)
+                    }
+                };
+            }
+            let Some(shown) = self.clean()? else { return Ok(None) };
+            if !is_cut {
+                return self.pack(shown, self.is_over).map(Some);
+            }
+            self.waiting.unsplit(shown);
+            if self.is_over && self.waiting.is_empty() {
+                return self.pack(BytesMut::new(), true).map(Some);
+            }
         }
+    }
+
+    /// The next piece without what must not be shown; `None` when another is needed.
+    fn clean(&mut self) -> Result<Option<BytesMut>, WashError> {
         let mut plain = BytesMut::new();
         match self.decoder.pull(&mut plain)? {
             Pulled::Waiting => return Ok(None),
@@ -192,22 +222,26 @@ impl Wash {
         }
         let mut shown = BytesMut::new();
         if let Some(masker) = &mut self.masker {
-            masker.feed(&clean, &mut shown)?;
-            if self.is_over {
-                masker.finish(&mut shown)?;
-            }
+            let fed = masker.feed(&clean, &mut shown);
+            let fed = fed.and_then(|()| if self.is_over { masker.finish(&mut shown) } else { Ok(()) });
+            fed.inspect_err(|error| tracing::debug!(?error, "an answer cannot be masked"))?;
         }
         self.count(&clean)?;
         if self.masker.is_none() {
             shown = clean;
         }
+        Ok(Some(shown))
+    }
+
+    /// Packs a piece again.
+    fn pack(&mut self, shown: BytesMut, is_last: bool) -> Result<Washed, WashError> {
         let shown = shown.freeze();
         let sent = match self.encoder.take() {
             None => shown.clone(),
             Some(mut encoder) => {
                 let mut packed = BytesMut::new();
                 encoder.encode(&shown, &mut packed)?;
-                if self.is_over {
+                if is_last {
                     encoder.finish(&mut packed)?;
                 } else {
                     if self.is_live {
@@ -218,6 +252,70 @@ impl Wash {
                 packed.freeze()
             }
         };
-        Ok(Some(Washed { shown, sent }))
+        Ok(Washed { shown, sent })
+    }
+}
+
+/// How long the pieces of a masked answer are.
+const PIECE: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::mask::Mask;
+    use crate::domain::name::RuleName;
+    use crate::mask::document::{DocumentPath, DocumentPlan, DocumentRule, KeyCase};
+
+    /// The lengths of the pieces that come out, sent packed in this way and cut like this.
+    fn pieces(body: &str, cut: usize, chain: &[Coding]) -> Vec<(usize, usize)> {
+        let rule = DocumentRule {
+            name: RuleName::new("keys").unwrap(),
+            path: DocumentPath::new("$..key").unwrap(),
+            mask: Mask::Full,
+        };
+        let plan = Arc::new(DocumentPlan::new(&[rule], KeyCase::Exact).unwrap());
+        let masker = BodyMasker::new(Some("application/json"), &plan).unwrap();
+        let mut wash = Wash::new(chain, None, Some(masker), None).unwrap();
+        let (mut packed, mut encoder) = (BytesMut::new(), Encoder::new(chain).unwrap());
+        encoder.encode(body.as_bytes(), &mut packed).unwrap();
+        encoder.finish(&mut packed).unwrap();
+        let mut lengths = Vec::new();
+        let mut take = |wash: &mut Wash| {
+            while let Some(washed) = wash.pull().unwrap() {
+                lengths.push((washed.shown.len(), washed.sent.len()));
+            }
+        };
+        for piece in packed.chunks(cut) {
+            wash.push(Bytes::copy_from_slice(piece));
+            take(&mut wash);
+        }
+        wash.close();
+        take(&mut wash);
+        lengths
+    }
+
+    /// Whoever sees where pieces end must not learn how long a masked value was.
+    #[test]
+    fn pieces_tell_nothing_of_the_length_of_what_is_masked() {
+        let body = |secret: usize| {
+            let one = |at: usize| format!("{{\"n\":{at},\"key\":\"{}\"}}", "x".repeat(secret));
+            format!("[{}]", (0..4000).map(|at| one(1000 + at)).collect::<Vec<_>>().join(","))
+        };
+        for chain in [&[][..], &[Coding::Gzip], &[Coding::Zstd], &[Coding::Brotli]] {
+            let long = pieces(&body(300), 10_000, chain);
+            assert!(long.len() > 3, "{long:?}");
+            assert_eq!(long, pieces(&body(3), 777, chain), "{chain:?}");
+        }
+        assert_eq!(pieces("{}", 1, &[]), [(2, 2)]);
+        // a body that is as long as a piece is whole, too
+        let full = format!("\"{}\"", "x".repeat(PIECE - 2));
+        for cut in [PIECE, 7] {
+            assert_eq!(pieces(&full, cut, &[]), [(PIECE, PIECE)]);
+            assert_eq!(pieces(&full, cut, &[Coding::Gzip]).len(), 1);
+        }
     }
 }
