@@ -146,7 +146,7 @@ async fn taken(
     Ok(Frame::trailers(trailers))
 }
 
-/// The next frame of a body; `None` also when nobody takes it any more.
+/// The next frame of a body; `None` also when nobody takes it any more, so that whoever has left holds nothing open.
 async fn next(
     body: &mut Incoming,
     pieces: &mpsc::Sender<Piece>,

@@ -7,6 +7,7 @@
 //! the piece that completes it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use hyper::upgrade::OnUpgrade;
@@ -20,6 +21,9 @@ use crate::recording::item::Outcome;
 use crate::wire::http::redact::{BodyRedactor, Redactor};
 
 const PIECE: usize = 16 * 1024;
+/// How long one direction goes on without the other.
+const GRACE: Duration = Duration::from_secs(10);
+const LEFT: &str = "the client had left, and the API went on";
 
 /// Relays until one side ends.
 pub(super) async fn relay(
@@ -39,13 +43,25 @@ pub(super) async fn relay(
     let watcher = redactor.map(|redactor| redactor.body());
     let out = copy(&shared, number, 1, from_client, to_api, None);
     let back = copy(&shared, number, 2, from_api, to_client, watcher);
-    let (_, shown) = tokio::join!(out, back);
+    let shown = follow(out, back, GRACE).await.unwrap_or_else(|| (0, Some(LEFT.into())));
     // its place among the calls to the API is taken until here
     drop(link);
     let (rows, error) = shown;
     let outcome = Outcome { number, rows, tag: Some("101".into()), error };
     if let Err(error) = shared.turnstile.reel().outcome(&outcome).await {
         shared.fail(&error);
+    }
+}
+
+/// Both directions; once one has ended, the other has a while to follow, so that nobody who is gone holds a connection.
+async fn follow<A>(out: impl Future, back: impl Future<Output = A>, grace: Duration) -> Option<A> {
+    let (mut out, mut back) = (std::pin::pin!(out), std::pin::pin!(back));
+    tokio::select! {
+        _ = out.as_mut() => tokio::time::timeout(grace, back).await.ok(),
+        shown = back.as_mut() => {
+            let _in_time = tokio::time::timeout(grace, out).await;
+            Some(shown)
+        }
     }
 }
 
@@ -90,4 +106,19 @@ async fn copy(
     // the other side may be gone
     let _closed = to.shutdown().await;
     (passed, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_who_is_gone_holds_an_upgraded_connection() {
+        let none = Duration::ZERO;
+        assert_eq!(follow(ready(()), pending::<u8>(), none).await, None);
+        assert_eq!(follow(pending::<()>(), ready(7), none).await, Some(7));
+        assert_eq!(follow(ready(()), ready(7), none).await, Some(7));
+    }
 }

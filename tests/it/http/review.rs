@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use hoopctl::domain::approval::What;
+use hoopctl::gateway::journal::ItemKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -189,4 +190,38 @@ async fn a_page_of_another_site_gets_nothing_through() {
     assert!(api.lines().is_empty());
     let own = format!("Origin: http://{}", front.address);
     assert_eq!(front.curl(&[STATUS, &["-H", &own]].concat(), "/x").await, "200");
+}
+
+/// Nobody waits for the next event of a quiet stream to notice that its reader has left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_stream_ends_when_its_reader_leaves() {
+    let api = Api::start().await;
+    let front = Front::start(Setup::open(&api)).await;
+    let mut stream = TcpStream::connect(front.address).await.expect("a gateway");
+    let call = format!("GET /events HTTP/1.1\r\nHost: x\r\nHoop-Session: {SECRET}\r\n\r\n");
+    stream.write_all(call.as_bytes()).await.expect("it writes");
+    let mut head = [0; 16];
+    stream.read_exact(&mut head).await.expect("a head");
+    drop(stream);
+    super::until("the outcome is recorded", || {
+        String::from_utf8_lossy(&front.book.recorded(ItemKind::Outcome)).contains("the client has left")
+    })
+    .await;
+}
+
+/// A client that hangs up before the API has answered leaves an outcome in the recording all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_nobody_waits_for_has_an_outcome() {
+    let api = Api::start().await;
+    let silent = Script::start("").await;
+    let front = Front::start(Setup { base: silent.base.clone(), ..Setup::open(&api) }).await;
+    let mut stream = TcpStream::connect(front.address).await.expect("a gateway");
+    let call = format!("GET /x HTTP/1.1\r\nHost: x\r\nHoop-Session: {SECRET}\r\n\r\n");
+    stream.write_all(call.as_bytes()).await.expect("it writes");
+    super::until("the API has it", || !silent.heads().is_empty()).await;
+    drop(stream);
+    super::until("the outcome is recorded", || {
+        String::from_utf8_lossy(&front.book.recorded(ItemKind::Outcome)).contains("before the API answered")
+    })
+    .await;
 }
