@@ -61,7 +61,9 @@ async fn attempt(shared: &Arc<Shared>, mut request: Request<Incoming>) -> Result
         Ok(Err(refused)) => return Err(Problem::denied(refused.denial)),
         Ok(Ok(number)) => number,
     };
+    let mut unanswered = Unanswered { shared: Arc::clone(shared), number, is_over: false };
     let answer = send(shared, reading, number, upgraded).await;
+    unanswered.is_over = true;
     if let Err(problem) = &answer {
         let (status, why) = problem.told();
         let tag = Some(status.as_u16().to_string());
@@ -135,6 +137,28 @@ async fn send(
         return Ok(answer);
     }
     reply::pass(shared, number, &method, response, redactor, link).await
+}
+
+/// A call whose client may hang up before the API answers: nothing else would say in the recording how it ended.
+struct Unanswered {
+    shared: Arc<Shared>,
+    number: u64,
+    is_over: bool,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let (shared, number) = (Arc::clone(&self.shared), self.number);
+        self.shared.spawn(async move {
+            let error = Some("the client had left before the API answered".to_owned());
+            if let Err(error) = shared.turnstile.reel().outcome(&Outcome { number, rows: 0, tag: None, error }).await {
+                shared.fail(&error);
+            }
+        });
+    }
 }
 
 /// Sends a request over the connection that is there, or over a new one.
