@@ -123,9 +123,17 @@ mod platform {
     }
 
     pub(super) fn of_tcp(here: SocketAddr, there: SocketAddr) -> Peer {
-        let table = if here.is_ipv4() { procfs::net::tcp() } else { procfs::net::tcp6() };
+        // a socket of both families calls by a mapped address (RFC 4291 §2.5.5.2), as those of gRPC's C core do
+        let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         // the peer's own end: what is remote for us is local for it
-        let end = table.into_iter().flatten().find(|e| e.local_address == there && e.remote_address == here);
+        let ends = |e: &procfs::net::TcpNetEntry| {
+            plain(e.local_address) == plain(there) && plain(e.remote_address) == plain(here)
+        };
+        let of = |table: procfs::ProcResult<Vec<_>>| table.into_iter().flatten().find(ends);
+        let end = match here.is_ipv4() {
+            true => of(procfs::net::tcp()).or_else(|| of(procfs::net::tcp6())),
+            false => of(procfs::net::tcp6()),
+        };
         let Some(end) = end else { return Peer::default() };
         // sockets of other users cannot be looked up further, and need not be
         let pid = (end.uid == rustix::process::geteuid().as_raw()).then(|| holder(end.inode)).flatten();
