@@ -199,13 +199,8 @@ impl Digest {
     /// Writes 32 bytes as a digest.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(64);
-        for byte in bytes {
-            // writing to a String cannot fail
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
+        let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' - 10 + value });
+        Self(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
     }
 }
 

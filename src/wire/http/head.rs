@@ -162,12 +162,12 @@ pub fn strip_handed_out(headers: &mut HeaderMap) {
 /// Takes out every credential that the client sent, and the header that the lease will be put into, in every spelling
 /// that a server might read as the same name.
 pub fn strip_credentials(headers: &mut HeaderMap, injected: Option<&HeaderName>) {
-    let injected = injected.map(|name| name.as_str().replace('_', "-"));
+    let injected = injected.map(dashed);
     let names: Vec<HeaderName> = headers
         .keys()
         .filter(|name| {
             is_among(name, CLIENT_CREDENTIALS)
-                || injected.as_ref().is_some_and(|injected| *injected == name.as_str().replace('_', "-"))
+                || injected.as_ref().is_some_and(|injected| *injected == dashed(name))
         })
         .cloned()
         .collect();
@@ -210,8 +210,8 @@ pub fn recorded<'a>(name: &HeaderName, value: &'a HeaderValue) -> Cow<'a, str> {
 /// Takes out what proxies say of those before them, and of whom they let in: a client says it of itself.
 pub fn strip_forwarding(headers: &mut HeaderMap) {
     let is_told = |name: &&HeaderName| {
-        let name = name.as_str().replace('_', "-");
-        TOLD_BY_PROXIES.contains(&name.as_str()) || TOLD_WITH.iter().any(|start| name.starts_with(start))
+        let name = dashed(name);
+        TOLD_BY_PROXIES.contains(&&*name) || TOLD_WITH.iter().any(|start| name.starts_with(start))
     };
     let names: Vec<HeaderName> = headers.keys().filter(is_told).cloned().collect();
     for name in names {
@@ -334,8 +334,15 @@ fn nominated(headers: &HeaderMap) -> impl Iterator<Item = String> + '_ {
 
 /// Whether a name is one of these to a server that takes `_` for `-` (CGI, WSGI).
 fn is_among(name: &HeaderName, names: &[&str]) -> bool {
-    let name = name.as_str().replace('_', "-");
-    names.contains(&name.as_str())
+    names.contains(&&*dashed(name))
+}
+
+/// A name as such a server reads it. Nearly all names are so already, and this is asked of each several times a call.
+fn dashed(name: &HeaderName) -> Cow<'_, str> {
+    match name.as_str() {
+        name if name.contains('_') => Cow::Owned(name.replace('_', "-")),
+        name => Cow::Borrowed(name),
+    }
 }
 
 fn has_secret_word(name: &HeaderName) -> bool {
