@@ -17,6 +17,7 @@ mod call;
 mod code;
 mod disk;
 mod files;
+mod git;
 mod grammar;
 mod judge;
 mod machine;
@@ -30,6 +31,7 @@ mod tests;
 mod tool;
 mod transfer;
 mod variables;
+mod vocabulary;
 mod walk;
 mod word;
 mod wrapper;
@@ -170,10 +172,15 @@ fn transfer_facts(transfer: &Transfer, terminal: bool) -> ExecFacts {
             }
         }
         Transfer::Sftp => judge.effects(&[Effect::Unjudged, Effect::Write]),
+        Transfer::RsyncFrom(None) => judge.unjudged(),
         Transfer::GitArchive(_) | Transfer::GitFetch(_) | Transfer::RsyncFrom(_) | Transfer::ScpFrom(_) => {}
     }
+    let writes = matches!(
+        transfer,
+        Transfer::GitPush(_) | Transfer::RsyncTo { .. } | Transfer::ScpTo(_) | Transfer::Sftp
+    );
     for path in paths.unwrap_or_else(|| vec![paths::UNKNOWN.to_owned()]) {
-        judge.path(path);
+        if writes { judge.alters(path) } else { judge.path(path) }
     }
     judge.finish()
 }

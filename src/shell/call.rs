@@ -1,8 +1,9 @@
 //! One program with its arguments.
 
 use super::judge::Judge;
-use super::paths;
+use super::options::{Given, Spec};
 use super::word::Word;
+use super::{code, paths, runner};
 use crate::domain::facts::Effect;
 
 /// Where a command's input and output are.
@@ -18,7 +19,7 @@ pub(super) struct Context {
 pub(super) enum Stdin {
     /// What the user sends.
     Caller,
-    /// This text.
+    /// This text, of its own.
     Text(String),
     /// A pipe, a file.
     Unknown,
@@ -31,6 +32,15 @@ pub(super) struct Call<'a> {
     pub(super) name: &'a str,
     pub(super) words: &'a [Word],
     pub(super) context: &'a Context,
+}
+
+impl Stdin {
+    /// As a command has it that is one of several.
+    pub(super) fn inherit(&mut self) {
+        if matches!(self, Self::Text(_)) {
+            *self = Self::Unknown;
+        }
+    }
 }
 
 impl Judge {
@@ -54,8 +64,9 @@ impl Judge {
         };
         let base = paths::base(written);
         self.program(base);
+        // whatever its name: anybody may have put it there
         if !paths::is_system_program(written) {
-            self.changes();
+            self.effect(Effect::Code);
             self.path(paths::normalise(written));
         }
         // a file system may ignore case; a rule that proves something must not
@@ -78,16 +89,47 @@ impl Judge {
     }
 
     /// A program that is known by its name only: it is in `programs`, and nothing is proven of it.
+    ///
+    /// What it is given must be plain words: an unknown wrapper would run them.
     fn stranger(&mut self, call: Call<'_>) {
         self.changes();
-        for word in call.words {
+        let mut words = call.words.iter().peekable();
+        while let Some(word) = words.next() {
             self.path_like(word);
-            // an unknown wrapper would run it
-            let handed = word.as_known().map(paths::base);
-            if handed.is_some_and(|name| NEVER_HANDED.contains(&name)) {
+            let Some(text) = word.as_known() else {
+                self.unjudged();
+                continue;
+            };
+            let option = text.split('=').next().unwrap_or_default();
+            // a value that is more than a name may be code; some options have nothing else
+            let plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@,+-".contains(c);
+            let is_code = |value: &str| !value.chars().all(plain);
+            let next = words.peek().and_then(|word| word.as_known());
+            let separate =
+                CODE_OPTIONS.contains(&option) && (option.starts_with("--") || next.is_some_and(is_code));
+            let attached = CODE_OPTIONS.iter().any(|code| text.starts_with(code)) && is_code(text);
+            if separate || attached || hands_over(text) {
                 self.unjudged();
             }
         }
+    }
+
+    /// Reads the words of a program; options that are not known leave it unjudged.
+    pub(super) fn given(&mut self, spec: &Spec, words: &[Word]) -> Given {
+        let given = spec.read(words);
+        if given.strange {
+            self.unjudged();
+        }
+        given
+    }
+
+    /// The same, where a word that is not known may be an option that does more.
+    pub(super) fn given_openly(&mut self, spec: &Spec, words: &[Word]) -> Given {
+        let given = self.given(spec, words);
+        if given.hidden {
+            self.unjudged();
+        }
+        given
     }
 
     /// Notes a word that looks like a path.
@@ -135,9 +177,54 @@ fn is_program(name: &str) -> bool {
         || !base.is_empty() && !name.starts_with('-') && name.chars().all(plain)
 }
 
+/// Whether an unknown program is told by a word to run another.
+fn hands_over(text: &str) -> bool {
+    match text.strip_prefix('-') {
+        // the name of an option is not one of a program; its value may be
+        Some(long) if long.starts_with('-') => {
+            long.split_once('=').is_some_and(|(_, value)| names_program(value))
+        }
+        Some(short) => names_program(&short.chars().skip(1).collect::<String>()),
+        None => names_program(text),
+    }
+}
+
+/// Whether a text names, anywhere in it, a program that runs others or does harm.
+fn names_program(text: &str) -> bool {
+    let pieces = text.split(|c: char| !(c.is_ascii_alphanumeric() || "._-+".contains(c)));
+    let harmful = |piece: &str| {
+        let name = piece.trim_start_matches('-').to_ascii_lowercase();
+        let stem =
+            name.split(|c: char| c == '.' || c == '-' || c.is_ascii_digit()).next().unwrap_or_default();
+        HANDED.split_ascii_whitespace().any(|known| known == name)
+            || runner::is_shell(&name)
+            || code::is_interpreter(&name)
+            || stem == "mkfs"
+            || stem.len() > 1
+                && !PLAIN_WORDS.contains(&stem)
+                && (runner::is_shell(stem) || code::is_interpreter(stem))
+    };
+    if text.len() > MAX_HANDED {
+        return true;
+    }
+    pieces.filter(|piece| !piece.is_empty()).any(harmful)
+}
+
+/// In bytes, of a word that an unknown program is given.
+const MAX_HANDED: usize = 4096;
+
+/// Options of which the value is often code.
+const CODE_OPTIONS: &[&str] =
+    &["-c", "-e", "-x", "--command", "--cmd", "--eval", "--exec", "--execute", "--pager", "--run", "--shell"];
+
+/// Words that begin like the name of an interpreter, and are not.
+const PLAIN_WORDS: &[&str] = &["es", "ion", "nu", "rc", "node", "scheme", "expect", "dart", "crystal"];
+
 /// Programs whose names are not arguments of an unknown one in ordinary use.
-const NEVER_HANDED: &[&str] = &[
-    "ash", "awk", "bash", "busybox", "chmod", "chown", "dash", "dd", "doas", "env", "eval", "exec", "find",
-    "ksh", "mkfs", "perl", "pkexec", "python", "python3", "rm", "rmdir", "ruby", "sh", "shred", "su", "sudo",
-    "toybox", "truncate", "unlink", "wipefs", "xargs", "zsh",
-];
+const HANDED: &str = "apt apt-get awk blkdiscard bpftrace busybox bwrap capsh chattr chgrp chmod chown chpasswd \
+    chroot cp crontab curl dd debugfs dnf docker doas dpkg env eval exec fdisk find firejail gawk gdb git halt kill \
+    killall kubectl ld.so mawk mkswap mv nc ncat netcat nft nice nohup nsenter parted passwd pip pkexec pkill \
+    podman poweroff psql reboot rm rmdir rpm rsync runcon runuser scp sed setarch setcap setpriv setsid shred \
+    shutdown socat ssh start-stop-daemon stdbuf strace su sudo swapoff systemctl systemd-run tar tcpdump tee \
+    telinit telnet timeout toybox truncate umount unlink unshare useradd userdel usermod vi vim visudo wget wipefs \
+    xargs yum";

@@ -33,12 +33,13 @@ impl Judge {
             | "valgrind" => {
                 self.effects(&[Effect::Interactive, Effect::Unjudged]);
             }
-            "top" | "htop" | "atop" | "btop" | "iotop" => {
-                let batch = call.words.iter().filter_map(Word::as_known).any(|text| text.starts_with("-b"));
-                if !(call.name == "top" && batch) {
+            "top" => {
+                let given = self.given_openly(&Spec::new("bcHiSs1w", "ndpuUoEe", ""), call.words);
+                if !given.short("b") {
                     self.effect(Effect::Interactive);
                 }
             }
+            "htop" | "atop" | "btop" | "iotop" => self.effect(Effect::Interactive),
             "psql" | "mysql" | "mariadb" | "sqlite" | "sqlite3" | "mongo" | "mongosh" | "redis-cli"
             | "sqlplus" | "isql" | "clickhouse-client" | "cqlsh" | "duckdb" | "usql" => {
                 self.effects(&[Effect::Code, Effect::Unjudged]);
@@ -53,7 +54,7 @@ impl Judge {
             }
             "crontab" if matches!(call.words, [word] if word.as_known() == Some("-l")) => {}
             name if UNREADABLE.contains(&name) => self.effects(&[Effect::Code, Effect::Unjudged]),
-            _ if INTERPRETERS.contains(&stem) || INTERPRETERS.contains(&call.name) => self.interpreter(call),
+            name if is_interpreter(name) || is_interpreter(stem) => self.interpreter(call),
             _ => return false,
         }
         true
@@ -97,9 +98,8 @@ impl Judge {
             let strange = match word {
                 Word::Known(text) => {
                     text.contains('=') && !text.starts_with('-')
-                        || ["-f", "--eval", "-E", "-e", "-c", "exec", "x", "dlx", "-P"]
-                            .contains(&text.as_str())
-                        || text.starts_with("--eval")
+                        || ["exec", "x", "dlx", "run", "install"].contains(&text.as_str())
+                        || text.starts_with('-') && !["-j", "-s", "-k", "-B", "-q"].contains(&text.as_str())
                 }
                 Word::Pattern(_) => false,
                 Word::Unknown { .. } => true,
@@ -148,16 +148,10 @@ impl Judge {
     }
 
     fn awk(&mut self, call: Call<'_>) {
-        let spec = Spec {
-            short: "FvfilEeD",
-            long: &["field-separator", "assign", "file", "include", "load", "exec", "source"],
-            leading: true,
-        };
-        let given = spec.read(call.words);
-        let plain =
-            !given.other_than("FvnNSbOPcrt", &["posix", "sandbox", "field-separator", "assign", "csv"]);
-        if !plain {
-            self.effects(&[Effect::Code, Effect::Unjudged]);
+        let spec = Spec::new("nNSbPcrt", "Fv", "posix sandbox csv field-separator= assign= re-interval");
+        let given = self.given(&spec.leading(), call.words);
+        if given.strange {
+            self.effect(Effect::Code);
             return;
         }
         match given.operands.split_first() {
@@ -188,13 +182,15 @@ impl Judge {
     }
 
     fn sed(&mut self, call: Call<'_>) {
-        let spec = Spec { short: "efl", long: &["expression", "file", "line-length"], leading: false };
-        // `-i` takes a suffix only when it is attached; it may be in a group
-        let given = spec.read(call.words);
+        let spec = Spec::new(
+            "nrEsuzb",
+            "el",
+            "quiet silent regexp-extended separate unbuffered null-data zero-terminated posix sandbox debug \
+             expression= line-length= in-place?",
+        );
+        // `-i` takes the rest of its word for a suffix
+        let given = self.given(&spec.attached("i"), call.words);
         if given.hidden && given.values("e", "expression").is_empty() && call.words.iter().any(is_open) {
-            self.unjudged();
-        }
-        if given.short("f") || given.long(&["file"]) {
             self.unjudged();
         }
         let mut scripts = given.values("e", "expression");
@@ -208,16 +204,20 @@ impl Judge {
         for script in scripts {
             match script.as_known().map(sed::read) {
                 Some(Some(files)) => {
-                    for file in files {
-                        self.writes(&Word::known(file));
-                    }
+                    files.written.into_iter().for_each(|file| self.writes(&Word::known(file)));
+                    files.read.into_iter().for_each(|file| self.reads(&Word::known(file)));
                 }
                 _ => self.effects(&[Effect::Code, Effect::Unjudged]),
             }
         }
-        let in_place = given.short("iI") || given.long(&["in-place"]);
+        let in_place = given.short("i") || given.long(&["in-place"]);
         if in_place { self.write_all(files) } else { self.read_all(files) }
     }
+}
+
+/// Whether it is the name of an interpreter, without its version.
+pub(super) fn is_interpreter(name: &str) -> bool {
+    INTERPRETERS.contains(&name)
 }
 
 /// Whether a word that is not known could be the script's own option.

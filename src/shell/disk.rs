@@ -13,17 +13,13 @@ impl Judge {
         match call.name {
             "dd" | "gdd" | "dcfldd" | "ddrescue" => self.dd(call),
             "shred" | "wipe" | "scrub" => {
-                let given =
-                    Spec { short: "ns", long: &["iterations", "size", "random-source"], leading: false }
-                        .read(call.words);
+                let spec = Spec::new("fuvxz", "ns", "force remove? zero verbose exact iterations= size=");
+                let given = self.given_openly(&spec, call.words);
                 self.effects(&[Effect::Delete, Effect::Disk]);
                 if call.name == "wipe" || given.operands.iter().any(|word| matches!(word, Word::Pattern(_))) {
                     self.effect(Effect::DeleteTree);
                 }
-                given.operands.iter().for_each(|word| self.path(word.path()));
-                if given.hidden {
-                    self.unjudged();
-                }
+                given.operands.iter().for_each(|word| self.alters(word.path()));
             }
             "fdisk" | "sfdisk" | "parted" | "gdisk" | "sgdisk" if lists(call) => self.changes(),
             "blkdiscard" | "badblocks" | "cfdisk" | "cgdisk" | "cryptsetup" | "fdisk" | "gdisk"

@@ -12,7 +12,8 @@ impl Judge {
         match call.name {
             "rm" | "grm" | "srm" | "trash" | "trash-put" | "rimraf" | "del" => self.rm(call),
             "unlink" | "rmdir" | "grmdir" => {
-                let given = Spec::PLAIN.read(call.words);
+                let given =
+                    self.given(&Spec::new("pv", "", "parents verbose ignore-fail-on-non-empty"), call.words);
                 self.effect(Effect::Delete);
                 self.removed(&given);
             }
@@ -20,13 +21,24 @@ impl Judge {
             | "prename" => self.copy(call),
             "mkdir" | "gmkdir" | "touch" | "mkfifo" | "mknod" | "truncate" | "tee" | "gtee" | "fallocate"
             | "mktemp" | "split" | "sponge" | "ex-write" | "chattr" | "setfattr" | "patch" | "updatedb"
-            | "mandb" | "ldconfig" | "dos2unix" | "unix2dos" | "iconv" | "logger" | "wall" | "write"
-            | "mesg" | "tput" | "stty" | "reset" | "clear" => self.change(call),
+            | "mandb" | "ldconfig" | "dos2unix" | "unix2dos" | "iconv" | "logger" | "wall" | "write" => {
+                self.change(call);
+            }
+            "mesg" | "tput" | "stty" | "reset" | "clear" => self.changes(),
             "chmod" | "chown" | "chgrp" | "setfacl" | "setcap" | "gchmod" | "gchown" | "gchgrp" | "chcon"
             | "restorecon" => {
                 self.effects(&[Effect::Privilege, Effect::Write]);
-                let short = if call.name == "setfacl" { "mMxX" } else { "" };
-                let given = Spec { short, long: &["reference", "from"], leading: false }.read(call.words);
+                let long = "recursive verbose changes silent quiet no-dereference dereference preserve-root \
+                            no-preserve-root reference= from= modify= remove= remove-all remove-default default";
+                let spec = match call.name {
+                    "setfacl" => Spec::new("bkRLPdn", "mx", long),
+                    "setcap" => Spec::new("qvr", "", ""),
+                    "restorecon" => Spec::new("FRrvni", "", ""),
+                    // `-x` is a mode
+                    "chmod" | "gchmod" => Spec::new("cfvRrwxXstugoa", "", long),
+                    _ => Spec::new("cfvRhHLP", "", long),
+                };
+                let given = self.given(&spec, call.words);
                 // `chmod -x FILE`: the mode looks like options
                 let moded =
                     given.long(&["reference"]) || call.name.ends_with("chmod") && given.short("rwxXstugo");
@@ -49,7 +61,12 @@ impl Judge {
     }
 
     fn rm(&mut self, call: Call<'_>) {
-        let given = Spec::PLAIN.read(call.words);
+        let spec = Spec::new(
+            "rRfivdI",
+            "",
+            "recursive force verbose dir interactive? one-file-system no-preserve-root preserve-root?",
+        );
+        let given = self.given(&spec, call.words);
         self.effect(Effect::Delete);
         if given.short("rR") || given.long(&["recursive"]) || !matches!(call.name, "rm" | "grm") {
             self.effect(Effect::DeleteTree);
@@ -64,33 +81,42 @@ impl Judge {
                 Word::Pattern(_) => self.effect(Effect::DeleteTree),
                 Word::Unknown { .. } => self.unjudged(),
             }
-            self.path(word.path());
+            self.alters(word.path());
         }
     }
 
     fn copy(&mut self, call: Call<'_>) {
-        let spec = Spec {
-            short: "tSgmo",
-            long: &["target-directory", "suffix", "group", "mode", "owner", "strip-program"],
-            leading: false,
+        let long = "target-directory= no-target-directory suffix= group= mode= owner= backup? force interactive \
+                    recursive archive update? verbose no-clobber preserve? no-preserve= parents link symbolic-link \
+                    symbolic relative one-file-system dereference no-dereference remove-destination reflink? \
+                    sparse= strip-trailing-slashes directory compare preserve-timestamps";
+        let spec = if call.name.ends_with("install") {
+            Spec::new("bcCdDpsTv", "tSgmo", long)
+        } else {
+            Spec::new("abdfHiLlnPpRrsTuvxF", "tS", long)
         };
-        let given = spec.read(call.words);
+        let given = self.given(&spec, call.words);
         self.effect(Effect::Write);
-        if given.long(&["strip-program"]) || matches!(call.name, "rename" | "prename") {
+        if matches!(call.name, "rename" | "prename") {
             self.unjudged();
         }
         let mut target = given.values("t", "target-directory");
         let mut sources = given.operands.as_slice();
         if target.is_empty()
-            && !given.short("d")
+            && !(given.short("d") && call.name.ends_with("install"))
             && let Some((last, rest)) = sources.split_last()
         {
             target.push(last.clone());
             sources = rest;
         }
         self.write_all(&target);
+        let makes = target.is_empty();
         for source in sources {
-            self.path(source.path());
+            if makes || call.name.ends_with("mv") {
+                self.alters(source.path());
+            } else {
+                self.path(source.path());
+            }
             // what is moved away is written as well
             if matches!(source, Word::Unknown { .. }) && call.name == "mv" {
                 self.unjudged();
@@ -102,26 +128,37 @@ impl Judge {
     }
 
     fn change(&mut self, call: Call<'_>) {
-        let short = match call.name {
-            "fallocate" => "lo",
-            "iconv" => "fto",
-            "mkdir" | "gmkdir" | "mkfifo" | "mknod" => "m",
-            "mktemp" => "p",
-            "split" => "abCln",
-            "touch" => "rdt",
-            "truncate" => "sr",
-            _ => "",
+        let spec = match call.name {
+            "chattr" => Spec::new("RVfaAcCdDeFijmPsStTux", "", ""),
+            "dos2unix" | "unix2dos" => Spec::new("bfkq", "", ""),
+            "fallocate" => Spec::new("cdinpvxz", "lo", "length= offset= keep-size verbose"),
+            "iconv" => Spec::new("cls", "fto", "from-code= to-code= output= list silent verbose"),
+            "logger" => Spec::new("ist", "pt", "priority= tag= stderr id?"),
+            "mkdir" | "gmkdir" | "mkfifo" | "mknod" => Spec::new("pvZ", "m", "parents verbose mode="),
+            "mktemp" => Spec::new("dqtu", "p", "directory quiet dry-run tmpdir? suffix="),
+            "setfattr" => Spec::new("h", "nvx", "name= value= remove= no-dereference"),
+            "split" => {
+                Spec::new("dx", "abCln", "numeric-suffixes? suffix-length= bytes= lines= line-bytes= number=")
+            }
+            "tee" | "gtee" => Spec::new("aip", "", "append ignore-interrupts output-error?"),
+            "touch" => Spec::new("acfhm", "drt", "reference= date= time= no-create no-dereference"),
+            "truncate" => Spec::new("co", "sr", "size= reference= no-create io-blocks"),
+            "sponge" => Spec::new("a", "", ""),
+            _ => Spec::new("", "", ""),
         };
-        let long =
-            &["size", "mode", "reference", "date", "time", "length", "offset", "tmpdir", "suffix", "output"];
-        let spec = Spec { short, long, leading: false };
-        if matches!(call.name, "clear" | "tput" | "stty" | "reset" | "mesg") {
-            self.changes();
-            return;
-        }
-        let given = spec.read(call.words);
-        if matches!(call.name, "split" | "patch" | "updatedb" | "ldconfig") && !given.is_bare() {
+        let given = self.given(&spec, call.words);
+        // it names files, and sometimes commands, in what it reads
+        if matches!(call.name, "patch" | "updatedb" | "mandb") || given.hidden && call.name == "split" {
             self.unjudged();
+        }
+        if call.name == "mknod" && given.operands.len() > 2 {
+            self.effect(Effect::Disk);
+        }
+        if call.name == "split" {
+            self.effect(Effect::Write);
+            self.read_all(given.operands.get(..1).unwrap_or_default());
+            self.write_all(given.operands.get(1..).unwrap_or_default());
+            return;
         }
         if call.name == "iconv" {
             self.write_all(&given.values("o", "output"));
@@ -134,30 +171,52 @@ impl Judge {
     }
 
     fn compress(&mut self, call: Call<'_>) {
-        let given = Spec { short: "SoTD", long: &["suffix", "threads"], leading: false }.read(call.words);
+        let long = "stdout to-stdout decompress uncompress compress list test keep force quiet verbose fast best \
+                    suffix= threads= rm recursive no-name name";
+        let spec = match call.name {
+            "lz4" => {
+                Spec::new("dzkfqvcmt123456789", "", "list rm keep force quiet verbose decompress compress")
+            }
+            "zstd" | "unzstd" => Spec::new("dzkfqvclt0123456789", "", long).attached("T"),
+            "bzip2" | "bunzip2" => Spec::new("dzkfqvcts123456789", "", long),
+            _ => Spec::new("dzkfqvcltnNra0123456789eh", "ST", long),
+        };
+        let given = self.given(&spec, call.words);
+        if call.name == "lz4" && given.hidden {
+            self.unjudged();
+        }
         let reads = given.short("clt") || given.long(&["stdout", "to-stdout", "list", "test"]);
-        if reads && !given.short("o") || given.operands.is_empty() {
+        // its second operand is where it writes
+        let several = call.name == "lz4"
+            && (given.operands.len() > 1 || given.operands.iter().any(|word| word.as_known().is_none()));
+        if several {
+            self.unjudged();
+        }
+        if !several && reads || given.operands.is_empty() {
             self.read_all(&given.operands);
         } else {
             self.effect(Effect::Write);
             self.write_all(&given.operands);
-            self.write_all(&given.values("o", ""));
         }
     }
 
     fn archive(&mut self, call: Call<'_>) {
-        let given = Spec { short: "dxT", long: &[], leading: false }.read(call.words);
-        if call.name == "unzip" && given.short("lZtv") {
+        let spec = match call.name {
+            "unzip" => Spec::new("lZtvpcfunojqaLCX", "dx", ""),
+            _ => Spec::new(
+                "rmjqvuf0123456789yXDe@",
+                "xi",
+                "recurse-paths move junk-paths quiet exclude= include=",
+            ),
+        };
+        let given = self.given_openly(&spec, call.words);
+        if call.name == "unzip" && given.short("lZtvpc") {
             self.read_all(&given.operands);
             return;
         }
         self.effect(Effect::Write);
         if call.name == "zip" {
             let deletes = given.short("m") || given.long(&["move"]);
-            let strange = given.short("T") || given.long(&["unzip-command", "TT", "test"]);
-            if strange {
-                self.unjudged();
-            }
             if deletes {
                 self.effects(&[Effect::Delete, Effect::DeleteTree]);
             }
@@ -165,8 +224,13 @@ impl Judge {
             // each has options that run programs or remove files
             self.unjudged();
         }
-        for word in given.values("d", "") {
-            self.writes(&word);
+        let folder = given.values("d", "");
+        self.write_all(&folder);
+        if call.name == "unzip" && folder.is_empty() {
+            self.alters_here();
+        }
+        if call.name == "zip" {
+            self.write_all(given.operands.get(..1).unwrap_or_default());
         }
         given.operands.iter().for_each(|word| self.path_like(word));
     }
@@ -187,75 +251,20 @@ impl Judge {
                 letters.iter().partition(|c| !"fCbTXgHKNVF".contains(**c));
             *first = format!("-{}{}", plain.iter().collect::<String>(), valued.iter().collect::<String>());
         }
-        let spec = Spec {
-            short: "fCbTXgHIKNVFL",
-            long: &[
-                "file",
-                "directory",
-                "exclude",
-                "files-from",
-                "exclude-from",
-                "strip-components",
-                "transform",
-                "owner",
-                "group",
-                "mode",
-            ],
-            leading: false,
-        };
-        let given = spec.read(&words);
-        let plain = !given.other_than(
-            "AcdrtuxfCbTXpPzjJZavhkmoOSWU",
-            &[
-                "create",
-                "extract",
-                "get",
-                "list",
-                "file",
-                "directory",
-                "gzip",
-                "bzip2",
-                "xz",
-                "zstd",
-                "exclude",
-                "verbose",
-                "strip-components",
-                "no-same-owner",
-                "no-same-permissions",
-                "same-owner",
-                "preserve-permissions",
-                "numeric-owner",
-                "auto-compress",
-                "overwrite",
-                "keep-old-files",
-                "exclude-from",
-                "files-from",
-                "absolute-names",
-                "dereference",
-                "wildcards",
-                "append",
-                "update",
-                "diff",
-                "compare",
-                "one-file-system",
-                "sparse",
-                "xattrs",
-                "acls",
-                "totals",
-                "null",
-                "no-recursion",
-                "to-stdout",
-                "owner",
-                "group",
-                "mode",
-                "remove-files",
-                "exclude-vcs",
-            ],
+        let spec = Spec::new(
+            "AcdrtuxpPzjJZavhkmoOSWU",
+            "fCbXN",
+            "create extract get list file= directory= gzip bzip2 xz zstd exclude= verbose? strip-components= \
+             no-same-owner no-same-permissions same-owner preserve-permissions numeric-owner auto-compress \
+             overwrite keep-old-files exclude-from= absolute-names dereference wildcards append update diff compare \
+             one-file-system sparse xattrs acls totals null no-recursion to-stdout owner= group= mode= remove-files \
+             exclude-vcs keep-newer-files skip-old-files no-overwrite-dir exclude-backups sort= mtime=",
         );
+        let given = self.given_openly(&spec, &words);
         let file = given.values("f", "file");
         let remote = file.iter().any(|word| word.as_known().is_none_or(|text| text.contains(':')));
-        // `--checkpoint-action`, `--to-command`, `-I`, `-F`, a name with a colon: each runs a program
-        if !plain || remote || given.hidden {
+        // `--checkpoint-action`, `--to-command`, `-I`, `-F`, `-T`, a name with a colon: each runs a program
+        if remote {
             self.unjudged();
         }
         if given.long(&["remove-files"]) {
@@ -267,7 +276,11 @@ impl Judge {
         let standard = file.iter().any(|word| word.as_known() == Some("-"));
         if extracts && !out {
             self.effect(Effect::Write);
-            self.write_all(&given.values("C", "directory"));
+            let folder = given.values("C", "directory");
+            self.write_all(&folder);
+            if folder.is_empty() {
+                self.alters_here();
+            }
         }
         if lists || extracts || standard {
             self.read_all(&file);

@@ -13,15 +13,21 @@ pub(super) struct Judge {
     commands: usize,
     /// Bytes that may still be parsed.
     bytes: usize,
+    /// Where it may be when it does something; `None` among them is anywhere.
+    folders: Vec<Option<String>>,
+    /// What it changes, as written.
+    altered: Vec<String>,
 }
 
 impl Judge {
     pub(super) fn new(terminal: bool) -> Self {
         let facts = ExecFacts { effects: [].into(), read_only: true, ..ExecFacts::unjudged(terminal) };
-        Self { facts, depth: 0, commands: MAX_COMMANDS, bytes: MAX_BYTES }
+        let folders = vec![Some("~".to_owned())];
+        Self { facts, depth: 0, commands: MAX_COMMANDS, bytes: MAX_BYTES, folders, altered: Vec::new() }
     }
 
-    pub(super) fn finish(self) -> ExecFacts {
+    pub(super) fn finish(mut self) -> ExecFacts {
+        self.place();
         let mut facts = self.facts;
         facts.read_only &= facts.effects.is_empty();
         facts
@@ -74,6 +80,70 @@ impl Judge {
         }
     }
 
+    /// Goes to a folder: what is written by a relative path may be there from now on, and, in a loop, was before.
+    pub(super) fn enters_folder(&mut self, word: &Word) {
+        let Some(path) = word.as_known().filter(|path| !path.starts_with('-')) else {
+            self.folders.push(None);
+            return;
+        };
+        let mut found: Vec<Option<String>> = match path.starts_with(['/', '~']) {
+            true => vec![paths::resolve("", path)],
+            false => {
+                let from = |folder: &Option<String>| paths::resolve(folder.as_deref()?, path);
+                self.folders.iter().map(from).collect()
+            }
+        };
+        found.retain(|folder| !self.folders.contains(folder));
+        self.folders.append(&mut found);
+        if self.folders.len() > MAX_FOLDERS {
+            self.folders = vec![None];
+        }
+    }
+
+    /// Changes or removes a file: it may be one of the system's.
+    pub(super) fn alters(&mut self, path: String) {
+        if self.altered.len() < MAX_PATHS {
+            self.altered.push(path.clone());
+        } else {
+            self.unjudged();
+        }
+        self.path(path);
+    }
+
+    /// Changes files where it is, under names that are not in the command.
+    pub(super) fn alters_here(&mut self) {
+        self.altered.push(".".to_owned());
+    }
+
+    /// Says of everything that is changed whether it is the system's.
+    fn place(&mut self) {
+        for path in std::mem::take(&mut self.altered) {
+            if path == paths::UNKNOWN {
+                continue;
+            }
+            let folders = std::mem::take(&mut self.folders);
+            let relative = !path.starts_with(['/', '~']);
+            for folder in folders.iter().take(if relative { MAX_FOLDERS } else { 1 }) {
+                let place = match folder {
+                    _ if !relative => paths::resolve("", &path),
+                    Some(folder) => paths::resolve(folder, &path),
+                    None => None,
+                };
+                match place {
+                    Some(place) => {
+                        // what a pattern finds may be anything there, or in a folder of any name
+                        if paths::is_open_pattern(&place) {
+                            self.unjudged();
+                        }
+                        paths::mark(&place).into_iter().for_each(|mark| self.path(mark));
+                    }
+                    None => self.unjudged(),
+                }
+            }
+            self.folders = folders;
+        }
+    }
+
     /// Writes a file that a word names: what it does depends on which.
     pub(super) fn writes(&mut self, word: &Word) {
         if let Word::Unknown { .. } = word {
@@ -100,7 +170,7 @@ impl Judge {
         if matches!(word, Word::Pattern(_)) && path.starts_with("/") && !is_deep(&path) {
             self.unjudged();
         }
-        self.path(path);
+        self.alters(path);
     }
 }
 
@@ -116,4 +186,5 @@ const HARMLESS_DEVICES: &[&str] =
 const MAX_BYTES: usize = 128 * 1024;
 const MAX_COMMANDS: usize = 4096;
 const MAX_DEPTH: usize = 48;
+const MAX_FOLDERS: usize = 16;
 const MAX_PATHS: usize = 256;

@@ -18,7 +18,8 @@ impl Judge {
                 self.effect(Effect::Stop);
             }
             "fuser" => {
-                let given = Spec { short: "nN", long: &["namespace"], leading: false }.read(call.words);
+                let given =
+                    self.given(&Spec::new("acfikluvmMsVw46", "n", "kill all mount namespace="), call.words);
                 if given.short("k") || given.long(&["kill"]) || given.hidden {
                     self.effect(Effect::Stop);
                 }
@@ -26,26 +27,7 @@ impl Judge {
             }
             "systemctl" => self.systemctl(call),
             "service" | "rc-service" | "invoke-rc.d" | "sv" | "rcctl" => {
-                self.changes();
-                let verbs = [
-                    "stop",
-                    "restart",
-                    "reload",
-                    "force-reload",
-                    "force-stop",
-                    "down",
-                    "exit",
-                    "kill",
-                    "term",
-                    "once",
-                ];
-                let known = |word: &Word| word.as_known().is_some_and(|verb| verbs.contains(&verb));
-                if call.words.iter().any(known) {
-                    self.effect(Effect::Stop);
-                }
-                if call.words.iter().any(|word| word.as_known().is_none()) {
-                    self.unjudged();
-                }
+                self.service(call);
             }
             "useradd"
             | "usermod"
@@ -86,7 +68,7 @@ impl Judge {
                 }
                 self.effect(Effect::Privilege);
                 call.words.iter().for_each(|word| self.path_like(word));
-                let given = Spec::PLAIN.read(call.words);
+                let given = Spec::new("", "", "").read(call.words);
                 let removes = call.name == "userdel" && given.short("r")
                     || matches!(call.name, "userdel" | "deluser")
                         && given.long(&["remove", "remove-home", "remove-all-files"]);
@@ -98,8 +80,9 @@ impl Judge {
                     self.unjudged();
                 }
             }
-            "iptables" | "ip6tables" | "iptables-restore" | "ufw" | "firewall-cmd" | "ifup" | "ifdown"
-            | "nmcli" | "tc" | "route" | "brctl" | "ethtool" | "wg" | "wg-quick" => {
+            "iptables-restore" | "ip6tables-restore" => self.effects(&[Effect::Network, Effect::Unjudged]),
+            "iptables" | "ip6tables" | "ufw" | "firewall-cmd" | "ifup" | "ifdown" | "nmcli" | "tc"
+            | "route" | "brctl" | "ethtool" | "wg" | "wg-quick" => {
                 let shows = call.words.iter().all(|word| {
                     word.as_known().is_some_and(|text| {
                         matches!(
@@ -119,29 +102,20 @@ impl Judge {
     }
 
     fn systemctl(&mut self, call: Call<'_>) {
-        let spec = Spec {
-            short: "tpPHMns o",
-            long: &[
-                "type",
-                "state",
-                "property",
-                "host",
-                "machine",
-                "lines",
-                "output",
-                "signal",
-                "job-mode",
-                "root",
-                "kill-whom",
-                "what",
-            ],
-            leading: false,
-        };
-        let given = spec.read(call.words);
-        if given.short("H") || given.long(&["host"]) {
-            self.effects(&[Effect::Network, Effect::Unjudged]);
+        let spec = Spec::new(
+            "alqfr",
+            "tpPnso",
+            "all full no-pager no-legend no-block no-ask-password no-wall plain quiet now force failed recursive \
+             reverse after before value system wait type= state= property= lines= output= signal= job-mode= \
+             kill-whom= what=",
+        );
+        let given = self.given_openly(&spec, call.words);
+        if call.words.iter().any(is_elsewhere) {
+            self.effect(Effect::Network);
         }
-        if given.hidden {
+        // a unit by its path is installed from there
+        let plain = |word: &Word| word.as_known().is_some_and(|text| !text.contains('/'));
+        if !given.operands.iter().all(plain) {
             self.unjudged();
         }
         match given.verb() {
@@ -190,4 +164,33 @@ impl Judge {
             _ => self.unjudged(),
         }
     }
+
+    /// `service NAME VERB`, `sv VERB NAME`: a name is no path, of which some run whatever is there.
+    fn service(&mut self, call: Call<'_>) {
+        self.changes();
+        let plain = |text: &str| {
+            text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-@.".contains(c))
+        };
+        let words: Option<Vec<&str>> = call.words.iter().map(Word::as_known).collect();
+        let (name, verb) = match (call.name, words.as_deref()) {
+            ("service", Some(["--status-all"])) => return,
+            ("sv" | "rcctl", Some([verb, name])) | (_, Some([name, verb])) => (*name, *verb),
+            _ => return self.unjudged(),
+        };
+        if !plain(name) {
+            self.unjudged();
+        }
+        match verb {
+            "status" | "start" | "up" | "check" => {}
+            "stop" | "restart" | "reload" | "force-reload" | "force-stop" | "force-restart" | "down"
+            | "exit" | "kill" | "term" | "once" | "try-restart" | "condrestart" => self.effect(Effect::Stop),
+            _ => self.unjudged(),
+        }
+    }
+}
+
+/// Whether a word of `systemctl` is about another machine.
+fn is_elsewhere(word: &Word) -> bool {
+    word.as_known().is_some_and(|text| text.starts_with("-H") || text.starts_with("--ho"))
 }

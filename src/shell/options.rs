@@ -1,13 +1,24 @@
-//! Options as `getopt_long` reads them.
+//! Options as `getopt_long` reads them, of programs whose options are known.
+//!
+//! What a program takes is listed in full. An option that is not listed, one that is abbreviated, and one that has
+//! a value where none belongs makes the reading [`strange`](Given::strange): which words are values and which are
+//! operands is not known then, and the command is not judged.
 
 use super::word::Word;
 
-/// What takes a value, and whether the options end at the first operand.
+/// The options of a program.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spec {
-    pub(super) short: &'static str,
-    pub(super) long: &'static [&'static str],
-    pub(super) leading: bool,
+    /// Letters without a value.
+    flags: &'static str,
+    /// Letters with a value, in the same word or in the next.
+    short: &'static str,
+    /// Letters that take the rest of their word, or nothing.
+    attached: &'static str,
+    /// Names between blanks: `name` has no value, `name=` has one, `name?` has one only after `=`.
+    long: &'static str,
+    /// Whether the options end at the first operand.
+    leading: bool,
 }
 
 /// The words of a command, told apart.
@@ -17,6 +28,8 @@ pub(super) struct Given {
     pub(super) operands: Vec<Word>,
     /// A word that is not known may be an option.
     pub(super) hidden: bool,
+    /// There are options that are not known.
+    pub(super) strange: bool,
 }
 
 #[derive(Debug)]
@@ -26,9 +39,37 @@ struct Flag {
     value: Option<Word>,
 }
 
+/// How a long option takes its value.
+enum Takes {
+    Nothing,
+    Attached,
+    Value,
+}
+
 impl Spec {
-    /// No option takes a value.
-    pub(super) const PLAIN: Self = Self { short: "", long: &[], leading: false };
+    pub(super) const fn new(flags: &'static str, short: &'static str, long: &'static str) -> Self {
+        Self { flags, short, attached: "", long, leading: false }
+    }
+
+    pub(super) const fn attached(self, attached: &'static str) -> Self {
+        Self { attached, ..self }
+    }
+
+    pub(super) const fn leading(self) -> Self {
+        Self { leading: true, ..self }
+    }
+
+    fn takes(&self, name: &str) -> Option<Takes> {
+        self.long.split_ascii_whitespace().find_map(|known| {
+            let rest = known.strip_prefix(name)?;
+            match rest {
+                "" => Some(Takes::Nothing),
+                "?" => Some(Takes::Attached),
+                "=" => Some(Takes::Value),
+                _ => None,
+            }
+        })
+    }
 
     pub(super) fn read(&self, words: &[Word]) -> Given {
         let mut given = Given::default();
@@ -37,14 +78,19 @@ impl Spec {
             match word {
                 Word::Known(text) if text == "--" => break,
                 Word::Known(text) if text.starts_with("--") => {
-                    let text = text.trim_start_matches('-');
+                    let text = text.strip_prefix("--").unwrap_or_default();
                     let (name, mut value) = match text.split_once('=') {
                         Some((name, value)) => (name, Some(Word::known(value))),
                         None => (text, None),
                     };
-                    let takes = |long: &&str| long.starts_with(name);
-                    if value.is_none() && !WITHOUT_VALUE.contains(&name) && self.long.iter().any(takes) {
-                        value = words.next().cloned();
+                    match (self.takes(name), &value) {
+                        (Some(Takes::Value), None) => {
+                            value = words.next().cloned();
+                            given.strange |= value.is_none();
+                        }
+                        (Some(Takes::Value | Takes::Attached), Some(_))
+                        | (Some(Takes::Attached | Takes::Nothing), None) => {}
+                        (None, _) | (Some(Takes::Nothing), Some(_)) => given.strange = true,
                     }
                     given.flags.push(Flag { long: true, name: name.to_owned(), value });
                 }
@@ -59,6 +105,11 @@ impl Spec {
                             } else {
                                 Some(Word::known(attached))
                             };
+                            given.strange |= value.is_none();
+                        } else if self.attached.contains(c) {
+                            value = Some(Word::known(rest.by_ref().collect::<String>()));
+                        } else {
+                            given.strange |= !self.flags.contains(c);
                         }
                         given.flags.push(Flag { long: false, name: c.to_string(), value });
                     }
@@ -90,21 +141,10 @@ impl Given {
             .any(|flag| flag.long && names.iter().any(|name| name.starts_with(flag.name.as_str())))
     }
 
-    /// Whether an option other than these is given; a long one counts as known only when written out.
-    pub(super) fn other_than(&self, short: &str, long: &[&str]) -> bool {
-        self.flags.iter().any(|flag| {
-            if flag.long { !long.contains(&flag.name.as_str()) } else { !short.contains(flag.name.as_str()) }
-        })
-    }
-
-    /// The values of an option.
+    /// The values of an option, short or long.
     pub(super) fn values(&self, short: &str, long: &str) -> Vec<Word> {
         let named = |flag: &&Flag| {
-            if flag.long {
-                !long.is_empty() && long.starts_with(flag.name.as_str())
-            } else {
-                short.contains(flag.name.as_str())
-            }
+            if flag.long { flag.name == long } else { short.contains(flag.name.as_str()) }
         };
         self.flags.iter().filter(named).filter_map(|flag| flag.value.clone()).collect()
     }
@@ -118,7 +158,3 @@ impl Given {
         self.operands.first().and_then(Word::as_known)
     }
 }
-
-/// Options whose names start others that take a value. To take the next word for a value would hide it.
-const WITHOUT_VALUE: &[&str] =
-    &["append", "backup", "context", "eof", "login", "max-lines", "partial", "replace"];

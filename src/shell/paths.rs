@@ -13,7 +13,11 @@ pub(super) fn normalise(path: &str) -> String {
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
+            // nobody knows here what is above a home
+            ".." if parts
+                .last()
+                .is_some_and(|last| *last != ".." && !(parts.len() == 1 && is_home(last, absolute))) =>
+            {
                 parts.pop();
             }
             ".." if absolute => {}
@@ -26,6 +30,10 @@ pub(super) fn normalise(path: &str) -> String {
         (false, true) => ".".to_owned(),
         (false, false) => joined,
     }
+}
+
+fn is_home(part: &str, absolute: bool) -> bool {
+    !absolute && part.starts_with('~')
 }
 
 /// Whether a program of this path is the system's own.
@@ -42,3 +50,94 @@ pub(super) fn base(path: &str) -> &str {
 }
 
 const SYSTEM: &[&str] = &["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
+
+/// A path with the folder that it is relative to; `None` where that leads above a home, or to one that is not known.
+pub(super) fn resolve(folder: &str, path: &str) -> Option<String> {
+    let whole =
+        if path.starts_with(['/', '~']) { normalise(path) } else { normalise(&format!("{folder}/{path}")) };
+    (whole.starts_with(['/', '~']) && !whole.starts_with("~+") && !whole.starts_with("~-"))
+        .then_some(whole)
+        .filter(|whole| !whole.split('/').any(|part| part == ".."))
+}
+
+/// Whether a pattern reaches into folders that it does not name, finds what is hidden, or is several words.
+pub(super) fn is_open_pattern(path: &str) -> bool {
+    let Some((folder, name)) = path.rsplit_once('/') else { return path.contains(META) };
+    folder.contains(META)
+        || name.contains('{')
+        || name.contains(META) && (folder.is_empty() || name.starts_with('.'))
+}
+
+/// What a policy calls the place of a file of the system's, or one that a login runs.
+pub(super) fn mark(path: &str) -> Option<String> {
+    let below =
+        |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if let Some(folder) = FOLDERS.iter().find(|folder| below(folder)) {
+        // what belongs to everybody
+        let shared = ["/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/pts"].iter().any(|folder| below(folder));
+        return (!shared).then(|| format!("{folder}/"));
+    }
+    let home = if let Some(rest) = path.strip_prefix('~') {
+        rest.split_once('/').map(|(_, rest)| rest)
+    } else if let Some(rest) = path.strip_prefix("/home/") {
+        rest.split_once('/').map(|(_, rest)| rest)
+    } else {
+        path.strip_prefix("/root/")
+    }?;
+    let first = home.split('/').next().unwrap_or_default();
+    match first {
+        ".ssh" => Some("~/.ssh/".to_owned()),
+        ".config" if home.starts_with(".config/systemd/") || home.starts_with(".config/autostart/") => {
+            Some("~/.config/systemd/".to_owned())
+        }
+        first => LOGIN.contains(&first).then(|| format!("~/{first}")),
+    }
+}
+
+/// Folders of the system's own files.
+const FOLDERS: &[&str] = &[
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/proc",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var/spool/cron",
+    "/var/lib/dpkg",
+    "/var/lib/rpm",
+    "/var/lib/sudo",
+    "/var/lib/systemd",
+    "/run/systemd",
+];
+
+/// Files of a home from which a login, or an everyday program, takes what it runs.
+const LOGIN: &[&str] = &[
+    ".bash_aliases",
+    ".bash_login",
+    ".bash_logout",
+    ".bash_profile",
+    ".bashrc",
+    ".cshrc",
+    ".gitconfig",
+    ".inputrc",
+    ".kshrc",
+    ".lesskey",
+    ".login",
+    ".mkshrc",
+    ".netrc",
+    ".pam_environment",
+    ".profile",
+    ".rhosts",
+    ".shosts",
+    ".vimrc",
+    ".zlogin",
+    ".zprofile",
+    ".zshenv",
+    ".zshrc",
+];

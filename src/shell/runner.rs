@@ -26,6 +26,7 @@ impl Judge {
             "watch" => self.watch(call),
             "flock" => self.flock(call),
             "ssh" | "slogin" => self.ssh(call),
+            name if BUILTINS.split_ascii_whitespace().any(|builtin| builtin == name) => self.unjudged(),
             "." | "source" | "parallel" | "batch" | "at" | "fc" | "bind" | "complete" | "compgen"
             | "enable" | "hash" | "let" | "coproc" | "autoload" | "zmodload" | "emulate" | "setopt"
             | "unsetopt" => self.unjudged(),
@@ -44,32 +45,38 @@ impl Judge {
 
     fn shell(&mut self, call: Call<'_>) {
         let ours = GRAMMAR.contains(&call.name);
-        let given = SHELL.read(&call.words.iter().filter(|word| !is_plus(word)).cloned().collect::<Vec<_>>());
-        if given.hidden && !given.short("c") || given.long(&["rcfile", "init-file", "wordexp", "emulate"]) {
+        let given = self.given(&SHELL, call.words);
+        // `+x` switches an option off, and some shells go on reading options after `-c`
+        let first = given.operands.first();
+        if given.hidden && !given.short("c") || first.is_some_and(is_switch) {
             self.unjudged();
         }
         if given.long(&["version", "help"]) && given.operands.is_empty() {
             return;
         }
-        let first = given.operands.first();
-        match (given.short("c") || given.long(&["command"]), first) {
+        match (given.short("c"), first) {
             (true, Some(Word::Known(script))) if ours && !given.hidden => {
-                if given.short("i") {
-                    self.effect(Effect::Interactive);
-                }
-                self.script(script, call.context);
+                let mut context = call.context.clone();
+                context.stdin.inherit();
+                self.script(script, &context);
             }
             (true, _) => self.unjudged(),
             (false, Some(file)) if !given.short("s") => {
                 self.reads(file);
                 self.effects(&[Effect::Code, Effect::Unjudged]);
             }
-            (false, _) => match &call.context.stdin {
-                Stdin::Text(text) if ours => self.script(text, call.context),
-                Stdin::Text(_) | Stdin::Unknown => self.unjudged(),
-                // what is typed or sent then is not seen here
-                Stdin::Caller => self.effects(&[Effect::Interactive, Effect::Unjudged]),
-            },
+            (false, _) => {
+                // what its commands read of the same text is not known, and so neither which commands they are
+                self.unjudged();
+                match &call.context.stdin {
+                    Stdin::Text(text) if ours => {
+                        let context = Context { stdin: Stdin::Unknown, ..call.context.clone() };
+                        self.script(text, &context);
+                    }
+                    Stdin::Text(_) | Stdin::Unknown => {}
+                    Stdin::Caller => self.effect(Effect::Interactive),
+                }
+            }
         }
     }
 
@@ -87,27 +94,16 @@ impl Judge {
             Some(Word::Known(script)) => self.script(script, call.context),
             Some(_) => self.unjudged(),
         }
+        let plain = |word: &Word| word.as_known().is_some_and(|text| !text.contains(['[', '$', '`']));
+        if !call.words.iter().skip(1).all(plain) {
+            self.unjudged();
+        }
     }
 
     fn su(&mut self, call: Call<'_>) {
-        let spec = Spec {
-            short: "cgGsTuCw",
-            long: &[
-                "command",
-                "group",
-                "supp-group",
-                "shell",
-                "user",
-                "session-command",
-                "whitelist-environment",
-            ],
-            leading: false,
-        };
-        let given = spec.read(call.words);
+        let spec = Spec::new("lmpf", "cgGu", "login command= session-command= group= supp-group= user=");
+        let given = self.given_openly(&spec, call.words);
         self.effect(Effect::Privilege);
-        if given.hidden || given.short("s") || given.long(&["shell"]) {
-            self.unjudged();
-        }
         let mut scripts = given.values("c", "command");
         scripts.extend(given.values("", "session-command"));
         // runuser -u USER -- COMMAND
@@ -129,9 +125,7 @@ impl Judge {
     }
 
     fn script_command(&mut self, call: Call<'_>) {
-        let spec =
-            Spec { short: "cEIOBTmo", long: &["command", "log-in", "log-out", "log-io"], leading: false };
-        let given = spec.read(call.words);
+        let given = self.given(&Spec::new("aefq", "c", "append return flush quiet command="), call.words);
         self.effect(Effect::Write);
         self.write_all(&given.operands);
         let scripts = given.values("c", "command");
@@ -144,7 +138,12 @@ impl Judge {
     }
 
     fn watch(&mut self, call: Call<'_>) {
-        let given = Spec { short: "nq", long: &["interval", "equexit"], leading: true }.read(call.words);
+        let spec = Spec::new(
+            "bcegptwx",
+            "nq",
+            "beep color errexit chgexit precise no-title no-wrap exec interval= equexit=",
+        );
+        let given = self.given(&spec.attached("d").leading(), call.words);
         if given.short("x") || given.long(&["exec"]) {
             self.call(&given.operands, call.context);
         } else {
@@ -153,9 +152,12 @@ impl Judge {
     }
 
     fn flock(&mut self, call: Call<'_>) {
-        let spec =
-            Spec { short: "wEc", long: &["timeout", "wait", "conflict-exit-code", "command"], leading: true };
-        let given = spec.read(call.words);
+        let spec = Spec::new(
+            "sxenoFu",
+            "wEc",
+            "shared exclusive nonblock nb no-fork timeout= wait= conflict-exit-code= command=",
+        );
+        let given = self.given(&spec.leading(), call.words);
         let words = given.operands.get(1..).unwrap_or_default();
         if let Some(file) = given.operands.first() {
             self.writes(file);
@@ -169,11 +171,10 @@ impl Judge {
     }
 
     fn ssh(&mut self, call: Call<'_>) {
-        let spec = Spec { short: "BbcDEeFIiJLlmOopQRSWw", long: &[], leading: true };
-        let given = spec.read(call.words);
+        // `-o ProxyCommand=…`, `-P` and `-F` run programs here, others open doors
+        let given = self.given(&Spec::new("46AaCgkKNnqTtVvXxYy", "bceilmpw", "").leading(), call.words);
         self.effect(Effect::Network);
-        // options such as ProxyCommand run programs here
-        if given.hidden || given.short("oFEI") || given.operands.is_empty() {
+        if given.hidden || given.operands.is_empty() || given.short("w") {
             self.unjudged();
         }
         match given.operands.get(1..).unwrap_or_default() {
@@ -187,7 +188,7 @@ impl Judge {
         let plain = |word: &Word| {
             word.as_known().is_some_and(|text| {
                 let flags = text.strip_prefix(['-', '+']);
-                flags.is_some_and(|flags| flags.chars().all(|c| "aeEfhmnouvxC".contains(c)))
+                flags.is_some_and(|flags| flags.chars().all(|c| "eEfhmnouvxC".contains(c)))
                     || matches!(text, "pipefail" | "errexit" | "nounset" | "xtrace" | "noglob" | "noclobber")
             })
         };
@@ -209,21 +210,24 @@ impl Judge {
     }
 
     fn declare(&mut self, call: Call<'_>) {
+        let mut exports = call.name == "export";
         for word in call.words {
             match word {
                 // integers, references and arrays evaluate what they are given
                 Word::Known(text) if text.starts_with(['-', '+']) => {
-                    if text.contains(['i', 'n', 'a', 'A', 'F']) && text != "-n" {
+                    let known = if call.name == "export" { "np" } else { "prx" };
+                    exports |= text.contains('x');
+                    if !text.chars().skip(1).all(|c| known.contains(c)) {
                         self.unjudged();
                     }
                 }
                 Word::Known(text) => {
                     let (name, value) = text.split_once('=').unwrap_or((text, ""));
-                    self.assignment(name.trim_end_matches('+'), &Word::known(value), false);
+                    self.assignment(name.trim_end_matches('+'), &Word::known(value), exports);
                 }
                 Word::Unknown { lead, .. } if lead.contains('=') => {
                     let name = lead.split('=').next().unwrap_or_default();
-                    self.assignment(name, &Word::unknown(), false);
+                    self.assignment(name, &Word::unknown(), exports);
                 }
                 Word::Pattern(_) | Word::Unknown { .. } => self.unjudged(),
             }
@@ -232,28 +236,33 @@ impl Judge {
 
     fn variables(&mut self, call: Call<'_>) {
         let spec = match call.name {
-            "read" => Spec { short: "adinNptu", long: &[], leading: false },
-            "getopts" => Spec::PLAIN,
-            "unset" => Spec::PLAIN,
-            _ => Spec { short: "dnOsuCc", long: &[], leading: false },
+            "read" => Spec::new("ers", "adinNptu", ""),
+            "unset" => Spec::new("fv", "", ""),
+            "getopts" => Spec::new("", "", ""),
+            _ => Spec::new("t", "dnOsu", ""),
         };
-        let given = spec.read(call.words);
+        let given = self.given_openly(&spec, call.words);
+        // arithmetic in some shells
+        let counts = given.values(if call.name == "read" { "nNtu" } else { "nOsu" }, "");
         let names = if call.name == "getopts" {
             given.operands.get(1..2).unwrap_or_default()
         } else {
             given.operands.as_slice()
         };
-        if given.hidden || decides_any(names) || decides_any(&given.values("a", "")) || given.short("C") {
+        if decides_any(names) || decides_any(&given.values("a", "")) || !counts.iter().all(Word::is_number) {
             self.unjudged();
         }
     }
 
     fn xargs(&mut self, call: Call<'_>) {
-        let spec = Spec {
-            short: "adEILnPsJRS",
-            long: &["arg-file", "delimiter", "max-args", "max-procs", "max-chars", "process-slot-var"],
-            leading: true,
-        };
+        let spec = Spec::new(
+            "0oprtx",
+            "adEILnPs",
+            "null exit interactive no-run-if-empty open-tty verbose arg-file= delimiter= max-args= max-procs= \
+             max-chars= replace= max-lines? eof?",
+        )
+        .attached("eil")
+        .leading();
         // these take a value only when it is attached
         let words: Vec<Word> = call
             .words
@@ -263,11 +272,11 @@ impl Judge {
                 _ => word.clone(),
             })
             .collect();
-        let given = spec.read(&words);
+        let given = self.given(&spec, &words);
         for file in given.values("a", "arg-file") {
             self.reads(&file);
         }
-        let mut replace = given.values("IJ", "");
+        let mut replace = given.values("I", "");
         replace.extend(given.values("", "replace"));
         // with its own mark attached, or among others
         if given.short("i") {
@@ -301,7 +310,9 @@ impl Judge {
             let text = match first {
                 Word::Known(text) => text.as_str(),
                 // a pattern that ends in more than a star matches no option
-                Word::Pattern(text) if text.contains('.') || !first.may_hide_options() => {
+                Word::Pattern(text)
+                    if text.contains('.') && !text.contains(['[', '{']) || !first.may_hide_options() =>
+                {
                     self.path(first.path());
                     continue;
                 }
@@ -316,34 +327,43 @@ impl Judge {
             match text {
                 "-delete" => self.effects(&[Effect::Delete, Effect::DeleteTree]),
                 "-exec" | "-execdir" | "-ok" | "-okdir" => {
-                    let end = rest
-                        .iter()
-                        .position(|word| matches!(word.as_known(), Some(";" | "+")))
-                        .unwrap_or(rest.len());
+                    let ends = |(place, word): (usize, &Word)| match word.as_known() {
+                        Some(";") => true,
+                        // elsewhere it is a word of the command
+                        Some("+") => {
+                            let before = place.checked_sub(1).and_then(|place| rest.get(place));
+                            before.and_then(Word::as_known) == Some("{}")
+                        }
+                        _ => false,
+                    };
+                    let end = rest.iter().enumerate().position(ends).unwrap_or_else(|| {
+                        self.unjudged();
+                        rest.len()
+                    });
                     let (command, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
                     words = after.get(1..).unwrap_or_default();
                     self.found(command, call.context);
                 }
-                "-fprint" | "-fprint0" | "-fls" | "-fprintf" => {
-                    if let Some((file, after)) = rest.split_first() {
+                "-fprint" | "-fprint0" | "-fls" | "-fprintf" => match rest.split_first() {
+                    Some((file, after)) => {
                         self.writes(file);
-                        words = after;
+                        words = after.get(usize::from(text == "-fprintf")..).unwrap_or_default();
                     }
-                }
-                "-files0-from" | "-f" => self.unjudged(),
-                // their values are no paths
-                "-name" | "-iname" | "-path" | "-ipath" | "-regex" | "-iregex" | "-type" | "-mtime"
-                | "-size" | "-printf" | "-user" | "-group" | "-perm" | "-maxdepth" | "-mindepth"
-                | "-mmin" => {
-                    if let Some((value, after)) = rest.split_first() {
+                    None => self.unjudged(),
+                },
+                // their values are no paths, or only looked at
+                text if FIND_VALUED.contains(&text) => match rest.split_first() {
+                    Some((value, after)) => {
                         if matches!(value, Word::Unknown { splits: true, .. }) {
                             self.unjudged();
                         }
                         // an unquoted pattern expands to several words
                         words = if matches!(value, Word::Pattern(_)) { rest } else { after };
                     }
-                }
-                text if text.starts_with(['-', '(', ')', '!', ',']) => {}
+                    None => self.unjudged(),
+                },
+                text if FIND_ALONE.contains(&text) => {}
+                text if text.starts_with('-') => self.unjudged(),
                 _ => self.path(first.path()),
             }
         }
@@ -385,13 +405,97 @@ fn replaced(word: &Word, mark: &str) -> Word {
     }
 }
 
-/// `+x` switches an option of a shell off.
-fn is_plus(word: &Word) -> bool {
-    word.as_known()
-        .is_some_and(|text| text.len() == 2 && text.starts_with('+') && !text.ends_with(['o', 'O', 'c']))
+/// Whether a shell would take it for an option, wherever it stands before the script.
+fn is_switch(word: &Word) -> bool {
+    word.as_known().is_none_or(|text| text.starts_with(['+', '-']))
 }
 
-const SHELL: Spec = Spec { short: "oO", long: &["rcfile", "init-file", "emulate"], leading: true };
+/// Whether a program of this name is a shell, whatever its version.
+pub(super) fn is_shell(name: &str) -> bool {
+    SHELLS.contains(&name)
+}
+
+const SHELL: Spec = Spec::new("acefhlmnuvxEsC", "", "login noprofile norc posix version help").leading();
+
+/// What a shell has built in that runs code, evaluates arithmetic, or defines what a later word means; and is a
+/// program, or nothing, elsewhere.
+const BUILTINS: &str = "abbr argparse bindkey block caller chdir compdef compopt compound disable emit enum float \
+    functions funcsave getln glob help hist history integer limit log login math nameref onintr poll print psub \
+    redirect rehash sched setenv setty stop string suspend sysopen sysread syswrite ttyctl unhash unlimit unsetenv \
+    vared vmap whence where zcompile zformat zle zparseopts zpty zregexparse zsocket zstyle zsystem ztcp ztie zuntie @";
+
+/// Tests and actions of `find` without a value.
+const FIND_ALONE: &[&str] = &[
+    "-H",
+    "-L",
+    "-P",
+    "-a",
+    "-and",
+    "-daystart",
+    "-depth",
+    "-empty",
+    "-executable",
+    "-false",
+    "-follow",
+    "-ls",
+    "-mount",
+    "-nogroup",
+    "-noleaf",
+    "-not",
+    "-nouser",
+    "-nowarn",
+    "-o",
+    "-or",
+    "-print",
+    "-print0",
+    "-prune",
+    "-quit",
+    "-readable",
+    "-true",
+    "-warn",
+    "-writable",
+    "-xdev",
+];
+/// And with one.
+const FIND_VALUED: &[&str] = &[
+    "-amin",
+    "-anewer",
+    "-atime",
+    "-cmin",
+    "-cnewer",
+    "-ctime",
+    "-fstype",
+    "-gid",
+    "-group",
+    "-ilname",
+    "-iname",
+    "-inum",
+    "-ipath",
+    "-iregex",
+    "-iwholename",
+    "-links",
+    "-lname",
+    "-maxdepth",
+    "-mindepth",
+    "-mmin",
+    "-mtime",
+    "-name",
+    "-newer",
+    "-newermt",
+    "-path",
+    "-perm",
+    "-printf",
+    "-regex",
+    "-regextype",
+    "-samefile",
+    "-size",
+    "-type",
+    "-uid",
+    "-used",
+    "-user",
+    "-wholename",
+    "-xtype",
+];
 
 /// Shells whose `-c` is read as this grammar.
 const GRAMMAR: &[&str] = &[

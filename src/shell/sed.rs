@@ -1,8 +1,15 @@
 //! Scripts of `sed`, as far as they can be read.
 
-/// The files that a script writes; `None` when it runs commands or was not understood.
-pub(super) fn read(script: &str) -> Option<Vec<String>> {
-    let mut reader = Reader { chars: script.chars().collect(), at: 0, files: Vec::new() };
+/// The files that a script names.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    pub(super) read: Vec<String>,
+    pub(super) written: Vec<String>,
+}
+
+/// The files of a script; `None` when it runs commands or was not understood.
+pub(super) fn read(script: &str) -> Option<Files> {
+    let mut reader = Reader { chars: script.chars().collect(), at: 0, files: Files::default() };
     while reader.skip_to_command() {
         reader.command()?;
     }
@@ -12,7 +19,7 @@ pub(super) fn read(script: &str) -> Option<Vec<String>> {
 struct Reader {
     chars: Vec<char>,
     at: usize,
-    files: Vec<String>,
+    files: Files,
 }
 
 impl Reader {
@@ -55,19 +62,24 @@ impl Reader {
                 self.until(mark)?;
                 self.ended()
             }
+            // a label ends at a `;` for some, at the end of the line for others
             'b' | 't' | 'T' | ':' => {
-                let label = self.line();
-                label.chars().all(|c| c.is_ascii_alphanumeric() || " ;_".contains(c)).then_some(())
+                self.skip(&[' ', '\t']);
+                while self.peek().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
+                    self.at += 1;
+                }
+                self.ended()
             }
             // text to the end of the line; a backslash would continue it
             'a' | 'i' | 'c' | '#' => (!self.line().contains('\\')).then_some(()),
             'w' | 'W' => {
                 let file = self.line().trim().to_owned();
-                self.files.push(file);
+                self.files.written.push(file);
                 Some(())
             }
             'r' | 'R' => {
-                self.line();
+                let file = self.line().trim().to_owned();
+                self.files.read.push(file);
                 Some(())
             }
             _ => None,
@@ -119,11 +131,36 @@ impl Reader {
                     self.next()?;
                 }
                 c if c == mark => return (!bracket).then_some(()),
+                '[' if bracket => self.class(mark)?,
+                // a bracket that stands for itself
+                '[' if matches!(self.peek(), Some(']' | '^')) && self.literal_bracket() => return None,
                 '[' => bracket = true,
                 ']' => bracket = false,
                 _ => {}
             }
         }
+    }
+
+    /// Past `[:alpha:]`, of which the first bracket is read; without the mark, which some would take for the end.
+    fn class(&mut self, mark: char) -> Option<()> {
+        let Some(kind @ (':' | '.' | '=')) = self.peek() else { return Some(()) };
+        self.at += 1;
+        loop {
+            match self.next()? {
+                c if c == mark || c == '\\' => return None,
+                c if c == kind && self.peek() == Some(']') => {
+                    self.at += 1;
+                    return Some(());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether the bracket expression that begins here begins with a `]`.
+    fn literal_bracket(&self) -> bool {
+        let at = if self.peek() == Some('^') { self.at.saturating_add(1) } else { self.at };
+        self.chars.get(at) == Some(&']')
     }
 
     fn substitution(&mut self) -> Option<()> {
@@ -136,7 +173,7 @@ impl Reader {
                 Some('w') => {
                     self.at += 1;
                     let file = self.line().trim().to_owned();
-                    self.files.push(file);
+                    self.files.written.push(file);
                     return Some(());
                 }
                 // `e` among them runs the result

@@ -4,6 +4,7 @@ mod evasions;
 mod everyday;
 mod hostile;
 mod properties;
+mod review;
 mod transfers;
 
 use super::{Judged, judge};

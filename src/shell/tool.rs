@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::judge::Judge;
-use super::options::{Given, Spec};
+use super::options::Spec;
 use super::word::Word;
 use crate::domain::facts::Effect;
 
@@ -18,31 +18,11 @@ impl Judge {
             "docker" | "podman" | "nerdctl" => self.docker(call),
             "docker-compose" => self.effects(&[Effect::Network, Effect::Unjudged]),
             "kubectl" | "oc" => self.kubectl(call),
-            "helm" | "aws" | "gcloud" | "az" | "gsutil" | "s3cmd" | "rclone" => {
-                self.effect(Effect::Network);
-                let removes = |word: &Word| {
-                    word.as_known().is_some_and(|text| {
-                        matches!(
-                            text,
-                            "rm" | "rb" | "delete" | "purge" | "sync" | "uninstall" | "del" | "move"
-                        )
-                    })
-                };
-                if call.words.iter().any(removes) {
-                    self.effects(&[Effect::Delete, Effect::DeleteTree]);
-                }
-                if call.words.iter().any(|word| word.as_known().is_none()) {
-                    self.unjudged();
-                }
-                call.words.iter().for_each(|word| self.path_like(word));
-            }
+            "helm" | "aws" | "gcloud" | "az" | "gsutil" | "s3cmd" | "rclone" => self.cloud(call),
             "rsync" => self.rsync(call),
             "scp" => {
                 self.effects(&[Effect::Network, Effect::Write]);
-                let given = Spec { short: "cDFiJloPSX", long: &[], leading: false }.read(call.words);
-                if given.hidden || given.short("oSFD") {
-                    self.unjudged();
-                }
+                let given = self.given_openly(&Spec::new("346ABCOpqRrTv", "ciJlPX", ""), call.words);
                 given.operands.iter().for_each(|word| self.path_like(word));
             }
             "sftp-server" | "internal-sftp" => self.effects(&[Effect::Unjudged, Effect::Write]),
@@ -50,8 +30,15 @@ impl Judge {
             "ping" | "ping6" | "traceroute" | "tracepath" | "mtr" | "dig" | "host" | "nslookup" | "whois"
             | "drill" | "arping" => {
                 self.effect(Effect::Network);
-                let reads = |word: &Word| word.as_known().is_none_or(|text| text.starts_with("-f"));
-                if call.name == "dig" && call.words.iter().any(reads) {
+                // `-f` and `-k` of dig read a file of queries, and a tracer may load a module
+                let plain = |word: &Word| match word.as_known() {
+                    Some(text) if text.starts_with('-') => {
+                        text.chars().skip(1).all(|c| "46AanPqvbcitwWsrRmxI0123456789".contains(c))
+                    }
+                    Some(text) => !text.contains(['`', '$', ' ']),
+                    None => false,
+                };
+                if !call.words.iter().all(plain) {
                     self.unjudged();
                 }
             }
@@ -59,31 +46,25 @@ impl Judge {
             | "snap" | "flatpak" | "pkg" | "opkg" => {
                 self.packages(call);
             }
-            "dpkg" | "rpm" => {
-                let given = Spec::PLAIN.read(call.words);
-                let asks = !given.hidden
-                    && if call.name == "dpkg" {
-                        !given.other_than(
-                            "lLsSp",
-                            &[
-                                "list",
-                                "listfiles",
-                                "status",
-                                "search",
-                                "get-selections",
-                                "print-architecture",
-                            ],
-                        )
-                    } else {
-                        given.short("q")
-                            && !given.other_than(
-                                "qailfcdVR",
-                                &["changelog", "last", "all", "info", "list", "query"],
-                            )
-                    };
-                if !asks {
-                    self.effects(&[Effect::Code, Effect::Write]);
-                    self.unjudged();
+            "dpkg" => {
+                let spec = Spec::new(
+                    "lLsSp",
+                    "",
+                    "list listfiles status search get-selections print-architecture print-avail version",
+                );
+                let given = self.given_openly(&spec, call.words);
+                if given.strange || given.is_bare() {
+                    self.effects(&[Effect::Code, Effect::Write, Effect::Unjudged]);
+                } else if given.short("l") || given.long(&["list"]) {
+                    self.pager(call.context);
+                }
+            }
+            "rpm" => {
+                let spec =
+                    Spec::new("qailfcdVRv", "", "changelog last all info list query whatprovides requires");
+                let given = self.given_openly(&spec, call.words);
+                if given.strange || !(given.short("q") || given.long(&["query"])) {
+                    self.effects(&[Effect::Code, Effect::Write, Effect::Unjudged]);
                 }
             }
             _ => return false,
@@ -91,164 +72,29 @@ impl Judge {
         true
     }
 
-    fn git(&mut self, call: Call<'_>) {
-        let spec = Spec {
-            short: "Cc",
-            long: &[
-                "git-dir",
-                "work-tree",
-                "namespace",
-                "exec-path",
-                "config-env",
-                "super-prefix",
-                "list-cmds",
-            ],
-            leading: true,
-        };
-        let given = spec.read(call.words);
-        // configuration names programs, and another folder has its own
-        if given.hidden
-            || given.other_than(
-                "CPp",
-                &[
-                    "no-pager",
-                    "paginate",
-                    "version",
-                    "help",
-                    "bare",
-                    "no-optional-locks",
-                    "literal-pathspecs",
-                ],
-            )
-        {
-            self.effects(&[Effect::Code, Effect::Unjudged]);
-        }
-        for folder in given.values("C", "") {
-            self.reads(&folder);
-        }
-        let words = given.operands.get(1..).unwrap_or_default();
-        let Some(verb) = given.verb() else {
-            if !given.operands.is_empty() {
-                self.unjudged();
-            }
-            return;
-        };
-        let rest = Spec { short: "", long: &[], leading: false }.read(words);
-        let strange = [
-            "output",
-            "ext-diff",
-            "open-files-in-pager",
-            "upload-pack",
-            "receive-pack",
-            "exec",
-            "textconv",
-            "extcmd",
-            "tool",
-            "config",
-            "template",
-            "edit",
-            "editor",
-            "gpg-sign",
-            "show-signature",
-            "filters",
-            "interactive",
-        ];
-        if rest.long(&["output"]) {
-            self.effect(Effect::Write);
-        }
-        let read_only = match verb {
-            "status" | "log" | "diff" | "show" | "rev-parse" | "rev-list" | "ls-files" | "ls-tree"
-            | "blame" | "annotate" | "shortlog" | "describe" | "cat-file" | "grep" | "version"
-            | "show-ref" | "for-each-ref" | "name-rev" | "merge-base" | "whatchanged" | "count-objects"
-            | "cherry" | "show-branch" | "diff-tree" | "diff-index" | "check-ignore" | "var" => true,
-            "branch" => {
-                rest.operands.is_empty()
-                    && !rest.short("dDmMcCu")
-                    && !rest.other_than(
-                        "avrlq",
-                        &["list", "all", "remotes", "show-current", "verbose", "merged", "no-merged"],
-                    )
-            }
-            "tag" => rest.operands.is_empty() && !rest.other_than("ln", &["list"]),
-            "remote" => {
-                rest.operands.is_empty() && !rest.other_than("v", &["verbose"])
-                    || rest.verb() == Some("get-url")
-            }
-            "stash" => matches!(rest.verb(), Some("list" | "show")),
-            "reflog" => matches!(rest.verb(), None | Some("show")),
-            "worktree" => rest.verb() == Some("list"),
-            "config" => {
-                rest.long(&["get", "list", "get-all"])
-                    && !rest.other_than(
-                        "lz",
-                        &["get", "list", "get-all", "global", "local", "system", "show-origin"],
-                    )
-                    || rest.short("l") && rest.operands.is_empty()
-            }
-            _ => false,
-        };
-        if read_only {
-            let quiet =
-                given.long(&["no-pager"]) || matches!(verb, "status" | "rev-parse" | "ls-files" | "version");
-            if rest.long(&strange) || rest.short("O") || rest.hidden {
-                self.effects(&[Effect::Code, Effect::Unjudged]);
-            }
-            if !quiet {
-                self.pager(call.context);
-            }
-            words.iter().for_each(|word| self.path_like(word));
-            return;
-        }
-        self.git_changes(verb, &rest, words);
-    }
-
-    fn git_changes(&mut self, verb: &str, rest: &Given, words: &[Word]) {
-        self.effect(Effect::Write);
-        match verb {
-            "clean" => self.effects(&[Effect::Delete, Effect::DeleteTree]),
-            "rm" => {
-                self.effect(Effect::Delete);
-                if rest.short("r")
-                    || rest.hidden
-                    || rest.operands.iter().any(|word| word.as_known().is_none())
-                {
-                    self.effect(Effect::DeleteTree);
-                }
-            }
-            "worktree" if rest.verb() != Some("add") => self.effects(&[Effect::Delete, Effect::DeleteTree]),
-            "clone" | "fetch" | "pull" | "push" | "ls-remote" | "archive" => {
-                self.effect(Effect::Network);
-                // `ext::` runs a program; so do these
-                let strange = |word: &Word| {
-                    word.as_known().is_none_or(|text| {
-                        text.contains("::") || text.starts_with("-c") || text.starts_with("-u")
-                    })
-                };
-                if words.iter().any(strange)
-                    || rest.long(&["upload-pack", "receive-pack", "exec", "config", "template"])
-                {
-                    self.unjudged();
-                }
-            }
-            "add" | "commit" | "checkout" | "switch" | "restore" | "reset" | "merge" | "cherry-pick"
-            | "revert" | "mv" | "init" | "branch" | "tag" | "stash" | "gc" | "prune" | "apply" | "am"
-            | "worktree" => {
-                if rest.long(&["exec", "edit", "template", "config", "strategy", "tool"]) || rest.hidden {
-                    self.unjudged();
-                }
-            }
-            // an alias of the repository, or a command that runs others
-            _ => self.effects(&[Effect::Code, Effect::Unjudged]),
-        }
-        words.iter().for_each(|word| self.path_like(word));
-    }
-
     fn docker(&mut self, call: Call<'_>) {
-        let given = Spec { short: "Hlc", long: &["host", "log-level", "context", "config"], leading: true }
-            .read(call.words);
+        let given = self.given(&Spec::new("Dv", "l", "debug log-level= version").leading(), call.words);
         let rest = given.operands.get(1..).unwrap_or_default();
         let second = rest.first().and_then(Word::as_known);
-        let strange = given.hidden || given.short("H") || given.long(&["host", "context", "config"]);
+        let spec = Spec::new(
+            "aqslft",
+            "fn",
+            "all quiet size latest no-trunc follow timestamps digests tree no-stream filter= format= last= tail= since= \
+             until= type= signal= time= force volumes link verbose human",
+        );
+        let spec = match given.verb() {
+            // `-f` follows; elsewhere it filters, formats, or forces
+            Some("logs") => Spec::new("ft", "n", "follow timestamps details since= until= tail="),
+            Some("rm" | "rmi" | "system" | "image" | "volume" | "container" | "network") => {
+                Spec::new("aqfvl", "", "all quiet force volumes link filter= format= no-trunc verbose")
+            }
+            Some("top") => Spec::new("", "", "").leading(),
+            Some("restart" | "stop" | "kill") => Spec::new("", "ts", "time= signal= timeout="),
+            _ => spec,
+        };
+        let own = self.given(&spec, rest);
+        // `-t` is the program's own, and so may be a word that is not known
+        let strange = given.hidden || given.strange || own.strange || own.hidden;
         match (given.verb(), second) {
             _ if strange => self.effects(&[Effect::Network, Effect::Unjudged]),
             (
@@ -277,18 +123,23 @@ impl Judge {
     }
 
     fn kubectl(&mut self, call: Call<'_>) {
-        let spec = Spec {
-            short: "nsf",
-            long: &["namespace", "context", "kubeconfig", "server", "token", "as", "cluster", "user"],
-            leading: true,
-        };
-        let given = spec.read(call.words);
+        // another cluster, another user, a program that gives the credentials: `--kubeconfig`, `--as`, `--server`
+        let spec = Spec::new(
+            "Awf",
+            "nloLc",
+            "namespace= all-namespaces selector= field-selector= output= watch follow previous tail= since= container= \
+             all-containers timestamps show-labels sort-by= no-headers label-columns= for= timeout= limit-bytes= client \
+             short recursive containers all prefix since-time= replicas= ignore-not-found",
+        );
+        let given = self.given(&spec, call.words);
         self.effect(Effect::Network);
         match given.verb() {
             Some(
                 "get" | "describe" | "logs" | "version" | "top" | "explain" | "api-resources"
-                | "api-versions" | "cluster-info" | "auth" | "wait",
+                | "api-versions" | "cluster-info" | "wait",
             ) => {}
+            Some("auth")
+                if matches!(given.operands.get(1).and_then(Word::as_known), Some("can-i" | "whoami")) => {}
             Some("delete" | "drain") => self.effects(&[Effect::Delete, Effect::DeleteTree]),
             Some("scale" | "rollout" | "cordon" | "uncordon") => self.effect(Effect::Stop),
             _ => self.unjudged(),
@@ -298,45 +149,80 @@ impl Judge {
         }
     }
 
-    fn rsync(&mut self, call: Call<'_>) {
-        let spec = Spec {
-            short: "efTBM",
-            long: &[
-                "rsh",
-                "rsync-path",
-                "files-from",
-                "exclude-from",
-                "include-from",
-                "exclude",
-                "include",
-                "filter",
-                "log-file",
-                "password-file",
-                "temp-dir",
-                "backup-dir",
-                "suffix",
-                "compare-dest",
-                "copy-dest",
-                "link-dest",
-                "bwlimit",
-                "timeout",
-                "chmod",
-                "chown",
-                "port",
-                "max-size",
-                "min-size",
-                "partial-dir",
-                "remote-option",
-                "write-batch",
-                "read-batch",
-                "config",
-                "sockopts",
-                "address",
-                "out-format",
-            ],
-            leading: false,
+    /// What is elsewhere: only what lists or shows is known, and only with options that choose what.
+    fn cloud(&mut self, call: Call<'_>) {
+        self.effect(Effect::Network);
+        let spec = Spec::new(
+            "hlr",
+            "n",
+            "region= output= query= no-cli-pager max-items= namespace= project= format= recursive human-readable summarize",
+        );
+        let given = self.given_openly(&spec, call.words);
+        let words: Vec<&str> = given.operands.iter().filter_map(Word::as_known).collect();
+        let removes = |word: &&str| {
+            matches!(
+                *word,
+                "rm" | "rb"
+                    | "delete"
+                    | "purge"
+                    | "sync"
+                    | "uninstall"
+                    | "del"
+                    | "move"
+                    | "terminate-instances"
+            ) || word.starts_with("delete-")
         };
-        let given = spec.read(call.words);
+        if words.iter().any(|word| removes(word)) {
+            self.effects(&[Effect::Delete, Effect::DeleteTree]);
+        }
+        let shows = |word: &str| {
+            matches!(
+                word,
+                "ls" | "list"
+                    | "show"
+                    | "lsd"
+                    | "lsl"
+                    | "size"
+                    | "about"
+                    | "version"
+                    | "describe"
+                    | "history"
+                    | "status"
+            ) || ["describe-", "list-", "get-caller-"].iter().any(|start| word.starts_with(start))
+        };
+        let verb = match call.name {
+            "helm" | "gsutil" | "s3cmd" | "rclone" => words.first(),
+            "aws" => words.get(1),
+            _ => words.last(),
+        };
+        if !verb.is_some_and(|verb| shows(verb)) {
+            self.unjudged();
+        }
+        if call.name == "aws" && !given.long(&["no-cli-pager"]) {
+            self.pager(call.context);
+        }
+        given.operands.iter().for_each(|word| self.path_like(word));
+    }
+
+    fn rsync(&mut self, call: Call<'_>) {
+        let spec = Spec::new(
+            "vqcarRbudlLkKHpEAXogtDOJUNnWxCSzhPi0y8",
+            "efTB",
+            "verbose quiet checksum archive recursive relative no-relative backup backup-dir= suffix= update inplace \
+             append append-verify dirs old-dirs links copy-links copy-unsafe-links safe-links copy-dirlinks \
+             keep-dirlinks hard-links perms executability chmod= acls xattrs owner group devices specials times atimes \
+             omit-dir-times omit-link-times super fake-super sparse preallocate dry-run whole-file no-whole-file \
+             one-file-system existing ignore-existing remove-source-files del delete delete-before delete-during \
+             delete-delay delete-after delete-excluded ignore-missing-args delete-missing-args ignore-errors force \
+             max-delete= max-size= min-size= partial partial-dir= delay-updates prune-empty-dirs numeric-ids usermap= \
+             groupmap= chown= timeout= contimeout= ignore-times size-only modify-window= temp-dir= fuzzy compare-dest= \
+             copy-dest= link-dest= compress compress-choice= compress-level= skip-compress= cvs-exclude exclude= \
+             include= exclude-from= include-from= files-from= from0 port= blocking-io stats human-readable progress \
+             itemize-changes out-format= log-file= log-file-format= password-file= list-only bwlimit= protocol= \
+             iconv= checksum-seed= no-perms no-owner no-group no-times no-implied-dirs info= debug= ipv4 ipv6 mkpath \
+             filter= rsh= write-batch= only-write-batch= no-motd secluded-args",
+        );
+        let given = self.given(&spec, call.words);
         self.effect(Effect::Write);
         if given.long(&[
             "delete",
@@ -352,15 +238,16 @@ impl Judge {
             self.effects(&[Effect::Delete, Effect::DeleteTree]);
         }
         let plain_rsh = given.values("e", "rsh").iter().all(|word| word.as_known() == Some("ssh"));
-        if !plain_rsh
-            || given.hidden
-            || given.short("M")
-            || given.long(&["rsync-path", "daemon", "config", "server", "remote-option", "read-batch"])
-        {
+        if !plain_rsh || given.hidden {
             self.unjudged();
         }
-        self.write_all(&given.values("", "log-file"));
-        self.write_all(&given.values("", "write-batch"));
+        self.write_all(&given.values("T", "temp-dir"));
+        for name in ["backup-dir", "log-file", "only-write-batch", "partial-dir", "write-batch"] {
+            self.write_all(&given.values("", name));
+        }
+        for name in ["compare-dest", "copy-dest", "link-dest", "exclude-from", "include-from", "files-from"] {
+            self.read_all(&given.values("", name));
+        }
         let remote = |word: &Word| word.as_known().is_none_or(|text| text.contains(':'));
         if given.operands.iter().any(remote) {
             self.effect(Effect::Network);
@@ -376,82 +263,66 @@ impl Judge {
 
     fn download(&mut self, call: Call<'_>) {
         self.effect(Effect::Network);
-        let spec = Spec {
-            short: "oOAbcCdDeEFHKmPQrtTuUwxXyYz",
-            long: &[
-                "output",
-                "output-document",
-                "output-dir",
-                "header",
-                "request",
-                "data",
-                "data-binary",
-                "data-raw",
-                "user",
-                "user-agent",
-                "cookie",
+        let spec = match call.name {
+            "curl" => CURL,
+            "wget" | "wget2" => WGET,
+            _ => {
+                self.unjudged();
+                call.words.iter().for_each(|word| self.path_like(word));
+                return;
+            }
+        };
+        let given = self.given(&spec, call.words);
+        let mut files = Vec::new();
+        if call.name == "curl" {
+            files.extend(given.values("oDc", "output"));
+            for name in [
                 "cookie-jar",
-                "form",
-                "config",
-                "max-time",
-                "connect-timeout",
-                "retry",
-                "write-out",
-                "proxy",
-                "cacert",
-                "cert",
-                "key",
-                "resolve",
-                "upload-file",
-                "referer",
-                "range",
-                "url",
                 "dump-header",
+                "etag-save",
                 "trace",
                 "trace-ascii",
                 "stderr",
-                "directory-prefix",
-            ],
-            leading: false,
-        };
-        let spec = match call.name {
-            "curl" => Spec { short: "oAbcCdDeEFHKmPQrtTuUwxXyYz", ..spec },
-            "wget" | "wget2" => Spec { short: "oOaeitTwQPUBDAR", ..spec },
-            _ => spec,
-        };
-        let given = spec.read(call.words);
-        let mut files = given.values("oD", "output");
-        for name in [
-            "output-document",
-            "cookie-jar",
-            "dump-header",
-            "trace",
-            "trace-ascii",
-            "stderr",
-            "output-dir",
-            "directory-prefix",
-        ] {
-            files.extend(given.values("", name));
-        }
-        if call.name == "curl" {
-            files.extend(given.values("c", ""));
-            if given.short("OJ") || given.long(&["remote-name", "remote-name-all", "libcurl"]) {
-                self.effect(Effect::Write);
+                "output-dir",
+                "hsts",
+            ] {
+                files.extend(given.values("", name));
             }
-            // a file of options
-            if given.short("K") || given.long(&["config"]) {
+            for sent in given.values("T", "upload-file") {
+                self.reads(&sent);
+            }
+            // the name is the server's, or in the address
+            if given.short("OJ") || given.long(&["remote-name", "remote-name-all"]) {
+                self.effect(Effect::Write);
+                if given.values("", "output-dir").is_empty() {
+                    self.alters_here();
+                }
+            }
+            // other protocols than the web's do other things; a file is one of this host's
+            let web = |word: &Word| {
+                word.as_known().is_none_or(|text| {
+                    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+                    scheme.is_none_or(|scheme| matches!(scheme.as_str(), "http" | "https" | "ftp" | "ftps"))
+                })
+            };
+            if !given.operands.iter().chain(&given.values("", "url")).all(web) {
                 self.unjudged();
             }
         } else {
-            files.extend(given.values("OaP", ""));
-            let standard = files.iter().any(|word| word.as_known() == Some("-"));
-            if !standard {
-                self.effect(Effect::Write);
+            files.extend(given.values("oOaP", "output-document"));
+            for name in ["output-file", "append-output", "directory-prefix", "save-cookies"] {
+                files.extend(given.values("", name));
             }
-            if given.short("ei")
-                || given.long(&["execute", "use-askpass", "config", "input-file", "post-file", "body-file"])
-            {
-                self.unjudged();
+            let standard =
+                given.values("O", "output-document").iter().any(|word| word.as_known() == Some("-"));
+            let spider = given.long(&["spider"]);
+            if !(standard || spider) {
+                self.effect(Effect::Write);
+                if given.values("OP", "output-document").is_empty()
+                    && given.values("", "directory-prefix").is_empty()
+                {
+                    self.alters_here();
+                }
             }
         }
         files.retain(|word| word.as_known() != Some("-"));
@@ -462,14 +333,33 @@ impl Judge {
     }
 
     fn packages(&mut self, call: Call<'_>) {
-        let given = Spec { short: "octg", long: &["option", "config-file", "setopt"], leading: false }
-            .read(call.words);
-        // options name programs to run before and after
-        if given.hidden
-            || given.short("oc")
-            || given.long(&["option", "config-file", "setopt", "config", "setopt"])
-        {
+        // options name programs to run before and after, other sources, other roots
+        let spec = Spec::new(
+            "yqdfmvsuShal",
+            "",
+            "yes assume-yes assumeyes quiet no-install-recommends no-install-suggests installed upgradable all-versions \
+             download-only fix-broken fix-missing simulate dry-run only-upgrade reinstall purge auto-remove autoremove \
+             names-only no-cache available cacheonly refresh best nobest allowerasing",
+        );
+        let spec = if call.name == "pacman" { Spec::new("QSsiqeltmno", "", "") } else { spec };
+        let given = self.given_openly(&spec, call.words);
+        // a package that is a file runs what is in it
+        let plain = |word: &Word| {
+            word.as_known()
+                .is_some_and(|text| !text.contains('/') && !text.ends_with(".deb") && !text.ends_with(".rpm"))
+        };
+        if !given.operands.iter().all(plain) {
             self.unjudged();
+        }
+        if matches!(call.name, "apt" | "dnf" | "flatpak" | "snap") {
+            self.pager(call.context);
+        }
+        if call.name == "pacman" {
+            self.changes();
+            if !given.short("Q") {
+                self.effects(&[Effect::Network, Effect::Write]);
+            }
+            return;
         }
         match given.verb() {
             Some(
@@ -482,7 +372,37 @@ impl Judge {
                 self.effects(&[Effect::Delete, Effect::Write]);
             }
             Some("changelog" | "edit-sources" | "source") => self.unjudged(),
-            _ => self.effects(&[Effect::Network, Effect::Write]),
+            Some(
+                "install" | "update" | "upgrade" | "full-upgrade" | "dist-upgrade" | "reinstall" | "add"
+                | "download",
+            ) => {
+                self.effects(&[Effect::Network, Effect::Write]);
+            }
+            _ => self.effects(&[Effect::Network, Effect::Write, Effect::Unjudged]),
         }
     }
 }
+
+const CURL: Spec = Spec::new(
+    "0123468aBfGgIiJjkLlMNnOpqRSsv#",
+    "AbCcDdEeFHmoPQrTuwXxYyzt",
+    "output= header= request= data= data-binary= data-raw= data-urlencode= data-ascii= json= user= user-agent= \
+     cookie= cookie-jar= form= form-string= max-time= connect-timeout= retry= retry-delay= retry-max-time= \
+     retry-connrefused retry-all-errors write-out= cacert= capath= cert= key= resolve= connect-to= upload-file= \
+     referer= range= url= dump-header= trace= trace-ascii= stderr= output-dir= etag-save= etag-compare= hsts= \
+     max-redirs= limit-rate= speed-limit= speed-time= interface= continue-at= time-cond= fail fail-with-body \
+     silent show-error location head include insecure verbose compressed remote-name remote-name-all \
+     remote-header-name remote-time create-dirs get globoff ipv4 ipv6 http1.1 http2 http1.0 http3 tlsv1.2 tlsv1.3 \
+     no-progress-meter progress-bar no-buffer parallel location-trusted path-as-is tcp-nodelay basic anyauth digest \
+     noproxy= keepalive-time= no-keepalive ssl-reqd tls-max= trace-time version",
+);
+const WGET: Spec = Spec::new(
+    "bcdEFHhkKLmNnpqrSvVxcp46",
+    "oOaPtTwQUADRl",
+    "output-document= output-file= append-output= directory-prefix= header= user-agent= user= password= quiet \
+     no-verbose verbose continue timestamping tries= timeout= wait= limit-rate= no-check-certificate ca-certificate= \
+     certificate= private-key= post-data= method= body-data= spider server-response recursive level= no-parent \
+     accept= reject= no-clobber show-progress max-redirect= inet4-only inet6-only save-cookies= load-cookies= \
+     content-on-error retry-connrefused no-cache no-directories no-host-directories cut-dirs= page-requisites \
+     convert-links mirror dns-timeout= connect-timeout= read-timeout= referer=",
+);

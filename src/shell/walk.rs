@@ -61,7 +61,9 @@ impl Judge {
         match command {
             Command::Simple(simple) => self.simple(simple, context),
             Command::Compound(compound, redirects) => {
-                let context = self.redirects(redirects.as_ref(), context);
+                let mut context = self.redirects(redirects.as_ref(), context);
+                // its commands share it: what is left of it for each is not known
+                context.stdin.inherit();
                 self.compound(compound, &context);
             }
             Command::ExtendedTest(test, redirects) => {
@@ -71,7 +73,8 @@ impl Judge {
             // what a later word of this name means is not followed
             Command::Function(function) => {
                 self.unjudged();
-                let context = self.redirects(function.body.1.as_ref(), context);
+                let mut context = self.redirects(function.body.1.as_ref(), context);
+                context.stdin.inherit();
                 self.compound(&function.body.0, &context);
             }
         }
@@ -182,11 +185,12 @@ impl Judge {
     /// Sets a variable, of the shell or of one program.
     pub(super) fn assignment(&mut self, name: &str, value: &Word, for_program: bool) {
         let code = |text: &str| text.contains("$(") || text.contains('`') || text.contains("() {");
-        if variables::decides(name) || value.as_known().is_some_and(code) {
+        let decides = match for_program {
+            true => !variables::is_harmless(name, value),
+            false => variables::decides(name) && !(variables::is_number(name) && value.is_number()),
+        };
+        if decides || value.as_known().is_some_and(code) {
             self.unjudged();
-        }
-        if for_program && !variables::is_harmless(name) {
-            self.changes();
         }
     }
 
@@ -205,7 +209,14 @@ impl Judge {
                     IoFileRedirectTarget::Filename(word) | IoFileRedirectTarget::Duplicate(word) => {
                         self.word(word)
                     }
-                    IoFileRedirectTarget::Fd(_) => return,
+                    IoFileRedirectTarget::Fd(_) => {
+                        let reads =
+                            matches!(kind, IoFileRedirectKind::Read | IoFileRedirectKind::DuplicateInput);
+                        if number.map_or(reads, |number| number == 0) {
+                            context.stdin = Stdin::Unknown;
+                        }
+                        return;
+                    }
                     IoFileRedirectTarget::ProcessSubstitution(_, subshell) => {
                         self.subshell(subshell, &Context { stdin: Stdin::Unknown, terminal: false });
                         context.stdin = Stdin::Unknown;
@@ -218,9 +229,15 @@ impl Judge {
                 let descriptor = word.as_known().is_some_and(|text| {
                     !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '-')
                 });
-                if reads {
+                // `<>` reads, and which descriptor without a number depends on the shell
+                let input = match number {
+                    Some(number) => *number == 0,
+                    None => reads || matches!(kind, IoFileRedirectKind::ReadAndWrite),
+                };
+                if input {
                     context.stdin = Stdin::Unknown;
-                } else if number.is_none_or(|number| number == 1) {
+                }
+                if !reads && number.is_none_or(|number| number == 1) {
                     context.terminal = false;
                 }
                 if duplicates && descriptor {
@@ -233,14 +250,20 @@ impl Judge {
                 context.terminal = false;
                 self.writes(&word);
             }
-            IoRedirect::HereString(_, text) => {
-                context.stdin = match self.word(text) {
+            IoRedirect::HereString(number, text) => {
+                let stdin = match self.word(text) {
                     Word::Known(text) => Stdin::Text(text),
                     Word::Pattern(_) | Word::Unknown { .. } => Stdin::Unknown,
                 };
+                if number.is_none_or(|number| number == 0) {
+                    context.stdin = stdin;
+                }
             }
-            IoRedirect::HereDocument(_, document) => {
-                context.stdin = self.document(&document.here_end.value, &document.doc.value);
+            IoRedirect::HereDocument(number, document) => {
+                let stdin = self.document(&document.here_end.value, &document.doc.value);
+                if number.is_none_or(|number| number == 0) {
+                    context.stdin = stdin;
+                }
             }
         }
     }
@@ -309,11 +332,6 @@ impl Judge {
             }
             ExtendedTestExpr::BinaryTest(predicate, left, right) => {
                 let (left, right) = (self.word(left), self.word(right));
-                let number = |word: &Word| {
-                    word.as_known().is_some_and(|text| {
-                        !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '-')
-                    })
-                };
                 let arithmetic = matches!(
                     predicate,
                     BinaryPredicate::ArithmeticEqualTo
@@ -327,7 +345,7 @@ impl Judge {
                     predicate,
                     BinaryPredicate::LeftSortsBeforeRight | BinaryPredicate::LeftSortsAfterRight
                 );
-                if !first || redirects || arithmetic && !(number(&left) && number(&right)) {
+                if !first || redirects || arithmetic && !(left.is_number() && right.is_number()) {
                     self.unjudged();
                 }
             }

@@ -37,6 +37,23 @@ impl Word {
         Self::Unknown { lead: String::new(), splits: true }
     }
 
+    /// A whole number, which one is not known.
+    fn number() -> Self {
+        Self::Unknown { lead: NUMBER.to_owned(), splits: false }
+    }
+
+    /// Whether it is one whole number.
+    pub(super) fn is_number(&self) -> bool {
+        match self {
+            Self::Known(text) => {
+                let digits = text.strip_prefix('-').unwrap_or(text);
+                !digits.is_empty() && digits.len() < 20 && digits.chars().all(|c| c.is_ascii_digit())
+            }
+            Self::Pattern(_) => false,
+            Self::Unknown { lead, splits } => lead == NUMBER && !splits,
+        }
+    }
+
     pub(super) fn as_known(&self) -> Option<&str> {
         match self {
             Self::Known(text) => Some(text),
@@ -63,8 +80,14 @@ impl Word {
     }
 }
 
+/// Stands in `lead` for digits: no text has it, because control characters are refused.
+const NUMBER: &str = "\0";
+
 /// Reads a raw word.
 pub(super) fn scan(raw: &str) -> Scanned {
+    if matches!(raw, "$?" | "$#" | "$$" | "$!" | "\"$?\"" | "\"$#\"" | "\"$$\"" | "\"$!\"") {
+        return Scanned { word: Some(Word::number()), ..Scanned::default() };
+    }
     let mut scanner = Scanner::new(raw);
     scanner.run();
     scanner.finish()
@@ -75,6 +98,14 @@ pub(super) fn scan_document(raw: &str) -> Scanned {
     let mut scanner = Scanner::new(raw);
     scanner.double_quoted(None);
     scanner.finish()
+}
+
+/// How far a word is a brace expansion.
+#[derive(Clone, Copy)]
+enum Brace {
+    None,
+    Open,
+    Several,
 }
 
 struct Scanner {
@@ -105,7 +136,8 @@ impl Scanner {
 
     fn finish(self) -> Scanned {
         let word = match self.lead {
-            Some(lead) => Word::Unknown { lead, splits: self.splits },
+            // a pattern may match several
+            Some(lead) => Word::Unknown { lead, splits: self.splits || self.pattern },
             None if self.pattern => Word::Pattern(self.text),
             None => Word::Known(self.text),
         };
@@ -128,12 +160,16 @@ impl Scanner {
     }
 
     fn run(&mut self) {
-        let mut braces: Vec<bool> = Vec::new();
+        let mut brace = Brace::None;
         while let Some(c) = self.next() {
             match c {
                 '\\' => match self.next() {
                     Some('\n') | None => {}
-                    Some(c) => self.literal(c),
+                    Some(c) => {
+                        // an escape in fish and in some versions of `echo`'s shells, that letter elsewhere
+                        self.refused |= "abcefnrtvxXuU".contains(c) || c.is_ascii_digit();
+                        self.literal(c);
+                    }
                 },
                 '\'' => self.single_quoted(),
                 '"' => self.double_quoted(Some('"')),
@@ -143,21 +179,18 @@ impl Scanner {
                     self.pattern = true;
                     self.text.push(c);
                 }
-                '{' => {
-                    braces.push(false);
-                    self.text.push(c);
-                }
-                ',' | '.' => {
-                    let range = c == ',' || self.peek() == Some('.');
-                    if let Some(brace) = braces.last_mut() {
-                        *brace |= range;
-                    }
-                    self.text.push(c);
-                }
-                '}' => {
-                    if braces.pop() == Some(true) {
-                        self.pattern = true;
-                    }
+                '{' | ',' | '.' | '}' => {
+                    // shells agree neither on what a nested brace makes, nor on one that does not close
+                    brace = match (brace, c) {
+                        (Brace::None, '{') => Brace::Open,
+                        (Brace::Open, ',') => Brace::Several,
+                        (Brace::Open, '.') if self.peek() == Some('.') => Brace::Several,
+                        (Brace::Several, '}') => {
+                            self.pattern = true;
+                            Brace::Several
+                        }
+                        (brace, _) => brace,
+                    };
                     self.text.push(c);
                 }
                 ' ' | '\t' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')' => {
@@ -229,12 +262,11 @@ impl Scanner {
 
     fn dollar(&mut self, quoted: bool) {
         match self.peek() {
-            Some('\'') if !quoted => {
-                self.at += 1;
-                self.ansi_quoted();
+            // bash's escapes, or a translation; elsewhere a dollar and a string
+            Some('\'' | '"') if !quoted => {
+                self.refused = true;
+                self.unknown(true);
             }
-            // a translated string; the quotes are read by the caller
-            Some('"') if !quoted => {}
             Some('(') => {
                 self.at += 1;
                 self.parenthesised(quoted);
@@ -267,63 +299,6 @@ impl Scanner {
     fn safe_index(&self) -> bool {
         let rest = self.chars.get(self.at..).unwrap_or_default();
         rest.iter().take_while(|c| **c != ']').all(|c| c.is_ascii_alphanumeric() || "[-_^!".contains(*c))
-    }
-
-    fn ansi_quoted(&mut self) {
-        while let Some(c) = self.next() {
-            match c {
-                '\'' => return,
-                '\\' => self.ansi_escape(),
-                c => self.literal(c),
-            }
-        }
-        self.refused = true;
-    }
-
-    fn ansi_escape(&mut self) {
-        let Some(c) = self.next() else {
-            self.refused = true;
-            return;
-        };
-        let code = match c {
-            'a' => Some(7),
-            'b' => Some(8),
-            'e' | 'E' => Some(27),
-            'f' => Some(12),
-            'n' => Some(10),
-            'r' => Some(13),
-            't' => Some(9),
-            'v' => Some(11),
-            '\\' | '"' | '?' => Some(u32::from(c)),
-            // dash, which knows no such quotes, ends the string here
-            '\'' => None,
-            'x' => self.number(16, 2),
-            'u' => self.number(16, 4),
-            'U' => self.number(16, 8),
-            '0'..='7' => {
-                self.at -= 1;
-                self.number(8, 3).map(|code| code & 0xff)
-            }
-            _ => None,
-        };
-        // a NUL ends the string, bytes above ASCII depend on the locale
-        match code.and_then(char::from_u32).filter(|c| c.is_ascii() && *c != '\0') {
-            Some(c) => self.literal(c),
-            None => {
-                self.refused = true;
-                self.unknown(false);
-            }
-        }
-    }
-
-    fn number(&mut self, radix: u32, most: usize) -> Option<u32> {
-        let mut value = None;
-        for _ in 0..most {
-            let Some(digit) = self.peek().and_then(|c| c.to_digit(radix)) else { break };
-            self.at += 1;
-            value = Some(value.unwrap_or(0u32).checked_mul(radix)?.checked_add(digit)?);
-        }
-        value
     }
 
     /// `$(…)` and `$((…))`, after the first parenthesis.

@@ -13,22 +13,22 @@ struct Wrapper {
     /// Operands before the program.
     skip: usize,
     effects: &'static [Effect],
-    /// Options with which more happens than is read here.
-    strange_short: &'static str,
-    strange_long: &'static [&'static str],
 }
 
 impl Judge {
     /// Judges what a wrapper runs; `false` when it is none.
     pub(super) fn wrapper(&mut self, call: Call<'_>) -> bool {
         let Some(wrapper) = WRAPPERS.iter().find(|wrapper| wrapper.name == call.name) else { return false };
-        let given = wrapper.spec.read(call.words);
+        let given = self.given(&wrapper.spec, call.words);
         self.effects(wrapper.effects);
-        if given.short(wrapper.strange_short) || given.long(wrapper.strange_long) {
-            self.unjudged();
-        }
+        let folder = if call.name == "env" { given.values("C", "chdir") } else { given.values("D", "chdir") };
+        folder.iter().for_each(|folder| self.enters_folder(folder));
         for path in given.values("o", "output").iter().filter(|_| matches!(call.name, "time" | "gtime")) {
             self.writes(path);
+        }
+        // a shell gets the words as one text
+        if call.name == "sudo" && (given.short("is") || given.long(&["login", "shell"])) {
+            self.unjudged();
         }
         if call.name == "command" && given.short("vV") {
             return true;
@@ -70,81 +70,71 @@ impl Judge {
     }
 }
 
-const fn wrapper(
-    name: &'static str,
-    short: &'static str,
-    long: &'static [&'static str],
-    skip: usize,
-) -> Wrapper {
-    let spec = Spec { short, long, leading: true };
-    Wrapper { name, spec, skip, effects: &[], strange_short: "", strange_long: &[] }
+const fn wrapper(name: &'static str, spec: Spec, skip: usize) -> Wrapper {
+    Wrapper { name, spec: spec.leading(), skip, effects: &[] }
+}
+
+const fn plain(name: &'static str) -> Wrapper {
+    wrapper(name, Spec::new("", "", ""), 0)
+}
+
+impl Wrapper {
+    const fn privileged(self) -> Self {
+        Self { effects: &[Effect::Privilege], ..self }
+    }
 }
 
 const WRAPPERS: &[Wrapper] = &[
-    wrapper("and", "", &[], 0),
-    wrapper("begin", "", &[], 0),
-    wrapper("builtin", "", &[], 0),
-    wrapper("busybox", "", &[], 0),
-    wrapper("caffeinate", "tw", &[], 0),
-    Wrapper { effects: &[Effect::Privilege], ..wrapper("chroot", "", &["userspec", "groups"], 1) },
-    Wrapper { strange_short: "mpaRo", ..wrapper("chrt", "TPD", &[], 1) },
-    wrapper("command", "", &[], 0),
-    wrapper("cpulimit", "lp", &["limit", "pid"], 0),
-    Wrapper { effects: &[Effect::Privilege], strange_short: "sC", ..wrapper("doas", "uCa", &[], 0) },
-    wrapper("eatmydata", "", &[], 0),
-    Wrapper {
-        strange_short: "SP",
-        strange_long: &["split-string"],
-        ..wrapper("env", "uCSPa", &["unset", "chdir", "split-string", "argv0"], 0)
-    },
-    wrapper("exec", "a", &[], 0),
-    Wrapper { strange_short: "lbsi", ..wrapper("fakeroot", "lsbi", &[], 0) },
-    Wrapper { strange_short: "o", ..wrapper("gtime", "fo", &["format", "output"], 0) },
-    wrapper("ionice", "cnpPu", &["class", "classdata"], 0),
-    wrapper("linux32", "", &[], 0),
-    wrapper("linux64", "", &[], 0),
-    wrapper("nice", "n", &["adjustment"], 0),
-    wrapper("nocorrect", "", &[], 0),
-    wrapper("noglob", "", &[], 0),
-    wrapper("nohup", "", &[], 0),
-    wrapper("not", "", &[], 0),
-    wrapper("numactl", "NmCpi", &[], 0),
-    wrapper("or", "", &[], 0),
-    Wrapper { effects: &[Effect::Privilege], ..wrapper("pkexec", "", &["user"], 0) },
-    wrapper("prlimit", "p", &["pid"], 0),
-    wrapper("repeat", "", &[], 1),
-    wrapper("setsid", "", &[], 0),
-    wrapper("stdbuf", "ioe", &["input", "output", "error"], 0),
-    Wrapper {
-        effects: &[Effect::Privilege],
-        strange_short: "e",
-        strange_long: &["edit"],
-        ..wrapper(
-            "sudo",
-            "CDRTUacghprtu",
-            &[
-                "user",
-                "group",
-                "host",
-                "prompt",
-                "chdir",
-                "chroot",
-                "role",
-                "type",
-                "other-user",
-                "command-timeout",
-                "close-from",
-                "login-class",
-                "auth-type",
-            ],
-            0,
-        )
-    },
-    Wrapper { strange_short: "p", ..wrapper("taskset", "", &[], 1) },
-    wrapper("time", "fo", &["format", "output"], 0),
-    wrapper("timeout", "ks", &["kill-after", "signal"], 1),
-    wrapper("toybox", "", &[], 0),
-    wrapper("unbuffer", "", &[], 0),
+    plain("and"),
+    plain("begin"),
+    plain("builtin"),
+    plain("busybox"),
+    wrapper("caffeinate", Spec::new("dimsu", "t", ""), 0),
+    wrapper("chroot", Spec::new("", "", "userspec= groups= skip-chdir"), 1).privileged(),
+    wrapper("chrt", Spec::new("bfiorR", "", "batch fifo idle other rr"), 1),
+    wrapper("command", Spec::new("pvV", "", ""), 0),
+    wrapper("cpulimit", Spec::new("z", "l", "limit="), 0),
+    wrapper("doas", Spec::new("n", "u", ""), 0).privileged(),
+    plain("eatmydata"),
+    wrapper("env", Spec::new("i0v", "uC", "ignore-environment null debug unset= chdir="), 0),
+    wrapper("exec", Spec::new("cl", "a", ""), 0),
+    plain("fakeroot"),
+    wrapper("gtime", Spec::new("apqvV", "fo", "append portability quiet verbose format= output="), 0),
+    wrapper("ionice", Spec::new("t", "cn", "ignore class= classdata="), 0),
+    plain("linux32"),
+    plain("linux64"),
+    wrapper("nice", Spec::new("", "n", "adjustment="), 0),
+    plain("nocorrect"),
+    plain("noglob"),
+    plain("nohup"),
+    plain("not"),
+    wrapper(
+        "numactl",
+        Spec::new("", "NmCi", "cpunodebind= membind= physcpubind= interleave= preferred= localalloc all"),
+        0,
+    ),
+    plain("or"),
+    wrapper("pkexec", Spec::new("", "", "user="), 0).privileged(),
+    wrapper("repeat", Spec::new("", "", ""), 1),
+    wrapper("setsid", Spec::new("cfw", "", "ctty fork wait"), 0),
+    wrapper("stdbuf", Spec::new("", "ioe", "input= output= error="), 0),
+    wrapper(
+        "sudo",
+        Spec::new(
+            "ABEHKknPSVbilsv",
+            "CDTUgpu",
+            "askpass background preserve-env? set-home reset-timestamp remove-timestamp non-interactive \
+             preserve-groups stdin version login list validate shell user= group= prompt= chdir= command-timeout= \
+             other-user= close-from=",
+        ),
+        0,
+    )
+    .privileged(),
+    wrapper("taskset", Spec::new("ac", "", "all-tasks cpu-list"), 1),
+    wrapper("time", Spec::new("apqvV", "fo", "append portability quiet verbose format= output="), 0),
+    wrapper("timeout", Spec::new("v", "ks", "foreground preserve-status verbose kill-after= signal="), 1),
+    plain("toybox"),
+    plain("unbuffer"),
 ];
 
 /// Names of variables that a builtin sets.

@@ -150,11 +150,12 @@ fn spell(word: &str, how: u8) -> String {
         0 => word.to_owned(),
         1 => format!("'{word}'"),
         2 => format!("\"{word}\""),
-        3 => word.chars().map(|c| format!("\\{c}")).collect(),
-        4 => {
-            let hex: String = word.bytes().map(|byte| format!("\\x{byte:02x}")).collect();
-            format!("$'{hex}'")
-        }
+        // letters that are escapes in fish are left as they are
+        3 => word
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_string() } else { format!("\\{c}") })
+            .collect(),
+        4 => word.chars().map(|c| format!("\"{c}\"")).collect(),
         _ => word.chars().map(|c| format!("{c}''")).collect(),
     }
 }

@@ -26,7 +26,14 @@ fn the_commands_of_clients_are_transfers() {
             "rsync --server --sender -vlogDtpre.iLsfxCIvu . /srv/a /srv/b",
             Transfer::RsyncFrom(Some(paths(&["/srv/a", "/srv/b"]))),
         ),
-        ("rsync --server --sender -se.LsfxCIvu", Transfer::RsyncFrom(None)),
+        (
+            "rsync --server -blogDtpre.iLsfxCIvu --backup-dir /b --temp-dir /t --log-format=X . /srv/a",
+            Transfer::RsyncTo { paths: Some(paths(&["/srv/a", "/b", "/t"])), deletes: false },
+        ),
+        (
+            "rsync --server --sender -logDtpr --timeout=5 -B700 . /srv/a",
+            Transfer::RsyncFrom(Some(paths(&["/srv/a"]))),
+        ),
         ("git-upload-pack 'team/app.git'", Transfer::GitFetch("team/app.git".into())),
         ("git-upload-pack '/srv/it'\\''s.git'", Transfer::GitFetch("/srv/it's.git".into())),
         ("git receive-pack '/srv/app.git'", Transfer::GitPush("/srv/app.git".into())),
@@ -81,6 +88,9 @@ fn what_does_more_is_no_transfer() {
 fn what_a_deleting_transfer_does_is_seen() {
     let deleting = judged("rsync --server -logDtpre.iLsfxCIvu --delete-after . /srv");
     assert!(has(&deleting, Effect::DeleteTree));
+    let later = judged("rsync --server --sender -se.LsfxCIvu");
+    assert_eq!(later.transfer, Some(Transfer::RsyncFrom(None)));
+    assert!(has(&later, Effect::Unjudged), "what it reads is not known");
     let later = judged("rsync --server -slogDtpre.iLsfxCIvu");
     assert_eq!(later.transfer, Some(Transfer::RsyncTo { paths: None, deletes: false }));
     assert!(has(&later, Effect::Unjudged), "where it writes is not known");
