@@ -86,7 +86,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<u8, Failure> {
         Command::Session(command) => commands::session::run(&context(cli.global)?, command).await,
         Command::SshConfig(args) => commands::ssh_config::run(&context(cli.global)?, args).await,
         Command::SshProxy(args) => commands::ssh_proxy::run(&context(cli.global)?, &args.target).await,
-        Command::SshSocket { socket } => commands::ssh_proxy::socket(&socket).await,
+        Command::SshSocket { socket, carry } => commands::ssh_proxy::socket(&socket, carry).await,
         Command::Whoami => commands::whoami::run(&context(cli.global)?).await,
     }
 }

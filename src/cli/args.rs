@@ -153,6 +153,9 @@ pub enum Command {
     SshSocket {
         /// The socket
         socket: PathBuf,
+        /// Carry its bytes over standard input and output instead
+        #[arg(long)]
+        carry: bool,
     },
     /// Run the whole product on this machine, with a database of its own
     #[command(after_long_help = "Examples:\n  hoopctl demo\n  hoopctl demo --tour")]
@@ -213,7 +216,7 @@ pub struct Connect {
 pub struct Exec {
     /// The target's name, as `hoopctl list` shows it
     pub target: String,
-    /// Listen on this loopback address instead of a Unix socket; port 0 for any free one
+    /// Listen on this loopback address, for programs that know no Unix sockets; port 0 for any free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
     /// What to do where approval is needed.

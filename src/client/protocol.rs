@@ -143,6 +143,12 @@ impl Protocol {
         matches!(self, Self::Http)
     }
 
+    /// Whether the socket is there also when there is a port: its clients are told of it by a file.
+    #[must_use]
+    pub fn keeps_socket(self) -> bool {
+        matches!(self, Self::Http | Self::Ssh)
+    }
+
     /// What speaks with programs at the loopback, where their bytes are not all passed on as they are.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 
 use super::home::write_private;
+use super::launch::Endpoint;
 use super::protocol::{Desk, Form, FormError};
 
 /// A key pair that was made for one session.
@@ -103,36 +104,54 @@ pub(super) fn fill(desk: &Desk<'_>, socket: &str) -> Result<Form, FormError> {
         .to_openssh(LineEnding::LF)
         .map_err(|error| FormError::Key(std::io::Error::other(error)))?;
     write_private(&key, text.as_bytes())?;
-    write_private(&known_hosts, known_host(desk.target, desk.session.ssh_host_key.as_deref()).as_bytes())?;
-    let command = [desk.own.as_os_str(), OsStr::new("ssh-socket"), file(socket).as_os_str()]
-        .iter()
-        .map(|word| shell_word(word))
-        .collect::<Result<Vec<_>, _>>()?
-        .join(" ");
+    let host_key = desk.session.ssh_host_key.as_deref();
+    let mut known = known_host(desk.target, host_key);
+    if let Endpoint::Tcp(address) = desk.endpoint {
+        known.push_str(&known_host(&format!("[{}]:{}", address.ip(), address.port()), host_key));
+    }
+    write_private(&known_hosts, known.as_bytes())?;
+    let socket = file(socket);
+    let command = |more: &[&str]| -> Result<String, FormError> {
+        let words = [desk.own.as_os_str(), OsStr::new("ssh-socket")].into_iter();
+        let words = words.chain(more.iter().map(OsStr::new)).chain([socket.as_os_str()]);
+        Ok(words.map(shell_word).collect::<Result<Vec<_>, _>>()?.join(" "))
+    };
+    let pass = command(&[])?;
     let host = Host {
         name: desk.target,
         user: &desk.session.user,
         key: &key,
         known_hosts: &known_hosts,
-        command: &command,
+        command: &pass,
         passes: true,
     };
     let all = format!("{}Host *\nInclude ~/.ssh/config\nInclude /etc/ssh/ssh_config\n", host.block()?);
     write_private(&configuration, all.as_bytes())?;
     let ssh = format!("ssh -F {}", shell_word(configuration.as_os_str())?);
-    let variables = [
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let mut variables = vec![
         ("GIT_SSH_COMMAND", ssh.clone()),
         ("RSYNC_RSH", ssh.clone()),
         ("HOOP_SSH", ssh.clone()),
-        ("HOOP_SSH_CONFIG", configuration.to_string_lossy().into_owned()),
+        ("HOOP_SSH_CONFIG", text(&configuration)),
+        // for programs that do not run ssh
+        ("HOOP_SSH_KEY", text(&key)),
+        ("HOOP_SSH_KNOWN_HOSTS", text(&known_hosts)),
+        ("HOOP_SSH_PROXY", command(&["--carry"])?),
+        ("HOOP_SSH_SOCKET", text(&socket)),
+        ("HOOP_SSH_USER", desk.session.user.clone()),
         ("ANSIBLE_SSH_COMMON_ARGS", ssh.trim_start_matches("ssh ").to_owned()),
         // a connection that ansible keeps must not be found by the next session
-        ("ANSIBLE_SSH_CONTROL_PATH_DIR", desk.place.path().to_string_lossy().into_owned()),
+        ("ANSIBLE_SSH_CONTROL_PATH_DIR", text(desk.place.path())),
     ];
+    if let Endpoint::Tcp(address) = desk.endpoint {
+        variables.push(("HOOP_SSH_HOST", address.ip().to_string()));
+        variables.push(("HOOP_SSH_PORT", address.port().to_string()));
+    }
     Ok(Form {
         client: "ssh".into(),
         arguments: vec!["-F".into(), configuration.into(), desk.target.into()],
-        variables: variables.map(|(name, value)| (name.into(), OsString::from(value))).into(),
+        variables: variables.into_iter().map(|(name, value)| (name.into(), OsString::from(value))).collect(),
         hides: |_| false,
         door: None,
     })
@@ -142,7 +161,9 @@ pub(super) fn fill(desk: &Desk<'_>, socket: &str) -> Result<Form, FormError> {
 #[must_use]
 pub fn known_host(name: &str, key: Option<&str>) -> String {
     let key = key.filter(|key| !key.contains(char::is_control));
-    key.map(|key| format!("{name} {key}\n")).unwrap_or_default()
+    // not its comment, which Dropbear would take for more of the key
+    let key = key.and_then(|key| key.split_once(' ')).map(|(kind, rest)| (kind, rest.split(' ').next()));
+    key.map(|(kind, key)| format!("{name} {kind} {}\n", key.unwrap_or_default())).unwrap_or_default()
 }
 
 /// A path as a value in a configuration of ssh, where `%` begins a token and quotes hold spaces.
@@ -195,7 +216,9 @@ mod tests {
 
     #[test]
     fn a_host_key_with_a_line_break_is_none() {
-        assert_eq!(known_host("bastion", Some("ssh-ed25519 AAAA")), "bastion ssh-ed25519 AAAA\n");
+        for line in ["ssh-ed25519 AAAA", "ssh-ed25519 AAAA a comment"] {
+            assert_eq!(known_host("bastion", Some(line)), "bastion ssh-ed25519 AAAA\n");
+        }
         assert_eq!(known_host("bastion", Some("ssh-ed25519 AAAA\n* ssh-ed25519 BBBB")), "");
     }
 }

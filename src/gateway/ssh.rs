@@ -4,7 +4,9 @@
 //! transport is russh's; each step lives in its own module; this one narrates. Failure mode: the client is
 //! told why in the protocol's own words; the host's side is closed.
 
+mod boxes;
 mod channel;
+mod client;
 mod dial;
 mod display;
 mod files;
@@ -12,6 +14,8 @@ mod front;
 mod mail;
 mod shared;
 mod supervised;
+#[cfg(test)]
+mod tests;
 mod veil;
 
 use std::sync::Arc;
@@ -81,7 +85,7 @@ where
     ));
     shared.spawn(channel::reversed(Arc::clone(&shared), reversed));
     converse(&deps.host_key, io, &shared, closing).await;
-    shared.hang_up();
+    shared.boxes.hang_up();
     end(deps, &shared, connection).await;
     drop(slot);
 }

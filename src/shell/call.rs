@@ -46,7 +46,7 @@ impl Stdin {
 impl Judge {
     /// Judges a command whose first word is the program.
     pub(super) fn call(&mut self, words: &[Word], context: &Context) {
-        if words.is_empty() || !self.enter(0) {
+        if words.is_empty() || !self.enter_call(words.len()) {
             return;
         }
         self.dispatch(words, context);

@@ -17,13 +17,23 @@ pub(super) struct Judge {
     folders: Vec<Option<String>>,
     /// What it changes, as written.
     altered: Vec<String>,
+    /// Words that may still be read as arguments: each wrapper reads all that follow it again.
+    words: usize,
 }
 
 impl Judge {
     pub(super) fn new(terminal: bool) -> Self {
         let facts = ExecFacts { effects: [].into(), read_only: true, ..ExecFacts::unjudged(terminal) };
         let folders = vec![Some("~".to_owned())];
-        Self { facts, depth: 0, commands: MAX_COMMANDS, bytes: MAX_BYTES, folders, altered: Vec::new() }
+        Self {
+            facts,
+            depth: 0,
+            commands: MAX_COMMANDS,
+            bytes: MAX_BYTES,
+            words: MAX_WORDS,
+            folders,
+            altered: Vec::new(),
+        }
     }
 
     pub(super) fn finish(mut self) -> ExecFacts {
@@ -44,6 +54,16 @@ impl Judge {
             self.unjudged();
         }
         fits
+    }
+
+    /// One level down, to a call of so many words; `false` when that is too much, and then it is not judged.
+    pub(super) fn enter_call(&mut self, words: usize) -> bool {
+        let Some(left) = self.words.checked_sub(words) else {
+            self.unjudged();
+            return false;
+        };
+        self.words = left;
+        self.enter(0)
     }
 
     pub(super) fn leave(&mut self) {
@@ -188,3 +208,5 @@ const MAX_COMMANDS: usize = 4096;
 const MAX_DEPTH: usize = 48;
 const MAX_FOLDERS: usize = 16;
 const MAX_PATHS: usize = 256;
+/// As many as one line can have, and a few wrappers around most of them.
+const MAX_WORDS: usize = 32 * 1024;

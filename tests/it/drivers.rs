@@ -154,14 +154,7 @@ fn mask() -> MaskRule {
 
 /// Where `tests/setup/drivers.sh` put the drivers.
 pub(crate) fn drivers() -> PathBuf {
-    let caches = [
-        std::env::var_os("HOOPCTL_TEST_CACHE").map(PathBuf::from),
-        Some(PathBuf::from("/var/cache/hoopctl-tests")),
-        std::env::var_os("XDG_CACHE_HOME").map(|cache| Path::new(&cache).join("hoopctl-tests")),
-        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/hoopctl-tests")),
-    ];
-    let found = caches.into_iter().flatten().map(|cache| cache.join("drivers")).find(|at| at.exists());
-    found.expect("no drivers here; run: tests/setup/drivers.sh")
+    crate::support::cached("drivers", "drivers")
 }
 
 const TABLES: &str = "

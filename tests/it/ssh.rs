@@ -1,7 +1,10 @@
 //! SSH through the gateway: OpenSSH's own clients on one side, OpenSSH's own server on the other.
 
+mod displays;
 mod files;
 mod forwards;
+mod hosts;
+mod regress;
 mod stage;
 mod terminals;
 

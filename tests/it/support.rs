@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub(crate) mod broker;
 pub(crate) mod client;
 pub(crate) mod demo_api;
+pub(crate) mod dropbear;
 pub(crate) mod env;
 pub(crate) mod postgres;
 pub(crate) mod provider;
@@ -15,3 +16,17 @@ pub(crate) mod gateway;
 pub(crate) mod house;
 pub(crate) mod reviewer;
 pub(crate) mod world;
+
+use std::path::{Path, PathBuf};
+
+/// Where a script of `tests/setup` put something.
+pub(crate) fn cached(name: &str, script: &str) -> PathBuf {
+    let caches = [
+        std::env::var_os("HOOPCTL_TEST_CACHE").map(PathBuf::from),
+        Some(PathBuf::from("/var/cache/hoopctl-tests")),
+        std::env::var_os("XDG_CACHE_HOME").map(|cache| Path::new(&cache).join("hoopctl-tests")),
+        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/hoopctl-tests")),
+    ];
+    let found = caches.into_iter().flatten().map(|cache| cache.join(name)).find(|at| at.exists());
+    found.unwrap_or_else(|| panic!("{name} is not here; run: tests/setup/{script}.sh"))
+}

@@ -85,12 +85,5 @@ fn write_private(path: &Path, text: &str) {
 
 /// Where `tests/setup/webhooks.sh` put the reference implementation.
 fn installed() -> PathBuf {
-    let caches = [
-        std::env::var_os("HOOPCTL_TEST_CACHE").map(PathBuf::from),
-        Some(PathBuf::from("/var/cache/hoopctl-tests")),
-        std::env::var_os("XDG_CACHE_HOME").map(|cache| Path::new(&cache).join("hoopctl-tests")),
-        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/hoopctl-tests")),
-    ];
-    let found = caches.into_iter().flatten().map(|cache| cache.join("webhooks")).find(|at| at.exists());
-    found.expect("standardwebhooks is not here; run: tests/setup/webhooks.sh")
+    crate::support::cached("webhooks", "webhooks")
 }

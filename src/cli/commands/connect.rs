@@ -90,9 +90,6 @@ async fn with_child(
     let own = own()?;
     let now = context.client.clock.now();
     let desk = Desk { session, target, endpoint, place: &place, secret, key, own: &own, now };
-    if let (Endpoint::Tcp(_), None) = (endpoint, protocol.url(&desk)) {
-        return Err(no_port(session));
-    }
     let form = protocol.fill(&desk)?;
     let (program, args) = match run {
         Run::Native(words) => protocol.command(&form, target, words).ok_or_else(|| {
@@ -106,7 +103,7 @@ async fn with_child(
     let (known, child) = watch::channel(None);
     let admit = Admit::Descendants(child);
     let mut served = Vec::new();
-    if protocol.needs_port() {
+    if matches!(endpoint, Endpoint::Tcp(_)) && protocol.keeps_socket() {
         let socket = Listener::unix(&place, protocol.socket())?;
         served.push(serve(context, (session, protocol), form.door.clone(), admit.clone(), (socket, None))?);
     }
@@ -235,7 +232,7 @@ async fn until_signal<T>(
 fn no_port(session: &LiveSession) -> Failure {
     let message = format!("`--listen` is not for targets that speak `{}`", session.protocol);
     Failure::new(FailureKind::Usage, message)
-        .hint("`hoopctl ssh-config` lets any program of yours use `ssh`, without a port")
+        .hint("`hoopctl ssh-config` lets any program of yours use `ssh`, without a port, and `hoopctl exec --listen` gives a port to one program")
 }
 
 /// Closes a session; one that cannot be closed ends by itself.

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, copy_buf};
+use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
 use super::connect::{close, open_session};
@@ -113,16 +114,28 @@ fn writer(to: BorrowedFd<'_>) -> io::Result<Box<dyn AsyncWrite + Unpin>> {
     }
 }
 
-/// Hands ssh the socket of a session that is open.
+/// Hands ssh the socket of a session that is open, or carries its bytes: also where standard output is none over
+/// which a socket could be handed.
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn socket(socket: &Path) -> Result<u8, Failure> {
+pub async fn socket(socket: &Path, is_carried: bool) -> Result<u8, Failure> {
+    if is_carried || !takes_sockets(io::stdout().as_fd()) {
+        let carried = async { carry(Box::new(UnixStream::connect(socket).await?)).await };
+        return carried.await.map(|()| 0).map_err(|error| {
+            let message = format!("`{}` cannot be carried: {error}", socket.display());
+            Failure::new(FailureKind::Unreachable, message)
+        });
+    }
     pass::pass(socket, io::stdout().as_fd()).await.map_err(|error| {
         let message = format!("`{}` cannot be handed to ssh: {error}", socket.display());
         Failure::new(FailureKind::Unreachable, message)
     })?;
     Ok(0)
+}
+
+fn takes_sockets(to: BorrowedFd<'_>) -> bool {
+    matches!(rustix::net::sockopt::socket_domain(to), Ok(rustix::net::AddressFamily::UNIX))
 }
 
 const BUFFER: usize = 256 << 10;

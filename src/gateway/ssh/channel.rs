@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use russh::server::{ChannelOpenHandle, Msg};
+use russh::server::ChannelOpenHandle;
 use russh::{ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, client};
 use tokio::sync::mpsc;
 
+use super::client::Client;
 use super::dial::{DialError, Link, Reverse, ReverseKind};
 use super::display::Display;
 use super::files::{self, Machine};
@@ -27,8 +28,6 @@ use crate::recording::item::{Outcome, Resize};
 use crate::shell::{self, Transfer};
 use crate::wire::ssh::scp;
 
-/// The client's side of a channel.
-pub(super) type Client = ChannelWriteHalf<Msg>;
 /// The host's side of a channel.
 pub(super) type Host = ChannelWriteHalf<client::Msg>;
 
@@ -89,8 +88,6 @@ pub(super) struct Broken(pub(super) JournalError);
 /// Standard output and error in a recording.
 pub(super) const OUT: u8 = 1;
 pub(super) const ERR: u8 = 2;
-/// Standard error on the wire (RFC 4254 §5.2: `SSH_EXTENDED_DATA_STDERR`).
-pub(super) const STDERR: u32 = 1;
 /// How long the host may take to close a channel that the client has closed.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 
@@ -106,12 +103,12 @@ pub(super) async fn session(shared: Arc<Shared>, client: Client, mut mail: Mail)
     let id = client.id();
     // whoever has left is told nothing
     if let End::Told(text, code) = end {
-        let _sent = client.extended_data_bytes(STDERR, said(&text)).await;
+        let _sent = client.error(said(&text)).await;
         let _sent = client.exit_status(u32::from(code)).await;
     }
     let _sent = client.eof().await;
     let _sent = client.close().await;
-    shared.close(id);
+    shared.boxes.close(id);
 }
 
 async fn run(shared: &Shared, client: &Client, mail: &mut Mail) -> Result<End, Broken> {
@@ -277,12 +274,12 @@ async fn wait(
             judged = &mut judged => {
                 // whoever answers at once must not be quicker than what is said of the hold
                 while let Ok(notice) = told.try_recv() {
-                    let _sent = client.extended_data_bytes(STDERR, noticed(&notice)).await;
+                    let _sent = client.error(noticed(&notice)).await;
                 }
                 return judged;
             }
             Some(notice) = told.recv() => {
-                let _sent = client.extended_data_bytes(STDERR, noticed(&notice)).await;
+                let _sent = client.error(noticed(&notice)).await;
             }
             () = mail.given_up(terminal), if waits => {
                 interrupt.ring();
@@ -336,11 +333,11 @@ pub(super) async fn direct(
         Ok(Ok(number)) => number,
         Ok(Err(_)) => {
             reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
-            return shared.close(id);
+            return shared.boxes.close(id);
         }
         Err(error) => {
             shared.break_off(&error);
-            return shared.close(id);
+            return shared.boxes.close(id);
         }
     };
     let opened = async {
@@ -358,7 +355,7 @@ pub(super) async fn direct(
         Err(error) => {
             tracing::debug!(session = %shared.context.id, %error, "a forwarding failed");
             reply.reject(ChannelOpenFailure::ConnectFailed).await;
-            return shared.close(id);
+            return shared.boxes.close(id);
         }
     };
     reply.accept().await;
@@ -369,7 +366,7 @@ pub(super) async fn direct(
     }
     let _sent = client.eof().await;
     let _sent = client.close().await;
-    shared.close(id);
+    shared.boxes.close(id);
 }
 
 /// Opens towards the client what the host opens, until nothing opens any more.
@@ -392,16 +389,16 @@ async fn back(shared: Arc<Shared>, reverse: Reverse) {
     };
     let Ok(towards) = opened else { return };
     let id = towards.id();
-    let mut mail = shared.opened(id);
+    let Some(mut mail) = shared.boxes.claim(id).await else { return };
     // what it reads comes by mail
-    let (_, client) = towards.split();
+    let client = Client::new(towards.split().1);
     // the request to listen was judged, and has the number of its own deed
     if let Err(Broken(error)) = pipe(&shared, 0, (&client, &mut mail), channel.split()).await {
         shared.break_off(&error);
     }
     let _sent = client.eof().await;
     let _sent = client.close().await;
-    shared.close(id);
+    shared.boxes.close(id);
 }
 
 /// Moves what is forwarded; whether the host has closed properly.

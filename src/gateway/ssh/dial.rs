@@ -204,8 +204,12 @@ impl Upstreams {
 }
 
 fn config(known: &Known) -> client::Config {
+    client::Config { preferred: known.preferred(), ..patient() }
+}
+
+/// How long a host may be silent.
+pub(super) fn patient() -> client::Config {
     client::Config {
-        preferred: known.preferred(),
         keepalive_interval: Some(Duration::from_secs(30)),
         keepalive_max: 3,
         nodelay: true,
@@ -287,6 +291,21 @@ impl Known {
     }
 }
 
+/// Channels that no host has business opening: dropping the handle refuses.
+macro_rules! refused {
+    ($($name:ident($($told:ty),*);)*) => {$(
+        async fn $name(
+            &mut self,
+            _: Channel<client::Msg>,
+            $(_: $told,)*
+            _: client::ChannelOpenHandle,
+            _: &mut client::Session,
+        ) -> Result<(), Self::Error> {
+            Ok(())
+        }
+    )*};
+}
+
 /// The gateway's side of a connection to the host.
 pub(super) struct Back {
     known: Known,
@@ -357,46 +376,11 @@ impl client::Handler for Back {
         self.reversed(channel, ReverseKind::X11 { from }, reply).await
     }
 
-    // russh accepts these by default; no host has business opening them
-    async fn server_channel_open_forwarded_streamlocal(
-        &mut self,
-        _: Channel<client::Msg>,
-        _: &str,
-        _: client::ChannelOpenHandle,
-        _: &mut client::Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_session(
-        &mut self,
-        _: Channel<client::Msg>,
-        _: client::ChannelOpenHandle,
-        _: &mut client::Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_direct_tcpip(
-        &mut self,
-        _: Channel<client::Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
-        _: client::ChannelOpenHandle,
-        _: &mut client::Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_direct_streamlocal(
-        &mut self,
-        _: Channel<client::Msg>,
-        _: &str,
-        _: client::ChannelOpenHandle,
-        _: &mut client::Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
+    // russh accepts these by default
+    refused! {
+        server_channel_open_direct_streamlocal(&str);
+        server_channel_open_direct_tcpip(&str, u32, &str, u32);
+        server_channel_open_forwarded_streamlocal(&str);
+        server_channel_open_session();
     }
 }

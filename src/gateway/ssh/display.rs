@@ -7,7 +7,8 @@
 use bytes::Bytes;
 use russh::{ChannelMsg, ChannelReadHalf};
 
-use super::channel::{Broken, Client, ERR, OUT, STDERR, TROUBLE, said};
+use super::channel::{Broken, ERR, OUT, TROUBLE, said};
+use super::client::Client;
 use super::shared::Shared;
 use super::veil::Veil;
 use crate::gateway::journal::ItemKind;
@@ -99,16 +100,14 @@ impl Display {
             }
             ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag } => {
                 self.tag = Some(format!("signal {signal_name:?}"));
-                if let Some(handle) = shared.handle() {
-                    let told = (signal_name, core_dumped, error_message, lang_tag);
-                    let _sent = handle.exit_signal_request(client.id(), told.0, told.1, told.2, told.3).await;
-                }
+                let how = (signal_name, core_dumped, error_message, lang_tag);
+                shared.tell_signal(client.id(), how).await;
                 true
             }
             ChannelMsg::Failure => {
                 let text = "the host refused to start it";
                 self.tag = Some(text.into());
-                let _sent = client.extended_data_bytes(STDERR, said(text)).await;
+                let _sent = client.error(said(text)).await;
                 let _sent = client.exit_status(u32::from(TROUBLE)).await;
                 return Ok(Some(false));
             }
@@ -158,10 +157,10 @@ impl Display {
         let forgotten = self.tail.len().saturating_sub(TAIL);
         self.tail.drain(..forgotten);
         if is_error {
-            return Ok(client.extended_data_bytes(STDERR, data).await.is_ok());
+            return Ok(client.error(data).await.is_ok());
         }
         self.bytes = self.bytes.saturating_add(u64::try_from(data.len()).unwrap_or_default());
-        Ok(client.data_bytes(data).await.is_ok())
+        Ok(client.data(data).await.is_ok())
     }
 }
 

@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 pub(super) use self::home::home;
 use self::machine::Seen;
 pub(super) use self::machine::{Fault, Machine};
-use super::channel::{Broken, Client, End, Host, STDERR, TROUBLE, noticed, said};
+use super::channel::{Broken, End, Host, TROUBLE, noticed, said};
+use super::client::Client;
 use super::mail::{Ask, Mail};
 use super::shared::{Shared, case};
 use crate::domain::action::Deed;
@@ -149,6 +150,7 @@ impl Drive<'_> {
                     Some(
                         message @ (ChannelMsg::Eof
                         | ChannelMsg::ExitStatus { .. }
+                        | ChannelMsg::ExitSignal { .. }
                         | ChannelMsg::Close
                         | ChannelMsg::Failure),
                     ) => self.ending.push_back(message),
@@ -220,16 +222,18 @@ impl Drive<'_> {
     /// Records how operations ended.
     async fn record(&mut self) -> Result<(), Broken> {
         while let Some(seen) = self.machine.event() {
-            let (asked, bytes, tag, error) = match seen {
+            let (asked, tag, error) = match seen {
                 Seen::Nothing => continue,
                 Seen::Refused(reason) => {
                     self.say(said(&reason));
                     continue;
                 }
-                Seen::Done { asked, bytes, tag } => (asked, bytes, Some(tag), None),
-                Seen::Failed { asked, why } => (asked, 0, None, Some(why)),
+                Seen::Done { asked, tag } => (asked, Some(tag), None),
+                Seen::Failed { asked, why } => {
+                    (asked.into_iter().map(|id| (id, 0)).collect(), None, Some(why))
+                }
             };
-            for id in asked {
+            for (id, bytes) in asked {
                 let Some(number) = self.numbers.remove(&id) else { continue };
                 let outcome = Outcome { number, rows: bytes, tag: tag.clone(), error: error.clone() };
                 self.shared.turnstile.reel().outcome(&outcome).await?;
@@ -245,9 +249,9 @@ impl Drive<'_> {
         if !client_busy {
             let client = self.client;
             let next: Option<BoxFuture<'_, bool>> = if let Some(words) = self.words.pop_front() {
-                Some(Box::pin(async move { client.extended_data_bytes(STDERR, words).await.is_ok() }))
+                Some(Box::pin(async move { client.error(words).await.is_ok() }))
             } else if let Some(bytes) = self.machine.take_for_client() {
-                Some(Box::pin(async move { client.data_bytes(bytes).await.is_ok() }))
+                Some(Box::pin(async move { client.data(bytes).await.is_ok() }))
             } else {
                 None
             };
@@ -302,10 +306,14 @@ impl Drive<'_> {
                 ChannelMsg::ExitStatus { exit_status } => {
                     drop(self.client.exit_status(exit_status).await);
                 }
+                ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag } => {
+                    let how = (signal_name, core_dumped, error_message, lang_tag);
+                    self.shared.tell_signal(self.client.id(), how).await;
+                }
                 ChannelMsg::Close => return Some(true),
                 ChannelMsg::Failure => {
                     let text = "the host refused to start it";
-                    let _sent = self.client.extended_data_bytes(STDERR, said(text)).await;
+                    let _sent = self.client.error(said(text)).await;
                     let _sent = self.client.exit_status(u32::from(TROUBLE)).await;
                     return Some(false);
                 }

@@ -16,6 +16,7 @@ use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, Session, VerifiedPubl
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty, Sig};
 
 use super::channel;
+use super::client::Client;
 use super::mail::{Ask, Terminal};
 use super::shared::Shared;
 use crate::domain::facts::{ForwardFacts, ForwardKind};
@@ -35,7 +36,7 @@ impl Front {
     }
 
     fn put(&self, channel: ChannelId, ask: Ask, session: &mut Session) -> Result<(), russh::Error> {
-        self.shared.slot(channel).put(ask);
+        self.shared.boxes.put(channel, ask);
         if self.shared.load.is_abused() {
             session.disconnect(Disconnect::ProtocolError, "more was sent than the windows allow", "")?;
         }
@@ -74,12 +75,12 @@ impl Handler for Front {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), russh::Error> {
-        let Some(mail) = self.shared.open(channel.id()) else {
+        let Some(mail) = self.shared.boxes.open(channel.id()) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };
         reply.accept().await;
-        let (_, write) = channel.split();
+        let write = Client::new(channel.split().1);
         self.shared.spawn(channel::session(Arc::clone(&self.shared), write, mail));
         Ok(())
     }
@@ -95,11 +96,11 @@ impl Handler for Front {
         _: &mut Session,
     ) -> Result<(), russh::Error> {
         let Some(facts) = self.forward(ForwardKind::Local, host, port) else { return Ok(()) };
-        let Some(mail) = self.shared.open(channel.id()) else {
+        let Some(mail) = self.shared.boxes.open(channel.id()) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };
-        let (_, write) = channel.split();
+        let write = Client::new(channel.split().1);
         let to = channel::Destination::Tcp {
             host: host.to_owned(),
             port,
@@ -117,13 +118,24 @@ impl Handler for Front {
         _: &mut Session,
     ) -> Result<(), russh::Error> {
         let facts = ForwardFacts { kind: ForwardKind::Local, host: path.to_owned(), port: 0 };
-        let Some(mail) = self.shared.open(channel.id()) else {
+        let Some(mail) = self.shared.boxes.open(channel.id()) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };
-        let (_, write) = channel.split();
+        let write = Client::new(channel.split().1);
         let to = channel::Destination::Socket(path.to_owned());
         self.shared.spawn(channel::direct(Arc::clone(&self.shared), (facts, to), reply, write, mail));
+        Ok(())
+    }
+
+    async fn channel_open_confirmation(
+        &mut self,
+        channel: ChannelId,
+        _: u32,
+        _: u32,
+        _: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.shared.boxes.confirm(channel);
         Ok(())
     }
 

@@ -1,15 +1,15 @@
 //! What all tasks of one SSH connection share.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use russh::ChannelId;
 use russh::server::Handle;
+use russh::{ChannelId, Sig};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::boxes::Boxes;
 use super::dial::Upstreams;
-use super::mail::{Load, Mail, Slot, mail};
+use super::mail::Load;
 use super::veil::Veil;
 use crate::domain::action::Deed;
 use crate::domain::facts::ForwardFacts;
@@ -27,19 +27,12 @@ pub(super) struct Shared {
     pub(super) turnstile: Turnstile,
     pub(super) upstreams: Upstreams,
     pub(super) load: Arc<Load>,
+    pub(super) boxes: Boxes,
     detectors: Option<Arc<Detectors>>,
-    boxes: Mutex<HashMap<ChannelId, Boxed>>,
     handle: OnceLock<Handle>,
     tasks: Mutex<JoinSet<()>>,
     /// Why the connection cannot go on, once it cannot.
     broken: watch::Sender<Option<String>>,
-}
-
-/// A channel's mail, as the connection's loop has it.
-struct Boxed {
-    slot: Slot,
-    /// Until its task has come for it.
-    mail: Option<Mail>,
 }
 
 impl Shared {
@@ -50,14 +43,16 @@ impl Shared {
         upstreams: Upstreams,
         detectors: Option<Arc<Detectors>>,
     ) -> Self {
+        let load = Arc::<Load>::default();
+        let boxes = Boxes::new(usize::from(target.max_channels), Arc::clone(&load));
         Self {
             context,
             target,
             turnstile,
             upstreams,
-            load: Arc::default(),
+            load,
+            boxes,
             detectors,
-            boxes: Mutex::default(),
             handle: OnceLock::new(),
             tasks: Mutex::default(),
             broken: watch::Sender::new(None),
@@ -92,54 +87,13 @@ impl Shared {
         self.handle.get()
     }
 
-    /// A box for a channel that the client opens; `None` when it has as many as its target allows.
-    pub(super) fn open(&self, channel: ChannelId) -> Option<Mail> {
-        let mut boxes = self.boxes.lock().unwrap_or_else(PoisonError::into_inner);
-        if boxes.len() >= usize::from(self.target.max_channels) {
-            return None;
+    /// Tells the client that a signal ended what ran: which, whether it dumped its core, and the host's words
+    /// and their language (RFC 4254 §6.10).
+    pub(super) async fn tell_signal(&self, channel: ChannelId, how: (Sig, bool, String, String)) {
+        if let Some(handle) = self.handle() {
+            let (name, core_dumped, message, language) = how;
+            let _sent = handle.exit_signal_request(channel, name, core_dumped, message, language).await;
         }
-        Some(self.fetch(&mut boxes, channel))
-    }
-
-    /// The box of a channel that the host opened. What the client has sent already is in it.
-    pub(super) fn opened(&self, channel: ChannelId) -> Mail {
-        self.fetch(&mut self.boxes.lock().unwrap_or_else(PoisonError::into_inner), channel)
-    }
-
-    fn fetch(&self, boxes: &mut HashMap<ChannelId, Boxed>, channel: ChannelId) -> Mail {
-        let fresh = || {
-            let (slot, mail) = mail(&self.load);
-            Boxed { slot, mail: Some(mail) }
-        };
-        match boxes.entry(channel).or_insert_with(fresh).mail.take() {
-            Some(mail) => mail,
-            // the number of a channel that is over
-            None => {
-                let (slot, mail) = mail(&self.load);
-                boxes.insert(channel, Boxed { slot, mail: None });
-                mail
-            }
-        }
-    }
-
-    /// Where a channel's asks go.
-    pub(super) fn slot(&self, channel: ChannelId) -> Slot {
-        let mut boxes = self.boxes.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || {
-            let (slot, mail) = mail(&self.load);
-            Boxed { slot, mail: Some(mail) }
-        };
-        boxes.entry(channel).or_insert_with(fresh).slot.clone()
-    }
-
-    /// A channel is over.
-    pub(super) fn close(&self, channel: ChannelId) {
-        self.boxes.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
-    }
-
-    /// No channel gets anything more.
-    pub(super) fn hang_up(&self) {
-        self.boxes.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Runs a channel's task; it ends with the connection.

@@ -11,7 +11,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use russh::ChannelReadHalf;
 use tokio::sync::mpsc;
 
-use super::channel::{Broken, Client, Host, LINGER, OUT, STDERR, noticed};
+use super::channel::{Broken, Host, LINGER, OUT, noticed};
+use super::client::Client;
 use super::display::Display;
 use super::mail::{Ask, Mail};
 use super::shared::{Shared, case};
@@ -46,7 +47,7 @@ pub(super) async fn run(
         let echo = supervisor.client_output().split().freeze();
         if !echo.is_empty() {
             shared.turnstile.reel().piece(ItemKind::Screen, display.number, OUT, &echo).await?;
-            if client.data_bytes(echo).await.is_err() {
+            if client.data(echo).await.is_err() {
                 return Ok(false);
             }
         }
@@ -61,7 +62,7 @@ pub(super) async fn run(
                 supervisor.handle_answer(id, &answered(judged?));
             }
             Some(notice) = told.recv() => {
-                let _sent = client.extended_data_bytes(STDERR, noticed(&notice)).await;
+                let _sent = client.error(noticed(&notice)).await;
             }
             heard = display.listen(read) => {
                 if let Some(clean) = display.show(shared, client, heard).await? {

@@ -100,6 +100,15 @@ fn deep_nests_are_refused_before_anything_recurses() {
         .expect("no overflow");
 }
 
+/// Each wrapper reads all that follow it: 48 of them over a line of 64 KiB took a quarter of a second.
+#[test]
+fn many_words_are_not_read_again_and_again() {
+    let words = " a".repeat(10_000);
+    assert!(!has(&judged(&format!("sudo nice ls{words}")), Effect::Unjudged));
+    let again = judged(&format!("nohup nohup nohup nohup rm -rf /{words}"));
+    assert!(has(&again, Effect::Unjudged) && !again.facts.read_only);
+}
+
 #[test]
 fn what_nests_little_is_judged() {
     for command in [

@@ -51,6 +51,8 @@ pub struct Inspector {
     open: Option<QuestionId>,
     last_question: u64,
     asked: Vec<Question>,
+    /// How much of the file has passed.
+    passed: u64,
     events: VecDeque<Event>,
     to_client: BytesMut,
     to_host: BytesMut,
@@ -76,6 +78,7 @@ impl Inspector {
             open: None,
             last_question: 0,
             asked: Vec::new(),
+            passed: 0,
             events: VecDeque::new(),
             to_client: BytesMut::new(),
             to_host: BytesMut::new(),
@@ -146,7 +149,9 @@ impl Inspector {
                 }
                 State::Contents { left } => {
                     let count = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-                    *left -= u64::try_from(count).unwrap_or_default();
+                    let passed = u64::try_from(count).unwrap_or_default();
+                    *left -= passed;
+                    self.passed = self.passed.saturating_add(passed);
                     if *left == 0 {
                         self.state = State::ExpectEnd;
                     }
@@ -334,9 +339,9 @@ impl Inspector {
     }
 
     fn report(&mut self, good: bool) {
-        let asked = std::mem::take(&mut self.asked);
+        let (asked, bytes) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.passed));
         if !asked.is_empty() {
-            self.events.push_back(Event::Finished { asked, good });
+            self.events.push_back(Event::Finished { asked, bytes, good });
         }
     }
 
@@ -385,6 +390,8 @@ pub enum Event {
     Finished {
         /// What was asked.
         asked: Vec<Question>,
+        /// How many bytes of it have passed.
+        bytes: u64,
         /// Whether the side that gets it says that all went well.
         good: bool,
     },

@@ -26,16 +26,25 @@ permit (principal in Hoop::Group::"corp/dba", action in [Hoop::Action::"exec", H
     Hoop::Action::"file", Hoop::Action::"env", Hoop::Action::"subsystem"], resource);
 @id("people.audit")
 permit (principal in Hoop::Group::"corp/oncall", action in [Hoop::Action::"audit", Hoop::Action::"kill"], resource);
-@id("touch-is-reviewed") @reason("somebody looks at this") @review("corp/dev:1")
-forbid (principal, action == Hoop::Action::"exec", resource) when { context.programs.contains("touch") };
 "#;
 
-/// The preset.
-const SHELL: &str = include_str!("../../../policies/dangerous-shell.cedar");
+/// The preset, and one thing that waits for somebody.
+const RULES: &str = concat!(
+    include_str!("../../../policies/dangerous-shell.cedar"),
+    r#"
+@id("touch-is-reviewed") @reason("somebody looks at this") @review("corp/dev:1")
+forbid (principal, action == Hoop::Action::"exec", resource) when { context.programs.contains("touch") };
+"#
+);
 
 impl Stage {
     /// Starts all of them.
     pub(super) async fn open() -> Self {
+        Self::ruled(RULES).await
+    }
+
+    /// With these rules beside those that let people work; `SSHD` in them is the host's port.
+    pub(super) async fn ruled(rules: &str) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let provider = EmbeddedProvider::start(address, DemoUser::cast()).await.expect("a provider");
         let sshd = Sshd::start();
@@ -63,7 +72,8 @@ kind = "ssh-certificate"
 "#,
             provider.issuer, sshd.port, sshd.login, sshd.host_key,
         );
-        let broker = Broker::start_with(&config, &[("policy.cedar", POLICY), ("shell.cedar", SHELL)]);
+        let rules = rules.replace("SSHD", &sshd.port.to_string());
+        let broker = Broker::start_with(&config, &[("policy.cedar", POLICY), ("shell.cedar", &rules)]);
         let stage = Self { sshd, broker, _provider: provider };
         let operator = Env::new(&stage.broker.url);
         let file = stage.broker.config.to_str().expect("a path");

@@ -80,6 +80,17 @@ async fn scp_in_its_old_protocol_is_judged_file_by_file() {
     assert!(said.err.contains("keys stay"), "{}", said.err);
     assert!(same(format!("{tree}/deep er/b'c"), format!("{back}/deep er/b'c")));
     assert!(!fs::exists(format!("{back}/secret")).expect("a look"));
+    // of what goes there, only the host knows which of two paths each has
+    let whole = |tag: &str| {
+        let outcomes = stage.outcomes();
+        outcomes.iter().filter(|it| it.rows == 300_000 && it.tag.as_deref() == Some(tag)).count()
+    };
+    assert_eq!(
+        (whole("read 0, written 300000"), whole("read 300000, written 0")),
+        (4, 2),
+        "{:?}",
+        stage.outcomes()
+    );
     let refused = stage.scp(&["-O", &format!("bastion:{tree}/*"), &back]).await;
     assert!(refused.err.contains("name them, or leave -O out"), "{}", refused.err);
 }

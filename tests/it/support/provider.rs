@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
@@ -211,14 +211,7 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
 }
 
 fn folder() -> PathBuf {
-    let caches = [
-        std::env::var_os("HOOPCTL_TEST_CACHE").map(PathBuf::from),
-        Some(PathBuf::from("/var/cache/hoopctl-tests")),
-        std::env::var_os("XDG_CACHE_HOME").map(|cache| Path::new(&cache).join("hoopctl-tests")),
-        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/hoopctl-tests")),
-    ];
-    let found = caches.into_iter().flatten().map(|cache| cache.join("oidc-provider")).find(|at| at.exists());
-    found.expect("oidc-provider is not here; run: tests/setup/oidc-provider.sh")
+    crate::support::cached("oidc-provider", "oidc-provider")
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A real OpenSSH server for one test: 127.0.0.1, one login (whoever runs the test), gone when dropped.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpStream;
@@ -35,6 +36,8 @@ pub(crate) struct Wishes<'a> {
     pub(crate) lines: &'a [&'a str],
     /// The authority of users, a line of OpenSSH, where it is not the server's own.
     pub(crate) authority: Option<&'a str>,
+    /// The newest release instead of the system's.
+    pub(crate) newest: bool,
     /// Whether it shows a host certificate, and for which name.
     pub(crate) certificate: Option<&'a str>,
 }
@@ -47,7 +50,8 @@ impl Sshd {
 
     /// A server as the test wants it.
     pub(crate) fn start_with(wishes: &Wishes<'_>) -> Self {
-        assert!(Path::new(SERVER).exists(), "no OpenSSH server here; run: tests/setup/ssh.sh");
+        let server = if wishes.newest { newest("usr/sbin/sshd") } else { SERVER.into() };
+        assert!(server.exists(), "no OpenSSH server here; run: tests/setup/ssh.sh");
         let folder = tempfile::Builder::new().prefix("hoopctl-sshd-").tempdir().expect("a folder");
         let at = folder.path();
         for name in ["host", "users", "hosts"] {
@@ -57,28 +61,36 @@ impl Sshd {
         let authority = wishes.authority.map_or_else(|| line("users.pub"), str::to_owned);
         fs::write(at.join("authority.pub"), format!("{authority}\n")).expect("the authority's key");
         let mut shown = String::new();
+        if wishes.newest {
+            for (option, half) in [("SshdSessionPath", "sshd-session"), ("SshdAuthPath", "sshd-auth")] {
+                let half = newest(&format!("usr/lib/openssh/{half}"));
+                writeln!(shown, "{option} {}", half.display()).expect("text");
+            }
+        }
         if let Some(name) = wishes.certificate {
             let (hosts, host) = (path(at, "hosts"), path(at, "host.pub"));
             keygen(&["-q", "-s", &hosts, "-h", "-I", "host", "-n", name, "-V", "-5m:+1h", &host]);
-            shown = format!("HostCertificate {}\n", path(at, "host-cert.pub"));
+            writeln!(shown, "HostCertificate {}", path(at, "host-cert.pub")).expect("text");
         }
         for _ in 0..8 {
             let port = free_port();
             let config = format!(
-                "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\n{shown}PidFile none\nUsePAM no\n\
+                "{more}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\n{shown}PidFile none\nUsePAM no\n\
                  TrustedUserCAKeys {at}/authority.pub\nAuthorizedKeysFile none\nStrictModes no\n\
                  PermitRootLogin prohibit-password\nPasswordAuthentication no\n\
                  KbdInteractiveAuthentication no\nMaxStartups 100\nAcceptEnv LANG LC_* HOOPCTL_TEST\n\
                  AllowTcpForwarding yes\nAllowStreamLocalForwarding yes\nAllowAgentForwarding yes\n\
                  X11Forwarding no\nPrintMotd no\nPrintLastLog no\nLogLevel VERBOSE\n\
-                 Subsystem sftp internal-sftp\n{more}\n",
+                 Subsystem sftp internal-sftp\n",
                 at = at.display(),
                 more = wishes.lines.join("\n"),
             );
             fs::write(at.join("config"), config).expect("a configuration");
-            // SERVER must be called by its whole path: it starts itself again for each connection
+            // it must be called by its whole path: it starts itself again for each connection
             let mut child = Command::new("/bin/sh")
-                .args(["-c", WATCHDOG, "sh", SERVER, "-D"])
+                .args(["-c", WATCHDOG, "sh"])
+                .arg(&server)
+                .arg("-D")
                 .args(["-f", &path(at, "config"), "-E", &path(at, "log")])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
@@ -129,7 +141,7 @@ impl Drop for Sshd {
 }
 
 /// Whoever runs the test.
-fn login() -> String {
+pub(super) fn login() -> String {
     let output = Command::new("id").arg("-un").output().expect("id runs");
     String::from_utf8(output.stdout).expect("a name").trim().to_owned()
 }
@@ -140,7 +152,12 @@ pub(crate) fn keygen(arguments: &[&str]) {
     assert!(output.status.success(), "ssh-keygen: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn wait_ready(child: &mut Child, port: u16) -> bool {
+/// A program of the newest OpenSSH or Dropbear.
+pub(crate) fn newest(program: &str) -> PathBuf {
+    super::cached("ssh/newest", "ssh").join(program)
+}
+
+pub(super) fn wait_ready(child: &mut Child, port: u16) -> bool {
     let patience = Instant::now() + Duration::from_secs(20);
     while Instant::now() < patience {
         if child.try_wait().expect("the server can be asked").is_some() {
@@ -160,5 +177,5 @@ fn path(folder: &Path, name: &str) -> String {
 }
 
 /// The server below a shell that stops it as soon as our end of its standard input closes, also by our death.
-const WATCHDOG: &str = r#""$@" & p=$!; trap 'kill $p' HUP INT TERM; read -r _; kill $p; wait $p"#;
+pub(super) const WATCHDOG: &str = r#""$@" & p=$!; trap 'kill $p' HUP INT TERM; read -r _; kill $p; wait $p"#;
 const SERVER: &str = "/usr/sbin/sshd";

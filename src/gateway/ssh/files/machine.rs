@@ -26,8 +26,8 @@ pub(in crate::gateway::ssh) enum Fault {
 
 /// What a machine has seen.
 pub(super) enum Seen {
-    /// These questions' operation is done.
-    Done { asked: Vec<u64>, bytes: u64, tag: String },
+    /// These questions' operation is done; each with the bytes that went with it.
+    Done { asked: Vec<(u64, u64)>, tag: String },
     /// It was not.
     Failed { asked: Vec<u64>, why: String },
     /// Nothing worth a word.
@@ -108,26 +108,32 @@ impl Machine {
     pub(super) fn event(&mut self) -> Option<Seen> {
         Some(match self {
             Self::Scp(machine) => match machine.poll_event()? {
-                scp::Event::Finished { asked, good } => {
+                scp::Event::Finished { asked, bytes, good: true } => {
+                    // one of two paths is the file's, and only the host knows which
+                    let tag = asked.iter().find_map(|question| moved(question.facts.operation, bytes));
+                    let with_bytes = |question: &scp::Question| {
+                        let moves = moved(question.facts.operation, bytes).is_some();
+                        (question.id.0, if moves { bytes } else { 0 })
+                    };
+                    let asked = asked.iter().map(with_bytes).collect();
+                    Seen::Done { asked, tag: tag.unwrap_or_else(|| "ok".into()) }
+                }
+                scp::Event::Finished { asked, .. } => {
                     let asked = asked.iter().map(|question| question.id.0).collect();
-                    match good {
-                        true => Seen::Done { asked, bytes: 0, tag: "ok".into() },
-                        false => Seen::Failed { asked, why: "it did not arrive whole".into() },
-                    }
+                    Seen::Failed { asked, why: "it did not arrive whole".into() }
                 }
                 // the protocol has told it
                 scp::Event::Refused { .. } => Seen::Nothing,
             },
             Self::Sftp(machine) => match machine.poll_event()? {
                 sftp::Event::Closed { asked, read, written, .. } => Seen::Done {
-                    asked: ids(&asked),
-                    bytes: read.saturating_add(written),
-                    tag: format!("read {read}, written {written}"),
+                    asked: with(&asked, read.saturating_add(written)),
+                    tag: counted(read, written),
                 },
                 // what was opened is done when it is closed
                 sftp::Event::Finished { asked, status: 0 } if asked.iter().any(opens) => Seen::Nothing,
                 sftp::Event::Finished { asked, status: 0 } => {
-                    Seen::Done { asked: ids(&asked), bytes: 0, tag: "ok".into() }
+                    Seen::Done { asked: with(&asked, 0), tag: "ok".into() }
                 }
                 sftp::Event::Finished { asked, status } => {
                     Seen::Failed { asked: ids(&asked), why: format!("the host answers status {status}") }
@@ -160,6 +166,23 @@ impl Machine {
             machine.finish();
         }
     }
+}
+
+/// What is said of a file of the old scp that has passed.
+fn moved(operation: FileOperation, bytes: u64) -> Option<String> {
+    match operation {
+        FileOperation::Read => Some(counted(bytes, 0)),
+        FileOperation::Write => Some(counted(0, bytes)),
+        _ => None,
+    }
+}
+
+fn counted(read: u64, written: u64) -> String {
+    format!("read {read}, written {written}")
+}
+
+fn with(asked: &[sftp::Question], bytes: u64) -> Vec<(u64, u64)> {
+    asked.iter().map(|question| (question.id.0, bytes)).collect()
 }
 
 fn opens(question: &sftp::Question) -> bool {

@@ -67,7 +67,7 @@ fn an_upload_is_asked_about_before_its_line_moves() {
     }
     assert_eq!(to_host(&mut scp), b"hello\0");
     host(&mut scp, b"\0");
-    let Some(Event::Finished { asked, good: true }) = scp.poll_event() else { panic!("an event") };
+    let Some(Event::Finished { asked, bytes: 5, good: true }) = scp.poll_event() else { panic!("an event") };
     assert_eq!(asked.len(), 2);
 }
 
