@@ -4,9 +4,11 @@
 //! transport is russh's; each step lives in its own module; this one narrates. Failure mode: the client is
 //! told why in the protocol's own words; the host's side is closed.
 
+mod allowed;
 mod boxes;
 mod channel;
 mod client;
+mod destination;
 mod dial;
 mod display;
 mod files;
@@ -84,9 +86,9 @@ where
         detectors,
     ));
     shared.spawn(channel::reversed(Arc::clone(&shared), reversed));
-    converse(&deps.host_key, io, &shared, closing).await;
+    converse(&deps.host_key, io, &shared, closing.clone()).await;
     shared.boxes.hang_up();
-    end(deps, &shared, connection).await;
+    end(deps, &shared, connection, closing).await;
     drop(slot);
 }
 
@@ -117,6 +119,8 @@ async fn converse<S>(
         reason = reason(&mut closing) => format!("hoopctl: session {session} has closed: {}", reason.sentence()),
         why = shared.broken() => format!("hoopctl: session {session} ends: {why}"),
     };
+    // INVARIANT: once a session is over, nothing that waited in line reaches the host any more
+    shared.stop().await;
     let _sent = handle.disconnect(Disconnect::ByApplication, why, String::new()).await;
     let _in_time = tokio::time::timeout(TELLING, running).await;
 }
@@ -144,10 +148,18 @@ fn config(host_key: &PrivateKey) -> server::Config {
 }
 
 /// Waits for what runs, closes the recording and makes the last entry.
-async fn end(deps: &Deps, shared: &Shared, connection: u32) {
+async fn end(
+    deps: &Deps,
+    shared: &Shared,
+    connection: u32,
+    mut closing: watch::Receiver<Option<CloseReason>>,
+) {
     let mut tasks = shared.tasks();
-    let all = async { while tasks.join_next().await.is_some() {} };
-    let _in_time = tokio::time::timeout(LEAVING, all).await;
+    tokio::select! {
+        () = async { while tasks.join_next().await.is_some() {} } => {}
+        () = tokio::time::sleep(LEAVING) => {}
+        _ = reason(&mut closing) => {}
+    }
     tasks.shutdown().await;
     entrance::end(deps, &shared.context, &shared.turnstile, connection).await;
 }

@@ -1,5 +1,6 @@
 //! SSH through the gateway: OpenSSH's own clients on one side, OpenSSH's own server on the other.
 
+mod dishonest;
 mod displays;
 mod files;
 mod forwards;
@@ -11,6 +12,7 @@ mod terminals;
 use std::process::Stdio;
 use std::time::Duration;
 
+use hoopctl::domain::approval::What;
 use hoopctl::domain::session::CloseReason;
 use hoopctl::domain::target::SshTarget;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -372,4 +374,25 @@ async fn a_file_that_begins_like_ctrl_c_waits_for_its_review() {
     });
     assert_eq!(said.code, 0, "{said:?}");
     assert!(std::fs::read(&name).expect("a file") == file);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_variable_holds_is_in_its_entry_and_before_the_reviewer() {
+    let stage = Stage::ruled(&format!("{OPEN}{HELD}")).await;
+    let mark = stage.path("mark");
+    for value in ["one", "two"] {
+        let set = format!("SetEnv=HOOPCTL_TEST={value}");
+        let command = format!("touch {mark}; echo $HOOPCTL_TEST");
+        let options = ["-o", &set, "bastion", &command];
+        let (said, ()) = tokio::join!(stage.run_with(&options, b""), async {
+            let request = stage.hall.desk.next().await;
+            let What::Deed(deed) = &request.subject.subject().what else { panic!("a deed") };
+            assert_eq!(deed.settings.get("HOOPCTL_TEST").map(String::as_str), Some(value));
+            stage.hall.desk.approve(request);
+        });
+        assert_eq!(said.text(), format!("{value}\n"), "{said:?}");
+    }
+    let digests = stage.hall.book.digests();
+    let of: Vec<_> = digests.iter().filter(|(text, _)| text == "HOOPCTL_TEST").collect();
+    assert!(of.len() == 2 && of[0].1 != of[1].1, "{digests:?}");
 }

@@ -4,6 +4,7 @@
 //! both ways. Boundary: each direction moves by itself; what is shown is recorded before it goes out.
 //! Failure mode: a refusal on standard error with an exit status of ours.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,9 +52,22 @@ enum Work {
 #[derive(Default)]
 struct Setting {
     terminal: Option<Box<Terminal>>,
-    env: Vec<(String, String)>,
+    env: BTreeMap<String, String>,
     agent: bool,
     x11: Option<(bool, String, String, u32)>,
+}
+
+impl Setting {
+    /// Whether another variable fits.
+    fn has_room(&self, value: &str) -> bool {
+        self.env.len() < MOST_VARIABLES && value.len() <= LONGEST_VALUE
+    }
+
+    /// The variables, as reviewers may see them.
+    fn shown(&self, shared: &Shared) -> BTreeMap<String, String> {
+        let shown = |(name, value): (&String, &String)| (name.clone(), shared.redacted(value.clone()));
+        self.env.iter().map(shown).collect()
+    }
 }
 
 /// How work is judged.
@@ -88,6 +102,9 @@ pub(super) struct Broken(pub(super) JournalError);
 /// Standard output and error in a recording.
 pub(super) const OUT: u8 = 1;
 pub(super) const ERR: u8 = 2;
+/// How many variables a channel may set, and how long each may be.
+const MOST_VARIABLES: usize = 64;
+const LONGEST_VALUE: usize = 4096;
 /// How long the host may take to close a channel that the client has closed.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 
@@ -118,9 +135,12 @@ async fn run(shared: &Shared, client: &Client, mail: &mut Mail) -> Result<End, B
             Some(Ask::Agent) => setting.agent = true,
             Some(Ask::Env(name, value)) => {
                 let deed = Deed::Env { name: name.clone() };
+                // the value may be a secret: it is in the digest, and reviewers see it where it matters
+                let exact = format!("{name}={value}").into_bytes();
+                let case = Case { exact, ..case(deed, name.clone()) };
                 // as sshd does with what its AcceptEnv does not name: it is left out, and the rest goes on
-                if shared.turnstile.judge_at_once(&case(deed, name.clone())).await?.is_ok() {
-                    setting.env.push((name, value));
+                if setting.has_room(&value) && shared.turnstile.judge_at_once(&case).await?.is_ok() {
+                    setting.env.insert(name, value);
                 }
             }
             Some(Ask::Exec(command)) => break Work::Exec(command),
@@ -162,8 +182,10 @@ async fn run(shared: &Shared, client: &Client, mail: &mut Mail) -> Result<End, B
         let [columns, rows, ..] = terminal.size;
         shared.turnstile.reel().json(ItemKind::Resize, &Resize { number, columns, rows }).await?;
     }
-    let veil = if is_shown { shared.veil(setting.terminal.is_some()) } else { None };
-    let mut display = Display::new(number, veil);
+    let mut display = match is_shown {
+        true => Display::new(number, shared.veil(setting.terminal.is_some())),
+        false => Display::carried(number),
+    };
     let clean = if is_supervised {
         supervised::run(shared, (client, mail), (&mut read, &host), &mut display).await?
     } else {
@@ -179,7 +201,10 @@ async fn run(shared: &Shared, client: &Client, mail: &mut Mail) -> Result<End, B
 
 fn aim(work: &Work, setting: &Setting, shared: &Shared) -> Aim {
     let terminal = setting.terminal.is_some();
-    let whole = |case, is_shown| Aim::Whole { case: Box::new(case), is_shown };
+    let whole = |case: Case, is_shown| {
+        let case = Case { settings: setting.shown(shared), ..case };
+        Aim::Whole { case: Box::new(case), is_shown }
+    };
     match work {
         Work::Exec(command) => {
             let judged = shell::judge(command, terminal);
@@ -380,6 +405,15 @@ pub(super) async fn reversed(shared: Arc<Shared>, mut opened: mpsc::Receiver<Rev
 async fn back(shared: Arc<Shared>, reverse: Reverse) {
     let Some(handle) = shared.handle() else { return };
     let Reverse { channel, kind } = reverse;
+    // that it was let be when it was asked for says nothing of this moment
+    let number = match kind.facts() {
+        Some(facts) => shared.may_forward(facts).await,
+        None => None,
+    };
+    let Some(number) = number else {
+        let _closed = channel.close().await;
+        return;
+    };
     let opened = match kind {
         ReverseKind::Agent => handle.channel_open_agent().await,
         ReverseKind::Forwarded { listened, from } => {
@@ -387,13 +421,15 @@ async fn back(shared: Arc<Shared>, reverse: Reverse) {
         }
         ReverseKind::X11 { from } => handle.channel_open_x11(from.0, from.1).await,
     };
-    let Ok(towards) = opened else { return };
+    let Ok(towards) = opened else {
+        let _closed = channel.close().await;
+        return;
+    };
     let id = towards.id();
     let Some(mut mail) = shared.boxes.claim(id).await else { return };
     // what it reads comes by mail
     let client = Client::new(towards.split().1);
-    // the request to listen was judged, and has the number of its own deed
-    if let Err(Broken(error)) = pipe(&shared, 0, (&client, &mut mail), channel.split()).await {
+    if let Err(Broken(error)) = pipe(&shared, number, (&client, &mut mail), channel.split()).await {
         shared.break_off(&error);
     }
     let _sent = client.eof().await;
@@ -408,7 +444,7 @@ async fn pipe(
     client: (&Client, &mut Mail),
     (mut read, host): (ChannelReadHalf, Host),
 ) -> Result<bool, Broken> {
-    let mut display = Display::new(number, None);
+    let mut display = Display::carried(number);
     let clean = relay(shared, client, (&mut read, &host), &mut display).await?;
     let _sent = host.close().await;
     record(shared, display).await?;
@@ -438,10 +474,8 @@ async fn relay(
 
 async fn record(shared: &Shared, display: Display) -> Result<(), Broken> {
     let Display { number, bytes, tag, .. } = display;
-    if number > 0 {
-        let outcome = Outcome { number, rows: bytes, tag, error: None };
-        shared.turnstile.reel().outcome(&outcome).await?;
-    }
+    let outcome = Outcome { number, rows: bytes, tag, error: None };
+    shared.turnstile.reel().outcome(&outcome).await?;
     Ok(())
 }
 

@@ -22,6 +22,9 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 
+use super::allowed::Allowed;
+use super::destination;
+use crate::domain::facts::{ForwardFacts, ForwardKind};
 use crate::domain::name::TargetName;
 use crate::domain::policy::Permit;
 use crate::domain::target::SshTarget;
@@ -81,6 +84,8 @@ pub(super) struct Upstreams {
     /// The one that listens for the client, opened when it is first asked for.
     listening: tokio::sync::OnceCell<Link>,
     reverse: mpsc::Sender<Reverse>,
+    /// What the host may open.
+    pub(super) allowed: Arc<Allowed>,
 }
 
 /// A channel that the host opens towards the client.
@@ -98,6 +103,18 @@ pub(super) enum ReverseKind {
     Forwarded { listened: (String, u32), from: (String, u32) },
     /// The client's display, and where the connection comes from.
     X11 { from: (String, u32) },
+}
+
+impl ReverseKind {
+    /// What policy decides by; `None` for a port that is none.
+    pub(super) fn facts(&self) -> Option<ForwardFacts> {
+        let mere = |kind| Some(ForwardFacts { kind, host: String::new(), port: 0 });
+        match self {
+            Self::Agent => mere(ForwardKind::Agent),
+            Self::Forwarded { listened: (address, port), .. } => destination::listened(address, *port),
+            Self::X11 { .. } => mere(ForwardKind::X11),
+        }
+    }
 }
 
 impl Upstreams {
@@ -122,6 +139,7 @@ impl Upstreams {
             turn: Semaphore::new(AT_ONCE),
             listening: tokio::sync::OnceCell::new(),
             reverse,
+            allowed: Arc::default(),
         };
         (upstreams, reversed)
     }
@@ -185,6 +203,7 @@ impl Upstreams {
             now: self.clock.now().as_second(),
             refused: Arc::clone(&refused),
             reverse: self.reverse.clone(),
+            allowed: Arc::clone(&self.allowed),
         };
         let connected = client::connect_stream(Arc::new(config), socket, back).await;
         let mut link = connected.map_err(|error| {
@@ -312,6 +331,7 @@ pub(super) struct Back {
     now: i64,
     refused: Arc<Mutex<Option<String>>>,
     reverse: mpsc::Sender<Reverse>,
+    allowed: Arc<Allowed>,
 }
 
 impl Back {
@@ -321,10 +341,9 @@ impl Back {
         kind: ReverseKind,
         reply: client::ChannelOpenHandle,
     ) -> Result<(), russh::Error> {
-        match self.reverse.try_send(Reverse { channel, kind }) {
-            Ok(()) => reply.accept().await,
-            // dropping the handle refuses
-            Err(_) => drop(reply),
+        // dropping the handle refuses
+        if self.allowed.lets(&kind) && self.reverse.try_send(Reverse { channel, kind }).is_ok() {
+            reply.accept().await;
         }
         Ok(())
     }

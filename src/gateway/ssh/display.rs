@@ -22,6 +22,8 @@ pub(super) struct Display {
     /// How it ended.
     pub(super) tag: Option<String>,
     veil: Option<Veil>,
+    /// Whether what it shows is kept.
+    is_kept: bool,
     /// The end of what was shown.
     tail: Vec<u8>,
 }
@@ -36,8 +38,15 @@ pub(super) enum Heard {
 }
 
 impl Display {
+    /// What people read.
     pub(super) fn new(number: u64, veil: Option<Veil>) -> Self {
-        Self { number, bytes: 0, tag: None, veil, tail: Vec::new() }
+        Self { number, bytes: 0, tag: None, veil, is_kept: true, tail: Vec::new() }
+    }
+
+    /// A protocol of its own, which passes as it is: for that reason INVARIANT: nothing of it is kept but how much it
+    /// was, since no mask has seen it.
+    pub(super) fn carried(number: u64) -> Self {
+        Self { is_kept: false, ..Self::new(number, None) }
     }
 
     /// What comes next. May be dropped at any time.
@@ -151,7 +160,9 @@ impl Display {
             return Ok(true);
         }
         let stream = if is_error { ERR } else { OUT };
-        shared.turnstile.reel().piece(ItemKind::Screen, self.number, stream, &data).await?;
+        if self.is_kept {
+            shared.turnstile.reel().piece(ItemKind::Screen, self.number, stream, &data).await?;
+        }
         let from = data.len().saturating_sub(TAIL);
         self.tail.extend_from_slice(data.get(from..).unwrap_or_default());
         let forgotten = self.tail.len().saturating_sub(TAIL);

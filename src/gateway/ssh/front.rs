@@ -9,6 +9,7 @@
 //! exit status of ours.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use russh::keys::ssh_key::PublicKey;
@@ -17,9 +18,13 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty, Sig};
 
 use super::channel;
 use super::client::Client;
+use super::destination;
 use super::mail::{Ask, Terminal};
 use super::shared::Shared;
 use crate::domain::facts::{ForwardFacts, ForwardKind};
+
+/// How long the host may take to listen, or to stop.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The gateway's side of a connection of a client.
 pub(super) struct Front {
@@ -41,12 +46,6 @@ impl Front {
             session.disconnect(Disconnect::ProtocolError, "more was sent than the windows allow", "")?;
         }
         Ok(())
-    }
-
-    fn forward(&self, kind: ForwardKind, host: &str, port: u32) -> Option<ForwardFacts> {
-        // a port that is none reaches nothing
-        let port = u16::try_from(port).ok()?;
-        Some(ForwardFacts { kind, host: host.to_lowercase(), port })
     }
 }
 
@@ -95,14 +94,16 @@ impl Handler for Front {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), russh::Error> {
-        let Some(facts) = self.forward(ForwardKind::Local, host, port) else { return Ok(()) };
+        // dropping the reply refuses
+        let Some(facts) = destination::reached(host, port) else { return Ok(()) };
         let Some(mail) = self.shared.boxes.open(channel.id()) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };
         let write = Client::new(channel.split().1);
         let to = channel::Destination::Tcp {
-            host: host.to_owned(),
+            // INVARIANT: the host is told what was judged
+            host: facts.host.clone(),
             port,
             from: (from_host.to_owned(), from_port),
         };
@@ -117,7 +118,7 @@ impl Handler for Front {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), russh::Error> {
-        let facts = ForwardFacts { kind: ForwardKind::Local, host: path.to_owned(), port: 0 };
+        let Some(facts) = destination::socket(path) else { return Ok(()) };
         let Some(mail) = self.shared.boxes.open(channel.id()) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
@@ -242,8 +243,9 @@ impl Handler for Front {
         session: &mut Session,
     ) -> Result<bool, russh::Error> {
         let facts = ForwardFacts { kind: ForwardKind::Agent, host: String::new(), port: 0 };
-        let allowed = self.shared.may_forward(facts).await;
+        let allowed = self.shared.may_forward(facts).await.is_some();
         if allowed {
+            self.shared.upstreams.allowed.agent();
             self.put(channel, Ask::Agent, session)?;
         }
         Ok(allowed)
@@ -259,9 +261,10 @@ impl Handler for Front {
         session: &mut Session,
     ) -> Result<(), russh::Error> {
         let facts = ForwardFacts { kind: ForwardKind::X11, host: String::new(), port: 0 };
-        if !self.shared.may_forward(facts).await {
+        if self.shared.may_forward(facts).await.is_none() {
             return session.channel_failure(channel);
         }
+        self.shared.upstreams.allowed.display();
         let (protocol, cookie) = (protocol.to_owned(), cookie.to_owned());
         self.put(channel, Ask::X11 { single, protocol, cookie, screen }, session)?;
         session.channel_success(channel)
@@ -273,16 +276,26 @@ impl Handler for Front {
         port: &mut u32,
         _: &mut Session,
     ) -> Result<bool, russh::Error> {
-        let Some(facts) = self.forward(ForwardKind::Remote, address, *port) else { return Ok(false) };
-        if !self.shared.may_forward(facts).await {
+        let Some(facts) = destination::listened(address, *port) else { return Ok(false) };
+        if self.shared.may_forward(facts).await.is_none() {
             return Ok(false);
         }
+        let upstreams = &self.shared.upstreams;
+        // whoever comes at once must not come too early
+        upstreams.allowed.listens(*port);
         let bound = async {
-            let link = self.shared.upstreams.listening().await.ok()?;
+            let link = upstreams.listening().await.ok()?;
             link.tcpip_forward(address, *port).await.ok()
         };
-        let Some(bound) = bound.await else { return Ok(false) };
+        // everybody on the connection waits for this
+        let bound = tokio::time::timeout(PATIENCE, bound).await.ok().flatten();
+        let Some(bound) = bound else {
+            upstreams.allowed.listens_no_more(*port);
+            return Ok(false);
+        };
         if *port == 0 {
+            upstreams.allowed.listens_no_more(0);
+            upstreams.allowed.listens(bound);
             *port = bound;
         }
         Ok(true)
@@ -294,7 +307,11 @@ impl Handler for Front {
         port: u32,
         _: &mut Session,
     ) -> Result<bool, russh::Error> {
-        let Ok(link) = self.shared.upstreams.listening().await else { return Ok(false) };
-        Ok(link.cancel_tcpip_forward(address, port).await.is_ok())
+        self.shared.upstreams.allowed.listens_no_more(port);
+        let cancelled = async {
+            let link = self.shared.upstreams.listening().await.ok()?;
+            link.cancel_tcpip_forward(address, port).await.ok()
+        };
+        Ok(tokio::time::timeout(PATIENCE, cancelled).await.ok().flatten().is_some())
     }
 }

@@ -1,5 +1,6 @@
 //! What all tasks of one SSH connection share.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use russh::server::Handle;
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     detectors: Option<Arc<Detectors>>,
     handle: OnceLock<Handle>,
     tasks: Mutex<JoinSet<()>>,
+    /// Whether no task may begin any more.
+    is_over: AtomicBool,
     /// Why the connection cannot go on, once it cannot.
     broken: watch::Sender<Option<String>>,
 }
@@ -55,6 +58,7 @@ impl Shared {
             detectors,
             handle: OnceLock::new(),
             tasks: Mutex::default(),
+            is_over: AtomicBool::new(false),
             broken: watch::Sender::new(None),
         }
     }
@@ -96,9 +100,12 @@ impl Shared {
         }
     }
 
-    /// Runs a channel's task; it ends with the connection.
+    /// Runs a channel's task; it ends with the connection, and one that comes after that never begins.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_over.load(Ordering::Relaxed) {
+            return;
+        }
         while tasks.try_join_next().is_some() {}
         let alarm = Alarm(self.broken.clone());
         tasks.spawn(async move {
@@ -112,17 +119,24 @@ impl Shared {
         std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether policy lets something be forwarded, at once.
-    pub(super) async fn may_forward(&self, facts: ForwardFacts) -> bool {
-        let case = case(
-            Deed::Forward(facts.clone()),
-            format!("{} {}:{}", facts.kind.as_str(), facts.host, facts.port),
-        );
-        match self.turnstile.judge_at_once(&case).await {
-            Ok(judged) => judged.is_ok(),
+    /// Ends all tasks where they are.
+    pub(super) async fn stop(&self) {
+        let mut tasks = {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            self.is_over.store(true, Ordering::Relaxed);
+            std::mem::take(&mut *tasks)
+        };
+        tasks.shutdown().await;
+    }
+
+    /// The number of a forwarding, if policy lets it be, at once.
+    pub(super) async fn may_forward(&self, facts: ForwardFacts) -> Option<u64> {
+        let text = format!("{} {}:{}", facts.kind.as_str(), facts.host, facts.port);
+        match self.turnstile.judge_at_once(&case(Deed::Forward(facts), text)).await {
+            Ok(judged) => judged.ok(),
             Err(error) => {
                 self.break_off(&error);
-                false
+                None
             }
         }
     }

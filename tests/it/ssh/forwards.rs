@@ -41,6 +41,7 @@ async fn a_port_that_the_host_can_reach_is_reached_where_policy_lets_it() {
         let verdict = if good { "Allow" } else { "Deny" };
         let local = (verdict.to_owned(), format!("forward to {to}"));
         assert_eq!(forwardings(&stage).first(), Some(&local));
+        assert!(stage.screen().is_empty(), "what no mask has seen is kept: {:?}", stage.screen());
     }
 }
 
@@ -84,6 +85,12 @@ async fn a_port_of_the_host_leads_back_where_policy_lets_it() {
         let said = stage.run_with(&options, b"").await;
         if good {
             assert_eq!(said.text(), "SSH-", "{said:?}");
+            let wanted = ("Allow".to_owned(), format!("remote 127.0.0.1:{port}"));
+            assert_eq!(forwardings(&stage), [wanted.clone(), wanted], "to listen, and each that comes back");
+            stage
+                .until("the outcomes of both that carried something", |stage| stage.outcomes().len() == 2)
+                .await;
+            assert_eq!(stage.screen(), b"SSH-", "of what ssh itself showed alone");
         } else {
             assert_eq!((said.code, said.text().as_str()), (255, ""), "{said:?}");
             assert!(said.err.contains("remote port forwarding failed"), "{}", said.err);
@@ -116,4 +123,22 @@ async fn agents_and_displays_stay_home_unless_policy_lets_them_go() {
         assert!(verdicts.iter().any(|(verdict, text)| verdict == wanted && text.starts_with("agent")));
         assert!(verdicts.iter().any(|(verdict, text)| verdict == "Deny" && text.starts_with("x11")));
     }
+}
+
+/// A rule about a host must not be passed by another way to write it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_is_judged_in_one_spelling() {
+    let rules = format!(
+        "{} @id(\"not-there\") forbid(principal, action == Hoop::Action::\"forward\", resource)
+         when {{ context.host == \"127.0.0.1\" }};",
+        allowing("local")
+    );
+    let stage = Stage::ruled(&rules).await;
+    for host in ["127.0.0.1", "2130706433", "0x7f.1", "127.1", "::ffff:127.0.0.1"] {
+        let to = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let said = stage.run_with(&["-W", &format!("{to}:{}", stage.sshd.port), "bastion"], b"").await;
+        assert_eq!((said.text().as_str(), said.code), ("", 255), "{host}: {said:?}");
+    }
+    let all = forwardings(&stage);
+    assert!(all.len() == 5 && all.iter().all(|(verdict, _)| verdict == "Deny"), "{all:?}");
 }

@@ -434,6 +434,21 @@ impl Book {
         self.events.lock().expect("not poisoned").iter().filter_map(shown).collect()
     }
 
+    /// Whether a connection has come to its end.
+    pub(crate) fn closed(&self) -> bool {
+        let events = self.events.lock().expect("not poisoned");
+        events.iter().any(|event| matches!(event.what, What::ConnectionClosed { .. }))
+    }
+
+    /// The digests of what was exact in the deeds, with their texts.
+    pub(crate) fn digests(&self) -> Vec<(String, Digest)> {
+        let shown = |event: &Event| match &event.what {
+            What::DeedJudged { text, digest, .. } => Some((text.clone(), digest.clone())),
+            _ => None,
+        };
+        self.events.lock().expect("not poisoned").iter().filter_map(shown).collect()
+    }
+
     /// All that was recorded of one kind.
     pub(crate) fn recorded(&self, wanted: ItemKind) -> Vec<u8> {
         let items = self.items.lock().expect("not poisoned");
