@@ -1,5 +1,7 @@
 //! HTTP APIs: curl, and whatever else takes a proxy or a base URL, through the real broker to a real API.
 
+mod tools;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 

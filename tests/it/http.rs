@@ -7,6 +7,7 @@ mod desync;
 mod masks;
 mod multiplexed;
 mod nginx;
+mod paths;
 pub(crate) mod peers;
 mod review;
 mod servers;

@@ -107,6 +107,14 @@ fn not_covered(target: &Target, http: &HttpTarget, masks: &[&BodyMask]) -> Vec<S
     if http.base.scheme() == "http" {
         gap("the way to the API is not encrypted, and whoever answers its name is believed");
     }
+    if http.max_response.is_none() && http.max_items.is_none() {
+        gap("how much one answer holds is not capped: neither max_response nor max_items is set");
+    }
+    if !matches!(http.issuer, HttpIssuer::None | HttpIssuer::MutualTls { .. }) {
+        gap(
+            "a server that cuts, reverses or encrypts the credential that it echoes, or gives it out in ranges",
+        );
+    }
     if target.record != RecordLevel::Full {
         gap("what you are shown is not recorded, so it cannot be replayed");
     }

@@ -154,7 +154,9 @@ impl Drop for Unanswered {
         let (shared, number) = (Arc::clone(&self.shared), self.number);
         self.shared.spawn(async move {
             let error = Some("the client had left before the API answered".to_owned());
-            if let Err(error) = shared.turnstile.reel().outcome(&Outcome { number, rows: 0, tag: None, error }).await {
+            if let Err(error) =
+                shared.turnstile.reel().outcome(&Outcome { number, rows: 0, tag: None, error }).await
+            {
                 shared.fail(&error);
             }
         });

@@ -96,10 +96,16 @@ impl Reading {
         let headers = parts.headers;
         head::check_framing(&headers).map_err(unclear)?;
         head::check_overrides(&headers).map_err(unclear)?;
-        let called = parts.uri.authority().map(|authority| authority.as_str().to_owned()).or_else(|| {
-            headers.get(HOST).and_then(|host| host.to_str().ok()).map(ToOwned::to_owned)
-        });
-        let places = [called.as_deref().unwrap_or_default(), &place(&shared.target.base), shared.context.target.name.as_str()];
+        let called = parts
+            .uri
+            .authority()
+            .map(|authority| authority.as_str().to_owned())
+            .or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok()).map(ToOwned::to_owned));
+        let places = [
+            called.as_deref().unwrap_or_default(),
+            &place(&shared.target.base),
+            shared.context.target.name.as_str(),
+        ];
         head::check_origin(&headers, &places).map_err(unclear)?;
         if headers.get_all(HOST).iter().count() > 1 {
             return Err(Problem::unclear("more than one `Host`"));
@@ -182,7 +188,11 @@ impl Reading {
 
     /// What looks at the parts of its body, where that has some.
     pub(super) fn parts(&self) -> Option<Parts> {
-        self.facts.content_type.as_deref().is_some_and(|media| media.starts_with("multipart/")).then(Parts::default)
+        self.facts
+            .content_type
+            .as_deref()
+            .is_some_and(|media| media.starts_with("multipart/"))
+            .then(Parts::default)
     }
 
     /// As the gate is asked. What waits for a review is shown as a whole.

@@ -476,7 +476,7 @@ impl JsonMasker {
     fn searched(&mut self, run: &[u8], piece: &mut Piece<'_>) {
         let Some(search) = self.search.take() else { return };
         let written = piece.input.get(search.start..piece.at).unwrap_or_default();
-        let is_text = search.raw.first().or(written.first()) == Some(&b'"');
+        let is_text = search.raw.first().or_else(|| written.first()) == Some(&b'"');
         let (before, last) = if is_text { (&search.plain, run) } else { (&search.raw, written) };
         let joined;
         let text = if before.is_empty() {

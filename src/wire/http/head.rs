@@ -12,7 +12,8 @@ use std::borrow::Cow;
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_RANGE, CONTENT_TYPE, COOKIE, ETAG, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, ORIGIN, PROXY_AUTHORIZATION, RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, ORIGIN, PROXY_AUTHORIZATION, RANGE, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -67,8 +68,9 @@ pub fn check_framing(headers: &HeaderMap) -> Result<(), HeadError> {
 /// [`HeadError::Override`].
 pub fn check_overrides(headers: &HeaderMap) -> Result<(), HeadError> {
     // x-middleware-subrequest and its like: what a framework tells itself
-    let is_override =
-        |name: &HeaderName| is_among(name, OVERRIDES) || name.as_str().replace('_', "-").starts_with("x-middleware-");
+    let is_override = |name: &HeaderName| {
+        is_among(name, OVERRIDES) || name.as_str().replace('_', "-").starts_with("x-middleware-")
+    };
     match headers.keys().any(is_override) {
         true => Err(HeadError::Override),
         false => Ok(()),
@@ -87,7 +89,8 @@ pub fn check_origin(headers: &HeaderMap, places: &[&str]) -> Result<(), HeadErro
         let origin = value.to_str().ok().and_then(|origin| origin.split_once("://"));
         origin.is_some_and(|(_, authority)| places.iter().any(|place| place.eq_ignore_ascii_case(authority)))
     };
-    let fits = headers.get_all("sec-fetch-site").iter().all(is_own) && headers.get_all(ORIGIN).iter().all(is_here);
+    let fits =
+        headers.get_all("sec-fetch-site").iter().all(is_own) && headers.get_all(ORIGIN).iter().all(is_here);
     if fits { Ok(()) } else { Err(HeadError::Foreign) }
 }
 

@@ -60,7 +60,8 @@ impl Parts {
         let line: Vec<u8> = self.line.iter().copied().filter(|byte| !b"\\\"' \t".contains(byte)).collect();
         let line = percent_encoding::percent_decode(&line).decode_utf8_lossy().to_lowercase();
         let names = line.split([';', '=']).map(str::trim);
-        self.found |= names.clone().any(is_override) || names.clone().any(|name| is_override(name.trim_start_matches("utf-8")));
+        self.found |= names.clone().any(is_override)
+            || names.clone().any(|name| is_override(name.trim_start_matches("utf-8")));
     }
 }
 

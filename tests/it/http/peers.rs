@@ -24,7 +24,7 @@ pub(crate) fn place() -> PathBuf {
         std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/hoopctl-tests")),
     ];
     let found = caches.into_iter().flatten().map(|cache| cache.join("http")).find(|at| at.exists());
-    found.expect("no gRPC and WebSockets here; run: tests/setup/http.sh")
+    found.expect("no HTTP clients here; run: tests/setup/http.sh")
 }
 
 /// The path of a script.

@@ -185,7 +185,11 @@ async fn a_page_of_another_site_gets_nothing_through() {
     let api = Api::start().await;
     let front = Front::start(Setup::open(&api)).await;
     for header in ["Sec-Fetch-Site: cross-site", "Origin: https://evil.example", "Origin: null"] {
-        assert_eq!(front.curl(&[STATUS, &["-d", "a=b", "-H", header]].concat(), "/x").await, "400", "{header}");
+        assert_eq!(
+            front.curl(&[STATUS, &["-d", "a=b", "-H", header]].concat(), "/x").await,
+            "400",
+            "{header}"
+        );
     }
     assert!(api.lines().is_empty());
     let own = format!("Origin: http://{}", front.address);

@@ -119,7 +119,10 @@ fn secrets_are_not_recorded() {
         assert_eq!(shown(name, "abc"), "[redacted]", "{name}");
     }
     let place = "https://a.example/b?x=1&accessToken=abc#id_token=def&y=2";
-    assert_eq!(shown("location", place), "https://a.example/b?x=1&accessToken=[redacted]#id_token=[redacted]&y=2");
+    assert_eq!(
+        shown("location", place),
+        "https://a.example/b?x=1&accessToken=[redacted]#id_token=[redacted]&y=2"
+    );
     assert_eq!(shown("referer", "/a?page=2"), "/a?page=2");
     let mut sensitive = HeaderValue::from_static("abc");
     sensitive.set_sensitive(true);
@@ -278,12 +281,28 @@ fn what_proxies_tell_is_not_told_by_clients() {
 #[test]
 fn names_of_secrets_are_known_however_they_are_written() {
     for name in [
-        "accessToken", "access_token", "clientSecret", "CLIENT-SECRET", "sig", "X-Amz-Signature", "code", "jwt",
-        "X-CSRFToken", "X-SessionId", "apiKey", "APIKey", "user.password", "newPassword", "passwd", "sessionid",
+        "accessToken",
+        "access_token",
+        "clientSecret",
+        "CLIENT-SECRET",
+        "sig",
+        "X-Amz-Signature",
+        "code",
+        "jwt",
+        "X-CSRFToken",
+        "X-SessionId",
+        "apiKey",
+        "APIKey",
+        "user.password",
+        "newPassword",
+        "passwd",
+        "sessionid",
     ] {
         assert!(is_secret_name(name), "{name}");
     }
-    for name in ["page", "keyboard", "limit", "author", "postcode", "monkey", "designation", "encoding", "status"] {
+    for name in
+        ["page", "keyboard", "limit", "author", "postcode", "monkey", "designation", "encoding", "status"]
+    {
         assert!(!is_secret_name(name), "{name}");
     }
 }

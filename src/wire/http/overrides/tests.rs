@@ -13,7 +13,11 @@ fn fields_that_stand_for_methods_are_known() {
 /// A form of parts may be as long as a film, so it is read while it passes, however it is cut.
 #[test]
 fn parts_that_ask_for_another_method_are_found_as_they_pass() {
-    let body = |line: &str| format!("--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n_method\r\n--x\r\n{line}\r\n\r\nDELETE\r\n--x--\r\n");
+    let body = |line: &str| {
+        format!(
+            "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n_method\r\n--x\r\n{line}\r\n\r\nDELETE\r\n--x--\r\n"
+        )
+    };
     let found = |body: &str, size: usize| {
         let mut parts = Parts::default();
         let found = body.as_bytes().chunks(size).any(|piece| parts.feed(piece));
