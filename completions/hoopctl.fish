@@ -334,11 +334,19 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_
 connect\t'Open a session'
 kill\t'End other people\'s sessions'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l sql -d 'A statement that they want to run, instead; its names are read as they are written' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l exec -d 'A command line that they want to run on a host, instead' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l file -d 'A file of a host that they want to reach over SFTP or scp, instead' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l operation -d 'What they want to do with the file, as policies spell it' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l to -d 'The second path of a rename or link' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l call -d 'A call of an API that they want to make, instead; `GET` when there is no method' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l header -d 'A header of the call; may be repeated' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l body -d 'The body of the call' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l terminal -d 'The command has a terminal, as with `ssh -t`'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from test" -l config -d 'The broker\'s configuration file' -r -F

@@ -7,6 +7,7 @@ pub mod args;
 pub mod commands;
 pub mod context;
 pub mod exit;
+pub mod facts;
 pub mod failure;
 pub mod generate;
 pub mod logs;
@@ -81,7 +82,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<u8, Failure> {
         Command::List => commands::list::run(&context(cli.global)?).await,
         Command::Login(args) => commands::login::run(&context(cli.global)?, &args).await,
         Command::Logout => commands::logout::run(&context(cli.global)?).await,
-        Command::Policy(command) => commands::policy::run(ui, command),
+        Command::Policy(command) => commands::policy::run(ui, command).await,
         Command::Request(command) => commands::request::run(&context(cli.global)?, command).await,
         Command::Session(command) => commands::session::run(&context(cli.global)?, command).await,
         Command::SshConfig(args) => commands::ssh_config::run(&context(cli.global)?, args).await,

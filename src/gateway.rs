@@ -13,7 +13,7 @@ mod digests;
 mod entrance;
 mod gate;
 mod hold;
-mod http;
+pub mod http;
 pub mod journal;
 mod judge;
 mod leg;

@@ -341,7 +341,7 @@ pub enum PolicyCommand {
     Check(PolicyCheck),
     /// Ask whether somebody may do something, and why
     #[command(
-        after_long_help = "Examples:\n  hoopctl policy explain db --as corp:alice --group corp/dba\n  hoopctl policy explain db --as corp:alice --group corp/dba --action audit\n  hoopctl policy explain db --as corp:alice --sql 'DELETE FROM orders'"
+        after_long_help = "Examples:\n  hoopctl policy explain db --as corp:alice --group corp/dba\n  hoopctl policy explain db --as corp:alice --group corp/dba --action audit\n  hoopctl policy explain db --as corp:alice --sql 'DELETE FROM orders'\n  hoopctl policy explain bastion --as corp:alice --exec 'rm -rf /srv'\n  hoopctl policy explain bastion --as corp:alice --file /etc/passwd --operation write\n  hoopctl policy explain billing-api --as corp:alice --call 'GET /traces?limit=5000'"
     )]
     Explain(PolicyExplain),
     /// Judge the cases of a file, and compare with what is expected of them
@@ -391,6 +391,30 @@ pub struct PolicyExplain {
     /// A statement that they want to run, instead; its names are read as they are written
     #[arg(long, value_name = "STATEMENT", conflicts_with = "action")]
     pub sql: Option<String>,
+    /// A command line that they want to run on a host, instead
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["action", "sql"])]
+    pub exec: Option<String>,
+    /// The command has a terminal, as with `ssh -t`
+    #[arg(long, requires = "exec")]
+    pub terminal: bool,
+    /// A file of a host that they want to reach over SFTP or scp, instead
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["action", "sql", "exec"])]
+    pub file: Option<String>,
+    /// What they want to do with the file, as policies spell it
+    #[arg(long, default_value = "read", requires = "file")]
+    pub operation: String,
+    /// The second path of a rename or link
+    #[arg(long, value_name = "PATH", requires = "file")]
+    pub to: Option<String>,
+    /// A call of an API that they want to make, instead; `GET` when there is no method
+    #[arg(long, value_name = "METHOD PATH", conflicts_with_all = ["action", "sql", "exec", "file"])]
+    pub call: Option<String>,
+    /// A header of the call; may be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE", requires = "call")]
+    pub headers: Vec<String>,
+    /// The body of the call
+    #[arg(long, value_name = "TEXT", requires = "call")]
+    pub body: Option<String>,
 }
 
 /// What policy can be asked about.

@@ -8,6 +8,7 @@ mod answer;
 mod dial;
 mod door;
 mod exchange;
+pub mod facts;
 mod flow;
 mod guard;
 mod reading;

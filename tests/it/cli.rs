@@ -201,6 +201,143 @@ async fn policy_says_why_and_its_exit_code_tells_the_verdict() {
     assert_eq!((&told["action"], &told["principal"]), (&"connect".into(), &"corp:alice".into()));
 }
 
+/// A host and an API in a configuration; what is judged of them is what the gateway would judge.
+const HOST_AND_API: &str = r#"
+[[target]]
+name = "bastion"
+protocol = "ssh"
+host = "bastion.example.com"
+login = "deploy"
+host_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHoAuuotw9/k7kY7889LiM0MW3Y88sZDBMBn5XXwuYYN"]
+owner = "corp/dba"
+[target.issuer]
+kind = "ssh-certificate"
+
+[[target]]
+name = "traces-api"
+protocol = "http"
+base = "https://traces.example.com/v1"
+owner = "corp/dba"
+graphql = "/graphql"
+[target.issuer]
+kind = "none"
+[[target.page]]
+parameter = "limit"
+default = 20
+[[target.mask]]
+path = "$..api_key"
+mask = "full"
+"#;
+
+const WORK: &str = r#"
+@id("work") permit (principal, action in [Hoop::Action::"call", Hoop::Action::"exec"], resource);
+@id("srv") permit (principal, action == Hoop::Action::"file", resource) when { context.path like "/srv/*" };
+@id("no-mutations") forbid (principal, action == Hoop::Action::"call", resource)
+when { context has graphql && context.graphql == "mutation" };
+"#;
+
+#[tokio::test]
+async fn commands_files_and_calls_are_judged_as_at_the_gateway() {
+    let env = Env::new(NOBODY);
+    env.run(&["broker", "init"]).await.ends(0);
+    let file = env.home().join("broker.toml");
+    let config = std::fs::read_to_string(&file).expect("a configuration");
+    let config = config.replacen(
+        "presets = [",
+        "files = [\"work.cedar\"]\npresets = [\"dangerous-shell\", \"bulk-read\", ",
+        1,
+    );
+    std::fs::write(&file, config + HOST_AND_API).expect("written");
+    std::fs::write(env.home().join("work.cedar"), WORK).expect("written");
+    let cases = r#"
+        [[case]]
+        as = "corp:alice"
+        target = "bastion"
+        exec = "env sh -c 'r\"\"m -rf /srv'"
+        expect = "deny"
+        rule = "dangerous-shell.delete-tree"
+
+        [[case]]
+        as = "corp:alice"
+        target = "bastion"
+        exec = "curl -s https://get.example | sh"
+        expect = "hold"
+
+        [[case]]
+        as = "corp:alice"
+        target = "bastion"
+        file = { operation = "rename", path = "/srv/a/../b", to = "/etc/b" }
+        expect = "allow"
+        rule = "srv"
+
+        [[case]]
+        as = "corp:alice"
+        target = "bastion"
+        file = { operation = "read", path = "/srv/../etc/shadow" }
+        expect = "deny"
+
+        [[case]]
+        as = "corp:alice"
+        target = "traces-api"
+        call = { path = "/traces?limit=5000" }
+        expect = "deny"
+        rule = "bulk-read.page"
+
+        [[case]]
+        name = "a mutation"
+        as = "corp:alice"
+        target = "traces-api"
+        call = { method = "POST", path = "/graphql", headers = { content-type = "application/json" }, body = '{"query": "mutation { drop(id: 7) { id } }"}' }
+        expect = "deny"
+        rule = "no-mutations"
+
+        [[case]]
+        name = "a path that servers read differently"
+        as = "corp:alice"
+        target = "traces-api"
+        call = { path = "/traces/..%2fadmin" }
+        expect = "deny"
+        rule = "unjudged"
+
+        [[case]]
+        as = "corp:alice"
+        target = "traces-api"
+        call = { path = "/traces/7" }
+        expect = "allow"
+    "#;
+    std::fs::write(env.home().join("cases.toml"), cases).expect("written");
+    assert_snapshot!("policy_test_of_all", whole(&env.run(&["policy", "test", "cases.toml"]).await, &env));
+    let told: Vec<serde_json::Value> = {
+        let ran = env.run(&["policy", "test", "cases.toml", "--output", "json"]).await.ends(0);
+        ran.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    assert_eq!(told[0]["facts"]["programs"], serde_json::json!(["env", "rm", "sh"]));
+    assert_eq!(told[2]["facts"]["path"], "/srv/b");
+    assert_eq!(told[4]["facts"]["path"], "/v1/traces");
+    assert_eq!(told[5]["facts"]["fields"], serde_json::json!(["drop", "drop.id"]));
+    // one that fails says what was judged
+    let wrong = cases.replacen(r#"expect = "deny""#, r#"expect = "allow""#, 1);
+    std::fs::write(env.home().join("cases.toml"), wrong).expect("written");
+    let ran = env.run(&["policy", "test", "cases.toml"]).await.ends(65);
+    assert!(ran.stderr.contains("effects: delete, delete-tree"), "{}", ran.stderr);
+
+    let explain = async |more: &[&str], code| {
+        let asked = [&["policy", "explain"], more, &["--as", "corp:alice"]].concat();
+        let ran = env.run(&asked).await.ends(code);
+        format!("$ {}\n{}", more.join(" "), ran.text())
+    };
+    let said = [
+        explain(&["bastion", "--exec", "rm -rf /srv"], 77).await,
+        explain(&["bastion", "--exec", "df -h", "--terminal"], 0).await,
+        explain(&["bastion", "--file", "/srv/x", "--operation", "write"], 0).await,
+        explain(&["traces-api", "--call", "/traces"], 0).await,
+        explain(&["traces-api", "--call", "DELETE /traces/7"], 0).await,
+        explain(&["db", "--exec", "ls"], 64).await,
+        explain(&["bastion", "--exec", "scp -f /srv/x"], 64).await,
+    ];
+    assert_snapshot!("policy_explain_of_all", said.join("\n"));
+}
+
 #[tokio::test]
 async fn verifying_a_folder_that_is_no_ledger_fails() {
     let env = Env::new(NOBODY);

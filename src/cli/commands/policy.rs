@@ -1,6 +1,7 @@
 //! `hoopctl policy …`.
 
 mod answer;
+mod attempt;
 mod cases;
 
 use std::collections::BTreeSet;
@@ -9,9 +10,11 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use self::answer::Answer;
+use self::attempt::{Attempt, CallWish, FileWish, Wish};
 use crate::broker::config::Config;
 use crate::cli::args::{PolicyAction, PolicyCheck, PolicyCommand, PolicyExplain};
 use crate::cli::exit;
+use crate::cli::facts;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
 use crate::domain::action::Action;
@@ -23,11 +26,11 @@ use crate::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind, Subje
 ///
 /// # Errors
 /// [`Failure`].
-pub fn run(ui: Ui, command: PolicyCommand) -> Result<u8, Failure> {
+pub async fn run(ui: Ui, command: PolicyCommand) -> Result<u8, Failure> {
     match command {
         PolicyCommand::Check(args) => check(ui, &args),
-        PolicyCommand::Explain(args) => explain(ui, &args),
-        PolicyCommand::Test(args) => cases::run(ui, &args),
+        PolicyCommand::Explain(args) => explain(ui, &args).await,
+        PolicyCommand::Test(args) => cases::run(ui, &args).await,
     }
 }
 
@@ -62,7 +65,7 @@ fn check_files(files: &[PathBuf]) -> Result<Digest, Failure> {
     })
 }
 
-fn explain(ui: Ui, args: &PolicyExplain) -> Result<u8, Failure> {
+async fn explain(ui: Ui, args: &PolicyExplain) -> Result<u8, Failure> {
     let wrong = |error: &dyn std::error::Error| Failure::new(FailureKind::Usage, error.to_string());
     let config = Config::load(&args.config.config)?;
     let name = TargetName::new(args.target.as_str()).map_err(|error| wrong(&error))?;
@@ -72,23 +75,25 @@ fn explain(ui: Ui, args: &PolicyExplain) -> Result<u8, Failure> {
             .hint(format!("it has {}", known.join(", ")))
     })?;
     let who = principal(&args.who, &args.groups, &config)?;
-    let facts = args.sql.as_deref().map(answer::facts).transpose()?;
-    let action = match (&facts, args.action) {
-        (Some(facts), _) => Action::Statement(facts),
-        (None, PolicyAction::Audit) => Action::Audit,
-        (None, PolicyAction::Connect) => Action::Connect,
-        (None, PolicyAction::Kill) => Action::Kill,
+    let otherwise = match args.action {
+        PolicyAction::Audit => Action::Audit,
+        PolicyAction::Connect => Action::Connect,
+        PolicyAction::Kill => Action::Kill,
     };
-    let Answer { word, rule, reason, hint, takes } = Answer::of(&config.policy, &who, target, &action);
+    let attempt = Attempt::of(&wish(args)?, otherwise, target, &who.groups).await?;
+    let Answer { word, rule, reason, hint, takes } = Answer::of(&config.policy, &who, target, &attempt);
     if ui.json {
         ui.object(&json!({
-            "verdict": word, "rule": rule, "reason": reason, "hint": hint, "review": takes, "facts": facts,
-            "principal": who.id.to_string(), "action": action.name(), "target": name,
+            "verdict": word, "rule": rule, "reason": reason, "hint": hint, "review": takes, "facts": attempt.facts(),
+            "principal": who.id.to_string(), "action": attempt.name(), "target": name,
             "policy": config.policy.digest(),
         }));
     } else {
         let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-        ui.line(&format!("{word} {} on {name} for {}, by {rule}{because}", action.name(), who.id));
+        ui.line(&format!("{word} {} on {name} for {}, by {rule}{because}", attempt.name(), who.id));
+        for fact in attempt.deed().iter().flat_map(|deed| facts::sentences(deed, None)) {
+            ui.line(&format!("  {fact}"));
+        }
         if let Some(takes) = takes {
             takes.sentences().iter().for_each(|sentence| ui.line(&format!("  {sentence}")));
         }
@@ -101,6 +106,35 @@ fn explain(ui: Ui, args: &PolicyExplain) -> Result<u8, Failure> {
         "allow" => 0,
         "hold" => exit::HELD,
         _ => exit::DENIED,
+    })
+}
+
+/// What the options ask about.
+fn wish(args: &PolicyExplain) -> Result<Wish, Failure> {
+    let usage = |message: String| Failure::new(FailureKind::Usage, message);
+    let header = |header: &String| {
+        let (name, value) =
+            header.split_once(':').ok_or_else(|| usage(format!("`{header}` is not written NAME: VALUE")))?;
+        Ok((name.trim().to_owned(), value.trim().to_owned()))
+    };
+    let headers = args.headers.iter().map(header).collect::<Result<_, Failure>>()?;
+    let call = args.call.as_ref().map(|call| {
+        let (method, path) = call.split_once(' ').unwrap_or(("GET", call));
+        let (method, path) = (method.to_owned(), path.trim().to_owned());
+        CallWish { method, path, headers, body: args.body.clone().unwrap_or_default() }
+    });
+    let file = args.file.clone().map(|path| {
+        let operation = serde_json::from_value(args.operation.as_str().into())
+            .map_err(|_| usage(format!("`{}` is no operation on files", args.operation)))?;
+        Ok::<_, Failure>(FileWish { operation, path, to: args.to.clone() })
+    });
+    Ok(Wish {
+        sql: args.sql.clone(),
+        exec: args.exec.clone(),
+        terminal: args.terminal,
+        file: file.transpose()?,
+        call,
+        facts: None,
     })
 }
 

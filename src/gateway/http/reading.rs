@@ -4,12 +4,13 @@
 //! neither judges nor forwards. Failure mode: a [`Problem`]; the API never hears of the call.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, Method, Request, Uri, Version};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body, Incoming};
 
 use super::answer::{Form, Problem};
 use super::refusal::{self, Sketch};
@@ -18,8 +19,10 @@ use super::specification::Specification;
 use super::{door, shown, stream};
 use crate::domain::action::Deed;
 use crate::domain::facts::CallFacts;
+use crate::domain::name::TargetName;
 use crate::domain::target::{HttpIssuer, HttpTarget, Injection};
 use crate::gateway::judge::Case;
+use crate::mask::document::DocumentPlan;
 use crate::wire::http::framing::Fault;
 use crate::wire::http::graphql::{self, GraphqlFacts};
 use crate::wire::http::head::{self, HeadError};
@@ -29,8 +32,19 @@ use crate::wire::http::overrides::{self, Parts};
 use crate::wire::http::pages;
 use crate::wire::http::target::{self, PathPolicy, RequestTarget, Resource};
 
+/// What a call is read by.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    /// What the target is called.
+    pub(super) name: &'a TargetName,
+    pub(super) target: &'a HttpTarget,
+    pub(super) specification: &'a Specification,
+    /// What is masked for whoever calls; `None` when nothing is.
+    pub(super) masks: Option<&'a DocumentPlan>,
+}
+
 /// A call that can be judged.
-pub(super) struct Reading {
+pub(super) struct Reading<B = Incoming> {
     pub(super) method: Method,
     /// Path and query as they are sent.
     pub(super) resource: Resource,
@@ -38,15 +52,15 @@ pub(super) struct Reading {
     pub(super) facts: CallFacts,
     /// How it may be shown.
     pub(super) text: String,
-    pub(super) body: Arriving,
+    pub(super) body: Arriving<B>,
 }
 
 /// A request's body.
-pub(super) enum Arriving {
+pub(super) enum Arriving<B = Incoming> {
     /// There is none.
     Empty,
     /// It passes by.
-    Stream(Incoming),
+    Stream(B),
     /// It was read to be judged.
     Whole(Bytes),
 }
@@ -77,7 +91,7 @@ impl Reading {
             return Err(Problem::unmaskable(why));
         }
         stream::flatten(&mut request)?;
-        Self::of(shared, request).await
+        Self::of(shared.ground(), request).await
     }
 
     /// The whole body, before a review; a call that is too long for one is entered.
@@ -89,8 +103,27 @@ impl Reading {
         }
     }
 
+    /// As the gate is asked. What waits for a review is shown as a whole.
+    pub(super) fn case(&self, shared: &Shared, may_wait: bool) -> Case {
+        let headers = shown::headers(&self.headers);
+        let content_type = self.facts.content_type.clone();
+        Case {
+            protocol: "http",
+            deed: Deed::Call(self.facts.clone()),
+            text: self.text.clone(),
+            sent: may_wait.then(|| shown::sent(shared, self, &headers)),
+            exact: shown::exact(self, &headers),
+            settings: content_type.map(|value| ("content-type".to_owned(), value)).into_iter().collect(),
+        }
+    }
+}
+
+impl<B> Reading<B>
+where
+    B: Body<Data = Bytes, Error: Display> + Unpin,
+{
     /// Reads a call up to the end of its head, and its body where that tells what it does.
-    async fn of(shared: &Shared, request: Request<Incoming>) -> Result<Self, Problem> {
+    pub(super) async fn of(ground: Ground<'_>, request: Request<B>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let unclear = |error: HeadError| Problem::unclear(error.to_string());
         let headers = parts.headers;
@@ -103,8 +136,8 @@ impl Reading {
             .or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok()).map(ToOwned::to_owned));
         let places = [
             called.as_deref().unwrap_or_default(),
-            &place(&shared.target.base),
-            shared.context.target.name.as_str(),
+            &place(&ground.target.base),
+            ground.name.as_str(),
         ];
         head::check_origin(&headers, &places).map_err(unclear)?;
         if headers.get_all(HOST).iter().count() > 1 {
@@ -115,24 +148,24 @@ impl Reading {
         {
             return Err(Problem::unclear(format!("the method `{method}` cannot be judged")));
         }
-        let resource = resource(shared, &method, &parts.uri)?;
-        if let HttpIssuer::Static { injection: Injection::Query { name }, .. } = &shared.target.issuer
+        let resource = resource(ground, &method, &parts.uri)?;
+        if let HttpIssuer::Static { injection: Injection::Query { name }, .. } = &ground.target.issuer
             && resource.names().contains(&target::folded(name))
         {
             return Err(Problem::unclear(format!("the query has a field `{name}` of its own")));
         }
         head::check_upgrade(&headers).map_err(unclear)?;
-        if shared.masks.is_some() {
+        if ground.masks.is_some() {
             head::check_conditions(&method, &headers).map_err(unclear)?;
         }
         check_names(&resource.names())?;
-        if shared.target.issuer != HttpIssuer::None && resource.names().contains(ACCESS_TOKEN) {
+        if ground.target.issuer != HttpIssuer::None && resource.names().contains(ACCESS_TOKEN) {
             return Err(Problem::unclear(format!("the query has an `{ACCESS_TOKEN}` of its own")));
         }
         let upgrade = head::upgrade(&headers);
         let content_type = media_type(&headers)?;
         let body = if body.is_end_stream() { Arriving::Empty } else { Arriving::Stream(body) };
-        let masked = shared.masks.is_some();
+        let masked = ground.masks.is_some();
         let mut reading = Self {
             facts: CallFacts {
                 method: method.as_str().to_owned(),
@@ -148,13 +181,13 @@ impl Reading {
                 upgrade,
                 touches_masked: masked,
             },
-            text: text(shared, &method, &resource),
+            text: text(ground, &method, &resource),
             method,
             resource,
             headers,
             body,
         };
-        reading.look_inside(shared).await?;
+        reading.look_inside(ground).await?;
         Ok(reading)
     }
 
@@ -195,35 +228,21 @@ impl Reading {
             .then(Parts::default)
     }
 
-    /// As the gate is asked. What waits for a review is shown as a whole.
-    pub(super) fn case(&self, shared: &Shared, may_wait: bool) -> Case {
-        let headers = shown::headers(&self.headers);
-        let content_type = self.facts.content_type.clone();
-        Case {
-            protocol: "http",
-            deed: Deed::Call(self.facts.clone()),
-            text: self.text.clone(),
-            sent: may_wait.then(|| shown::sent(shared, self, &headers)),
-            exact: shown::exact(self, &headers),
-            settings: content_type.map(|value| ("content-type".to_owned(), value)).into_iter().collect(),
-        }
-    }
-
-    async fn look_inside(&mut self, shared: &Shared) -> Result<(), Problem> {
-        let operation = operation(shared, self.method.as_str(), &self.resource)?.cloned();
-        self.facts.page_size = page_size(&shared.target, operation.as_ref(), &self.resource);
+    async fn look_inside(&mut self, ground: Ground<'_>) -> Result<(), Problem> {
+        let operation = operation(ground, self.method.as_str(), &self.resource)?.cloned();
+        self.facts.page_size = page_size(ground.target, operation.as_ref(), &self.resource);
         self.facts.listing = match &operation {
             Some(operation) => operation.is_listing,
-            None => is_collection(&shared.target, self.method.as_str(), &self.resource),
+            None => is_collection(ground.target, self.method.as_str(), &self.resource),
         };
         self.facts.operation = operation.map(|operation| operation.id);
         if self.facts.operation.is_none() && Form::of(&self.headers) == Form::Grpc {
-            let path = below_base(shared, self.resource.path());
+            let path = below_base(ground, self.resource.path());
             self.facts.operation = Some(path.trim_start_matches('/').to_owned());
         }
-        if shared.target.graphql.as_deref().is_some_and(|path| is_at(shared, path, &self.resource)) {
+        if ground.target.graphql.as_deref().is_some_and(|path| is_at(ground, path, &self.resource)) {
             let asked = self.graphql().await?;
-            if let Some(masks) = &shared.masks
+            if let Some(masks) = ground.masks
                 && let Some(name) = masks.names().find(|name| asked.renamed.contains(*name))
             {
                 return Err(Problem::unclear(format!("an alias for the masked field `{name}`")));
@@ -271,14 +290,14 @@ impl Reading {
 }
 
 /// The path and query that are sent: the client's, behind the base's path.
-fn resource(shared: &Shared, method: &Method, uri: &Uri) -> Result<Resource, Problem> {
-    let base = &shared.target.base;
+fn resource(ground: Ground<'_>, method: &Method, uri: &Uri) -> Result<Resource, Problem> {
+    let base = &ground.target.base;
     let written = uri.to_string();
     let read = RequestTarget::parse(method.as_str(), &written, PathPolicy::default());
     let (resource, is_full) = match read.map_err(|error| Problem::unclear(error.to_string()))? {
         RequestTarget::Origin(resource) => (resource, false),
         RequestTarget::Absolute { scheme, authority, resource } => {
-            let by_name = authority == shared.context.target.name.as_str().to_ascii_lowercase();
+            let by_name = authority == ground.name.as_str().to_ascii_lowercase();
             if !by_name && !is_base(base, &scheme, &authority) {
                 let why =
                     format!("the call is for `{authority}`, and this session reaches {} only", place(base));
@@ -345,24 +364,24 @@ fn is_json(media: &str) -> bool {
 }
 
 /// The path without the base's.
-fn below_base<'a>(shared: &Shared, path: &'a str) -> &'a str {
-    path.strip_prefix(shared.target.base.path().trim_end_matches('/')).unwrap_or(path)
+fn below_base<'a>(ground: Ground<'_>, path: &'a str) -> &'a str {
+    path.strip_prefix(ground.target.base.path().trim_end_matches('/')).unwrap_or(path)
 }
 
-fn is_at(shared: &Shared, place: &str, resource: &Resource) -> bool {
+fn is_at(ground: Ground<'_>, place: &str, resource: &Resource) -> bool {
     let path = resource.path().trim_end_matches('/');
     let place = place.trim_end_matches('/');
     // what a server that minds no case would take for it is judged as if it were
-    path.eq_ignore_ascii_case(place) || below_base(shared, path).eq_ignore_ascii_case(place)
+    path.eq_ignore_ascii_case(place) || below_base(ground, path).eq_ignore_ascii_case(place)
 }
 
 fn operation<'a>(
-    shared: &'a Shared,
+    ground: Ground<'a>,
     method: &str,
     resource: &Resource,
 ) -> Result<Option<&'a Operation>, Problem> {
-    let Specification::Read(api) = &shared.specification else { return Ok(None) };
-    let meant = api.operation(method, resource.path(), shared.target.base.path());
+    let Specification::Read(api) = ground.specification else { return Ok(None) };
+    let meant = api.operation(method, resource.path(), ground.target.base.path());
     meant.map_err(|unclear| Problem::unclear(unclear.to_string()))
 }
 
@@ -379,7 +398,7 @@ fn is_collection(target: &HttpTarget, method: &str, resource: &Resource) -> bool
 }
 
 /// Method, path and query, with values only where they tell nothing that is protected.
-fn text(shared: &Shared, method: &Method, resource: &Resource) -> String {
+fn text(ground: Ground<'_>, method: &Method, resource: &Resource) -> String {
     let mut text = format!("{method} {}", resource.path());
     for (at, field) in resource.query().unwrap_or_default().split('&').enumerate() {
         if field.is_empty() {
@@ -390,17 +409,17 @@ fn text(shared: &Shared, method: &Method, resource: &Resource) -> String {
         text.push_str(name);
         if !value.is_empty() {
             text.push('=');
-            text.push_str(if is_harmless(shared, name, value) { value } else { "[redacted]" });
+            text.push_str(if is_harmless(ground, name, value) { value } else { "[redacted]" });
         }
     }
     text
 }
 
-fn is_harmless(shared: &Shared, name: &str, value: &str) -> bool {
+fn is_harmless(ground: Ground<'_>, name: &str, value: &str) -> bool {
     if head::is_secret_name(name) || value.len() > 256 {
         return false;
     }
-    match &shared.masks {
+    match ground.masks {
         None => true,
         Some(masks) => {
             let number = value.len() <= 6 && value.bytes().all(|byte| byte.is_ascii_digit());

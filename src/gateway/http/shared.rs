@@ -1,5 +1,6 @@
 //! What all calls of one connection have in common.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -9,7 +10,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::dial::Upstreams;
+use super::reading::Ground;
 use super::specification::Specification;
+use crate::domain::name::GroupName;
 use crate::domain::policy::Permit;
 use crate::domain::session::CloseReason;
 use crate::domain::target::{HttpTarget, Injection};
@@ -60,7 +63,7 @@ impl Shared {
         permit: Permit,
         closing: watch::Receiver<Option<CloseReason>>,
     ) -> Arc<Self> {
-        let (masks, mut fault) = match masks(&context, target) {
+        let (masks, mut fault) = match masks(&context.principal.groups, target, token_key(&context)) {
             Ok(masks) => (masks, None),
             Err(why) => (None, Some(why)),
         };
@@ -86,6 +89,16 @@ impl Shared {
             tasks: Mutex::default(),
             known: Mutex::default(),
         })
+    }
+
+    /// What a call is read by.
+    pub(super) fn ground(&self) -> Ground<'_> {
+        Ground {
+            name: &self.context.target.name,
+            target: &self.target,
+            specification: &self.specification,
+            masks: self.masks.as_deref(),
+        }
     }
 
     /// Comes when the session closes, or the record cannot be kept.
@@ -189,9 +202,13 @@ impl Drop for Ring {
     }
 }
 
-/// What is masked for the principal of this session.
-fn masks(context: &SessionContext, target: &HttpTarget) -> Result<Option<Arc<DocumentPlan>>, String> {
-    let rules = target.masks.iter().filter(|mask| mask.binds(&context.principal.groups)).map(|mask| {
+/// What is masked for somebody in these groups.
+pub(super) fn masks(
+    groups: &BTreeSet<GroupName>,
+    target: &HttpTarget,
+    key: Option<TokenKey>,
+) -> Result<Option<Arc<DocumentPlan>>, String> {
+    let rules = target.masks.iter().filter(|mask| mask.binds(groups)).map(|mask| {
         let path = DocumentPath::new(&mask.path).map_err(|error| error.to_string())?;
         Ok(DocumentRule { name: mask.name.clone(), path, mask: mask.mask })
     });
@@ -201,7 +218,7 @@ fn masks(context: &SessionContext, target: &HttpTarget) -> Result<Option<Arc<Doc
     }
     let plan = DocumentPlan::new(&rules, KeyCase::Exact).map_err(|error| error.to_string())?;
     let mut plan = with_items(plan, target)?;
-    if let Some(key) = token_key(context) {
+    if let Some(key) = key {
         plan = plan.with_tokens(key);
     }
     if !target.detectors.is_empty() {

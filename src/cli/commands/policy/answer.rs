@@ -2,14 +2,12 @@
 
 use serde::Serialize;
 
-use crate::cli::failure::{Failure, FailureKind};
+use super::attempt::Attempt;
 use crate::domain::action::{Action, Petition};
-use crate::domain::facts::Facts;
 use crate::domain::name::RuleName;
-use crate::domain::policy::{Hold, Policy, Verdict};
+use crate::domain::policy::{Denial, Hold, Policy, Verdict};
 use crate::domain::principal::Principal;
 use crate::domain::target::Target;
-use crate::sql::{ParseError, ParseLimits};
 
 /// A verdict in words.
 pub(super) struct Answer {
@@ -42,8 +40,13 @@ pub(super) struct Takes {
 
 impl Answer {
     /// Asks policy.
-    pub(super) fn of(policy: &Policy, who: &Principal, target: &Target, action: &Action<'_>) -> Self {
-        match policy.judge(who, target, action) {
+    pub(super) fn of(policy: &Policy, who: &Principal, target: &Target, attempt: &Attempt) -> Self {
+        let action = match attempt {
+            Attempt::Deed(deed) => deed.action(),
+            Attempt::Refused(denial) => return Self::denied(denial.clone()),
+            Attempt::Session(action) => *action,
+        };
+        match policy.judge(who, target, &action) {
             Verdict::Allow(permit) => Self {
                 word: "allow",
                 rule: permit.rule().clone(),
@@ -51,19 +54,17 @@ impl Answer {
                 hint: None,
                 takes: None,
             },
-            Verdict::Deny(denial) => Self {
-                word: "deny",
-                rule: denial.rule,
-                reason: denial.reason,
-                hint: denial.hint,
-                takes: None,
-            },
+            Verdict::Deny(denial) => Self::denied(denial),
             Verdict::Hold(hold) => {
                 let rule = hold.rules.first().cloned().unwrap_or_else(RuleName::default_deny);
-                let takes = Takes::of(policy, who, target, action, &hold);
+                let takes = Takes::of(policy, who, target, &action, &hold);
                 Self { word: "hold", rule, reason: hold.reason, hint: None, takes: Some(takes) }
             }
         }
+    }
+
+    fn denied(denial: Denial) -> Self {
+        Self { word: "deny", rule: denial.rule, reason: denial.reason, hint: denial.hint, takes: None }
     }
 }
 
@@ -97,17 +98,5 @@ impl Takes {
             all.push(format!("a reviewer may decide for up to {} s ahead", self.standing));
         }
         all
-    }
-}
-
-/// The facts of one statement as its text alone tells them.
-pub(super) fn facts(text: &str) -> Result<Facts, Failure> {
-    let usage = |message: String| Failure::new(FailureKind::Usage, message);
-    match crate::sql::parse(text, &ParseLimits::default()).as_deref() {
-        Ok([statement]) => Ok(crate::sql::facts(statement)),
-        Ok(all) => Err(usage(format!("one statement is wanted, and there are {}", all.len()))),
-        // as on a target without masks
-        Err(ParseError::Syntax(_)) => Ok(Facts::unparsed()),
-        Err(error) => Err(usage(error.to_string())),
     }
 }

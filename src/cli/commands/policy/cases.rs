@@ -1,17 +1,18 @@
 //! `hoopctl policy test`.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::answer::{self, Answer};
+use super::answer::Answer;
+use super::attempt::{Attempt, CallWish, FileWish, Wish};
 use super::principal;
 use crate::broker::config::Config;
 use crate::cli::args::PolicyTest;
 use crate::cli::exit;
+use crate::cli::facts;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
 use crate::domain::action::Action;
-use crate::domain::facts::Facts;
 use crate::domain::name::TargetName;
 
 /// A file of cases.
@@ -37,10 +38,19 @@ struct Case {
     groups: Vec<String>,
     /// The target.
     target: String,
-    /// `connect`, `audit` or `kill`; `connect` when there is no statement.
+    /// `connect`, `audit` or `kill`; `connect` when there is nothing else to do.
     action: Option<String>,
     /// A statement instead.
     sql: Option<String>,
+    /// A command line instead.
+    exec: Option<String>,
+    /// Whether the command line has a terminal.
+    #[serde(default)]
+    terminal: bool,
+    /// An operation on files instead.
+    file: Option<FileWish>,
+    /// A call instead.
+    call: Option<CallWish>,
     /// Facts that the text alone does not tell: those of a database.
     facts: Option<toml::Table>,
     /// `allow`, `deny` or `hold`.
@@ -50,7 +60,7 @@ struct Case {
 }
 
 /// Judges every case.
-pub(super) fn run(ui: Ui, args: &PolicyTest) -> Result<u8, Failure> {
+pub(super) async fn run(ui: Ui, args: &PolicyTest) -> Result<u8, Failure> {
     let config = Config::load(&args.config.config)?;
     let shown = args.file.display();
     let wrong = |message: String| Failure::new(FailureKind::Configuration, message);
@@ -63,9 +73,10 @@ pub(super) fn run(ui: Ui, args: &PolicyTest) -> Result<u8, Failure> {
     }
     let mut failed = 0;
     let mut rows = Vec::new();
+    let mut surprises = Vec::new();
     for (place, case) in file.case.iter().enumerate() {
-        let name = case.name.clone().or_else(|| case.sql.clone()).unwrap_or_else(|| case.what().into());
-        let answer = judge(&config, case).map_err(|failure| {
+        let name = case.shown();
+        let (attempt, answer) = judge(&config, case).await.map_err(|failure| {
             wrong(format!("{shown}: case {} ({name}): {}", place + 1, failure.message()))
         })?;
         let as_expected =
@@ -75,7 +86,7 @@ pub(super) fn run(ui: Ui, args: &PolicyTest) -> Result<u8, Failure> {
         if ui.json {
             ui.object(&json!({
                 "name": name, "passed": as_expected, "verdict": answer.word, "rule": answer.rule,
-                "reason": answer.reason, "review": answer.takes,
+                "reason": answer.reason, "review": answer.takes, "facts": attempt.facts(),
                 "expected": { "verdict": case.expect, "rule": case.rule },
             }));
         }
@@ -83,16 +94,24 @@ pub(super) fn run(ui: Ui, args: &PolicyTest) -> Result<u8, Failure> {
             Some(rule) => format!("{} by {rule}", case.expect),
             None => case.expect.clone(),
         };
+        if !as_expected {
+            let facts = attempt.deed().map(|deed| facts::sentences(deed, None)).unwrap_or_default();
+            surprises.push((name.clone(), facts));
+        }
         rows.push(vec![name, expected, format!("{} by {}", answer.word, answer.rule), result.into()]);
     }
     if !ui.json {
         ui.table(&["CASE", "EXPECTED", "VERDICT", ""], rows);
+        for (name, facts) in surprises {
+            ui.talk(&format!("what was judged of {name}:"));
+            facts.iter().for_each(|fact| ui.talk(&format!("  {fact}")));
+        }
         ui.talk(&format!("{} cases, {failed} failed", file.case.len()));
     }
     Ok(if failed == 0 { 0 } else { exit::BAD_DATA })
 }
 
-fn judge(config: &Config, case: &Case) -> Result<Answer, Failure> {
+async fn judge(config: &Config, case: &Case) -> Result<(Attempt, Answer), Failure> {
     let usage = |message: String| Failure::new(FailureKind::Usage, message);
     if !["allow", "deny", "hold"].contains(&case.expect.as_str()) {
         return Err(usage(format!("`{}` is not allow, deny or hold", case.expect)));
@@ -103,40 +122,48 @@ fn judge(config: &Config, case: &Case) -> Result<Answer, Failure> {
         .get(&name)
         .ok_or_else(|| usage(format!("the configuration has no target `{name}`")))?;
     let who = principal(&case.who, &case.groups, config)?;
-    let facts = match (&case.sql, &case.action, &case.facts) {
-        (Some(_), Some(_), _) => return Err(usage("it has both `sql` and `action`".into())),
-        (None, _, Some(_)) => return Err(usage("`facts` go with `sql`".into())),
-        (Some(sql), None, changes) => Some(changed(answer::facts(sql)?, changes.as_ref())?),
-        (None, _, None) => None,
-    };
-    let action = match (&facts, case.what()) {
-        (Some(facts), _) => Action::Statement(facts),
-        (None, "audit") => Action::Audit,
-        (None, "connect") => Action::Connect,
-        (None, "kill") => Action::Kill,
-        (None, other) => return Err(usage(format!("`{other}` is not connect, audit or kill"))),
-    };
-    Ok(Answer::of(&config.policy, &who, target, &action))
-}
-
-/// The facts with some of them replaced.
-fn changed(facts: Facts, changes: Option<&toml::Table>) -> Result<Facts, Failure> {
-    let usage = |message: String| Failure::new(FailureKind::Usage, message);
-    let Some(changes) = changes else { return Ok(facts) };
-    let Ok(Value::Object(mut all)) = serde_json::to_value(&facts) else { return Ok(facts) };
-    for (name, value) in changes {
-        // a misspelt fact must not pass for one that does not matter
-        if !all.contains_key(name) {
-            return Err(usage(format!("there is no fact `{name}`")));
-        }
-        let value = serde_json::to_value(value).map_err(|error| usage(error.to_string()))?;
-        all.insert(name.clone(), value);
+    let deeds = [case.sql.is_some(), case.exec.is_some(), case.file.is_some(), case.call.is_some()];
+    if case.action.is_some() && deeds.contains(&true) {
+        return Err(usage("it has `action` and something else to do".into()));
     }
-    serde_json::from_value(Value::Object(all)).map_err(|error| usage(format!("its facts: {error}")))
+    let otherwise = match case.what() {
+        "audit" => Action::Audit,
+        "connect" => Action::Connect,
+        "kill" => Action::Kill,
+        other => return Err(usage(format!("`{other}` is not connect, audit or kill"))),
+    };
+    let attempt = Attempt::of(&case.wish(), otherwise, target, &who.groups).await?;
+    let answer = Answer::of(&config.policy, &who, target, &attempt);
+    Ok((attempt, answer))
 }
 
 impl Case {
     fn what(&self) -> &str {
         self.action.as_deref().unwrap_or("connect")
+    }
+
+    fn wish(&self) -> Wish {
+        Wish {
+            sql: self.sql.clone(),
+            exec: self.exec.clone(),
+            terminal: self.terminal,
+            file: self.file.clone(),
+            call: self.call.clone(),
+            facts: self.facts.clone(),
+        }
+    }
+
+    /// What it is called in the table.
+    fn shown(&self) -> String {
+        let file = |file: &FileWish| format!("{} {}", file.operation.as_str(), file.path);
+        let call = |call: &CallWish| format!("{} {}", call.method, call.path);
+        let said = [
+            self.name.clone(),
+            self.sql.clone(),
+            self.exec.clone(),
+            self.file.as_ref().map(file),
+            self.call.as_ref().map(call),
+        ];
+        said.into_iter().flatten().next().unwrap_or_else(|| self.what().to_owned())
     }
 }

@@ -4,11 +4,10 @@
 //! read from the text that is signed; state, reviews and what is missing are the broker's word. Every
 //! text from elsewhere goes through `harmless`.
 
-mod facts;
-
 use jiff::Timestamp;
 
 use super::words::{lasting, state, when};
+use crate::cli::facts;
 use crate::cli::ui::harmless::{block, line, wrapped};
 use crate::client::approvals::{Dossier, Signature};
 use crate::domain::action::Deed;

@@ -1,4 +1,4 @@
-//! What a deed does, for a reviewer: one sentence for each fact that may matter.
+//! What a deed does, for people: one sentence for each fact that may matter.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,8 @@ use crate::domain::facts::{
 };
 
 /// The sentences of any deed.
-pub(super) fn sentences(deed: &Deed, estimate: Option<u64>) -> Vec<String> {
+#[must_use]
+pub fn sentences(deed: &Deed, estimate: Option<u64>) -> Vec<String> {
     match deed {
         Deed::Call(facts) => call(facts),
         Deed::Env { name } => vec![format!("sets the variable {name} for what runs on the host")],
