@@ -128,13 +128,13 @@ async fn the_demos_host_is_for_whoever_knows_the_passcode_and_keeps_nothing_runn
         (after("with the passcode "), after("--broker-pin "), after("HOOPCTL_BROKER="));
     let alice = Env::new(&broker);
     let passcode = passcode.trim_end_matches('.');
-    let login = alice.login(&["--broker-pin", &pin], async |page: String| {
+    let answer = async |page: String| {
         let page = page.parse().expect("a page");
         let refused = decide(&page, Decision::Approve("alice")).await;
         assert!(matches!(refused, Err(ApproveError::Refused(403))), "{refused:?}");
         decide(&page, Decision::Unlock { user: "alice", passcode }).await.expect("it is the passcode");
-    });
-    login.await.ends(0);
+    };
+    alice.login(&["--broker-pin", &pin], answer).await.ends(0);
     let leave = "nohup sleep 1000 >/dev/null 2>&1 & echo left";
     let ran = alice.run(&["connect", "bastion", "--", leave]).await.ends(0);
     assert!(ran.stdout.contains("left"), "{}", ran.text());

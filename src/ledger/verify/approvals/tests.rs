@@ -113,19 +113,19 @@ fn whoever_loses_a_device_takes_its_approval_along() {
 }
 
 /// Whoever writes a ledger to keep its readers busy pays for each entry as much as they do. What was quadratic before
-/// took hours here.
+/// took minutes here.
 #[test]
 fn a_ledger_that_is_written_to_be_slow_is_not() {
     let mut ledger = Ledger::with("corp/nobody:9");
-    for number in 0..2000 {
+    for number in 0..1200 {
         ledger.approves(number + 1, Vec::new()).unwrap();
     }
-    assert_eq!(ledger.approvals.reviews(), 2000);
+    assert_eq!(ledger.approvals.reviews(), 1200);
     assert!(matches!(ledger.released(), Err(ApprovalFault::NotApproved { .. })));
-    for number in 0..100_000 {
+    for number in 0..20_000 {
         ledger.tell(number, What::DeviceEnrolled { device: device(0) }).unwrap();
         ledger.tell(number, What::DeviceRevoked { device: device(0) }).unwrap();
     }
     let devices = &ledger.approvals.devices;
-    assert!((0..100_000).all(|number| !devices.is_enrolled(&who(number), &device(0), at(60))));
+    assert!((0..20_000).all(|number| !devices.is_enrolled(&who(number), &device(0), at(60))));
 }
