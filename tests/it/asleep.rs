@@ -27,6 +27,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::support::client;
 use crate::support::env::Env;
 use crate::support::postgres::{Cluster, free_port, majors};
+use crate::support::world::target;
 
 /// A database, a provider, a broker and a machine, all by one clock.
 struct Place {
@@ -71,27 +72,10 @@ groups = ["dba"]
 [policy]
 presets = ["allow-statements"]
 files = ["policy.cedar"]
-[[target]]
-name = "db"
-protocol = "postgres"
-host = "127.0.0.1"
-port = {}
-database = "postgres"
-tls = "verify-full"
-root_certificates = "{}"
-record = "full"
-[target.issuer]
-kind = "postgres-role"
-admin = "postgres"
-admin_password = {{ file = "admin-password" }}
-[[target.grant]]
-privileges = ["SELECT"]
-on = "public.*"
-"#,
+{}"#,
             url.trim_start_matches("https://"),
             provider.issuer,
-            cluster.port,
-            cluster.root_certificate.display(),
+            target(&cluster, "", ""),
         );
         let policy = "@id(\"connect\")\npermit (principal, action == Hoop::Action::\"connect\", resource);\n";
         std::fs::write(folder.path().join("policy.cedar"), policy).expect("written");

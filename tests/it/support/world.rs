@@ -80,33 +80,12 @@ groups = ["deploy"]
 presets = [{}]
 files = ["policy.cedar"]
 
-[[target]]
-name = "db"
-protocol = "postgres"
-host = "127.0.0.1"
-port = {}
-database = "postgres"
-tls = "verify-full"
-root_certificates = "{}"
-record = "full"
-{}
-[target.issuer]
-kind = "postgres-role"
-admin = "postgres"
-admin_password = {{ file = "admin-password" }}
-[[target.grant]]
-privileges = ["SELECT", "INSERT", "UPDATE", "DELETE"]
-on = "public.*"
-{}
-"#,
+{}"#,
             twist.broker,
             provider.issuer,
             provider.issuer,
             presets.join(", "),
-            cluster.port,
-            cluster.root_certificate.display(),
-            twist.target,
-            twist.below,
+            target(&cluster, twist.target, twist.below),
         );
         let policy = format!("{POLICY}{}", twist.policy);
         let files = [("admin-password", cluster.password.as_str()), ("policy.cedar", &policy)];
@@ -163,6 +142,33 @@ impl World {
         }
         panic!("psql never slept:\n{}", self.broker.log());
     }
+}
+
+/// The target `db` of a configuration that lies beside `admin-password`: a cluster, more lines, more tables.
+pub(crate) fn target(cluster: &Cluster, lines: &str, below: &str) -> String {
+    format!(
+        r#"[[target]]
+name = "db"
+protocol = "postgres"
+host = "127.0.0.1"
+port = {}
+database = "postgres"
+tls = "verify-full"
+root_certificates = "{}"
+record = "full"
+{lines}
+[target.issuer]
+kind = "postgres-role"
+admin = "postgres"
+admin_password = {{ file = "admin-password" }}
+[[target.grant]]
+privileges = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+on = "public.*"
+{below}
+"#,
+        cluster.port,
+        cluster.root_certificate.display(),
+    )
 }
 
 /// What a program said on standard error before it ended, which it must within this time.
