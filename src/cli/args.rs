@@ -343,7 +343,7 @@ pub enum PolicyCommand {
     #[command(
         after_long_help = "Examples:\n  hoopctl policy explain db --as corp:alice --group corp/dba\n  hoopctl policy explain db --as corp:alice --group corp/dba --action audit\n  hoopctl policy explain db --as corp:alice --sql 'DELETE FROM orders'\n  hoopctl policy explain bastion --as corp:alice --exec 'rm -rf /srv'\n  hoopctl policy explain bastion --as corp:alice --file /etc/passwd --operation write\n  hoopctl policy explain billing-api --as corp:alice --call 'GET /traces?limit=5000'"
     )]
-    Explain(PolicyExplain),
+    Explain(Box<PolicyExplain>),
     /// Judge the cases of a file, and compare with what is expected of them
     #[command(
         after_long_help = "Examples:\n  hoopctl policy test cases.toml\n  hoopctl policy test cases.toml --output json"

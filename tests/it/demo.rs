@@ -40,13 +40,12 @@ async fn an_interrupted_demo_leaves_nothing_behind() {
     }
 }
 
-/// While a login waits for its approval, while psql, ssh and scp run, while a statement is held, and while it verifies.
+/// While a login waits for its approval, while psql and scp run, while a statement is held, and while it verifies.
 #[tokio::test]
 async fn an_interrupted_tour_leaves_nothing_behind() {
     for (after, signal) in [
         ("$ hoopctl login", Signal::INT),
         ("$ hoopctl connect", Signal::INT),
-        ("$ hoopctl connect bastion", Signal::TERM),
         ("$ hoopctl exec bastion", Signal::INT),
         ("$ hoopctl request", Signal::TERM),
         ("$ hoopctl audit", Signal::HUP),
