@@ -173,7 +173,9 @@ when { context has operation && context.operation like "demo.Admin/*" };
     for line in ["HTTP/2 200", "HTTP/1.1 200"] {
         assert!(ran.stdout.contains(line), "{}", ran.text());
     }
-    assert_eq!(ran.stdout.matches("\"api_key\":\"[masked]\"").count(), 2, "{}", ran.text());
+    let last = "\"api_key\":\"[masked]\",\"customer_id\":\"[masked]\",\"created_at\"";
+    assert_eq!(ran.stdout.matches(last).count(), 2, "{}", ran.text());
+    assert!(!ran.text().contains(PLANTED), "{}", ran.text());
 }
 
 /// Neither another host by the proxy, nor the API without the broker.

@@ -1,5 +1,7 @@
 //! HTTP/2: many calls on one connection, what its frames could smuggle, and floods of them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http2;
@@ -327,8 +329,13 @@ impl Raw {
         let _gone = self.stream.write_all(bytes).await;
     }
 
-    /// Reads until it is told what becomes of a stream.
+    /// What becomes of a stream.
     async fn end(&mut self, wanted: u32) -> End {
+        tokio::time::timeout(Duration::from_secs(60), self.told(wanted)).await.expect("it is told")
+    }
+
+    /// Reads until it is told what becomes of a stream.
+    async fn told(&mut self, wanted: u32) -> End {
         loop {
             let mut head = [0; 9];
             if self.stream.read_exact(&mut head).await.is_err() {
