@@ -39,7 +39,7 @@ impl Form {
         let is_grpc = match media.split_at_checked(GRPC.len()) {
             // `application/grpc-web` has its trailers in its body
             Some((media, rest)) => {
-                media.eq_ignore_ascii_case(GRPC) && !rest.first().is_some_and(|byte| *byte == b'-')
+                media.eq_ignore_ascii_case(GRPC) && rest.first().is_none_or(|byte| *byte != b'-')
             }
             None => false,
         };
