@@ -11,6 +11,7 @@ mod exchange;
 pub mod facts;
 mod flow;
 mod guard;
+mod pieces;
 mod reading;
 mod refusal;
 mod reply;

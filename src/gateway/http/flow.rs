@@ -6,15 +6,14 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName};
-use http_body_util::{BodyExt as _, StreamBody};
+use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming};
-use tokio::sync::mpsc;
 
 use super::answer::{Body, Broken};
 use super::dial::Link;
 use super::exchange::{record, strip_trailers};
+use super::pieces::{self, Feed, Piece, Pieces};
 use super::reading::PART_OVERRIDE;
 use super::shared::Shared;
 use super::wash::Wash;
@@ -25,17 +24,8 @@ use crate::wire::http::head;
 use crate::wire::http::overrides::Parts;
 use crate::wire::http::redact::Redactor;
 
-/// A piece on its way.
-pub(super) type Piece = Result<Frame<Bytes>, Broken>;
-
 /// How many pieces wait for a slow reader.
 const AHEAD: usize = 4;
-
-/// A body that is fed piece by piece; `first` is what was taken out of it already.
-pub(super) fn fed(first: Option<Piece>, mut pieces: mpsc::Receiver<Piece>) -> Body {
-    let rest = stream::poll_fn(move |cx| pieces.poll_recv(cx));
-    StreamBody::new(stream::iter(first).chain(rest)).boxed_unsync()
-}
 
 /// What is recorded of a request's body.
 pub(super) enum Tape {
@@ -100,7 +90,7 @@ pub(super) fn upload(
     injected: Option<HeaderName>,
     mut parts: Option<Parts>,
 ) -> Body {
-    let (pieces, fed_by) = mpsc::channel::<Piece>(AHEAD);
+    let (pieces, fed_by) = pieces::way(AHEAD);
     let own = Arc::clone(shared);
     shared.spawn(async move {
         while let Some(frame) = next(&mut body, &pieces).await {
@@ -109,16 +99,19 @@ pub(super) fn upload(
                 Err(broken) => Err(broken),
             };
             let is_broken = piece.is_err();
-            if pieces.send(piece).await.is_err() || is_broken {
+            if !pieces.send(piece).await || is_broken {
                 return;
             }
         }
-        if let Err(error) = tape.take(&own, number, None).await {
-            own.fail(&error);
-            let _gone = pieces.send(Err(Broken(error.to_string()))).await;
+        match tape.take(&own, number, None).await {
+            Ok(()) => pieces.end(),
+            Err(error) => {
+                own.fail(&error);
+                let _gone = pieces.send(Err(Broken(error.to_string()))).await;
+            }
         }
     });
-    fed(None, fed_by)
+    fed_by.body(None)
 }
 
 /// A piece of a request's body, recorded; trailers, stripped.
@@ -149,7 +142,7 @@ async fn taken(
 /// The next frame of a body; `None` also when nobody takes it any more, so that whoever has left holds nothing open.
 async fn next(
     body: &mut Incoming,
-    pieces: &mpsc::Sender<Piece>,
+    pieces: &Feed,
 ) -> Option<Result<Frame<Bytes>, hyper::Error>> {
     tokio::select! {
         biased;
@@ -201,8 +194,8 @@ pub(super) fn download(
     wash: Wash,
     trailers: Trailers,
     link: Link,
-) -> mpsc::Receiver<Piece> {
-    let (pieces, fed_by) = mpsc::channel::<Piece>(AHEAD);
+) -> Pieces {
+    let (pieces, fed_by) = pieces::way(AHEAD);
     let own = Arc::clone(shared);
     shared.spawn(async move {
         let mut passed = 0;
@@ -215,8 +208,11 @@ pub(super) fn download(
         if let Err(error) = own.turnstile.reel().outcome(&outcome).await {
             own.fail(&error);
         }
-        if let Err(broken) = ended {
-            let _gone = pieces.send(Err(broken)).await;
+        match ended {
+            Ok(()) => pieces.end(),
+            Err(broken) => {
+                let _gone = pieces.send(Err(broken)).await;
+            }
         }
     });
     fed_by
@@ -228,7 +224,7 @@ async fn pass(
     mut body: Incoming,
     mut wash: Wash,
     trailers: &Trailers,
-    pieces: &mpsc::Sender<Piece>,
+    pieces: &Feed,
     passed: &mut u64,
 ) -> Result<(), Broken> {
     let mut last = None;
@@ -258,7 +254,7 @@ async fn pass(
                 return Err(Broken(error.to_string()));
             }
             *passed = wash.items().unwrap_or(*passed + washed.shown.len() as u64);
-            if !washed.sent.is_empty() && pieces.send(Ok(Frame::data(washed.sent))).await.is_err() {
+            if !washed.sent.is_empty() && !pieces.send(Ok(Frame::data(washed.sent))).await {
                 return Err(Broken(LEFT.into()));
             }
         }

@@ -94,13 +94,13 @@ pub(super) async fn pass(
     let trailers = if shared.masks.is_some() { Trailers::Drop } else { Trailers::Pass(redactor) };
     let mut pieces = flow::download(shared, number, status.as_u16(), body, wash, trailers, link);
     if (shared.masks.is_none() && shared.counting.is_none()) || is_live {
-        return Ok(Response::from_parts(parts, flow::fed(None, pieces)));
+        return Ok(Response::from_parts(parts, pieces.body(None)));
     }
     // a document that is broken at its beginning can still be refused outright
     match pieces.recv().await {
         Some(Err(broken)) if shared.masks.is_some() => Err(Problem::unmaskable(broken)),
         Some(Err(broken)) => Err(Problem::unusable(broken.0)),
-        first => Ok(Response::from_parts(parts, flow::fed(first, pieces))),
+        first => Ok(Response::from_parts(parts, pieces.body(first))),
     }
 }
 
