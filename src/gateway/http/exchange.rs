@@ -202,7 +202,7 @@ fn prepare(
     headers.remove(EXPECT);
     if shared.masks.is_some() {
         head::prepare_masked_request(headers);
-    } else if has_secret || shared.counting.is_some() {
+    } else if has_secret || shared.counting.is_some() || shared.target.max_response.is_some() {
         head::prepare_searched_request(headers);
         if Form::of(headers) == Form::Grpc {
             // packed messages could not be searched

@@ -139,7 +139,9 @@ fn wash(
             head::prepare_rewritten_response(status, headers).map_err(Problem::unmaskable)?;
             (chain, masker)
         }
-        None if has_body && (redactor.is_some() || count.is_some()) => {
+        None if has_body
+            && (redactor.is_some() || count.is_some() || shared.target.max_response.is_some()) =>
+        {
             let unusable = |error: &dyn std::fmt::Display| {
                 Problem::unusable(format!("it cannot be searched for the credential, or counted: {error}"))
             };

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use bytes::BytesMut;
 use hoopctl::domain::approval::What;
 use hoopctl::gateway::journal::ItemKind;
+use hoopctl::wire::http::encoding::{Coding, Encoder};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -228,4 +230,21 @@ async fn a_call_that_nobody_waits_for_has_an_outcome() {
         String::from_utf8_lossy(&front.book.recorded(ItemKind::Outcome)).contains("before the API answered")
     })
     .await;
+}
+
+/// The longest answer is one of unpacked bytes, also where nothing else looks into it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packed_answer_is_as_long_as_it_unpacks_to() {
+    let api = Api::start().await;
+    let (mut packed, mut encoder) = (BytesMut::new(), Encoder::new(&[Coding::Gzip]).expect("memory"));
+    encoder.encode(&[b'x'; 50_000], &mut packed).expect("packs");
+    encoder.finish(&mut packed).expect("packs");
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", packed.len());
+    let script = Script::start([head.as_bytes(), &packed].concat()).await;
+    let open = || Setup { base: script.base.clone(), injection: None, ..Setup::open(&api) };
+    let short = Front::start(Setup { most: Some(10_000), ..open() }).await;
+    let answer = short.curl(&["--compressed"], "/x").await;
+    assert!(!answer.starts_with('x') || answer.contains("curl: ("), "{} bytes", answer.len());
+    let long = Front::start(Setup { most: Some(100_000), ..open() }).await;
+    assert_eq!(long.curl(&["--compressed"], "/x").await.len(), 50_000);
 }
