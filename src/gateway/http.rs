@@ -15,6 +15,7 @@ mod pieces;
 mod reading;
 mod refusal;
 mod reply;
+mod secrets;
 mod shared;
 mod shown;
 mod specification;

@@ -15,9 +15,9 @@ use secrecy::ExposeSecret as _;
 use super::answer::{Body, Form, Problem, whole};
 use super::dial::{Link, Wanted};
 use super::flow::{self, Tape};
-use super::reading::{Arriving, Reading};
+use super::reading::{Arriving, FORM, Reading, is_json};
 use super::shared::{Shared, basic};
-use super::{door, reply, upgrade};
+use super::{door, reply, secrets, upgrade};
 use crate::domain::action::Action;
 use crate::domain::target::Injection;
 use crate::gateway::authority::{HttpCredential, LeaseError};
@@ -283,6 +283,12 @@ pub(super) fn tape(shared: &Shared, reading: &Reading) -> Tape {
             Err(_) => Tape::Silent,
         },
         None => match reading.facts.content_type.as_deref() {
+            Some(media) if is_json(media) || media == FORM => {
+                match secrets::plan().map(|plan| BodyMasker::new(content_type, &plan)) {
+                    Some(Ok(masker)) => Tape::Masked(Box::new(masker)),
+                    _ => Tape::Silent,
+                }
+            }
             Some(media) if is_text(media) => Tape::Plain,
             _ => Tape::Silent,
         },

@@ -359,7 +359,7 @@ fn media_type(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(media))
 }
 
-fn is_json(media: &str) -> bool {
+pub(super) fn is_json(media: &str) -> bool {
     matches!(media, "application/json" | "text/json") || media.ends_with("+json")
 }
 
@@ -433,5 +433,5 @@ fn is_harmless(ground: Ground<'_>, name: &str, value: &str) -> bool {
 pub(super) const PART_OVERRIDE: &str = "a part of its body asks for another method";
 /// The field of a query that holds a credential (RFC 6750 §2.3).
 const ACCESS_TOKEN: &str = "access_token";
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 const GRAPHQL: &[&str] = &["query", "operationName", "variables", "extensions"];

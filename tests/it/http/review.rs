@@ -248,3 +248,17 @@ async fn a_packed_answer_is_as_long_as_it_unpacks_to() {
     let long = Front::start(Setup { most: Some(100_000), ..open() }).await;
     assert_eq!(long.curl(&["--compressed"], "/x").await.len(), 50_000);
 }
+
+/// Recordings are read by others: what is secret by its name is not in them, on targets without masks either.
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_are_sent_and_not_recorded() {
+    let api = Api::start().await;
+    let front = Front::start(Setup::open(&api)).await;
+    let json = r#"{"user":"alice","newPassword":"hunter2-json","deep":[{"API_KEY":"hunter2-deep"}]}"#;
+    front.curl(&[JSON, &[json]].concat(), "/x").await;
+    front.curl(&["-d", "user=alice&client_secret=hunter2-form"], "/x").await;
+    assert_eq!(api.seen()[0].body, json);
+    assert_eq!(api.seen()[1].body, "user=alice&client_secret=hunter2-form");
+    let recorded = String::from_utf8_lossy(&front.book.recorded(ItemKind::Body)).into_owned();
+    assert!(recorded.contains("alice") && !recorded.contains("hunter2"), "{recorded}");
+}
