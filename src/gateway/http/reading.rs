@@ -24,7 +24,7 @@ use crate::domain::target::{HttpIssuer, HttpTarget, Injection};
 use crate::gateway::judge::Case;
 use crate::mask::document::DocumentPlan;
 use crate::wire::http::framing::Fault;
-use crate::wire::http::graphql::{self, GraphqlFacts};
+use crate::wire::http::graphql::{self, GraphqlFacts, Page};
 use crate::wire::http::head::{self, HeadError};
 use crate::wire::http::members;
 use crate::wire::http::openapi::Operation;
@@ -250,6 +250,12 @@ where
             // the client invents it: it is no operation of the document's
             self.facts.graphql_name = asked.name;
             self.facts.graphql = Some(asked.kind.as_str().to_owned());
+            self.facts.listing |= asked.page != Page::None;
+            self.facts.page_size = match asked.page {
+                Page::None => self.facts.page_size,
+                Page::Size(size) => Some(size),
+                Page::Unknown => None,
+            };
             self.facts.fields = asked.fields;
         } else if self.facts.content_type.as_deref().is_some_and(is_json) {
             let body = self.gather().await?;

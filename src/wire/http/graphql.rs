@@ -1,18 +1,18 @@
 //! What a GraphQL request asks for.
 //!
 //! Job: the operation's kind and name, and the fields it selects as dotted paths, with aliases resolved and fragments
-//! expanded. Boundary: no schema; directives, arguments and variables change nothing here (a field that
-//! `@skip` may leave out counts). Failure mode: [`GraphqlError`] for whatever a server might
+//! expanded. Boundary: no schema; directives change nothing here (a field that `@skip` may leave out
+//! counts), and arguments and variables only how many things are asked for. Failure mode: [`GraphqlError`] for whatever a server might
 //! read another way, for persisted queries (whose text is elsewhere), and for what is too big.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use apollo_parser::Parser;
 use apollo_parser::cst::{
-    CstNode as _, Definition, FragmentDefinition, Name, OperationDefinition, Selection, SelectionSet,
+    Arguments, CstNode as _, Definition, FragmentDefinition, Name, OperationDefinition, Selection, SelectionSet,
+    Value,
 };
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::target::Resource;
 
@@ -31,6 +31,20 @@ pub struct GraphqlFacts {
     /// The fields that get another name in the answer, by their own name. Where one of these is a name in a mask's path
     /// (`DocumentPlan::names`), the mask would not find it: such a request must be refused.
     pub renamed: BTreeSet<String>,
+    /// How many things it asks for, where an argument says so (`first`, `limit` …).
+    pub page: Page,
+}
+
+/// How many things are asked for in the arguments of fields; the largest, and what is not known is more than any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Page {
+    /// No argument says.
+    #[default]
+    None,
+    /// So many.
+    Size(i64),
+    /// It cannot be told.
+    Unknown,
 }
 
 /// The kinds of operations; the gravest last.
@@ -101,6 +115,7 @@ pub fn of_body(body: &[u8]) -> Result<GraphqlFacts, GraphqlError> {
         facts.name = facts.name.filter(|name| Some(name) == more.name.as_ref());
         facts.fields.extend(more.fields);
         facts.renamed.extend(more.renamed);
+        facts.page = facts.page.max(more.page);
     }
     Ok(facts)
 }
@@ -126,7 +141,13 @@ pub fn of_query(resource: &Resource) -> Result<GraphqlFacts, GraphqlError> {
                     Some(_) => return Err(GraphqlError::Body),
                 }
             }
-            "variables" => continue,
+            "variables" => {
+                let variables = serde_json::from_str(&value).map_err(|_| GraphqlError::Body)?;
+                match request.variables.replace(variables) {
+                    None => continue,
+                    Some(_) => return Err(GraphqlError::Body),
+                }
+            }
             _ => return Err(GraphqlError::Body),
         };
         if place.replace(value).is_some() {
@@ -141,7 +162,7 @@ pub fn of_query(resource: &Resource) -> Result<GraphqlFacts, GraphqlError> {
 /// # Errors
 /// When it cannot be judged.
 pub fn of_document(document: &str) -> Result<GraphqlFacts, GraphqlError> {
-    judge(document, None, &mut BUDGET.clone())
+    judge(document, None, None, &mut BUDGET.clone())
 }
 
 /// A member that occurs twice, or that is not known, is an error: servers disagree about which counts.
@@ -151,8 +172,7 @@ struct Request {
     query: Option<String>,
     #[serde(rename = "operationName")]
     operation_name: Option<String>,
-    #[expect(dead_code, reason = "only that it occurs once matters")]
-    variables: Option<IgnoredAny>,
+    variables: Option<serde_json::Value>,
     extensions: Option<serde_json::Value>,
 }
 
@@ -160,11 +180,17 @@ impl Request {
     fn facts(self, budget: &mut usize) -> Result<GraphqlFacts, GraphqlError> {
         let persisted = self.extensions.is_some_and(|extensions| extensions.get("persistedQuery").is_some());
         let query = self.query.filter(|_| !persisted).ok_or(GraphqlError::Persisted)?;
-        judge(&query, self.operation_name.as_deref().filter(|name| !name.is_empty()), budget)
+        let wanted = self.operation_name.as_deref().filter(|name| !name.is_empty());
+        judge(&query, wanted, self.variables.as_ref(), budget)
     }
 }
 
-fn judge(document: &str, wanted: Option<&str>, budget: &mut usize) -> Result<GraphqlFacts, GraphqlError> {
+fn judge(
+    document: &str,
+    wanted: Option<&str>,
+    variables: Option<&serde_json::Value>,
+    budget: &mut usize,
+) -> Result<GraphqlFacts, GraphqlError> {
     if document.len() > LONGEST_DOCUMENT {
         return Err(GraphqlError::TooBig);
     }
@@ -203,11 +229,13 @@ fn judge(document: &str, wanted: Option<&str>, budget: &mut usize) -> Result<Gra
         open: Vec::new(),
         fields: BTreeSet::new(),
         renamed: BTreeSet::new(),
+        page: Page::None,
+        variables,
         budget,
     };
     walk.set(&operation.selection_set().ok_or(GraphqlError::Syntax)?, "", 0)?;
-    let Walk { fields, renamed, .. } = walk;
-    Ok(GraphqlFacts { kind, name: name(operation), fields, renamed })
+    let Walk { fields, renamed, page, .. } = walk;
+    Ok(GraphqlFacts { kind, name: name(operation), fields, renamed, page })
 }
 
 struct Walk<'a> {
@@ -216,11 +244,34 @@ struct Walk<'a> {
     open: Vec<String>,
     fields: BTreeSet<String>,
     renamed: BTreeSet<String>,
+    page: Page,
+    variables: Option<&'a serde_json::Value>,
     /// How many bytes of paths may still be written.
     budget: &'a mut usize,
 }
 
 impl Walk<'_> {
+    /// How many things the arguments of a field ask for.
+    fn asked(&self, arguments: Option<Arguments>) -> Result<Page, GraphqlError> {
+        let mut page = Page::None;
+        for argument in arguments.into_iter().flat_map(|arguments| arguments.arguments()) {
+            let name = text(&argument.name().ok_or(GraphqlError::Syntax)?).to_ascii_lowercase().replace('_', "");
+            if !PAGES.contains(&name.as_str()) {
+                continue;
+            }
+            let size = match argument.value().ok_or(GraphqlError::Syntax)? {
+                Value::IntValue(size) => size.source_string().trim().parse().ok(),
+                Value::Variable(variable) => {
+                    let name = text(&variable.name().ok_or(GraphqlError::Syntax)?);
+                    self.variables.and_then(|variables| variables.get(&name)?.as_i64())
+                }
+                _ => None,
+            };
+            page = page.max(size.filter(|size| *size > 0).map_or(Page::Unknown, Page::Size));
+        }
+        Ok(page)
+    }
+
     fn set(&mut self, set: &SelectionSet, path: &str, depth: usize) -> Result<(), GraphqlError> {
         if depth > DEEPEST {
             return Err(GraphqlError::TooBig);
@@ -236,6 +287,7 @@ impl Walk<'_> {
                             self.renamed.insert(name.clone());
                         }
                     }
+                    self.page = self.page.max(self.asked(field.arguments())?);
                     let path = if path.is_empty() { name } else { format!("{path}.{name}") };
                     *self.budget = self.budget.checked_sub(path.len()).ok_or(GraphqlError::TooBig)?;
                     if let Some(below) = field.selection_set() {
@@ -268,6 +320,8 @@ fn text(name: &Name) -> String {
     name.source_string().trim().to_owned()
 }
 
+/// Arguments that say how many, in lower case and without `_`.
+const PAGES: &[&str] = &["count", "first", "last", "limit", "max", "maxresults", "pagesize", "perpage", "size", "take", "top"];
 const LONGEST_BODY: usize = 1024 * 1024;
 const LONGEST_DOCUMENT: usize = 256 * 1024;
 const MOST_TOKENS: usize = 50_000;

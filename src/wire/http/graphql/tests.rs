@@ -105,3 +105,25 @@ fn persisted_queries_are_found_however_they_are_written() {
     assert_eq!(ask(r#"{"persistedQuery""#), Err(GraphqlError::Body));
     assert_eq!(ask("{}&extensions={}"), Err(GraphqlError::Body));
 }
+
+/// `first: 100000` asks for as much as `?limit=100000` does.
+#[test]
+fn pages_are_known_by_the_arguments_of_fields() {
+    let page = |query: &str, variables: &str| {
+        let body = format!(r#"{{"query":{},"variables":{variables}}}"#, serde_json::Value::from(query));
+        of_body(body.as_bytes()).unwrap().page
+    };
+    for (query, variables, expected) in [
+        ("{ traces { id } }", "{}", Page::None),
+        ("{ traces(first: 100000) { id } }", "{}", Page::Size(100_000)),
+        ("{ traces(first: 5) { steps(page_size: 700) { id } } }", "{}", Page::Size(700)),
+        ("query($n: Int) { traces(limit: $n) { id } }", r#"{"n": 9}"#, Page::Size(9)),
+        ("query($n: Int = 7) { traces(limit: $n) { id } }", "null", Page::Unknown),
+        ("{ traces(first: 5) { steps(last: -1) { id } } }", "{}", Page::Unknown),
+        ("{ ...F } fragment F on Q { traces(take: 3) { id } }", "{}", Page::Size(3)),
+    ] {
+        assert_eq!(page(query, variables), expected, "{query}");
+    }
+    let batch = r#"[{"query":"{a(first:2)}"},{"query":"{b(first:1000)}"}]"#;
+    assert_eq!(of_body(batch.as_bytes()).unwrap().page, Page::Size(1000));
+}
