@@ -1,6 +1,6 @@
 //! What an HTTP call does, as far as its head and body tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,10 @@ pub struct CallFacts {
     /// GraphQL fields that are selected, `Trace.apiKey`-like dotted paths from the root; top-level members of a JSON body,
     /// fields of a form, as written and in lower case.
     pub fields: BTreeSet<String>,
+    /// The headers of the client's that are sent, by name in lower case, without those that every client sends and without
+    /// what is secret; the value of a long one is empty.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
     /// The media type of the body, without parameters, in lower case.
     pub content_type: Option<String>,
     /// How many items it asks for, where a page-size parameter of the target says so.
@@ -50,6 +54,7 @@ impl CallFacts {
             graphql: None,
             graphql_name: None,
             fields: BTreeSet::new(),
+            headers: BTreeMap::new(),
             content_type: None,
             page_size: None,
             listing: false,

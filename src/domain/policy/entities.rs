@@ -205,6 +205,7 @@ fn of_call(facts: &CallFacts) -> Attributes {
         ("path", text(facts.path.as_str())),
         ("query", set(&facts.query)),
         ("fields", set(&facts.fields)),
+        ("headers", RestrictedExpression::new_set(headers(facts).map(text))),
         ("listing", RestrictedExpression::new_bool(facts.listing)),
         ("read_only", RestrictedExpression::new_bool(facts.is_read_only())),
         ("touches_masked", RestrictedExpression::new_bool(facts.touches_masked)),
@@ -216,6 +217,14 @@ fn of_call(facts: &CallFacts) -> Attributes {
     pairs.extend(facts.page_size.map(|items| ("page_size", RestrictedExpression::new_long(items))));
     pairs.extend(facts.upgrade.as_deref().map(|to| ("upgrade", text(to))));
     named(pairs)
+}
+
+/// Names, and names with values: Cedar has no maps whose keys are not known.
+fn headers(facts: &CallFacts) -> impl Iterator<Item = String> {
+    facts.headers.iter().flat_map(|(name, value)| {
+        let whole = (!value.is_empty()).then(|| format!("{name}: {value}"));
+        [name.clone()].into_iter().chain(whole)
+    })
 }
 
 fn of_exec(facts: &ExecFacts) -> Attributes {

@@ -140,10 +140,7 @@ async fn taken(
 }
 
 /// The next frame of a body; `None` also when nobody takes it any more, so that whoever has left holds nothing open.
-async fn next(
-    body: &mut Incoming,
-    pieces: &Feed,
-) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+async fn next(body: &mut Incoming, pieces: &Feed) -> Option<Result<Frame<Bytes>, hyper::Error>> {
     tokio::select! {
         biased;
         frame = body.frame() => frame,

@@ -175,6 +175,7 @@ where
                 graphql: None,
                 graphql_name: None,
                 fields: BTreeSet::new(),
+                headers: shown::facts(&headers),
                 content_type,
                 page_size: None,
                 listing: false,

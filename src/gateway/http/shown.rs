@@ -4,6 +4,8 @@
 //! Boundary: what the lease adds is not part of it. Failure mode: a body that may not be shown is told by its length; it
 //! is in the digest all the same.
 
+use std::collections::BTreeMap;
+
 use http::HeaderMap;
 use http::header::{EXPECT, HOST};
 
@@ -24,6 +26,22 @@ pub(super) fn headers(headers: &HeaderMap) -> HeaderMap {
         sent.remove(name);
     }
     sent
+}
+
+/// The headers that rules go by.
+pub(super) fn facts(sent: &HeaderMap) -> BTreeMap<String, String> {
+    let mut facts = BTreeMap::new();
+    for name in headers(sent).keys().filter(|name| !head::is_usual(name)) {
+        let values: Vec<_> = sent.get_all(name).iter().map(|value| head::recorded(name, value)).collect();
+        // of a secret not even that it is there
+        if values.iter().any(|value| value.contains(head::REDACTED)) {
+            continue;
+        }
+        let value = values.join(", ");
+        let value = if value.len() > LONGEST_VALUE { String::new() } else { value };
+        facts.insert(name.as_str().to_owned(), value);
+    }
+    facts
 }
 
 /// The call with everything that changes what it means, to the byte.
@@ -65,5 +83,7 @@ pub(super) fn sent(shared: &Shared, reading: &Reading, headers: &HeaderMap) -> S
     sent
 }
 
+/// Longer values of headers are no facts.
+const LONGEST_VALUE: usize = 256;
 /// How much of a body reviewers read.
 const LONGEST: usize = 16 * 1024;

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use apollo_parser::Parser;
 use apollo_parser::cst::{
-    Arguments, CstNode as _, Definition, FragmentDefinition, Name, OperationDefinition, Selection, SelectionSet,
-    Value,
+    Arguments, CstNode as _, Definition, FragmentDefinition, Name, OperationDefinition, Selection,
+    SelectionSet, Value,
 };
 use serde::Deserialize;
 
@@ -255,7 +255,8 @@ impl Walk<'_> {
     fn asked(&self, arguments: Option<Arguments>) -> Result<Page, GraphqlError> {
         let mut page = Page::None;
         for argument in arguments.into_iter().flat_map(|arguments| arguments.arguments()) {
-            let name = text(&argument.name().ok_or(GraphqlError::Syntax)?).to_ascii_lowercase().replace('_', "");
+            let name =
+                text(&argument.name().ok_or(GraphqlError::Syntax)?).to_ascii_lowercase().replace('_', "");
             if !PAGES.contains(&name.as_str()) {
                 continue;
             }
@@ -321,7 +322,8 @@ fn text(name: &Name) -> String {
 }
 
 /// Arguments that say how many, in lower case and without `_`.
-const PAGES: &[&str] = &["count", "first", "last", "limit", "max", "maxresults", "pagesize", "perpage", "size", "take", "top"];
+const PAGES: &[&str] =
+    &["count", "first", "last", "limit", "max", "maxresults", "pagesize", "perpage", "size", "take", "top"];
 const LONGEST_BODY: usize = 1024 * 1024;
 const LONGEST_DOCUMENT: usize = 256 * 1024;
 const MOST_TOKENS: usize = 50_000;

@@ -191,6 +191,12 @@ pub fn strip_trailers(trailers: &mut HeaderMap, injected: Option<&HeaderName>) {
     }
 }
 
+/// Whether every client sends this header, so that it says nothing of a call.
+#[must_use]
+pub fn is_usual(name: &HeaderName) -> bool {
+    USUAL.contains(&name.as_str())
+}
+
 /// What a header's value is recorded as.
 #[must_use]
 pub fn recorded<'a>(name: &HeaderName, value: &'a HeaderValue) -> Cow<'a, str> {
@@ -198,9 +204,9 @@ pub fn recorded<'a>(name: &HeaderName, value: &'a HeaderValue) -> Cow<'a, str> {
         return match value.to_str().ok().and_then(|text| text.split_once(' ')) {
             // the scheme says what kind of credential it was
             Some((scheme, _)) if [AUTHORIZATION, PROXY_AUTHORIZATION].contains(name) && is_token(scheme) => {
-                Cow::Owned(format!("{scheme} [redacted]"))
+                Cow::Owned(format!("{scheme} {REDACTED}"))
             }
-            _ => Cow::Borrowed("[redacted]"),
+            _ => Cow::Borrowed(REDACTED),
         };
     }
     match value.to_str() {
@@ -462,6 +468,20 @@ const HEAD_ONLY: &[&str] = &[
     "trailer",
     "transfer-encoding",
     "upgrade",
+];
+/// What stands for a value that is secret.
+pub const REDACTED: &str = "[redacted]";
+const USUAL: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "traceparent",
+    "tracestate",
+    "user-agent",
 ];
 /// Addresses and identities that proxies tell (RFC 7239, RFC 9440).
 const TOLD_BY_PROXIES: &[&str] = &[

@@ -239,7 +239,8 @@ async fn a_packed_answer_is_as_long_as_it_unpacks_to() {
     let (mut packed, mut encoder) = (BytesMut::new(), Encoder::new(&[Coding::Gzip]).expect("memory"));
     encoder.encode(&[b'x'; 50_000], &mut packed).expect("packs");
     encoder.finish(&mut packed).expect("packs");
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", packed.len());
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", packed.len());
     let script = Script::start([head.as_bytes(), &packed].concat()).await;
     let open = || Setup { base: script.base.clone(), injection: None, ..Setup::open(&api) };
     let short = Front::start(Setup { most: Some(10_000), ..open() }).await;
@@ -261,4 +262,24 @@ async fn passwords_are_sent_and_not_recorded() {
     assert_eq!(api.seen()[1].body, "user=alice&client_secret=hunter2-form");
     let recorded = String::from_utf8_lossy(&front.book.recorded(ItemKind::Body)).into_owned();
     assert!(recorded.contains("alice") && !recorded.contains("hunter2"), "{recorded}");
+}
+
+/// Rules can go by headers, but for credentials.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_are_facts() {
+    const RULES: &str = r#"@id("calls") permit(principal, action == Hoop::Action::"call", resource);
+        @id("no-force") @reason("nothing is forced")
+        forbid (principal, action == Hoop::Action::"call", resource) when { context.headers.contains("x-force: yes") };
+        @id("no-as") @reason("nobody is somebody else")
+        forbid (principal, action == Hoop::Action::"call", resource) when { context.headers.contains("x-act-as") };
+        @id("no-secrets") @reason("a credential is no fact")
+        forbid (principal, action == Hoop::Action::"call", resource)
+        when { context.headers.contains("authorization") || context.headers.contains("x-own-token") };"#;
+    let api = Api::start().await;
+    let front = Front::start(Setup { policy: RULES, ..Setup::open(&api) }).await;
+    for (header, expected) in
+        [("X-Force: yes", "403"), ("X-Force: no", "200"), ("X-Act-As: bob", "403"), ("X-Own-Token: a", "200")]
+    {
+        assert_eq!(front.curl(&[STATUS, &["-H", header]].concat(), "/x").await, expected, "{header}");
+    }
 }
