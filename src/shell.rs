@@ -5,6 +5,10 @@
 //! neither the host's files, nor its aliases, nor what a named script holds. Failure mode: what cannot be told, what
 //! shells read differently, and what is too long or too deep is [`Effect::Unjudged`], never a guess.
 //!
+//! What is harmless is listed, per program and per option: an option, a variable, a quote or a builtin that is not
+//! known leaves a command unjudged. What is changed below the system's folders or a home's hidden ones has a mark
+//! in `paths`, wherever `cd` went before.
+//!
 //! A program that is not known here is known by its name: it is in `programs`, adds no effect, and ends `read_only`.
 //! So `deploy-app v2` can be allowed by name, while a policy that allows only what is read-only does not let it
 //! pass. Words that are not known make a command unjudged where they decide what it does (`rm $x`, `> $f`, `sh -c

@@ -1,5 +1,8 @@
 //! One program with its arguments.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use super::judge::Judge;
 use super::options::{Given, Spec};
 use super::word::Word;
@@ -191,23 +194,33 @@ fn hands_over(text: &str) -> bool {
 
 /// Whether a text names, anywhere in it, a program that runs others or does harm.
 fn names_program(text: &str) -> bool {
+    static NAMES: LazyLock<BTreeSet<&'static str>> =
+        LazyLock::new(|| HANDED.split_ascii_whitespace().collect());
     let pieces = text.split(|c: char| !(c.is_ascii_alphanumeric() || "._-+".contains(c)));
     let harmful = |piece: &str| {
         let name = piece.trim_start_matches('-').to_ascii_lowercase();
-        let stem =
-            name.split(|c: char| c == '.' || c == '-' || c.is_ascii_digit()).next().unwrap_or_default();
-        HANDED.split_ascii_whitespace().any(|known| known == name)
-            || runner::is_shell(&name)
-            || code::is_interpreter(&name)
-            || stem == "mkfs"
-            || stem.len() > 1
-                && !PLAIN_WORDS.contains(&stem)
-                && (runner::is_shell(stem) || code::is_interpreter(stem))
+        let stem = stem(&name);
+        let runs = |name: &str| {
+            !PLAIN_WORDS.contains(&name) && (runner::is_shell(name) || code::is_interpreter(name))
+        };
+        NAMES.contains(name.as_str())
+            || name.starts_with("mkfs")
+            || name.len() > 1 && (runner::is_shell(&name) || code::is_interpreter(&name))
+            || stem.len() > 1 && runs(stem)
     };
-    if text.len() > MAX_HANDED {
-        return true;
-    }
-    pieces.filter(|piece| !piece.is_empty()).any(harmful)
+    text.len() > MAX_HANDED || pieces.filter(|piece| !piece.is_empty()).any(harmful)
+}
+
+/// A program's name without its version: `python3.11`, `zsh-5.9`, `bash-static`.
+pub(super) fn stem(name: &str) -> &str {
+    let end = name.find(|c: char| c.is_ascii_digit()).unwrap_or(name.len());
+    let stem = name.get(..end).unwrap_or(name);
+    let stem = ["-static", ".static", "-dbg", ".real", ".distrib"]
+        .iter()
+        .find_map(|end| stem.strip_suffix(end))
+        .unwrap_or(stem);
+    let stem = stem.trim_end_matches(['-', '.']);
+    if stem.is_empty() { name } else { stem }
 }
 
 /// In bytes, of a word that an unknown program is given.

@@ -10,7 +10,7 @@ use crate::domain::facts::Effect;
 impl Judge {
     /// Judges code in other languages; `false` when the program runs none.
     pub(super) fn code(&mut self, call: Call<'_>) -> bool {
-        let stem = call.name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+        let stem = super::call::stem(call.name);
         match call.name {
             "awk" | "gawk" | "mawk" | "nawk" | "original-awk" => self.awk(call),
             "sed" | "gsed" => self.sed(call),
@@ -53,7 +53,11 @@ impl Judge {
                 self.build(call);
             }
             "crontab" if matches!(call.words, [word] if word.as_known() == Some("-l")) => {}
-            name if UNREADABLE.contains(&name) => self.effects(&[Effect::Code, Effect::Unjudged]),
+            name if UNREADABLE.contains(&name)
+                || RUNNERS.split_ascii_whitespace().any(|runner| runner == name) =>
+            {
+                self.effects(&[Effect::Code, Effect::Unjudged]);
+            }
             name if is_interpreter(name) || is_interpreter(stem) => self.interpreter(call),
             _ => return false,
         }
@@ -189,10 +193,7 @@ impl Judge {
              expression= line-length= in-place?",
         );
         // `-i` takes the rest of its word for a suffix
-        let given = self.given(&spec.attached("i"), call.words);
-        if given.hidden && given.values("e", "expression").is_empty() && call.words.iter().any(is_open) {
-            self.unjudged();
-        }
+        let given = self.given_openly(&spec.attached("i"), call.words);
         let mut scripts = given.values("e", "expression");
         let mut files = given.operands.as_slice();
         if scripts.is_empty()
@@ -218,11 +219,6 @@ impl Judge {
 /// Whether it is the name of an interpreter, without its version.
 pub(super) fn is_interpreter(name: &str) -> bool {
     INTERPRETERS.contains(&name)
-}
-
-/// Whether a word that is not known could be the script's own option.
-fn is_open(word: &Word) -> bool {
-    matches!(word, Word::Unknown { .. }) && word.may_hide_options()
 }
 
 /// Without the digits of their versions.
@@ -482,3 +478,18 @@ const UNREADABLE: &[&str] = &[
     "borg",
     "duplicity",
 ];
+
+/// Programs that start others, or whatever a file or another machine tells them, as some option or argument says.
+const RUNNERS: &str = "aa-exec ack ag ansible-console ansible-pull apptainer asdf autoexpect autossh bat batcat bazel \
+    bootctl bpython buildah busctl catatonit cgexec choom combine conda convert coredumpctl coresched \
+    crictl cset daemon delta dialog direnv distrobox django-admin dumb-init enroot envdir envuidgid \
+    execlineb fab flatpak-spawn gdbus gh glab gm gnome-terminal gosu gpg gpg2 gpgsm grub-mkconfig gs \
+    guix hg homectl hyperfine invoke isutf8 just k3s k9s konsole lazygit lckdo litecli login lxc \
+    lxc-attach lxc-execute machinectl magick meson mise mispipe mitmproxy mycli networkctl nix nix-shell \
+    nodemon nq nsjail openrc openvt packer pandoc peco pgcli pipexec pivot_root plink portablectl \
+    pre-commit pulumi pyenv pytest qdbus rbenv rdiff-backup reptyr resolvconf resolvectl rpmkeys \
+    rpmquery rpmsign rpmspec rr rsnapshot run-one run0 rxvt s6-setuidgid s6-svc scons scriptlive \
+    setuidgid singularity skaffold skopeo ssh-add ssh-keygen sshuttle su-exec sudo-rs sudoreplay svn \
+    switch_root systemd-analyze systemd-inhibit task terragrunt tig tini tofu toolbox tox tsocks udevadm \
+    uftrace unison urxvt usbip userdbctl uwsgi vagrant volta watchexec whiptail xsltproc xterm zdb zrun \
+    zutils";

@@ -110,7 +110,8 @@ impl Judge {
             sources = rest;
         }
         self.write_all(&target);
-        let makes = target.is_empty();
+        // a link is a way into what it leads to
+        let makes = target.is_empty() || call.name.ends_with("ln") || call.name == "link";
         for source in sources {
             if makes || call.name.ends_with("mv") {
                 self.alters(source.path());
@@ -151,6 +152,7 @@ impl Judge {
         if matches!(call.name, "patch" | "updatedb" | "mandb") || given.hidden && call.name == "split" {
             self.unjudged();
         }
+        self.write_all(&given.values(if call.name == "mktemp" { "p" } else { "" }, "tmpdir"));
         if call.name == "mknod" && given.operands.len() > 2 {
             self.effect(Effect::Disk);
         }
@@ -276,6 +278,10 @@ impl Judge {
         let standard = file.iter().any(|word| word.as_known() == Some("-"));
         if extracts && !out {
             self.effect(Effect::Write);
+            // what is in it says where it goes
+            if given.short("P") || given.long(&["absolute-names"]) {
+                self.unjudged();
+            }
             let folder = given.values("C", "directory");
             self.write_all(&folder);
             if folder.is_empty() {

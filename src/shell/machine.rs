@@ -11,7 +11,9 @@ impl Judge {
     pub(super) fn machine(&mut self, call: Call<'_>) -> bool {
         let first = call.words.first().and_then(Word::as_known);
         match call.name {
-            "kill" if matches!(first, Some("-l" | "-L" | "-0" | "--list")) => {}
+            "kill"
+                if matches!(first, Some("-l" | "-L" | "-0" | "--list"))
+                    && call.words.iter().skip(1).all(Word::is_number) => {}
             "kill" | "pkill" | "killall" | "killall5" | "skill" | "snice" | "xkill" | "tkill"
             | "shutdown" | "reboot" | "halt" | "poweroff" | "init" | "telinit" | "suspend" | "pm-suspend"
             | "kexec" | "initctl" | "stop" | "sysrq" => {
@@ -93,7 +95,7 @@ impl Judge {
                 });
                 self.changes();
                 if !shows {
-                    self.effect(Effect::Network);
+                    self.effects(&[Effect::Network, Effect::Privilege]);
                 }
             }
             _ => return false,
@@ -159,7 +161,30 @@ impl Judge {
             Some(
                 "start" | "enable" | "unmask" | "daemon-reload" | "daemon-reexec" | "reset-failed"
                 | "reenable" | "preset",
-            ) => self.changes(),
+            ) => {
+                self.changes();
+                // a state of the machine, and a shell of its own
+                let state = |word: &Word| {
+                    word.as_known().is_some_and(|unit| {
+                        let part = [
+                            "reboot",
+                            "poweroff",
+                            "halt",
+                            "kexec",
+                            "shutdown",
+                            "suspend",
+                            "hibernate",
+                            "sleep",
+                        ];
+                        unit.ends_with(".target")
+                            || part.iter().any(|part| unit.contains(part))
+                            || unit.contains("shell")
+                    })
+                };
+                if given.operands.iter().skip(1).any(state) {
+                    self.effect(Effect::Stop);
+                }
+            }
             Some("clean") => self.effects(&[Effect::Delete, Effect::DeleteTree]),
             _ => self.unjudged(),
         }

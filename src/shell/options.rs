@@ -75,6 +75,10 @@ impl Spec {
         let mut given = Given::default();
         let mut words = words.iter();
         while let Some(word) = words.next() {
+            if given.flags.len() > MAX_FLAGS {
+                given.strange = true;
+                break;
+            }
             match word {
                 Word::Known(text) if text == "--" => break,
                 Word::Known(text) if text.starts_with("--") => {
@@ -158,3 +162,6 @@ impl Given {
         self.operands.first().and_then(Word::as_known)
     }
 }
+
+/// Nobody gives more; each is looked for in a list.
+const MAX_FLAGS: usize = 256;

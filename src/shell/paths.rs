@@ -77,22 +77,27 @@ pub(super) fn mark(path: &str) -> Option<String> {
         let shared = ["/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/pts"].iter().any(|folder| below(folder));
         return (!shared).then(|| format!("{folder}/"));
     }
-    let home = if let Some(rest) = path.strip_prefix('~') {
-        rest.split_once('/').map(|(_, rest)| rest)
-    } else if let Some(rest) = path.strip_prefix("/home/") {
-        rest.split_once('/').map(|(_, rest)| rest)
-    } else {
-        path.strip_prefix("/root/")
-    }?;
-    let first = home.split('/').next().unwrap_or_default();
-    match first {
-        ".ssh" => Some("~/.ssh/".to_owned()),
-        ".config" if home.starts_with(".config/systemd/") || home.starts_with(".config/autostart/") => {
-            Some("~/.config/systemd/".to_owned())
-        }
-        first => LOGIN.contains(&first).then(|| format!("~/{first}")),
-    }
+    // wherever they are: a link may lead to a home
+    path.split('/').skip(1).find_map(|part| {
+        let folder = HOME_FOLDERS.contains(&part).then(|| format!("~/{part}/"));
+        folder.or_else(|| LOGIN.contains(&part).then(|| format!("~/{part}"))).or_else(|| {
+            let whole = part == ".git" && (path.contains("/.git/config") || path.contains("/.git/hooks"));
+            whole.then(|| ".git/".to_owned())
+        })
+    })
 }
+
+/// Everything that [`mark`] gives.
+#[cfg(test)]
+pub(super) fn marks() -> Vec<String> {
+    let folders = FOLDERS.iter().map(|folder| format!("{folder}/"));
+    let homes = HOME_FOLDERS.iter().map(|folder| format!("~/{folder}/"));
+    let files = LOGIN.iter().map(|file| format!("~/{file}"));
+    folders.chain(homes).chain(files).chain([".git/".to_owned()]).collect()
+}
+
+/// Folders of a home with what a login or an everyday program takes for its orders.
+const HOME_FOLDERS: &[&str] = &[".aws", ".config", ".docker", ".gnupg", ".kube", ".local", ".ssh"];
 
 /// Folders of the system's own files.
 const FOLDERS: &[&str] = &[
@@ -124,19 +129,38 @@ const LOGIN: &[&str] = &[
     ".bash_profile",
     ".bashrc",
     ".cshrc",
+    ".curlrc",
+    ".emacs",
+    ".exrc",
+    ".forward",
+    ".gdbinit",
     ".gitconfig",
+    ".hgrc",
     ".inputrc",
     ".kshrc",
+    ".lessfilter",
     ".lesskey",
     ".login",
+    ".mailcap",
     ".mkshrc",
+    ".my.cnf",
     ".netrc",
+    ".npmrc",
     ".pam_environment",
     ".profile",
+    ".psqlrc",
     ".rhosts",
+    ".screenrc",
     ".shosts",
+    ".tcshrc",
+    ".tmux.conf",
     ".vimrc",
+    ".wgetrc",
+    ".xinitrc",
+    ".xprofile",
+    ".xsession",
     ".zlogin",
+    ".zlogout",
     ".zprofile",
     ".zshenv",
     ".zshrc",

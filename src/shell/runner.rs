@@ -11,7 +11,7 @@ use crate::domain::facts::Effect;
 impl Judge {
     /// Judges what a runner runs; `false` when it is none.
     pub(super) fn runner(&mut self, call: Call<'_>) -> bool {
-        let name = call.name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let name = super::call::stem(call.name);
         if SHELLS.contains(&call.name) || SHELLS.contains(&name) {
             self.shell(call);
             return true;

@@ -3,6 +3,7 @@
 mod evasions;
 mod everyday;
 mod hostile;
+mod neighbours;
 mod properties;
 mod review;
 mod transfers;

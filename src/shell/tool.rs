@@ -24,6 +24,11 @@ impl Judge {
                 self.effects(&[Effect::Network, Effect::Write]);
                 let given = self.given_openly(&Spec::new("346ABCOpqRrTv", "ciJlPX", ""), call.words);
                 given.operands.iter().for_each(|word| self.path_like(word));
+                if let Some(target) = given.operands.last()
+                    && target.as_known().is_none_or(|text| !text.contains(':'))
+                {
+                    self.writes(target);
+                }
             }
             "sftp-server" | "internal-sftp" => self.effects(&[Effect::Unjudged, Effect::Write]),
             "curl" | "wget" | "wget2" | "http" | "https" | "httpie" | "axel" | "fetch" => self.download(call),
@@ -31,12 +36,14 @@ impl Judge {
             | "drill" | "arping" => {
                 self.effect(Effect::Network);
                 // `-f` and `-k` of dig read a file of queries, and a tracer may load a module
+                let tells =
+                    matches!(call.name, "ping" | "ping6" | "host" | "nslookup" | "whois" | "tracepath");
                 let plain = |word: &Word| match word.as_known() {
                     Some(text) if text.starts_with('-') => {
                         text.chars().skip(1).all(|c| "46AanPqvbcitwWsrRmxI0123456789".contains(c))
                     }
                     Some(text) => !text.contains(['`', '$', ' ']),
-                    None => false,
+                    None => tells,
                 };
                 if !call.words.iter().all(plain) {
                     self.unjudged();
@@ -153,7 +160,7 @@ impl Judge {
     fn cloud(&mut self, call: Call<'_>) {
         self.effect(Effect::Network);
         let spec = Spec::new(
-            "hlr",
+            "Aahlr",
             "n",
             "region= output= query= no-cli-pager max-items= namespace= project= format= recursive human-readable summarize",
         );
@@ -172,7 +179,7 @@ impl Judge {
                     | "terminate-instances"
             ) || word.starts_with("delete-")
         };
-        if words.iter().any(|word| removes(word)) {
+        if words.iter().any(removes) {
             self.effects(&[Effect::Delete, Effect::DeleteTree]);
         }
         let shows = |word: &str| {

@@ -22,9 +22,20 @@ pub(super) fn is_number(name: &str) -> bool {
 
 /// Whether no program does more because of it, with this value.
 pub(super) fn is_harmless(name: &str, value: &Word) -> bool {
+    // names of files are not among them
+    let plain = |text: &str| {
+        !text.contains("..")
+            && !text.starts_with(['/', ':'])
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_.@:+-,".contains(c) || c == '/' && name == "TZ")
+    };
     match name {
         "COLUMNS" | "LINES" => value.is_number(),
-        name => name.starts_with("LC_") && is_name(name) || HARMLESS.contains(&name),
+        name if name.starts_with("LC_") && is_name(name) || HARMLESS.contains(&name) => {
+            value.as_known().is_some_and(plain)
+        }
+        _ => false,
     }
 }
 
@@ -125,6 +136,7 @@ const EXACT: &[&str] = &[
     "USERNAME",
     "VIMINIT",
     "EXINIT",
+    "FCEDIT",
     "WATCH",
     "WATCHFMT",
     "WGETRC",

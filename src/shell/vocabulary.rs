@@ -123,7 +123,6 @@ wc clmLw - bytes chars lines max-line-length words total=
 xzcat! qQv - quiet verbose
 zcat fqv - force quiet verbose
 zstdcat! fqv - force quiet verbose
-zgrep! EFGHLTVZachilnoqsvwxyz0123456789 ABCem
 ";
 
 const WORDS: &str = "\

@@ -223,6 +223,10 @@ impl Judge {
                         return;
                     }
                 };
+                // `>!` is one sign in zsh and csh, and the file comes after it
+                if word.as_known().is_some_and(|text| text.starts_with('!')) {
+                    self.unjudged();
+                }
                 let reads = matches!(kind, IoFileRedirectKind::Read | IoFileRedirectKind::DuplicateInput);
                 let duplicates =
                     matches!(kind, IoFileRedirectKind::DuplicateInput | IoFileRedirectKind::DuplicateOutput);

@@ -204,6 +204,8 @@ impl Scanner {
         if self.chars == ['['] {
             self.pattern = false;
         }
+        // old versions of fish: a file that gets what goes wrong
+        self.refused |= matches!(self.chars.as_slice(), ['^', '/' | '~' | '.', ..]);
         // zsh: a leading `=` is the path of a program
         if self.chars.first() == Some(&'=') && self.chars.len() > 1 {
             self.unknown(false);
@@ -290,6 +292,11 @@ impl Scanner {
             Some(c) if c.is_ascii_digit() || matches!(c, '@' | '*' | '#' | '?' | '-' | '$' | '!') => {
                 self.at += 1;
                 self.unknown(!quoted || matches!(c, '@' | '*'));
+            }
+            // zsh: of the variable that follows, in another way
+            Some('=' | '~' | '^' | '+' | ':') => {
+                self.refused = true;
+                self.unknown(true);
             }
             _ => self.text.push('$'),
         }

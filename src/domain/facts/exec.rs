@@ -17,7 +17,8 @@ pub struct ExecFacts {
     /// What it does that somebody may want to deny or look at.
     pub effects: BTreeSet<Effect>,
     /// The paths that it names as arguments or redirections, as written, quotes removed, dot segments
-    /// resolved where they can be.
+    /// resolved where they can be. With a slash at its end, a folder of the system's or of a home's in which
+    /// something is changed; with `~/` before it, a file of some home from which a login takes what it runs.
     pub paths: BTreeSet<String>,
     /// Every program is known to change nothing with these arguments, and nothing is written to a file.
     pub read_only: bool,

@@ -6,7 +6,7 @@ use crate::domain::facts::Effect;
 use crate::shell::judge;
 
 /// Neither denied nor held by the preset.
-fn passes(command: &str, terminal: bool) -> bool {
+pub(super) fn passes(command: &str, terminal: bool) -> bool {
     let judged = judge(command.as_bytes(), terminal);
     let held = [
         Effect::Code,
@@ -20,7 +20,7 @@ fn passes(command: &str, terminal: bool) -> bool {
     !held.iter().any(|effect| has(&judged, *effect))
 }
 
-fn none_passes(family: &str, commands: &[&str]) {
+pub(super) fn none_passes(family: &str, commands: &[&str]) {
     let passed: Vec<&&str> = commands.iter().filter(|command| passes(command, false)).collect();
     assert!(passed.is_empty(), "{family}: {} of {} pass: {passed:#?}", passed.len(), commands.len());
 }

@@ -91,7 +91,8 @@ impl Command {
             line.extend_from_slice(b" '");
             for byte in path.as_bytes() {
                 match byte {
-                    b'\'' => line.extend_from_slice(b"'\\''"),
+                    // fish reads a backslash inside quotes as well: it stands outside, like the quote
+                    b'\'' | b'\\' => line.extend_from_slice(&[b'\'', b'\\', *byte, b'\'']),
                     byte => line.push(*byte),
                 }
             }

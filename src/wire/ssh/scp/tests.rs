@@ -182,6 +182,8 @@ fn the_host_runs_what_was_judged() {
         line(&[b"scp", b"-f", b"--", b"-x", b"."]),
         Ok(Some("scp -f -- '/home/deploy/-x' '/home/deploy'".into()))
     );
+    // where a shell reads a backslash in quotes, it would take the quote after it for its own
+    assert_eq!(line(&[b"scp", b"-t", br"/a\';id;'"]), Ok(Some(r"scp -t -- '/a'\\''\'';id;'\'''".into())));
     assert_eq!(line(&[b"scp", b"-S", b"-t", b"a"]), Err(CommandError::Options));
     assert_eq!(line(&[b"scp", b"-t", b"~bob/x"]), Err(CommandError::Home));
     assert_eq!(line(&[b"scp", b"-t", b"a", b"b"]), Err(CommandError::Paths));
