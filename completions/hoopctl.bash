@@ -3269,7 +3269,7 @@ _hoopctl() {
             return 0
             ;;
         hoopctl__subcmd__ssh__subcmd__socket)
-            opts="-h -V --broker --broker-pin --workload --output --help --version"
+            opts="-h -V --carry --broker --broker-pin --workload --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

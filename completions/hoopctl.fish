@@ -102,7 +102,7 @@ text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l request -d 'File a request; ends with 75 and the request\'s id'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -s V -l version -d 'Print version'
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l listen -d 'Listen on this loopback address instead of a Unix socket; port 0 for any free one' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l listen -d 'Listen on this loopback address, for programs that know no Unix sockets; port 0 for any free one' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l reason -d 'Why; reviewers read it' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l for -d 'For how long to ask' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l wait -d 'File a request, wait for the answer, at most so long, and go on when it is approved' -r
@@ -481,6 +481,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-socket" -l broker-pi
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-socket" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-socket" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-socket" -l carry -d 'Carry its bytes over standard input and output instead'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-socket" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-socket" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l data-dir -d 'The folder that holds everything; it must be new or empty' -r -F

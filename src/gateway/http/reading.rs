@@ -134,11 +134,8 @@ where
             .authority()
             .map(|authority| authority.as_str().to_owned())
             .or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok()).map(ToOwned::to_owned));
-        let places = [
-            called.as_deref().unwrap_or_default(),
-            &place(&ground.target.base),
-            ground.name.as_str(),
-        ];
+        let places =
+            [called.as_deref().unwrap_or_default(), &place(&ground.target.base), ground.name.as_str()];
         head::check_origin(&headers, &places).map_err(unclear)?;
         if headers.get_all(HOST).iter().count() > 1 {
             return Err(Problem::unclear("more than one `Host`"));

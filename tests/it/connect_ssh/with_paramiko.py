@@ -1,7 +1,6 @@
 """paramiko: commands, files, terminals and ports, over the socket of a session."""
 
 import os
-import shlex
 import socket
 import sys
 

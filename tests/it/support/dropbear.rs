@@ -40,7 +40,9 @@ impl Dropbear {
         for _ in 0..8 {
             let port = free_port();
             let mut child = Command::new("/bin/sh")
-                .args(["-c", WATCHDOG, "sh", &program("usr/sbin/dropbear"), "-F", "-E", "-s"])
+                .args(["-c", WATCHDOG, "sh", &program("usr/sbin/dropbear"), "-F", "-E", "-s", "-e"])
+                // a bash of the second level reads no `.bashrc` of whoever runs the test
+                .env("SHLVL", "2")
                 .args(["-r", &at("host"), "-D", &at("keys"), "-P", &at("pid")])
                 .args(["-p", &format!("127.0.0.1:{port}")])
                 .stdin(Stdio::piped())

@@ -74,6 +74,7 @@ impl Sshd {
         }
         for _ in 0..8 {
             let port = free_port();
+            // a bash of the second level reads no `.bashrc` of whoever runs the test
             let config = format!(
                 "{more}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\n{shown}PidFile none\nUsePAM no\n\
                  TrustedUserCAKeys {at}/authority.pub\nAuthorizedKeysFile none\nStrictModes no\n\
@@ -81,6 +82,7 @@ impl Sshd {
                  KbdInteractiveAuthentication no\nMaxStartups 100\nAcceptEnv LANG LC_* HOOPCTL_TEST\n\
                  AllowTcpForwarding yes\nAllowStreamLocalForwarding yes\nAllowAgentForwarding yes\n\
                  X11Forwarding no\nPrintMotd no\nPrintLastLog no\nLogLevel VERBOSE\n\
+                 SetEnv SHLVL=2\n\
                  Subsystem sftp internal-sftp\n",
                 at = at.display(),
                 more = wishes.lines.join("\n"),
