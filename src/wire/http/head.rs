@@ -191,12 +191,6 @@ pub fn strip_trailers(trailers: &mut HeaderMap, injected: Option<&HeaderName>) {
     }
 }
 
-/// Whether every client sends this header, so that it says nothing of a call.
-#[must_use]
-pub fn is_usual(name: &HeaderName) -> bool {
-    USUAL.contains(&name.as_str())
-}
-
 /// What a header's value is recorded as.
 #[must_use]
 pub fn recorded<'a>(name: &HeaderName, value: &'a HeaderValue) -> Cow<'a, str> {
@@ -471,18 +465,6 @@ const HEAD_ONLY: &[&str] = &[
 ];
 /// What stands for a value that is secret.
 pub const REDACTED: &str = "[redacted]";
-const USUAL: &[&str] = &[
-    "accept",
-    "accept-encoding",
-    "accept-language",
-    "connection",
-    "content-length",
-    "content-type",
-    "date",
-    "traceparent",
-    "tracestate",
-    "user-agent",
-];
 /// Addresses and identities that proxies tell (RFC 7239, RFC 9440).
 const TOLD_BY_PROXIES: &[&str] = &[
     "cf-connecting-ip",
