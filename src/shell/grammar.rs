@@ -64,7 +64,11 @@ fn admit(text: &str) -> Result<(), Trouble> {
         return Err(Trouble::Refused);
     }
     let expansions = ["$(", "${", "$["].iter().map(|opener| text.matches(opener).count()).sum::<usize>();
-    if expansions > MAX_EXPANSIONS { Err(Trouble::Refused) } else { Ok(()) }
+    // the tokenizer looks for the end of a document inside an expansion without end
+    let first = ["$(", "${", "$[", "`", "<(", ">("].iter().filter_map(|opener| text.find(opener)).min();
+    let document = first.and_then(|first| text.get(first..)).is_some_and(|rest| rest.contains("<<"))
+        || text.contains("<<") && (text.contains("${") || text.contains("$["));
+    if expansions > MAX_EXPANSIONS || document { Err(Trouble::Refused) } else { Ok(()) }
 }
 
 /// What is refused before the grammar.

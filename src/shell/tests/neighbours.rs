@@ -4,6 +4,7 @@
 
 use super::judged;
 use super::review::none_passes;
+use crate::domain::facts::Effect;
 use crate::shell::{judge, paths};
 
 #[test]
@@ -211,4 +212,13 @@ fn the_longest_commands_are_judged_on_a_small_stack() {
     };
     let small = std::thread::Builder::new().stack_size(2 * 1024 * 1024);
     small.spawn(run).expect("a thread").join().expect("no overflow");
+}
+
+/// Found by fuzzing: the tokenizer never came back.
+#[test]
+fn a_document_inside_an_expansion_is_refused_at_once() {
+    let nested = format!("{}<< $( )) /{}", "$(".repeat(21), ")".repeat(21));
+    for text in ["$( x ' cd ' $( ~printfcase; [[<< ))-eq cd", "$( [[<< ))", &nested] {
+        assert!(judge(text.as_bytes(), false).facts.effects.contains(&Effect::Unjudged), "{text}");
+    }
 }
