@@ -22,6 +22,7 @@ use super::secrets::Secrets;
 use crate::domain::action::Action;
 use crate::domain::facts::{ForwardFacts, ForwardKind};
 use crate::domain::name::SessionId;
+use crate::domain::policy::{SessionPolicy, Verdict};
 use crate::domain::target::{SshIssuer, SshTarget};
 use crate::gateway::authority::{Authority, Credential, Lease, LeaseError, SessionContext};
 use crate::gateway::journal::Journal;
@@ -110,24 +111,66 @@ impl Certificates {
         if !sources.is_empty() {
             builder.critical_option("source-address", sources)?;
         }
-        for extension in self.extensions(context) {
+        for extension in extensions(&self.authority.session_policy(context)) {
             builder.extension(extension, "")?;
         }
         let certificate: Certificate = builder.sign(&self.authority_key)?;
         Ok((key.to_openssh(LineEnding::LF)?.to_string().into(), certificate.to_openssh()?))
     }
+}
 
-    /// What the certificate lets its bearer do beyond running commands: no more than some rule allows.
-    fn extensions(&self, context: &SessionContext) -> Vec<&'static str> {
-        let policy = self.authority.session_policy(context);
-        let forwards = |kind| {
-            let facts = ForwardFacts { kind, host: String::new(), port: 0 };
-            policy.could_allow(&Action::Forward(&facts))
+/// What the certificate lets its bearer do beyond running commands: no more than policy allows.
+fn extensions(policy: &SessionPolicy) -> Vec<&'static str> {
+    let mere = |kind| ForwardFacts { kind, host: String::new(), port: 0 };
+    // of these nothing is known later that is not known now
+    let allows = |kind| matches!(policy.judge(&Action::Forward(&mere(kind))), Verdict::Allow(_));
+    let mut all = vec!["permit-pty"];
+    if allows(ForwardKind::Agent) {
+        all.push("permit-agent-forwarding");
+    }
+    // where these lead is known when they are asked for
+    if policy.could_allow(&Action::Forward(&mere(ForwardKind::Local))) {
+        all.push("permit-port-forwarding");
+    }
+    if allows(ForwardKind::X11) {
+        all.push("permit-X11-forwarding");
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+    use crate::broker::testing::target;
+    use crate::domain::name::ProviderName;
+    use crate::domain::policy::{Policy, PolicySource};
+    use crate::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind, Subject};
+
+    #[test]
+    fn a_certificate_lets_forward_what_policy_lets_forward_and_no_more() {
+        let somebody = Principal {
+            id: PrincipalId {
+                provider: ProviderName::new("corp").unwrap(),
+                subject: Subject::new("alice").unwrap(),
+            },
+            kind: PrincipalKind::Human,
+            display: "alice".into(),
+            groups: [].into(),
+            kin: Kin::default(),
         };
-        let mut all = vec!["permit-pty"];
-        if forwards(ForwardKind::Agent) {
-            all.extend(["permit-agent-forwarding", "permit-port-forwarding", "permit-X11-forwarding"]);
-        }
-        all
+        let of = |when: &str| {
+            let text = format!(
+                "@id(\"connect\") permit(principal, action == Hoop::Action::\"connect\", resource);
+                 @id(\"f\") permit(principal, action == Hoop::Action::\"forward\", resource) when {{ {when} }};"
+            );
+            let policy = Policy::compile(&[PolicySource { name: "test".into(), text }]).unwrap();
+            extensions(&policy.session(&somebody, &target()))
+        };
+        let (pty, ports) = ("permit-pty", "permit-port-forwarding");
+        assert_eq!(of(r#"context.kind == "agent""#), [pty, "permit-agent-forwarding", ports]);
+        assert_eq!(of(r#"context.kind == "x11""#), [pty, ports, "permit-X11-forwarding"]);
+        assert_eq!(of(r#"context.kind == "local" && context.host == "db""#), [pty, ports]);
     }
 }

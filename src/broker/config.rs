@@ -52,6 +52,8 @@ pub struct Config {
     pub session_max: Duration,
     /// How long a login lasts without an exchange; 10 minutes by default.
     pub login_idle: Duration,
+    /// How long sessions may go on after the broker was told to stop; 30 seconds by default.
+    pub drain: Duration,
     /// Whether read-only statements wait for the disk too.
     pub strict_ledger: bool,
     /// Where people sign in.
@@ -175,6 +177,7 @@ impl Config {
         differs("broker.public_url", self.public_url != new.public_url);
         differs("broker.metrics_listen", self.metrics_listen != new.metrics_listen);
         differs("broker.tls", self.tls != new.tls);
+        differs("broker.drain", self.drain != new.drain);
         keys
     }
 
@@ -237,6 +240,7 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
         strangers_per_address: general.strangers_per_address,
         session_max: general.session_max,
         login_idle: general.login_idle,
+        drain: general.drain,
         strict_ledger: general.strict_ledger,
         providers,
         workloads,
@@ -258,6 +262,7 @@ struct General {
     strangers_per_address: u32,
     session_max: Duration,
     login_idle: Duration,
+    drain: Duration,
     strict_ledger: bool,
 }
 
@@ -284,6 +289,7 @@ fn general(section: &Section<'_, '_>, base: &Path) -> Option<General> {
         strangers_per_address.and_then(|n| u32::try_from(n).ok()).unwrap_or(STRANGERS);
     let session_max = section.duration("session_max").unwrap_or(EIGHT_HOURS);
     let login_idle = section.duration("login_idle").unwrap_or(TEN_MINUTES);
+    let drain = section.duration("drain").unwrap_or(HALF_A_MINUTE);
     let strict_ledger = section.flag("strict_ledger").unwrap_or(false);
     let tls = section.section("tls").and_then(|tls| {
         let (certificate, key) = (tls.required("certificate"), tls.required("key"));
@@ -300,6 +306,7 @@ fn general(section: &Section<'_, '_>, base: &Path) -> Option<General> {
         strangers_per_address,
         session_max,
         login_idle,
+        drain,
         strict_ledger,
     })
 }
@@ -413,4 +420,5 @@ fn network(text: &str) -> Result<(IpAddr, u8), &'static str> {
 
 const STRANGERS: u32 = 256;
 const EIGHT_HOURS: Duration = Duration::from_secs(8 * 3600);
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 const TEN_MINUTES: Duration = Duration::from_secs(600);

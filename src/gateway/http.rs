@@ -135,6 +135,9 @@ async fn end(deps: &Deps, shared: &Shared, connection: u32) {
         () = async { while tasks.join_next().await.is_some() {} } => {}
         () = over => {}
     }
-    tasks.shutdown().await;
+    shared.stop(tasks).await;
+    if let Err(error) = shared.settle().await {
+        tracing::error!(session = %shared.context.id, %error, "how calls ended could not be recorded");
+    }
     entrance::end(deps, &shared.context, &shared.turnstile, connection).await;
 }

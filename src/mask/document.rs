@@ -68,10 +68,9 @@ impl BodyMasker {
             if name.trim().eq_ignore_ascii_case("header") && value_is("absent") && !plan.is_empty() {
                 return Err(Unmaskable::MediaType);
             }
-            if name.trim().eq_ignore_ascii_case("charset") {
-                if !["utf-8", "utf8", "us-ascii"].iter().any(|known| value_is(known)) {
-                    return Err(Unmaskable::MediaType);
-                }
+            let is_known = ["utf-8", "utf8", "us-ascii"].iter().any(|known| value_is(known));
+            if name.trim().eq_ignore_ascii_case("charset") && !is_known {
+                return Err(Unmaskable::MediaType);
             }
         }
         let plan = Arc::clone(plan);

@@ -60,6 +60,7 @@ pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
         strangers_per_address: 256,
         session_max: Duration::from_secs(8 * 3600),
         login_idle: Duration::from_secs(600),
+        drain: Duration::from_secs(30),
         strict_ledger: false,
         providers: vec![ProviderConfig {
             name: ProviderName::new("corp").unwrap(),

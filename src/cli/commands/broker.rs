@@ -6,7 +6,6 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -115,7 +114,7 @@ async fn serve(ui: Ui, path: &Path) -> Result<u8, Failure> {
     }
     ui.talk("draining; a second signal stops at once");
     let drained = tokio::select! {
-        drained = broker.drain(PATIENCE) => drained,
+        drained = broker.drain(in_force.drain) => drained,
         _ = interrupt.recv() => return Err(Failure::new(FailureKind::Signal(2), "stopped without draining")),
         _ = terminate.recv() => return Err(Failure::new(FailureKind::Signal(15), "stopped without draining")),
     };
@@ -165,6 +164,3 @@ fn announce(ui: Ui, broker: &Broker) {
         ui.line(&format!("its CA is its own; clients log in with `--broker-pin {pin}`"));
     }
 }
-
-/// How long sessions may go on after the broker was told to stop.
-const PATIENCE: Duration = Duration::from_secs(30);

@@ -39,6 +39,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> 
 }
 
 async fn attempt(shared: &Arc<Shared>, mut request: Request<Incoming>) -> Result<Response<Body>, Problem> {
+    shared.settle().await.map_err(|error| unrecorded(shared, &error))?;
     let upgraded = hyper::upgrade::on(&mut request);
     let mut reading = Reading::admit(shared, request).await?;
     let may_wait = {
@@ -148,18 +149,9 @@ struct Unanswered {
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
-        if self.is_over {
-            return;
+        if !self.is_over {
+            self.shared.left_behind(self.number);
         }
-        let (shared, number) = (Arc::clone(&self.shared), self.number);
-        self.shared.spawn(async move {
-            let error = Some("the client had left before the API answered".to_owned());
-            if let Err(error) =
-                shared.turnstile.reel().outcome(&Outcome { number, rows: 0, tag: None, error }).await
-            {
-                shared.fail(&error);
-            }
-        });
     }
 }
 

@@ -151,7 +151,6 @@ where
         {
             return Err(Problem::unclear(format!("the query has a field `{name}` of its own")));
         }
-        head::check_upgrade(&headers).map_err(unclear)?;
         if ground.masks.is_some() {
             head::check_conditions(&method, &headers).map_err(unclear)?;
         }

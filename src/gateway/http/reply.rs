@@ -17,7 +17,7 @@ use super::dial::Link;
 use super::exchange::{record, unrecorded};
 use super::flow::{self, Trailers};
 use super::shared::Shared;
-use super::wash::{Count, Wash};
+use super::wash::{Count, Wash, WashError};
 use crate::mask::document::{BodyMasker, DocumentPlan};
 use crate::recording::item::Outcome;
 use crate::wire::http::encoding::Coding;
@@ -183,6 +183,14 @@ fn masker(headers: &HeaderMap, masks: &Arc<DocumentPlan>) -> Result<BodyMasker, 
     BodyMasker::new(content_type, masks).map_err(Problem::unmaskable)
 }
 
+/// Why an answer is refused outright.
+fn unwashed(error: WashError) -> Problem {
+    match error {
+        WashError::Mask(why) => Problem::unmaskable(why),
+        error => Problem::unusable(error.to_string()),
+    }
+}
+
 /// A short answer, as a whole.
 async fn short(
     shared: &Arc<Shared>,
@@ -212,7 +220,7 @@ async fn short(
                 }
             },
         }
-        while let Some(washed) = wash.pull().map_err(|error| Problem::unusable(error.to_string()))? {
+        while let Some(washed) = wash.pull().map_err(unwashed)? {
             shown.extend_from_slice(&washed.shown);
             sent.extend_from_slice(&washed.sent);
         }

@@ -1,6 +1,7 @@
 //! What all calls of one connection have in common.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -24,6 +25,7 @@ use crate::gateway::judge::{Case, Judged, Turnstile};
 use crate::mask::document::{
     Detector, Detectors, DocumentPath, DocumentPlan, DocumentRule, KeyCase, TokenKey,
 };
+use crate::recording::item::Outcome;
 use crate::wire::http::redact::Redactor;
 
 /// What all calls of one connection have in common.
@@ -43,6 +45,10 @@ pub(super) struct Shared {
     closing: watch::Receiver<Option<CloseReason>>,
     broken: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
+    /// Calls whose clients left before they were answered, and whose ends are not recorded yet.
+    abandoned: Mutex<Vec<u64>>,
+    /// Whether the connection has come to its end.
+    is_over: AtomicBool,
     /// The secrets that were injected last, and what looks for them.
     known: Mutex<Known>,
 }
@@ -87,6 +93,8 @@ impl Shared {
             closing,
             broken: watch::channel(false).0,
             tasks: Mutex::default(),
+            abandoned: Mutex::default(),
+            is_over: AtomicBool::new(false),
             known: Mutex::default(),
         })
     }
@@ -122,8 +130,33 @@ impl Shared {
         format!("session {} has closed: {}", self.context.id, reason.sentence())
     }
 
+    /// A call whose client left before it was answered.
+    pub(super) fn left_behind(&self, number: u64) {
+        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+    }
+
+    /// Says in the recording how those calls ended.
+    pub(super) async fn settle(&self) -> Result<(), JournalError> {
+        let abandoned = std::mem::take(&mut *self.abandoned.lock().unwrap_or_else(PoisonError::into_inner));
+        for number in abandoned {
+            let error = Some("the client had left before the API answered".to_owned());
+            self.turnstile.reel().outcome(&Outcome { number, rows: 0, tag: None, error }).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends what runs; nothing that it says afterwards is a fault of the record's.
+    pub(super) async fn stop(&self, mut tasks: JoinSet<()>) {
+        self.is_over.store(true, Ordering::Relaxed);
+        tasks.shutdown().await;
+        self.tasks().shutdown().await;
+    }
+
     /// Closes the session because its record cannot be kept.
     pub(super) fn fail(&self, error: &JournalError) {
+        if self.is_over.load(Ordering::Relaxed) {
+            return;
+        }
         tracing::error!(session = %self.context.id, %error, "a call could not be entered or recorded");
         self.authority.close(&self.context.id, CloseReason::LedgerUnwritable);
         self.broken.send_replace(true);

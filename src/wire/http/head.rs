@@ -35,9 +35,6 @@ pub enum HeadError {
     /// A header that makes the server see another method or path than was judged.
     #[error("the request asks for another method or path in a header")]
     Override,
-    /// An upgrade after which calls would go on unseen, or that leaves the server a choice.
-    #[error("the request asks for several protocols, or for another HTTP, after an upgrade")]
-    Upgrade,
     /// A part of a body: its beginning cannot be masked without the rest.
     #[error("a part of a document cannot be masked")]
     Partial,
@@ -102,19 +99,6 @@ pub fn upgrade(headers: &HeaderMap) -> Option<String> {
     let mut offers = headers.get_all(UPGRADE).iter();
     let (offer, second) = (offers.next()?.to_str().ok()?.trim(), offers.next());
     (wanted && second.is_none() && offer.eq_ignore_ascii_case(WEBSOCKET)).then(|| WEBSOCKET.to_owned())
-}
-
-/// Refuses upgrades to what calls could be made in without a verdict (`h2c`, RFC 7540 §3.2; `TLS/1.0`, RFC 2817), and
-/// lists of which the server may choose one.
-///
-/// # Errors
-/// [`HeadError::Upgrade`].
-pub fn check_upgrade(headers: &HeaderMap) -> Result<(), HeadError> {
-    let Some(protocol) = upgrade(headers) else { return Ok(()) };
-    let is_token = protocol.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte));
-    let is_http = ["h2", "h3", "http", "tls"].iter().any(|name| protocol.starts_with(name));
-    let is_one = headers.get_all(UPGRADE).iter().count() == 1;
-    if is_token && is_one && !is_http { Ok(()) } else { Err(HeadError::Upgrade) }
 }
 
 /// Takes out what belongs to one connection (RFC 9110 §7.6.1). `TE: trailers` stays, because trailers are forwarded.

@@ -283,7 +283,7 @@ fn unescape(path: &str, policy: PathPolicy) -> Result<String, TargetError> {
                         return Err(TargetError::EncodedSlash);
                     }
                     _ if is_unreserved(decoded) || b"!$&'()*,=:@".contains(&decoded) => {
-                        out.push(char::from(decoded))
+                        out.push(char::from(decoded));
                     }
                     _ => out.push_str(&format!("%{decoded:02X}")),
                 }

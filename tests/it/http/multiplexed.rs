@@ -196,6 +196,7 @@ async fn a_downgrade_smuggles_nothing() {
         assert!(lines.iter().all(|line| line == "POST /first"), "{length}: {lines:?}");
     }
     let before = api.lines().len();
+    assert_eq!(*front.closing.borrow(), None, "whoever leaves amid a call ends its connection alone");
     // and what is clean arrives as one call, whatever stands in its body
     let mut raw = Raw::open(&front).await;
     raw.headers(1, END_HEADERS, &with(&[("host", "api"), ("te", "trailers")])).await;

@@ -93,9 +93,9 @@ async fn a_real_servers_parts_tags_and_codings() {
         assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains(PROTECTED), "{arguments:?}: {answer}");
         assert!(!answer.contains("content-length: 1") && answer.contains("accept-ranges: none"), "{answer}");
         assert!(arguments.contains(&"-I") || answer.contains("\"api_key\":\"[masked]\""), "{answer}");
-        assert!(tag(&answer).starts_with("W/"), "{answer}");
-        let known = format!("If-None-Match: {}", tag(&answer));
-        assert_eq!(masked.curl(&[STATUS, &["-H", &known]].concat(), "/traces.json").await, "304");
+        // a tag of what is masked would tell whether a guess at it is right
+        assert!(!answer.to_ascii_lowercase().contains("etag"), "{answer}");
+        assert_eq!(masked.curl(&[STATUS, &["-H", &known]].concat(), "/traces.json").await, "200");
     }
     let recorded = String::from_utf8_lossy(&masked.book.recorded(ItemKind::Body)).into_owned();
     assert!(recorded.contains("[masked]") && !recorded.contains(PROTECTED), "{recorded}");

@@ -34,6 +34,8 @@ fn text(folder: &Path, parts: &Parts<'_>) -> String {
 data_dir = {data_dir}
 listen = "{listen}"
 public_url = "{public_url}"
+# whoever ends the demo wants it to end
+drain = "1s"
 
 [[provider]]
 name = "demo"

@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use super::super::target::PathPolicy;
 use super::*;
+use crate::wire::http::target::PathPolicy;
 
 /// With `limit`, `per_page` and `page[size]` as parameters, and 50 as the default.
 fn asked(query: &str) -> Option<i64> {
