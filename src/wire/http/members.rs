@@ -13,7 +13,7 @@ use super::target::folded;
 mod tests;
 
 /// The names of an object's members, or of those of an array's objects; each as it is written, and
-/// [`folded`](super::target::folded).
+/// [`folded`].
 ///
 /// # Errors
 /// When it is no JSON.
