@@ -8,10 +8,12 @@ use secrecy::SecretString;
 
 use super::encoding::{Coding, Decoder, Pulled, UnpackLimits};
 use super::framing::Framing;
-use super::graphql;
+use super::grpc::Messages;
 use super::openapi::OpenApi;
+use super::overrides::Parts;
 use super::redact::Redactor;
 use super::target::{Ambiguous, Parameters, PathPolicy, RequestTarget, Resource};
+use super::{graphql, members};
 
 /// Everything below with the same bytes.
 ///
@@ -22,6 +24,10 @@ pub fn all(data: &[u8]) {
     framing(data);
     encoding(data);
     redact(data);
+    messages(data);
+    parts(data);
+    drop(members::of_form(data));
+    drop(members::of_json(data));
     drop(graphql::of_body(data));
     drop(OpenApi::parse(data));
     if let Ok(text) = std::str::from_utf8(data) {
@@ -93,4 +99,44 @@ pub fn redact(data: &[u8]) {
     }
     body.finish(&mut out);
     assert!(!out.windows(8).any(|window| window.eq_ignore_ascii_case(b"abcdefgh")));
+}
+
+/// Messages of gRPC end where they end, however a body is cut, and nothing of it is lost.
+///
+/// # Panics
+/// When that is not so.
+pub fn messages(data: &[u8]) {
+    let split = |size: usize| {
+        let (mut messages, mut ends, mut at) = (Messages::default(), Vec::new(), 0);
+        for piece in data.chunks(size) {
+            messages.split(piece, |part, is_end| {
+                at += part.len();
+                ends.extend(is_end.then_some(at));
+            });
+        }
+        (at, ends)
+    };
+    let whole = split(data.len().max(1));
+    assert_eq!(whole.0, data.len());
+    for size in [1, 5] {
+        assert_eq!(split(size), whole);
+    }
+}
+
+/// What a part asks for is found however its body is cut.
+///
+/// # Panics
+/// When it is not.
+pub fn parts(data: &[u8]) {
+    let found = |size: usize| {
+        let mut parts = Parts::default();
+        let so_far = data.chunks(size).fold(false, |found, piece| parts.feed(piece) || found);
+        let all = parts.finish();
+        assert!(all || !so_far);
+        all
+    };
+    let whole = found(data.len().max(1));
+    for size in [1, 5] {
+        assert_eq!(found(size), whole);
+    }
 }
