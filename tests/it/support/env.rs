@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -163,9 +164,10 @@ impl From<Output> for Ran {
     }
 }
 
-/// The program under test.
+/// The program under test; a measurement may name another build of it.
 pub(crate) fn program() -> &'static str {
-    env!("CARGO_BIN_EXE_hoopctl")
+    static NAMED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("HOOPCTL_TEST_PROGRAM").ok());
+    NAMED.as_deref().unwrap_or(env!("CARGO_BIN_EXE_hoopctl"))
 }
 
 /// The sign-in page that a line names, if it names one.
