@@ -62,11 +62,13 @@ impl Certificates {
         if let Some(lease) = self.issued.lasting(context) {
             return Ok(lease);
         }
+        let turn = self.issued.begin(&context.id);
         let now = self.issued.now();
+        let limit = Issued::limit(context, now);
         let (lease, note) = match &target.issuer {
             SshIssuer::Certificate { source_addresses, seconds } => {
                 let valid = SignedDuration::from_secs(i64::try_from(*seconds).unwrap_or_default());
-                let expires = now.checked_add(valid).unwrap_or(now).min(context.expires);
+                let expires = now.checked_add(valid).unwrap_or(now).min(limit);
                 let signed = self.sign(context, target, source_addresses.iter(), (now, expires));
                 let (key, certificate) = signed.map_err(|error| LeaseError::Upstream(error.to_string()))?;
                 let credential = Credential::Ssh { key, certificate: Some(certificate) };
@@ -77,11 +79,11 @@ impl Certificates {
                 let key = self.secrets.fetch_whole(key).await;
                 let key = key.map_err(|error| LeaseError::Secret(error.to_string()))?;
                 let credential = Credential::Ssh { key, certificate: None };
-                let lease = Lease { user: target.login.clone(), credential, expires: context.expires };
+                let lease = Lease { user: target.login.clone(), credential, expires: limit };
                 (lease, "a standing key".to_owned())
             }
         };
-        self.issued.give(context, lease, note)
+        self.issued.give(turn, context, lease, note)
     }
 
     /// Forgets the session's lease.

@@ -19,7 +19,20 @@ use crate::gateway::journal::Journal;
 pub(super) struct Issued {
     journal: Arc<dyn Journal>,
     stamp: Box<dyn Fn() -> Stamp + Send + Sync>,
-    known: Mutex<HashMap<SessionId, Entry>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    leases: HashMap<SessionId, Entry>,
+    /// Sessions for which leases are being made: how many, and whether the session has ended meanwhile.
+    making: HashMap<SessionId, (usize, bool)>,
+}
+
+/// A lease in the making.
+pub(super) struct Turn<'a> {
+    issued: &'a Issued,
+    session: SessionId,
 }
 
 struct Entry {
@@ -31,6 +44,8 @@ struct Entry {
 
 /// A lease that ends sooner is replaced before it is used.
 const SPARE: SignedDuration = SignedDuration::from_secs(30);
+/// How long a lease may be for a session that was made longer after it began: its context tells its first end.
+const LONGER: SignedDuration = SignedDuration::from_hours(1);
 
 impl Issued {
     /// None yet.
@@ -46,32 +61,68 @@ impl Issued {
     /// The session's lease, unless it is about to end before the session does.
     pub(super) fn lasting(&self, context: &SessionContext) -> Option<Lease> {
         let now = self.now();
-        let known = self.known().get(&context.id).map(|entry| entry.lease.clone());
-        // a session that is about to end gets no lease that lasts longer
-        known.filter(|lease| lease.expires.duration_since(now) > SPARE || lease.expires >= context.expires)
+        let known = self.known().leases.get(&context.id).map(|entry| entry.lease.clone());
+        known.filter(|lease| {
+            // a session that is about to end gets no lease that lasts longer
+            let is_last = lease.expires >= context.expires && lease.expires > now;
+            lease.expires.duration_since(now) > SPARE || is_last
+        })
+    }
+
+    /// When a lease that is made now ends at the latest.
+    pub(super) fn limit(context: &SessionContext, now: Timestamp) -> Timestamp {
+        match context.expires > now {
+            true => context.expires,
+            false => now.checked_add(LONGER).unwrap_or(Timestamp::MAX),
+        }
+    }
+
+    /// Begins a lease; whatever takes time comes after this.
+    pub(super) fn begin(&self, session: &SessionId) -> Turn<'_> {
+        self.known().making.entry(session.clone()).or_default().0 += 1;
+        Turn { issued: self, session: session.clone() }
     }
 
     /// Gives a session a lease; `note` is what will be said of its end.
     ///
     /// # Errors
-    /// [`LeaseError::Journal`].
+    /// [`LeaseError::Journal`], and [`LeaseError::Upstream`] when the session has ended meanwhile.
     pub(super) fn give(
         &self,
+        turn: Turn<'_>,
         context: &SessionContext,
         lease: Lease,
         note: String,
     ) -> Result<Lease, LeaseError> {
+        let mut known = self.known();
+        // INVARIANT: a session that has ended gets no lease, however long one took to make
+        if known.making.get(&context.id).is_none_or(|(_, is_over)| *is_over) {
+            drop(known);
+            drop(turn);
+            return Err(LeaseError::Upstream("it has ended".into()));
+        }
         // INVARIANT: entered before it can be used
         let (session, login, expires) = (context.id.clone(), lease.user.clone(), lease.expires);
-        self.enter(&context.actor, What::LeaseIssued { session, login, expires })?;
-        let entry = Entry { lease: lease.clone(), actor: context.actor.clone(), note };
-        self.known().insert(context.id.clone(), entry);
-        Ok(lease)
+        let entered = self.enter(&context.actor, What::LeaseIssued { session, login, expires });
+        if entered.is_ok() {
+            let entry = Entry { lease: lease.clone(), actor: context.actor.clone(), note };
+            known.leases.insert(context.id.clone(), entry);
+        }
+        drop(known);
+        drop(turn);
+        entered.map(|()| lease)
     }
 
     /// Forgets the session's lease.
     pub(super) fn end(&self, session: &SessionId) {
-        let Some(Entry { lease, actor, note }) = self.known().remove(session) else { return };
+        let ended = {
+            let mut known = self.known();
+            if let Some((_, is_over)) = known.making.get_mut(session) {
+                *is_over = true;
+            }
+            known.leases.remove(session)
+        };
+        let Some(Entry { lease, actor, note }) = ended else { return };
         let what = What::LeaseRevoked { session: session.clone(), login: lease.user, clean: true, note };
         if let Err(error) = self.enter(&actor, what) {
             tracing::error!(%session, %error, "the end of a lease could not be entered");
@@ -84,7 +135,19 @@ impl Issued {
         self.journal.enter(&event).map(|_| ()).map_err(|error| LeaseError::Journal(error.to_string()))
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<SessionId, Entry>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut known = self.issued.known();
+        if let Some((count, _)) = known.making.get_mut(&self.session) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                known.making.remove(&self.session);
+            }
+        }
     }
 }

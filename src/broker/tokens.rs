@@ -82,12 +82,13 @@ impl Tokens {
         if let Some(lease) = self.issued.lasting(context) {
             return Ok(lease);
         }
+        let turn = self.issued.begin(&context.id);
         let now = self.issued.now();
         let (credential, expires) = self.credential(context, &target.issuer, now).await?;
-        let expires = expires.min(context.expires);
+        let expires = expires.min(Issued::limit(context, now));
         let credential = Credential::Http(Box::new(credential));
         let lease = Lease { user: target.issuer.login(), credential, expires };
-        self.issued.give(context, lease, left(&target.issuer, expires))
+        self.issued.give(turn, context, lease, left(&target.issuer, expires))
     }
 
     /// Forgets the session's lease.
@@ -107,7 +108,7 @@ impl Tokens {
         let bearer =
             |token: SecretString| HttpCredential { inject: Some((Injection::Bearer, token)), client: None };
         Ok(match issuer {
-            HttpIssuer::None => (HttpCredential::default(), context.expires),
+            HttpIssuer::None => (HttpCredential::default(), Issued::limit(context, now)),
             HttpIssuer::Static { injection, secret } => {
                 let secret = self.secrets.fetch(secret).await.map_err(unfetched)?;
                 let inject = Some((injection.clone(), secret));
@@ -158,7 +159,7 @@ impl Tokens {
         now: Timestamp,
         seconds: u64,
     ) -> Result<SecretString, LeaseError> {
-        let end = context.expires.as_second();
+        let end = Issued::limit(context, now).as_second();
         let exp = now.as_second().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX)).min(end);
         let nonce: [u8; 8] = rand::random();
         let claims = Claims {

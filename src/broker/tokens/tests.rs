@@ -49,6 +49,41 @@ async fn a_token_is_signed_for_its_principal_and_checks_against_the_published_ke
     assert!(!entered.contains(&token), "{entered}");
 }
 
+/// The context of a session tells its first end; an approval may have made it longer since.
+#[tokio::test]
+async fn a_session_that_was_made_longer_gets_tokens_that_last() {
+    let bench = Bench::new();
+    let (context, target) =
+        bench.session(HttpIssuer::Jwt { audience: "api".into(), scopes: Vec::new(), seconds: 300 });
+    let end = context.expires.as_second();
+    bench.now.store(end - 10, Ordering::Relaxed);
+    let last = bench.tokens.issue(&context, &target).await.unwrap();
+    assert_eq!(last.expires, context.expires);
+    assert_eq!(
+        secret(&bench.tokens.issue(&context, &target).await.unwrap()),
+        secret(&last),
+        "it is the last"
+    );
+    bench.now.store(end + 1, Ordering::Relaxed);
+    let next = bench.tokens.issue(&context, &target).await.unwrap();
+    assert_eq!(next.expires.as_second(), end + 301);
+    assert_ne!(secret(&next), secret(&last));
+    assert_eq!(secret(&bench.tokens.issue(&context, &target).await.unwrap()), secret(&next));
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_its_lease_is_made_gets_none() {
+    let bench = Bench::new();
+    let (context, target) = bench.session(HttpIssuer::None);
+    let lease = bench.tokens.issue(&context, &target).await.unwrap();
+    let turn = bench.tokens.issued.begin(&context.id);
+    bench.tokens.revoke(&context.id);
+    assert!(bench.tokens.issued.give(turn, &context, lease, String::new()).is_err());
+    assert!(bench.tokens.issued.lasting(&context).is_none());
+    let entered = format!("{:?}", bench.journal.whats());
+    assert_eq!((entered.matches("LeaseIssued").count(), entered.matches("LeaseRevoked").count()), (1, 1));
+}
+
 #[tokio::test]
 async fn a_provider_gives_tokens_for_credentials_and_in_exchange() {
     let bench = Bench::new();
