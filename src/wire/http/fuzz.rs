@@ -130,7 +130,10 @@ pub fn messages(data: &[u8]) {
 pub fn parts(data: &[u8]) {
     let found = |size: usize| {
         let mut parts = Parts::default();
-        let so_far = data.chunks(size).fold(false, |found, piece| parts.feed(piece) || found);
+        let mut so_far = false;
+        for piece in data.chunks(size) {
+            so_far |= parts.feed(piece);
+        }
         let all = parts.finish();
         assert!(all || !so_far);
         all
