@@ -11,6 +11,7 @@ mod client;
 mod destination;
 mod dial;
 mod display;
+mod docket;
 mod files;
 mod front;
 mod mail;

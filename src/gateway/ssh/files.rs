@@ -21,12 +21,12 @@ use self::machine::Seen;
 pub(super) use self::machine::{Fault, Machine};
 use super::channel::{Broken, End, Host, TROUBLE, noticed, said};
 use super::client::Client;
+use super::docket::Docket;
 use super::mail::{Ask, Mail};
 use super::shared::{Shared, case};
 use crate::domain::action::Deed;
 use crate::domain::facts::FileFacts;
-use crate::gateway::hold::{Interrupt, Notice};
-use crate::gateway::journal::JournalError;
+use crate::gateway::hold::Notice;
 use crate::gateway::judge::{Judged, Refused};
 use crate::recording::item::Outcome;
 use crate::wire::ssh::refusal::Refusal;
@@ -39,7 +39,7 @@ pub(super) async fn run(
     (mut read, host): (ChannelReadHalf, Host),
     machine: Machine,
 ) -> Result<Result<bool, End>, Broken> {
-    let (tell, told) = mpsc::unbounded_channel();
+    let (docket, told) = Docket::new(shared.turnstile.clone());
     let mut drive = Drive {
         shared,
         client,
@@ -47,15 +47,13 @@ pub(super) async fn run(
         machine,
         from_client: BytesMut::new(),
         from_host: BytesMut::new(),
-        judging: FuturesUnordered::new(),
-        interrupts: Vec::new(),
+        docket,
         numbers: HashMap::new(),
         writes: FuturesUnordered::new(),
         busy: [false; 2],
         words: VecDeque::new(),
         ending: VecDeque::new(),
         stage: Stage::Open,
-        tell,
     };
     let end = drive.run(mail, &mut read, told).await;
     drive.machine.finish();
@@ -93,9 +91,8 @@ struct Drive<'a> {
     /// What was not taken yet.
     from_client: BytesMut,
     from_host: BytesMut,
-    judging: FuturesUnordered<BoxFuture<'a, (u64, Result<Judged, JournalError>)>>,
-    /// Of everything that was asked; what is answered does not hear it.
-    interrupts: Vec<Interrupt>,
+    /// Operations that are being judged.
+    docket: Docket<u64>,
     /// The number of the deed that a question became.
     numbers: HashMap<u64, u64>,
     /// At most one for each side.
@@ -106,7 +103,6 @@ struct Drive<'a> {
     /// What the host says of its end, which comes behind all that it has sent.
     ending: VecDeque<ChannelMsg>,
     stage: Stage,
-    tell: mpsc::UnboundedSender<Notice>,
 }
 
 impl Drive<'_> {
@@ -120,7 +116,7 @@ impl Drive<'_> {
             if let Err(fault) = self.step().await? {
                 return Ok(Err(End::Told(fault.to_string(), TROUBLE)));
             }
-            if self.stage == Stage::Left && self.judging.is_empty() {
+            if self.stage == Stage::Left && self.docket.is_empty() {
                 return Ok(Ok(false));
             }
             if let Some(clean) = self.pass_end().await {
@@ -131,7 +127,7 @@ impl Drive<'_> {
             let takes_host =
                 self.ending.is_empty() && self.from_host.len() < INPUT && self.machine.wants_host();
             tokio::select! {
-                Some((id, judged)) = self.judging.next(), if !self.judging.is_empty() => {
+                Some((id, judged)) = self.docket.next(), if !self.docket.is_empty() => {
                     self.answer(id, judged?);
                 }
                 Some((side, sent)) = self.writes.next(), if !self.writes.is_empty() => {
@@ -188,20 +184,7 @@ impl Drive<'_> {
 
     fn ask(&mut self, id: u64, facts: FileFacts) {
         let text = shown(&facts);
-        let case = case(Deed::File(facts), text);
-        let interrupt = Interrupt::default();
-        let interrupted = interrupt.arm();
-        // whoever waits for nothing any more need not be kept
-        if self.judging.is_empty() {
-            self.interrupts.clear();
-        }
-        self.interrupts.push(interrupt);
-        let (turnstile, tell) = (self.shared.turnstile.clone(), self.tell.clone());
-        self.judging.push(Box::pin(async move {
-            // nobody listens only when the channel is over
-            let judged = turnstile.judge(&case, interrupted, |notice| drop(tell.send(notice))).await;
-            (id, judged)
-        }));
+        self.docket.put(id, case(Deed::File(facts), text));
     }
 
     fn answer(&mut self, id: u64, judged: Judged) {
@@ -284,15 +267,13 @@ impl Drive<'_> {
     /// The client does not wait for anything any more.
     fn leave(&mut self) {
         self.stage = Stage::Left;
-        for interrupt in &self.interrupts {
-            interrupt.ring();
-        }
+        self.docket.give_up();
     }
 
     /// Passes on the ends of the two directions, each behind all that came before it. Whether the host has
     /// closed properly, once it has closed.
     async fn pass_end(&mut self) -> Option<bool> {
-        let quiet = self.judging.is_empty() && self.writes.is_empty();
+        let quiet = self.docket.is_empty() && self.writes.is_empty();
         if !quiet {
             return None;
         }

@@ -6,19 +6,16 @@
 //! this cannot see. Failure mode: a line that is refused goes nowhere, and the user is told.
 
 use bytes::BytesMut;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use russh::ChannelReadHalf;
-use tokio::sync::mpsc;
 
 use super::channel::{Broken, Host, LINGER, OUT, noticed};
 use super::client::Client;
 use super::display::Display;
+use super::docket::Docket;
 use super::mail::{Ask, Mail};
 use super::shared::{Shared, case};
 use crate::domain::action::Deed;
-use crate::gateway::hold::{Interrupt, Notice};
-use crate::gateway::journal::{ItemKind, JournalError};
+use crate::gateway::journal::ItemKind;
 use crate::gateway::judge::{Case, Judged, Refused};
 use crate::recording::item::Resize;
 use crate::shell;
@@ -33,8 +30,8 @@ pub(super) async fn run(
     (read, host): (&mut ChannelReadHalf, &Host),
     display: &mut Display,
 ) -> Result<bool, Broken> {
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let mut desk = Desk { shared, judging: FuturesUnordered::new(), interrupts: Vec::new(), tell };
+    let (docket, mut told) = Docket::new(shared.turnstile.clone());
+    let mut desk = Desk { shared, docket };
     let mut supervisor = Supervisor::new();
     let mut input = BytesMut::new();
     loop {
@@ -58,7 +55,7 @@ pub(super) async fn run(
         }
         let takes = supervisor.wants_input() && input.len() < INPUT;
         tokio::select! {
-            Some((id, judged)) = desk.judging.next(), if !desk.judging.is_empty() => {
+            Some((id, judged)) = desk.docket.next(), if !desk.docket.is_empty() => {
                 supervisor.handle_answer(id, &answered(judged?));
             }
             Some(notice) = told.recv() => {
@@ -73,7 +70,7 @@ pub(super) async fn run(
             ask = mail.next(), if takes => match ask {
                 Some(Ask::Data(bytes)) => {
                     if bytes.contains(&CTRL_C) {
-                        desk.give_up();
+                        desk.docket.give_up();
                     }
                     input.extend_from_slice(&bytes);
                 }
@@ -85,7 +82,7 @@ pub(super) async fn run(
                 Some(Ask::Signal(signal)) => drop(host.signal(signal).await),
                 Some(Ask::Eof) => drop(host.eof().await),
                 Some(Ask::Close) | None => {
-                    desk.give_up();
+                    desk.docket.give_up();
                     let _sent = host.close().await;
                     let rest = display.rest(shared, read, client);
                     return tokio::time::timeout(LINGER, rest).await.unwrap_or(Ok(false));
@@ -100,9 +97,7 @@ pub(super) async fn run(
 /// Where lines are judged.
 struct Desk<'a> {
     shared: &'a Shared,
-    judging: FuturesUnordered<BoxFuture<'static, (LineId, Result<Judged, JournalError>)>>,
-    interrupts: Vec<Interrupt>,
-    tell: mpsc::UnboundedSender<Notice>,
+    docket: Docket<LineId>,
 }
 
 impl Desk<'_> {
@@ -124,27 +119,8 @@ impl Desk<'_> {
         };
         let exact = line.text.clone().into_bytes();
         let text = self.shared.redacted(line.text.clone());
-        let (id, case) = (line.id, Case { exact, ..case(Deed::Exec(facts), text) });
-        let interrupt = Interrupt::default();
-        let interrupted = interrupt.arm();
-        if self.judging.is_empty() {
-            self.interrupts.clear();
-        }
-        self.interrupts.push(interrupt);
-        let (turnstile, tell) = (self.shared.turnstile.clone(), self.tell.clone());
-        self.judging.push(Box::pin(async move {
-            // nobody listens only when the channel is over
-            let judged = turnstile.judge(&case, interrupted, |notice| drop(tell.send(notice))).await;
-            (id, judged)
-        }));
+        self.docket.put(line.id, Case { exact, ..case(Deed::Exec(facts), text) });
         None
-    }
-
-    /// Takes back what waits.
-    fn give_up(&self) {
-        for interrupt in &self.interrupts {
-            interrupt.ring();
-        }
     }
 }
 
