@@ -216,6 +216,9 @@ struct Keeper {
 impl LeaseKeeper for Keeper {
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
         match &context.target.kind {
+            TargetKind::Aws(_) => Box::pin(std::future::ready(Err(LeaseError::Upstream(
+                "this version has no credentials of AWS".into(),
+            )))),
             TargetKind::Http(http) => Box::pin(self.tokens.issue(context, http)),
             TargetKind::Postgres(_) => Box::pin(self.roles.issue(context)),
             TargetKind::Ssh(ssh) => Box::pin(self.certificates.issue(context, ssh)),

@@ -4,6 +4,7 @@
 //! covered. Boundary: reads the same configuration that is enforced, and nothing else. Failure
 //! mode: none; where it cannot promise, it says so.
 
+mod aws;
 mod http;
 mod postgres;
 mod ssh;
@@ -17,6 +18,7 @@ use crate::wire::control::{ExplainedMask, ExplainedRule, Explanation, TargetSumm
 /// The line of `list` for a target.
 pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
     let masked = match &target.kind {
+        TargetKind::Aws(aws) => aws.masks.iter().any(|rule| rule.mask.binds(&who.groups)),
         TargetKind::Http(http) => http.masks.iter().any(|rule| rule.binds(&who.groups)),
         TargetKind::Postgres(postgres) => postgres.masks.iter().any(|rule| rule.binds(&who.groups)),
         TargetKind::Ssh(ssh) => !ssh.detectors.is_empty(),
@@ -34,6 +36,7 @@ pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
 /// Explains a target to somebody who may connect to it.
 pub(crate) fn explain(config: &Config, who: &Principal, target: &Target) -> Explanation {
     let Told { place, masked, credential, broker_reach, objects, not_covered } = match &target.kind {
+        TargetKind::Aws(aws) => aws::told(target, aws),
         TargetKind::Http(http) => http::told(who, target, http),
         TargetKind::Ssh(ssh) => ssh::told(target, ssh),
         TargetKind::Postgres(postgres) => postgres::told(who, target, postgres),
@@ -81,7 +84,7 @@ fn held(config: &Config, who: &Principal, target: &Target) -> Vec<ExplainedRule>
 
 fn recorded(target: &Target) -> String {
     let deed = match &target.kind {
-        TargetKind::Http(_) => "call",
+        TargetKind::Aws(_) | TargetKind::Http(_) => "call",
         TargetKind::Postgres(_) => "statement",
         TargetKind::Ssh(_) => "command and operation on files",
     };

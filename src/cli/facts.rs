@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::domain::action::{Deed, Shell};
 use crate::domain::facts::{
-    CallFacts, CopyDirection, ExecFacts, Facts, FileFacts, ForwardFacts, ForwardKind, StatementKind,
+    CallFacts, CopyDirection, ExecFacts, Facts, FileFacts, ForwardFacts, ForwardKind, IssueFacts,
+    StatementKind,
 };
 
 /// The sentences of any deed.
@@ -16,6 +17,7 @@ pub fn sentences(deed: &Deed, estimate: Option<u64>) -> Vec<String> {
         Deed::Exec(facts) => exec(facts),
         Deed::File(facts) => file(facts),
         Deed::Forward(facts) => forward(facts),
+        Deed::Issue(facts) => issue(facts),
         Deed::Shell(shell) => vec![shell_words(*shell)],
         Deed::Statement(facts) => statement(facts, estimate),
         Deed::Subsystem { name } => vec![format!("starts the subsystem {name}")],
@@ -82,6 +84,15 @@ fn forward(facts: &ForwardFacts) -> Vec<String> {
         ForwardKind::Remote => format!("lets the host reach back, from {host}:{port}"),
         ForwardKind::X11 => "lets the host use the display of the requester".into(),
     }]
+}
+
+fn issue(facts: &IssueFacts) -> Vec<String> {
+    vec![
+        format!("credentials of {} for {} seconds", facts.role, facts.seconds),
+        format!("good for: {}", list(&facts.actions)),
+        format!("on: {}", list(&facts.resources)),
+        "what is done with them is not seen".into(),
+    ]
 }
 
 fn shell_words(shell: Shell) -> String {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{CallFacts, ExecFacts, Facts, FileFacts, ForwardFacts};
+use super::facts::{CallFacts, ExecFacts, Facts, FileFacts, ForwardFacts, IssueFacts};
 use super::name::RuleName;
 
 /// What is attempted. Each becomes a Cedar action of the same name.
@@ -24,6 +24,8 @@ pub enum Action<'a> {
     File(&'a FileFacts),
     /// Forward a port, a socket, an agent or a display.
     Forward(&'a ForwardFacts),
+    /// Hand out credentials of the resource.
+    Issue(&'a IssueFacts),
     /// Close other people's sessions on the target.
     Kill,
     /// Start an interactive shell on a host.
@@ -46,7 +48,7 @@ pub struct Shell {
 
 impl<'a> Action<'a> {
     /// The names of all actions.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "connect",
         "audit",
         "kill",
@@ -59,6 +61,7 @@ impl<'a> Action<'a> {
         "env",
         "subsystem",
         "call",
+        "issue",
     ];
 
     /// The action's name in policies and records.
@@ -73,6 +76,7 @@ impl<'a> Action<'a> {
             Self::Exec(_) => "exec",
             Self::File(_) => "file",
             Self::Forward(_) => "forward",
+            Self::Issue(_) => "issue",
             Self::Kill => "kill",
             Self::Shell(_) => "shell",
             Self::Statement(_) => "statement",
@@ -90,6 +94,7 @@ impl<'a> Action<'a> {
             Self::Exec(facts) => Deed::Exec(facts.clone()),
             Self::File(facts) => Deed::File(facts.clone()),
             Self::Forward(facts) => Deed::Forward(facts.clone()),
+            Self::Issue(facts) => Deed::Issue(facts.clone()),
             Self::Shell(shell) => Deed::Shell(shell),
             Self::Statement(facts) => Deed::Statement(facts.clone()),
             Self::Subsystem(name) => Deed::Subsystem { name: name.to_owned() },
@@ -129,6 +134,8 @@ pub enum Deed {
     File(FileFacts),
     /// A forwarding.
     Forward(ForwardFacts),
+    /// Credentials that are handed out.
+    Issue(IssueFacts),
     /// An interactive shell.
     Shell(Shell),
     /// A SQL statement.
@@ -150,6 +157,7 @@ impl Deed {
             Self::Exec(facts) => Action::Exec(facts),
             Self::File(facts) => Action::File(facts),
             Self::Forward(facts) => Action::Forward(facts),
+            Self::Issue(facts) => Action::Issue(facts),
             Self::Shell(shell) => Action::Shell(*shell),
             Self::Statement(facts) => Action::Statement(facts),
             Self::Subsystem { name } => Action::Subsystem(name),
@@ -174,6 +182,7 @@ impl Deed {
             Self::Exec(_) => "command",
             Self::File(_) => "operation",
             Self::Forward(_) => "forwarding",
+            Self::Issue(_) => "issue of credentials",
             Self::Shell(_) => "shell",
             Self::Statement(_) => "statement",
             Self::Subsystem { .. } => "subsystem",
@@ -184,9 +193,10 @@ impl Deed {
     #[must_use]
     pub fn verb(&self) -> String {
         match self {
-            Self::Call(facts) => match &facts.operation {
-                Some(operation) => format!("call {operation}"),
-                None => format!("call {}", facts.method),
+            Self::Call(facts) => match (&facts.aws, &facts.operation) {
+                (Some(aws), _) => format!("call {}:{}", aws.service, aws.operation),
+                (None, Some(operation)) => format!("call {operation}"),
+                (None, None) => format!("call {}", facts.method),
             },
             Self::Env { name } => format!("env {name}"),
             Self::Exec(facts) if facts.programs.len() == 1 => {
@@ -196,6 +206,7 @@ impl Deed {
             Self::Exec(_) => "exec".into(),
             Self::File(facts) => format!("file {}", facts.operation.as_str()),
             Self::Forward(facts) => format!("forward {}", facts.kind.as_str()),
+            Self::Issue(_) => "issue".into(),
             Self::Shell(_) => "shell".into(),
             Self::Statement(facts) => facts.verb.clone(),
             Self::Subsystem { name } => format!("subsystem {name}"),
@@ -219,6 +230,7 @@ enum Other {
     Exec(ExecFacts),
     File(FileFacts),
     Forward(ForwardFacts),
+    Issue(IssueFacts),
     Shell(Shell),
     Subsystem { name: String },
 }
@@ -235,6 +247,7 @@ impl From<Written> for Deed {
             Other::Exec(facts) => Self::Exec(facts),
             Other::File(facts) => Self::File(facts),
             Other::Forward(facts) => Self::Forward(facts),
+            Other::Issue(facts) => Self::Issue(facts),
             Other::Shell(shell) => Self::Shell(shell),
             Other::Subsystem { name } => Self::Subsystem { name },
         }
@@ -250,6 +263,7 @@ impl From<Deed> for Written {
             Deed::Exec(facts) => Other::Exec(facts),
             Deed::File(facts) => Other::File(facts),
             Deed::Forward(facts) => Other::Forward(facts),
+            Deed::Issue(facts) => Other::Issue(facts),
             Deed::Shell(shell) => Other::Shell(shell),
             Deed::Subsystem { name } => Other::Subsystem { name },
         }))

@@ -4,19 +4,23 @@
 //! `policy` hands them to Cedar as the context of the action. A fact that could not be established is absent
 //! or holds its cautious value, never a guess.
 
+mod aws;
 mod call;
 mod exec;
 mod file;
 mod forward;
+mod issue;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::aws::{AwsAccess, AwsFacts};
 pub use self::call::CallFacts;
 pub use self::exec::{Effect, ExecFacts};
 pub use self::file::{FileFacts, FileOperation};
 pub use self::forward::{ForwardFacts, ForwardKind};
+pub use self::issue::IssueFacts;
 
 /// The facts of one statement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

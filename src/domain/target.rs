@@ -1,5 +1,6 @@
 //! What may be reached, and under which standing conditions.
 
+mod aws;
 mod http;
 mod ssh;
 
@@ -7,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::aws::{AwsAccessMode, AwsBase, AwsIssuer, AwsMask, AwsPermission, AwsRevocation, AwsTarget};
 pub use self::http::{BodyMask, HttpIssuer, HttpTarget, Injection, Page};
 pub use self::ssh::{SshIssuer, SshTarget};
 use super::mask::MaskRule;
@@ -32,6 +34,8 @@ pub struct Target {
 /// The protocol of a target and what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetKind {
+    /// An account of AWS.
+    Aws(Box<AwsTarget>),
     /// An HTTP API.
     Http(Box<HttpTarget>),
     /// A PostgreSQL database.
@@ -45,6 +49,7 @@ impl TargetKind {
     #[must_use]
     pub fn protocol(&self) -> &'static str {
         match self {
+            Self::Aws(_) => "aws",
             Self::Http(_) => "http",
             Self::Postgres(_) => "postgres",
             Self::Ssh(_) => "ssh",
@@ -54,6 +59,7 @@ impl TargetKind {
     /// The names of the actions that can be attempted on it: those of every target, and those of its protocol.
     pub fn actions(&self) -> impl Iterator<Item = &'static str> {
         let own: &[&str] = match self {
+            Self::Aws(_) => &["call", "issue"],
             Self::Http(_) => &["call"],
             Self::Postgres(_) => &["statement"],
             Self::Ssh(_) => &["env", "exec", "file", "forward", "shell", "subsystem"],
@@ -74,6 +80,7 @@ impl TargetKind {
     #[must_use]
     pub fn max_connections(&self) -> u16 {
         match self {
+            Self::Aws(aws) => aws.max_connections,
             Self::Http(http) => http.max_connections,
             Self::Postgres(postgres) => postgres.max_connections,
             Self::Ssh(ssh) => ssh.max_connections,

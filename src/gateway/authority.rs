@@ -216,7 +216,7 @@ impl Lease {
         static NONE: LazyLock<SecretString> = LazyLock::new(SecretString::default);
         match &self.credential {
             Credential::Password(password) => password,
-            Credential::Http(_) | Credential::Ssh { .. } => &NONE,
+            Credential::Aws(_) | Credential::Http(_) | Credential::Ssh { .. } => &NONE,
         }
     }
 }
@@ -224,6 +224,8 @@ impl Lease {
 /// What proves a [`Lease`] to its resource.
 #[derive(Debug, Clone)]
 pub enum Credential {
+    /// Keys of AWS.
+    Aws(Box<AwsCredential>),
     /// What goes into each HTTP call.
     Http(Box<HttpCredential>),
     /// A database role's password; sent only inside SCRAM.
@@ -235,6 +237,17 @@ pub enum Credential {
         /// The user certificate for it, a line of OpenSSH; without one the key itself is known to the host.
         certificate: Option<String>,
     },
+}
+
+/// Temporary keys of AWS.
+#[derive(Debug, Clone)]
+pub struct AwsCredential {
+    /// Names the keys; no secret.
+    pub access_key_id: String,
+    /// What calls are signed with.
+    pub secret_access_key: SecretString,
+    /// Goes with each call.
+    pub session_token: SecretString,
 }
 
 /// What goes into each HTTP call.

@@ -276,6 +276,19 @@ pub struct OpenedSession {
     /// Where the target really is, which a proxy's client may name. For HTTP only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Url>,
+    /// For AWS only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<OpenedAws>,
+}
+
+/// What a client must know of a target of AWS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedAws {
+    /// The region that calls are signed for.
+    pub region: String,
+    /// Whether credentials of AWS itself are handed out, over the session's tunnel; else calls go through it, signed
+    /// with the session's own keys.
+    pub hands_out: bool,
 }
 
 /// Asks for approval of sessions on a target.

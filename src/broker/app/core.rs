@@ -35,12 +35,12 @@ use crate::domain::name::{DeviceId, Digest, GrantId, RequestId, RuleName, Sessio
 use crate::domain::policy::{Hold, Verdict};
 use crate::domain::principal::Principal;
 use crate::domain::session::{CloseReason, Session, SessionState};
-use crate::domain::target::{Target, TargetKind};
+use crate::domain::target::{AwsAccessMode, Target, TargetKind};
 use crate::domain::text;
 use crate::gateway::authority::SessionContext;
 use crate::gateway::clock::Clock;
 use crate::gateway::journal::JournalError;
-use crate::wire::control::{OpenSession, OpenedSession};
+use crate::wire::control::{OpenSession, OpenedAws, OpenedSession};
 
 /// The broker's state and parts.
 pub(crate) struct Core {
@@ -241,6 +241,13 @@ impl Core {
             ssh_host_key: self.ssh_host_key(&target),
             base: match &target.kind {
                 TargetKind::Http(http) => Some(http.base.clone()),
+                _ => None,
+            },
+            aws: match &target.kind {
+                TargetKind::Aws(aws) => Some(OpenedAws {
+                    region: aws.region.clone(),
+                    hands_out: aws.access == AwsAccessMode::Credentials,
+                }),
                 _ => None,
             },
         })

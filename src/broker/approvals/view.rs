@@ -184,6 +184,7 @@ fn is_masked_no_more<S>(config: &Config, caller: &Caller, stored: &Stored<S>) ->
     let Some(target) = config.targets.get(&stored.request.target) else { return false };
     let (own, theirs) = (&caller.principal().groups, &stored.who.groups);
     match &target.kind {
+        TargetKind::Aws(aws) => aws.masks.iter().all(|rule| !rule.mask.binds(own) || rule.mask.binds(theirs)),
         TargetKind::Http(http) => http.masks.iter().all(|rule| !rule.binds(own) || rule.binds(theirs)),
         TargetKind::Postgres(postgres) => {
             postgres.masks.iter().all(|rule| !rule.binds(own) || rule.binds(theirs))

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::AwsFacts;
+
 /// The facts of one HTTP call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +42,9 @@ pub struct CallFacts {
     pub upgrade: Option<String>,
     /// Whether masks of the target meet it for this principal.
     pub touches_masked: bool,
+    /// What it does, where it is a call of AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<Box<AwsFacts>>,
 }
 
 impl CallFacts {
@@ -60,6 +65,7 @@ impl CallFacts {
             listing: false,
             upgrade: None,
             touches_masked: false,
+            aws: None,
         }
     }
 
@@ -69,6 +75,9 @@ impl CallFacts {
     pub fn is_read_only(&self) -> bool {
         if self.upgrade.is_some() {
             return false;
+        }
+        if let Some(aws) = &self.aws {
+            return aws.access.is_read_only();
         }
         match self.graphql.as_deref() {
             Some(kind) => kind == "query",
@@ -82,7 +91,8 @@ impl CallFacts {
         let one =
             [&self.operation, &self.graphql_name, &self.content_type, &self.upgrade].into_iter().flatten();
         let names = one.chain(&self.query).chain(&self.fields).map(|name| name.len() + 1);
-        self.method.len() + self.path.len() + names.sum::<usize>()
+        let aws = self.aws.as_ref().map_or(0, |aws| aws.length());
+        self.method.len() + self.path.len() + names.sum::<usize>() + aws
     }
 }
 

@@ -14,7 +14,9 @@ use cedar_policy::{
 };
 
 use crate::domain::action::{Action, Petition};
-use crate::domain::facts::{CallFacts, CopyDirection, ExecFacts, Facts, FileFacts, ForwardFacts};
+use crate::domain::facts::{
+    AwsFacts, CallFacts, CopyDirection, ExecFacts, Facts, FileFacts, ForwardFacts, IssueFacts,
+};
 use crate::domain::principal::{Principal, PrincipalKind};
 use crate::domain::target::Target;
 
@@ -172,6 +174,7 @@ fn attributes(action: &Action<'_>) -> Attributes {
         Action::Exec(facts) => of_exec(facts),
         Action::File(facts) => of_file(facts),
         Action::Forward(facts) => of_forward(facts),
+        Action::Issue(facts) => of_issue(facts),
         Action::Shell(shell) => vec![
             ("terminal".to_owned(), RestrictedExpression::new_bool(shell.terminal)),
             ("supervised".to_owned(), RestrictedExpression::new_bool(shell.supervised)),
@@ -216,7 +219,39 @@ fn of_call(facts: &CallFacts) -> Attributes {
     pairs.extend(facts.content_type.as_deref().map(|kind| ("content_type", text(kind))));
     pairs.extend(facts.page_size.map(|items| ("page_size", RestrictedExpression::new_long(items))));
     pairs.extend(facts.upgrade.as_deref().map(|to| ("upgrade", text(to))));
+    // the names are ours, and each is there once
+    let aws = facts.aws.as_deref().and_then(|aws| RestrictedExpression::new_record(of_aws(aws)).ok());
+    pairs.extend(aws.map(|aws| ("aws", aws)));
     named(pairs)
+}
+
+fn of_aws(facts: &AwsFacts) -> Attributes {
+    let mut pairs = vec![
+        ("service", text(facts.service.as_str())),
+        ("operation", text(facts.operation.as_str())),
+        ("actions", set(&facts.actions)),
+        ("access", text(facts.access.as_str())),
+        ("resources", set(&facts.resources)),
+        ("buckets", set(&facts.buckets)),
+        ("keys", set(&facts.keys)),
+        ("tables", set(&facts.tables)),
+        ("attributes", set(&facts.attributes)),
+        ("presigned", RestrictedExpression::new_bool(facts.presigned)),
+    ];
+    pairs.extend(facts.prefix.as_deref().map(|prefix| ("prefix", text(prefix))));
+    pairs.extend(facts.limit.map(|items| ("limit", RestrictedExpression::new_long(items))));
+    named(pairs)
+}
+
+fn of_issue(facts: &IssueFacts) -> Attributes {
+    // longer than Cedar can count is longer than anything
+    let seconds = i64::try_from(facts.seconds).unwrap_or(i64::MAX);
+    named(vec![
+        ("role", text(facts.role.as_str())),
+        ("seconds", RestrictedExpression::new_long(seconds)),
+        ("actions", set(&facts.actions)),
+        ("resources", set(&facts.resources)),
+    ])
 }
 
 /// Names, and names with values: Cedar has no maps whose keys are not known.

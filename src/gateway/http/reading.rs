@@ -177,6 +177,7 @@ where
                 listing: false,
                 upgrade,
                 touches_masked: masked,
+                aws: None,
             },
             text: text(ground, &method, &resource),
             method,
