@@ -23,14 +23,14 @@ use crate::support::postgres::Cluster;
 use crate::support::sshd::Sshd;
 
 /// What the API wants to see.
-const KEY: &str = "api-key-of-the-broker-alone";
-const POLICY: &str = r#"
+pub(crate) const KEY: &str = "api-key-of-the-broker-alone";
+pub(crate) const POLICY: &str = r#"
 @id("people.work")
 permit (principal in Hoop::Group::"corp/dba", action, resource);
 "#;
 
 /// How many sessions a device may hold, and a little less.
-const DEVICE: usize = 125;
+pub(crate) const DEVICE: usize = 125;
 
 /// A connection of a client's that nobody uses.
 type Idle = Box<dyn std::any::Any + Send>;
@@ -153,7 +153,7 @@ impl russh::client::Handler for Believer {
     }
 }
 
-fn targets(cluster: &Cluster, sshd: &Sshd, origin: &DemoApi) -> String {
+pub(crate) fn targets(cluster: &Cluster, sshd: &Sshd, origin: &DemoApi) -> String {
     format!(
         r#"
 [[target]]
@@ -203,6 +203,6 @@ mask = "full"
     )
 }
 
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     std::io::stdout().write_all(format!("{line}\n").as_bytes()).expect("written");
 }

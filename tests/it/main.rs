@@ -35,6 +35,7 @@ mod identity;
 mod idle;
 mod install;
 mod interruptions;
+mod issuance;
 mod keyring;
 mod leases;
 mod metrics;

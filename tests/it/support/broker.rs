@@ -81,6 +81,17 @@ impl Broker {
         memory_of(self.child.as_ref().expect("it runs").id())
     }
 
+    /// How much time it has had on the processors, in seconds.
+    pub(crate) fn processor(&self) -> f64 {
+        let pid = self.child.as_ref().expect("it runs").id();
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+        // the name may hold spaces; user's and system's time are fields 14 and 15 (proc_pid_stat(5))
+        let (_, fields) = stat.rsplit_once(')').expect("a name");
+        let ticks =
+            fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("ticks"));
+        ticks.sum::<f64>() / 100.0
+    }
+
     /// Starts it again after [`Self::stop`] or [`Self::kill`].
     pub(crate) fn resume(&mut self) {
         let path = self.folder.path().join("log");

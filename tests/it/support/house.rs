@@ -29,6 +29,11 @@ impl House {
 
     /// The same with targets, and files beside the configuration; `policy.cedar` among them is its policy.
     pub(crate) async fn furnished(targets: &str, files: &[(&str, &str)]) -> Self {
+        Self::built("", targets, files).await
+    }
+
+    /// The same with keys of the table `[broker]`.
+    pub(crate) async fn built(broker: &str, targets: &str, files: &[(&str, &str)]) -> Self {
         let frozen = Arc::new(AtomicI64::new(0));
         let ahead = Arc::new(AtomicI64::new(0));
         let (system, hand, off) = (Clock::system(), Arc::clone(&frozen), Arc::clone(&ahead));
@@ -40,7 +45,7 @@ impl House {
         let provider =
             EmbeddedProvider::start_by(clock, address, DemoUser::cast()).await.expect("a provider");
         let config = format!(
-            "[[provider]]\nname = \"corp\"\nissuer = \"{}\"\nclient_id = \"hoopctl\"\ngroups = [\"dba\"]\n\n\
+            "{broker}\n[[provider]]\nname = \"corp\"\nissuer = \"{}\"\nclient_id = \"hoopctl\"\ngroups = [\"dba\"]\n\n\
              [policy]\npresets = [\"allow-statements\"]\n{}{targets}",
             provider.issuer,
             if files.iter().any(|(name, _)| *name == "policy.cedar") {
