@@ -4,6 +4,7 @@
 //! bytes and the time, returns events and bytes; no sockets, no clock. Failure mode: an error that
 //! says whose fault it was; every buffer is bounded.
 
+pub mod aws;
 pub mod buffer;
 pub mod control;
 pub mod dpop;
