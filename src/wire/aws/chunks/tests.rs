@@ -102,3 +102,298 @@ fn the_documented_uploads_hold_however_they_are_cut() {
         }
     }
 }
+
+const NOW: &str = "2026-11-21T12:00:00Z";
+const SIGNED: [Payload; 2] = [Payload::Chunks, Payload::ChunksWithTrailer];
+const ALL: [Payload; 3] = [Payload::Chunks, Payload::ChunksWithTrailer, Payload::UnsignedTrailer];
+
+/// Signs the head of an upload of `length` bytes.
+fn upload(payload: Payload, length: usize, secret: &str) -> (Parts, SignedUpstream) {
+    let mut request = Request::put("/b/k").header("x-amz-decoded-content-length", length.to_string());
+    if payload != Payload::Chunks {
+        request = request.header("x-amz-trailer", "x-amz-checksum-crc32");
+    }
+    let mut parts = request.body(()).unwrap().into_parts().0;
+    let credentials = Credentials::new(ID, secret, None, None, "test");
+    let now: Timestamp = NOW.parse().unwrap();
+    let upstream = Upstream { credentials: &credentials, host: "s3.example", region: "r", service: "s3", now };
+    let signed = sign(&mut parts, &upstream, payload, BodyHash::Unread).unwrap();
+    (parts, signed)
+}
+
+fn reader(parts: &Parts, secret: &str) -> Result<ChunkReader, ChunkFault> {
+    let now = NOW.parse().unwrap();
+    let expected = Expected { access_key: ID, session_token: None, now, regions: &[], services: &[] };
+    let presented = Presented::read(parts).unwrap();
+    let verified = presented.verify(parts, BodyHash::Unread, &SecretString::from(secret), &expected).unwrap();
+    ChunkReader::new(verified, &parts.headers)
+}
+
+/// What a client sends: `chunks`, the end, and a trailer where there is one.
+fn sent(payload: Payload, signed: SignedUpstream, chunks: &[&str]) -> Vec<u8> {
+    let (mut writer, mut out) = (Rechunker::new(signed, payload), BytesMut::new());
+    for chunk in chunks {
+        let (size, data) = (format!("{:x}", chunk.len()), Bytes::from(chunk.to_string()));
+        let hash = sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), &data)).into();
+        if payload == Payload::UnsignedTrailer {
+            for event in [Event::Open { size }, Event::Data(data), Event::Close] {
+                writer.write(&event, &mut out);
+            }
+        } else {
+            writer.write(&Event::Chunk { size, data, hash }, &mut out);
+        }
+    }
+    let trailer =
+        Trailer { name: "x-amz-checksum-crc32".into(), value: "sOO8/Q==".into(), has_line_feed: false };
+    let trailers = if payload == Payload::Chunks { vec![] } else { vec![trailer] };
+    writer.write(&Event::End { size: "0".into(), trailers }, &mut out);
+    out.to_vec()
+}
+
+/// Feeds a body: what came out, and how it ended.
+fn fed(mut reader: ChunkReader, body: &[u8], piece: usize) -> (Vec<Event>, Result<(), ChunkFault>) {
+    let mut events = Vec::new();
+    for piece in body.chunks(piece) {
+        if let Err(fault) = reader.feed(Bytes::copy_from_slice(piece), &mut events) {
+            assert_eq!(reader.feed(Bytes::from_static(b"0"), &mut events), Err(fault), "a fault stays");
+            return (events, Err(fault));
+        }
+    }
+    (events, reader.finish())
+}
+
+/// What is said to an upload of `hello ` and `world` after `change`.
+fn refused(payload: Payload, change: impl FnOnce(&mut Vec<u8>)) -> ChunkFault {
+    let (parts, signed) = upload(payload, 11, SECRET);
+    let mut body = sent(payload, signed, &["hello ", "world"]);
+    let whole = fed(reader(&parts, SECRET).unwrap(), &body, 7);
+    assert_eq!(whole.1, Ok(()));
+    change(&mut body);
+    let (events, end) = fed(reader(&parts, SECRET).unwrap(), &body, 7);
+    let is_stored = end != Err(ChunkFault::After) && matches!(events.last(), Some(Event::End { .. }));
+    assert!(!is_stored, "the end is not given out: {events:?}");
+    end.unwrap_err()
+}
+
+fn swap(body: &mut Vec<u8>, from: &str, to: &str) {
+    let text = String::from_utf8(std::mem::take(body)).unwrap();
+    assert!(text.contains(from), "{from}");
+    *body = text.replacen(from, to, 1).into_bytes();
+}
+
+#[test]
+fn what_is_signed_anew_is_as_long_and_holds_upstream() {
+    for payload in ALL {
+        let (parts, signed) = upload(payload, 11, SECRET);
+        let body = sent(payload, signed, &["hello ", "world"]);
+        let (events, end) = fed(reader(&parts, SECRET).unwrap(), &body, 3);
+        assert_eq!(end, Ok(()));
+        let (parts, signed) = upload(payload, 11, "the credentials of the lease");
+        let (mut writer, mut out) = (Rechunker::new(signed, payload), BytesMut::new());
+        events.iter().for_each(|event| writer.write(event, &mut out));
+        assert_eq!(out.len(), body.len());
+        assert_eq!(out == body, payload == Payload::UnsignedTrailer);
+        let (again, end) = fed(reader(&parts, "the credentials of the lease").unwrap(), &out, 5);
+        assert_eq!(end, Ok(()));
+        let data = |events: &[Event]| events.iter().flat_map(|event| event.data().to_vec()).collect::<Vec<u8>>();
+        assert_eq!((data(&again), data(&events)), (b"hello world".to_vec(), b"hello world".to_vec()));
+    }
+}
+
+#[test]
+fn the_documented_upload_with_trailer_is_written_as_long() {
+    let (parts, body) = documented(true);
+    let events = read(&parts, body.as_bytes(), 4096).unwrap();
+    let (_, signed) = upload(Payload::ChunksWithTrailer, 66560, SECRET);
+    let (mut writer, mut out) = (Rechunker::new(signed, Payload::ChunksWithTrailer), BytesMut::new());
+    events.iter().for_each(|event| writer.write(event, &mut out));
+    assert_eq!(out.len(), body.len());
+}
+
+#[test]
+fn a_chunk_that_was_changed_never_comes_out() {
+    for payload in SIGNED {
+        let (parts, signed) = upload(payload, 11, SECRET);
+        let mut body = sent(payload, signed, &["hello ", "world"]);
+        swap(&mut body, "world", "w0rld");
+        let (events, end) = fed(reader(&parts, SECRET).unwrap(), &body, 1);
+        assert_eq!(end, Err(ChunkFault::Signature));
+        let data: Vec<u8> = events.iter().flat_map(|event| event.data().to_vec()).collect();
+        assert_eq!(data, b"hello ");
+    }
+}
+
+#[test]
+fn chunks_in_another_order_are_refused() {
+    let fault = refused(Payload::Chunks, |body| {
+        // each chunk is its line and its bytes: 1;chunk-signature= and 64 digits, CR LF, bytes, CR LF
+        let second = body.split_off(1 + 17 + 64 + 2 + 6 + 2);
+        let first = std::mem::replace(body, second);
+        let end = body.split_off(1 + 17 + 64 + 2 + 5 + 2);
+        body.extend([first, end].concat());
+    });
+    assert_eq!(fault, ChunkFault::Signature);
+}
+
+#[test]
+fn a_last_chunk_or_trailer_with_a_wrong_signature_is_refused() {
+    let flip = |body: &mut Vec<u8>, after: &str| {
+        let text = String::from_utf8(body.clone()).unwrap();
+        let at = text.rfind(after).unwrap() + after.len();
+        body[at] = if body[at] == b'0' { b'1' } else { b'0' };
+    };
+    for payload in SIGNED {
+        assert_eq!(refused(payload, |body| flip(body, "chunk-signature=")), ChunkFault::Signature);
+    }
+    let trailer = refused(Payload::ChunksWithTrailer, |body| flip(body, "x-amz-trailer-signature:"));
+    assert_eq!(trailer, ChunkFault::Signature);
+    assert_eq!(refused(Payload::ChunksWithTrailer, |body| swap(body, "sOO8", "AAAA")), ChunkFault::Signature);
+}
+
+#[test]
+fn a_body_that_ends_early_is_refused() {
+    for payload in ALL {
+        let (parts, signed) = upload(payload, 11, SECRET);
+        let body = sent(payload, signed, &["hello ", "world"]);
+        for end in 0..body.len() {
+            let (events, fault) = fed(reader(&parts, SECRET).unwrap(), &body[..end], 64);
+            assert_eq!(fault, Err(ChunkFault::Truncated), "{end}");
+            assert!(!events.iter().any(|event| matches!(event, Event::End { .. })));
+        }
+    }
+}
+
+#[test]
+fn bytes_after_the_end_are_refused() {
+    for payload in ALL {
+        assert_eq!(refused(payload, |body| body.push(b'0')), ChunkFault::After);
+    }
+}
+
+#[test]
+fn another_length_than_the_declared_one_is_refused() {
+    for payload in ALL {
+        for length in [0, 10, 12] {
+            let (parts, signed) = upload(payload, length, SECRET);
+            let body = sent(payload, signed, &["hello ", "world"]);
+            assert_eq!(fed(reader(&parts, SECRET).unwrap(), &body, 9).1, Err(ChunkFault::Length), "{length}");
+        }
+    }
+}
+
+#[test]
+fn frames_in_another_spelling_are_refused() {
+    for (from, to) in [
+        ("5\r\n", "5\n"),
+        ("5\r\n", "5;x=y\r\n"),
+        ("5\r\n", "5 \r\n"),
+        ("5\r\n", "+5\r\n"),
+        ("5\r\n", "0x5\r\n"),
+        ("5\r\n", "\r\n"),
+        ("5\r\n", "00000000000000005\r\n"),
+        ("world\r\n", "world\n"),
+        ("world\r\n", "world!\r\n"),
+    ] {
+        assert_eq!(refused(Payload::UnsignedTrailer, |body| swap(body, from, to)), ChunkFault::Framing, "{to:?}");
+    }
+    for (from, to) in [(";chunk-signature=", ";signature="), (";chunk-signature=", ";a=b;chunk-signature=")] {
+        assert_eq!(refused(Payload::Chunks, |body| swap(body, from, to)), ChunkFault::Framing);
+    }
+    let unsigned = refused(Payload::Chunks, |body| *body = b"b\r\nhello world\r\n0\r\n\r\n".to_vec());
+    assert_eq!(unsigned, ChunkFault::Framing);
+    assert_eq!(refused(Payload::UnsignedTrailer, |body| *body = vec![b'0'; 300]), ChunkFault::Framing);
+}
+
+#[test]
+fn a_signed_chunk_that_is_too_long_is_not_held() {
+    let length = usize::try_from(LONGEST_SIGNED_CHUNK).unwrap() + 1;
+    let (parts, _) = upload(Payload::Chunks, length, SECRET);
+    let line = format!("{length:x};chunk-signature={}\r\n", "0".repeat(64));
+    assert_eq!(fed(reader(&parts, SECRET).unwrap(), line.as_bytes(), 9).1, Err(ChunkFault::Long));
+}
+
+#[test]
+fn trailers_are_the_declared_checksums_and_nothing_else() {
+    let trailer = "x-amz-checksum-crc32:sOO8/Q==\r\n";
+    for (from, to) in [
+        (trailer, ""),
+        (trailer, "x-amz-checksum-crc32:sOO8/Q==\r\nx-amz-checksum-crc32:sOO8/Q==\r\n"),
+        (trailer, "x-amz-checksum-crc32:sOO8/Q==\r\nx-amz-checksum-sha1:sOO8/Q==\r\n"),
+        (trailer, "X-Amz-Checksum-Crc32:sOO8/Q==\r\n"),
+        (trailer, "x-amz-checksum-crc32:\r\n"),
+        (trailer, "x-amz-acl:public-read\r\n"),
+        (trailer, "x-amz-checksum-crc32:sOO8/Q==,a:b\r\n"),
+        (trailer, "x-amz-checksum-crc32\r\n"),
+    ] {
+        for payload in [Payload::ChunksWithTrailer, Payload::UnsignedTrailer] {
+            let fault = refused(payload, |body| swap(body, from, to));
+            // without its trailer, a signed body has another signature
+            let is_missing = to.is_empty() && payload == Payload::ChunksWithTrailer;
+            assert_eq!(fault, if is_missing { ChunkFault::Signature } else { ChunkFault::Trailer }, "{to:?}");
+        }
+    }
+    let signed = refused(Payload::UnsignedTrailer, |body| {
+        swap(body, trailer, &format!("{trailer}x-amz-trailer-signature:{}\r\n", "0".repeat(64)));
+    });
+    assert_eq!(signed, ChunkFault::Trailer);
+}
+
+#[test]
+fn a_trailer_injects_no_header() {
+    for value in ["a b", "a\rb", "a\u{0}b", "ü"] {
+        let fault = refused(Payload::UnsignedTrailer, |body| swap(body, "sOO8/Q==", value));
+        assert_eq!(fault, ChunkFault::Framing, "{value:?}");
+    }
+    let (mut parts, _) = upload(Payload::UnsignedTrailer, 0, SECRET);
+    for names in ["x-amz-acl", "host", "x-amz-checksum-", "x-amz-checksum-crc32,x-amz-checksum-crc32", ""] {
+        let presented = Presented::read(&parts).unwrap();
+        drop(presented);
+        parts.headers.insert(TRAILER, names.parse().unwrap());
+        let resigned = resigned(parts.clone(), Payload::UnsignedTrailer);
+        assert_eq!(reader(&resigned, SECRET).unwrap_err(), ChunkFault::Trailer, "{names}");
+    }
+}
+
+#[test]
+fn the_decoded_length_is_one_number() {
+    for values in [&[][..], &["x"], &["-1"], &["1", "1"], &["9999999999999999999"]] {
+        let (mut parts, _) = upload(Payload::Chunks, 0, SECRET);
+        parts.headers.remove(DECODED_LENGTH);
+        for value in values {
+            parts.headers.append(DECODED_LENGTH, value.parse().unwrap());
+        }
+        let (request, verified) = unverified(parts);
+        assert_eq!(ChunkReader::new(verified, &request.headers).unwrap_err(), ChunkFault::DecodedLength);
+    }
+}
+
+/// The same head with a signature that fits.
+fn resigned(mut parts: Parts, payload: Payload) -> Parts {
+    let credentials = Credentials::new(ID, SECRET, None, None, "test");
+    let now: Timestamp = NOW.parse().unwrap();
+    let upstream = Upstream { credentials: &credentials, host: "s3.example", region: "r", service: "s3", now };
+    sign(&mut parts, &upstream, payload, BodyHash::Unread).unwrap();
+    parts
+}
+
+/// A verified request, with the headers of another: what the reader looks at is its own argument.
+fn unverified(parts: Parts) -> (Parts, Verified) {
+    let (good, _) = upload(Payload::Chunks, 0, SECRET);
+    let now = NOW.parse().unwrap();
+    let expected = Expected { access_key: ID, session_token: None, now, regions: &[], services: &[] };
+    let presented = Presented::read(&good).unwrap();
+    let secret = SecretString::from(SECRET);
+    (parts, presented.verify(&good, BodyHash::Unread, &secret, &expected).unwrap())
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_answered(data in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        crate::wire::aws::fuzz::chunks(&data);
+    }
+
+    #[test]
+    fn any_frames_are_answered(lines in "([0-9a-f]{1,2}\r?\n)?([a-z0-9:;-]{0,9}\r?\n){0,6}") {
+        crate::wire::aws::fuzz::chunks(lines.as_bytes());
+    }
+}
