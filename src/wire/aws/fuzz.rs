@@ -51,7 +51,8 @@ pub fn signature(data: &[u8]) {
     // as if it had held: signed with the session's keys, it does
     parts.headers.remove("authorization");
     let credentials = credentials();
-    let upstream = Upstream { credentials: &credentials, host: "s3.example", region: "r", service: "s3", now };
+    let upstream =
+        Upstream { credentials: &credentials, host: "s3.example", region: "r", service: "s3", now };
     let Ok(_) = sign(&mut parts, &upstream, Payload::Hash([0; 32]), BodyHash::Unread) else { return };
     let Ok(presented) = Presented::read(&parts) else { return };
     let expected = Expected { access_key: "HOOPTEST", ..expected };
@@ -68,7 +69,9 @@ pub fn signature(data: &[u8]) {
 /// When that is not so.
 pub fn chunks(data: &[u8]) {
     let read = |piece: usize, payload: Payload| -> (Vec<Event>, Result<(), ChunkFault>) {
-        let Some((verified, parts)) = upload(payload) else { return (Vec::new(), Err(ChunkFault::NotChunked)) };
+        let Some((verified, parts)) = upload(payload) else {
+            return (Vec::new(), Err(ChunkFault::NotChunked));
+        };
         let mut events = Vec::new();
         let mut reader = match ChunkReader::new(verified, &parts.headers) {
             Ok(reader) => reader,
@@ -85,7 +88,8 @@ pub fn chunks(data: &[u8]) {
         let (events, end) = read(data.len().max(1), payload);
         assert!(events.is_empty() && end.is_err(), "nobody without the key signs a chunk");
     }
-    let object = |events: &[Event]| events.iter().flat_map(|event| event.data().to_vec()).collect::<Vec<u8>>();
+    let object =
+        |events: &[Event]| events.iter().flat_map(|event| event.data().to_vec()).collect::<Vec<u8>>();
     let (whole, end) = read(data.len().max(1), Payload::UnsignedTrailer);
     for piece in [1, 5] {
         let (events, other) = read(piece, Payload::UnsignedTrailer);
@@ -96,8 +100,11 @@ pub fn chunks(data: &[u8]) {
         let Some((_, mut parts)) = upload(Payload::UnsignedTrailer) else { return };
         let credentials = credentials();
         let now = Timestamp::UNIX_EPOCH;
-        let upstream = Upstream { credentials: &credentials, host: "s3.example", region: "r", service: "s3", now };
-        let Ok(signed) = sign(&mut parts, &upstream, Payload::UnsignedTrailer, BodyHash::Unread) else { return };
+        let upstream =
+            Upstream { credentials: &credentials, host: "s3.example", region: "r", service: "s3", now };
+        let Ok(signed) = sign(&mut parts, &upstream, Payload::UnsignedTrailer, BodyHash::Unread) else {
+            return;
+        };
         let (mut rechunker, mut out) = (Rechunker::new(signed, Payload::UnsignedTrailer), BytesMut::new());
         whole.iter().for_each(|event| rechunker.write(event, &mut out));
         assert_eq!(out, data, "without signatures, what is written is what was read");
@@ -113,11 +120,12 @@ fn upload(payload: Payload) -> Option<(Verified, Parts)> {
     }
     let (mut parts, ()) = request.body(()).ok()?.into_parts();
     let (credentials, now) = (credentials(), Timestamp::UNIX_EPOCH);
-    let upstream = Upstream { credentials: &credentials, host: "s3.example", region: "r", service: "s3", now };
+    let upstream =
+        Upstream { credentials: &credentials, host: "s3.example", region: "r", service: "s3", now };
     sign(&mut parts, &upstream, payload, BodyHash::Unread).ok()?;
-    let expected =
-        Expected { access_key: "HOOPTEST", session_token: None, now, regions: &[], services: &[] };
-    let verified = Presented::read(&parts).ok()?.verify(&parts, BodyHash::Unread, &secret(), &expected).ok()?;
+    let expected = Expected { access_key: "HOOPTEST", session_token: None, now, regions: &[], services: &[] };
+    let verified =
+        Presented::read(&parts).ok()?.verify(&parts, BodyHash::Unread, &secret(), &expected).ok()?;
     Some((verified, parts))
 }
 

@@ -16,10 +16,10 @@ mod sign;
 mod verify;
 
 pub use fault::SignatureFault;
-pub use keys::{AccessKeyId, SessionKeys, session_keys};
 pub(super) use keys::SigningKey;
-pub(super) use presented::{hex, unhex};
+pub use keys::{AccessKeyId, SessionKeys, session_keys};
 pub use presented::{Payload, Placement, Presented};
+pub(super) use presented::{hex, unhex};
 pub use query::Query;
 pub use scope::Scope;
 pub use sign::{SignedUpstream, Upstream, UpstreamFault, sign};

@@ -87,19 +87,33 @@ pub struct ChunkReader {
 
 enum State {
     /// A chunk's bytes: how many are to come.
-    Data { head: Head, left: u64 },
+    Data {
+        head: Head,
+        left: u64,
+    },
     /// CR LF after a chunk: how much of it came.
-    DataEnd { head: Head, seen: usize },
+    DataEnd {
+        head: Head,
+        seen: usize,
+    },
     Done,
     Faulty(ChunkFault),
     /// CR LF after the last chunk.
-    LastEnd { size: String },
+    LastEnd {
+        size: String,
+    },
     Line,
-    TrailerLine { size: String },
+    TrailerLine {
+        size: String,
+    },
     /// CR LF after a trailer that ended in a line feed.
-    TrailerPause { size: String },
+    TrailerPause {
+        size: String,
+    },
     /// The empty line after the trailers.
-    TrailerEnd { size: String },
+    TrailerEnd {
+        size: String,
+    },
 }
 
 struct Head {
@@ -182,7 +196,12 @@ impl ChunkReader {
     }
 
     /// Takes the bytes of one part, or as many of them as there are.
-    fn step(&mut self, state: State, bytes: &mut Bytes, events: &mut Vec<Event>) -> Result<State, ChunkFault> {
+    fn step(
+        &mut self,
+        state: State,
+        bytes: &mut Bytes,
+        events: &mut Vec<Event>,
+    ) -> Result<State, ChunkFault> {
         match state {
             State::Data { head, left } => {
                 let now = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
@@ -270,7 +289,9 @@ impl ChunkReader {
 
     /// A chunk is complete.
     fn close(&mut self, head: Head) -> Result<Event, ChunkFault> {
-        let (Some(chain), Some(signature)) = (&mut self.chain, head.signature) else { return Ok(Event::Close) };
+        let (Some(chain), Some(signature)) = (&mut self.chain, head.signature) else {
+            return Ok(Event::Close);
+        };
         let data = std::mem::take(&mut self.held).freeze();
         let hash = Sha256::digest(&data).into();
         // INVARIANT: a chunk is given out after its signature was verified
@@ -359,10 +380,12 @@ impl Chain {
         format!("AWS4-HMAC-SHA256-PAYLOAD\n{}\n{before}\n{empty}\n{hash}", self.time_and_scope)
     }
 
-    /// What the signature of the trailers covers.
+    /// What the signature of the trailers covers: sorted, as SDKs do it.
     pub(super) fn trailers(&self, trailers: &[Trailer]) -> String {
-        let text: String =
+        let mut lines: Vec<String> =
             trailers.iter().map(|trailer| format!("{}:{}\n", trailer.name, trailer.value)).collect();
+        lines.sort();
+        let text = lines.concat();
         let (before, hash) = (hex(&self.before), hex(&Sha256::digest(text)));
         format!("AWS4-HMAC-SHA256-TRAILER\n{}\n{before}\n{hash}", self.time_and_scope)
     }

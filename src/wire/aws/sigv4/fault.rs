@@ -14,7 +14,9 @@ pub enum SignatureFault {
     #[error("the access key id is not the one of this session; use the keys that hoopctl has set")]
     AccessKey,
     /// SigV4A (`AWS4-ECDSA-P256-SHA256`), as for multi-region access points.
-    #[error("signatures of version 4A (AWS4-ECDSA-P256-SHA256) are not supported; sign for one region with version 4")]
+    #[error(
+        "signatures of version 4A (AWS4-ECDSA-P256-SHA256) are not supported; sign for one region with version 4"
+    )]
     Asymmetric,
     /// The body is not the one that was signed.
     #[error("the body's SHA-256 is not the one that was signed")]
@@ -76,7 +78,9 @@ pub enum SignatureFault {
         expected: String,
     },
     /// The signature is wrong.
-    #[error("the signature does not match the request; check the secret key, and that nothing changes requests after they are signed")]
+    #[error(
+        "the signature does not match the request; check the secret key, and that nothing changes requests after they are signed"
+    )]
     Signature,
     /// Signed too long ago, or in the future.
     #[error("the time of the signature is more than five minutes from ours; check the clock of this machine")]
@@ -110,9 +114,11 @@ impl SignatureFault {
             Self::Expired | Self::Unsigned(_) => "AccessDenied",
             Self::Expires => "AuthorizationQueryParametersError",
             Self::Malformed { placement: Placement::Query, .. } => "AuthorizationQueryParametersError",
-            Self::Date | Self::Malformed { .. } | Self::Region { .. } | Self::ScopeDate | Self::Service { .. } => {
-                "AuthorizationHeaderMalformed"
-            }
+            Self::Date
+            | Self::Malformed { .. }
+            | Self::Region { .. }
+            | Self::ScopeDate
+            | Self::Service { .. } => "AuthorizationHeaderMalformed",
             Self::Missing => "MissingAuthenticationToken",
             Self::Chunked | Self::Header(_) | Self::PayloadAbsent | Self::VersionTwo => "InvalidRequest",
             Self::Duplicate(_) | Self::PayloadClaim | Self::TwoMechanisms => "InvalidArgument",

@@ -49,7 +49,8 @@ pub struct SessionKeys {
 #[must_use]
 pub fn session_keys(session_id: &str, digest_of_secret: &[u8; 32]) -> SessionKeys {
     let id = Sha256::digest(["hoopctl aws access key v1\0", session_id].concat());
-    let characters = id.iter().take(16).map(|byte| ALPHABET.get(usize::from(byte % 32)).copied().unwrap_or(b'A'));
+    let characters =
+        id.iter().take(16).map(|byte| ALPHABET.get(usize::from(byte % 32)).copied().unwrap_or(b'A'));
     let access_key = AccessKeyId(format!("HOOP{}", characters.map(char::from).collect::<String>()));
     let derive = |label: &str| mac(digest_of_secret, label.as_bytes());
     SessionKeys {
@@ -65,7 +66,8 @@ pub(in crate::wire::aws) struct SigningKey(SecretBox<[u8; 32]>);
 impl SigningKey {
     pub(in crate::wire::aws) fn derive(secret: &SecretString, scope: &Scope) -> Self {
         let start = SecretString::from(format!("AWS4{}", secret.expose_secret()));
-        let mut key = SecretBox::new(Box::new(mac(start.expose_secret().as_bytes(), scope.date().as_bytes())));
+        let mut key =
+            SecretBox::new(Box::new(mac(start.expose_secret().as_bytes(), scope.date().as_bytes())));
         for part in [scope.region(), scope.service(), "aws4_request"] {
             key = SecretBox::new(Box::new(mac(key.expose_secret(), part.as_bytes())));
         }
@@ -78,7 +80,11 @@ impl SigningKey {
     }
 
     /// Verifies, in the same time wherever the difference is.
-    pub(in crate::wire::aws) fn verify(&self, text: &str, signature: &[u8; 32]) -> Result<(), SignatureFault> {
+    pub(in crate::wire::aws) fn verify(
+        &self,
+        text: &str,
+        signature: &[u8; 32],
+    ) -> Result<(), SignatureFault> {
         start(self.0.expose_secret())
             .chain_update(text)
             .verify_slice(signature)

@@ -169,7 +169,8 @@ impl Presented {
         check_algorithm(algorithm, Placement::Header)?;
         let (mut credential, mut signed, mut signature) = (None, None, None);
         for part in rest.split(',') {
-            let (name, value) = part.trim_matches(' ').split_once('=').ok_or(malformed("a parameter without `=`"))?;
+            let (name, value) =
+                part.trim_matches(' ').split_once('=').ok_or(malformed("a parameter without `=`"))?;
             let (slot, name) = match name {
                 "Credential" => (&mut credential, "Credential"),
                 "SignedHeaders" => (&mut signed, "SignedHeaders"),
@@ -194,10 +195,7 @@ impl Presented {
 
     fn of_query(headers: &HeaderMap, query: Query) -> Result<Self, SignatureFault> {
         let malformed = |what| SignatureFault::Malformed { placement: Placement::Query, what };
-        for (name, text) in [
-            (&X_AMZ_DATE, "x-amz-date"),
-            (&X_AMZ_SECURITY_TOKEN, "x-amz-security-token"),
-        ] {
+        for (name, text) in [(&X_AMZ_DATE, "x-amz-date"), (&X_AMZ_SECURITY_TOKEN, "x-amz-security-token")] {
             if headers.contains_key(name) {
                 return Err(SignatureFault::Duplicate(text));
             }
@@ -209,7 +207,8 @@ impl Presented {
         check_algorithm(find("X-Amz-Algorithm").ok_or(SignatureFault::Missing)?, Placement::Query)?;
         let lifetime = find("X-Amz-Expires").ok_or(SignatureFault::Expires)?;
         let is_number = (1..=6).contains(&lifetime.len()) && lifetime.bytes().all(|b| b.is_ascii_digit());
-        let lifetime = lifetime.parse().ok().filter(|seconds| is_number && (1..=MAX_LIFETIME).contains(seconds));
+        let lifetime =
+            lifetime.parse().ok().filter(|seconds| is_number && (1..=MAX_LIFETIME).contains(seconds));
         let lifetime = SignedDuration::from_secs(lifetime.ok_or(SignatureFault::Expires)?);
         let credential = find("X-Amz-Credential");
         let service = credential.and_then(|text| text.rsplit('/').nth(1)).unwrap_or_default();
@@ -244,7 +243,9 @@ impl Presented {
             }
             let may_be_unsigned = match self.placement {
                 Placement::Header => name == "x-amz-user-agent",
-                Placement::Query => matches!(name, "x-amz-user-agent" | "x-amz-checksum-mode" | "content-md5"),
+                Placement::Query => {
+                    matches!(name, "x-amz-user-agent" | "x-amz-checksum-mode" | "content-md5")
+                }
             };
             let must_be_signed = name.starts_with("x-amz-") || matches!(name, "content-md5" | "host");
             if must_be_signed && !may_be_unsigned {
@@ -295,14 +296,15 @@ impl Fields<'_> {
     ) -> Result<Presented, SignatureFault> {
         let malformed = |what| SignatureFault::Malformed { placement, what };
         let credential = self.credential.ok_or(malformed("no Credential"))?;
-        let (access_key, scope) = credential.split_once('/').ok_or(malformed("a Credential without a scope"))?;
+        let (access_key, scope) =
+            credential.split_once('/').ok_or(malformed("a Credential without a scope"))?;
         let fits = (1..=MAX_ACCESS_KEY).contains(&access_key.len())
             && access_key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !fits {
             return Err(malformed("an access key id that is none"));
         }
-        let scope = Scope::parse(scope)
-            .ok_or(malformed("a scope that is not DATE/REGION/SERVICE/aws4_request"))?;
+        let scope =
+            Scope::parse(scope).ok_or(malformed("a scope that is not DATE/REGION/SERVICE/aws4_request"))?;
         let signed = signed_headers(self.signed.ok_or(malformed("no SignedHeaders"))?).map_err(malformed)?;
         if !signed.iter().any(|name| name == "host") {
             return Err(SignatureFault::Unsigned("host".into()));
@@ -414,7 +416,8 @@ fn time(text: &str) -> Option<Timestamp> {
     let part = |range| text.get(range).and_then(|digits: &str| digits.parse::<i8>().ok());
     let year = text.get(..4)?.parse().ok()?;
     let time =
-        civil::DateTime::new(year, part(4..6)?, part(6..8)?, part(9..11)?, part(11..13)?, part(13..15)?, 0).ok()?;
+        civil::DateTime::new(year, part(4..6)?, part(6..8)?, part(9..11)?, part(11..13)?, part(13..15)?, 0)
+            .ok()?;
     Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
 }
 

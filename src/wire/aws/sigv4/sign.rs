@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SessionTokenMode, SignableBody, SignableRequest, SignatureLocation,
-    SigningSettings, UriPathNormalizationMode, sign as sign_head,
+    PayloadChecksumKind, PercentEncodingMode, SessionTokenMode, SignableBody, SignableRequest,
+    SignatureLocation, SigningSettings, UriPathNormalizationMode, sign as sign_head,
 };
 use aws_sigv4::sign::v4;
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
@@ -109,7 +109,11 @@ pub fn sign(
         .map_err(|_| unsignable)?
         .into();
     // the crate would panic where a host is missing; `Host` was set above
-    let uri = format!("https://{}{}", upstream.host, parts.uri.path_and_query().map_or("/", |target| target.as_str()));
+    let uri = format!(
+        "https://{}{}",
+        upstream.host,
+        parts.uri.path_and_query().map_or("/", |target| target.as_str())
+    );
     let headers = covered(parts)?;
     let request = SignableRequest::new(
         parts.method.as_str(),

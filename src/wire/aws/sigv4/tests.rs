@@ -13,7 +13,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    BodyHash, Expected, Payload, Presented, SessionKeys, SignatureFault, Upstream, Verified, session_keys, sign,
+    BodyHash, Expected, Payload, Placement, Presented, SessionKeys, SignatureFault, Upstream, Verified, session_keys,
+    sign,
 };
 
 /// The key of AWS's own examples.

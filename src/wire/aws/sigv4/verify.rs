@@ -75,7 +75,9 @@ impl Presented {
     ) -> Result<Verified, SignatureFault> {
         self.check(expected)?;
         let payload = match (self.payload, body) {
-            (Payload::Hash(claim), BodyHash::Known(hash)) if claim != hash => return Err(SignatureFault::BodyHash),
+            (Payload::Hash(claim), BodyHash::Known(hash)) if claim != hash => {
+                return Err(SignatureFault::BodyHash);
+            }
             (Payload::Absent, BodyHash::Unread) => return Err(SignatureFault::BodyUnread),
             (Payload::Absent, BodyHash::Known(hash)) => hex(&hash),
             (payload, _) => payload.word().unwrap_or_default(),
@@ -198,7 +200,9 @@ impl BodyWatch {
     /// [`SignatureFault::BodyHash`] when the body is another one.
     pub fn finish(self) -> Result<(), SignatureFault> {
         match self.expected {
-            Some(expected) if <[u8; 32]>::from(self.so_far.finalize()) != expected => Err(SignatureFault::BodyHash),
+            Some(expected) if <[u8; 32]>::from(self.so_far.finalize()) != expected => {
+                Err(SignatureFault::BodyHash)
+            }
             _ => Ok(()),
         }
     }

@@ -9,7 +9,9 @@ use super::*;
 const NOW: &str = "2026-11-21T12:00:00Z";
 
 fn text() -> impl Strategy<Value = String> {
-    let odd = select(vec!["", ".", "..", "a b", "+", "%2F", "~", "ü", "日本", "%41", "!'()*", ":@,;=$", "\n", "\\", "\u{0}"]);
+    let odd = select(vec![
+        "", ".", "..", "a b", "+", "%2F", "~", "ü", "日本", "%41", "!'()*", ":@,;=$", "\n", "\\", "\u{0}",
+    ]);
     prop_oneof![odd.prop_map(str::to_owned), any::<String>().prop_map(|text| text.chars().take(12).collect())]
 }
 

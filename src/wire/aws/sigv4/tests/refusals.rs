@@ -51,7 +51,8 @@ fn presigned(more: &str, now: &str) -> Parts {
 
 #[test]
 fn a_wrong_region_is_told_the_right_one() {
-    let fault = refused(|parts| edit(parts, "authorization", |text| text.replace("eu-central-1", "us-east-1")));
+    let fault =
+        refused(|parts| edit(parts, "authorization", |text| text.replace("eu-central-1", "us-east-1")));
     assert_eq!(fault.code(), "AuthorizationHeaderMalformed");
     assert!(fault.to_string().contains("expecting 'eu-central-1'"), "{fault}");
 }
@@ -81,8 +82,18 @@ fn a_date_that_is_not_the_one_of_the_scope_is_refused() {
 
 #[test]
 fn a_date_in_another_spelling_is_refused() {
-    for text in ["20261121T120000", "2026-11-21T12:00:00Z", "20261121T126000Z", "20261131T120000Z", "+0261121T120000Z"] {
-        assert_eq!(refused(|parts| edit(parts, "x-amz-date", |_| text.into())), SignatureFault::Date, "{text}");
+    for text in [
+        "20261121T120000",
+        "2026-11-21T12:00:00Z",
+        "20261121T126000Z",
+        "20261131T120000Z",
+        "+0261121T120000Z",
+    ] {
+        assert_eq!(
+            refused(|parts| edit(parts, "x-amz-date", |_| text.into())),
+            SignatureFault::Date,
+            "{text}"
+        );
     }
     assert_eq!(refused(|parts| drop(parts.headers.remove("x-amz-date"))), SignatureFault::Date);
 }
@@ -151,7 +162,7 @@ fn a_signed_header_that_changed_is_refused() {
         assert_eq!(fault, SignatureFault::Signature, "{name}");
     }
     // a second value is part of the first
-    let fault = refused(|parts| drop(parts.headers.append("x-amz-meta-a", "2".parse().unwrap())));
+    let fault = refused(|parts| assert!(parts.headers.append("x-amz-meta-a", "2".parse().unwrap())));
     assert_eq!(fault, SignatureFault::Signature);
     assert_eq!(
         refused(|parts| drop(parts.headers.remove("x-amz-meta-a"))),
@@ -191,7 +202,15 @@ fn another_method_path_or_query_is_refused() {
 
 #[test]
 fn an_url_that_can_be_read_in_two_ways_is_refused() {
-    for target in ["/bucket/a+key", "/bucket/a%2", "/bucket/%zz", "/bucket/%ff", "/b/k?a=b+c", "/b/k?a=%f", "/b/k?%c3=1"] {
+    for target in [
+        "/bucket/a+key",
+        "/bucket/a%2",
+        "/bucket/%zz",
+        "/bucket/%ff",
+        "/b/k?a=b+c",
+        "/b/k?a=%f",
+        "/b/k?%c3=1",
+    ] {
         let fault = refused(|parts| retarget(parts, target));
         assert!(matches!(fault, SignatureFault::Target(_)), "{target}: {fault}");
     }
@@ -224,7 +243,8 @@ fn a_session_token_must_be_the_sessions() {
     let keys = keys();
     let with = |token: &str| {
         let secret = keys.secret.expose_secret();
-        let credentials = Credentials::new(keys.access_key.as_str(), secret, Some(token.into()), None, "test");
+        let credentials =
+            Credentials::new(keys.access_key.as_str(), secret, Some(token.into()), None, "test");
         let upstream = Upstream {
             credentials: &credentials,
             host: "127.0.0.1:9000",
@@ -313,7 +333,8 @@ fn an_authorization_that_is_malformed_is_refused() {
 
 #[test]
 fn a_chunked_body_that_is_none_is_refused() {
-    let fault = refused(|parts| drop(parts.headers.insert("content-encoding", "gzip, AWS-Chunked".parse().unwrap())));
+    let fault =
+        refused(|parts| drop(parts.headers.insert("content-encoding", "gzip, AWS-Chunked".parse().unwrap())));
     assert_eq!(fault, SignatureFault::Chunked);
 }
 
@@ -324,7 +345,7 @@ fn a_header_that_decides_stands_once() {
         let parts = signed(parts, "s3", at(NOW), Payload::Unsigned);
         assert_eq!(accepted(&parts, at(NOW)).unwrap_err(), SignatureFault::Duplicate("an x-amz- header"));
     }
-    let twice = refused(|parts| drop(parts.headers.append("host", "other".parse().unwrap())));
+    let twice = refused(|parts| assert!(parts.headers.append("host", "other".parse().unwrap())));
     assert_eq!(twice, SignatureFault::Duplicate("Host"));
 }
 
@@ -366,7 +387,8 @@ fn a_presigned_url_that_changed_is_refused() {
 
 #[test]
 fn a_presigned_url_goes_on_without_its_signature() {
-    let mut parts = presigned("&versionId=1&x-amz-checksum-mode=ENABLED&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD", NOW);
+    let mut parts =
+        presigned("&versionId=1&x-amz-checksum-mode=ENABLED&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD", NOW);
     let verified = accepted(&parts, at(NOW)).unwrap();
     verified.release(&mut parts).unwrap();
     assert_eq!(parts.uri, "/bucket/key?versionId=1");

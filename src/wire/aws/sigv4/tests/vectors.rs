@@ -89,9 +89,27 @@ fn the_presigned_example_of_s3_holds_for_its_day() {
 #[test]
 fn vectors_of_the_test_suite_hold() {
     let cases: [(&str, &str, &[(&str, &str)], &str, &str); 5] = [
-        ("GET", "/", &[], "host;x-amz-date", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
-        ("GET", "/?Param2=value2&Param1=value1", &[], "host;x-amz-date", "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"),
-        ("GET", "/example1/example2/../..", &[], "host;x-amz-date", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
+        (
+            "GET",
+            "/",
+            &[],
+            "host;x-amz-date",
+            "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
+        ),
+        (
+            "GET",
+            "/?Param2=value2&Param1=value1",
+            &[],
+            "host;x-amz-date",
+            "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
+        ),
+        (
+            "GET",
+            "/example1/example2/../..",
+            &[],
+            "host;x-amz-date",
+            "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
+        ),
         (
             "GET",
             "/",
