@@ -42,6 +42,11 @@ fn ssh_returns() {
 }
 
 #[test]
+fn aws_returns() {
+    damage(&hoopctl::wire::aws::fuzz::samples(), 10_000, bodies::aws);
+}
+
+#[test]
 fn http_returns() {
     let seeds: &[&[u8]] = &[
         b"/v1/a%2e%2E/..;/b%2Fc//d;x=1?query=%7Ba%7D&limit=5",

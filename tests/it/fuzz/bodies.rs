@@ -34,6 +34,11 @@ pub(crate) fn http(data: &[u8]) {
     hoopctl::wire::http::fuzz::all(data);
 }
 
+/// Signatures of AWS, of heads and of chunks.
+pub(crate) fn aws(data: &[u8]) {
+    hoopctl::wire::aws::fuzz::all(data);
+}
+
 /// The masks on bodies.
 pub(crate) fn document(data: &[u8]) {
     hoopctl::mask::document::fuzz::all(data);

@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use aws_credential_types::Credentials;
 use bytes::{Bytes, BytesMut};

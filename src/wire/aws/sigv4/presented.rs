@@ -110,7 +110,7 @@ impl Presented {
         let presented = match (in_header, in_query) {
             (true, true) => return Err(SignatureFault::TwoMechanisms),
             (true, false) => Self::of_header(&parts.headers, query)?,
-            (false, true) => Self::of_query(&parts.headers, query)?,
+            (false, true) => Self::of_query(&parts.headers, &query)?,
             (false, false) => return Err(SignatureFault::Missing),
         };
         presented.check_headers(&parts.headers)?;
@@ -165,12 +165,13 @@ impl Presented {
         if text.len() > MAX_AUTHORIZATION {
             return Err(malformed("the Authorization header is too long"));
         }
-        let (algorithm, rest) = text.split_once(' ').ok_or(malformed("no algorithm and parameters"))?;
+        let (algorithm, rest) =
+            text.split_once(' ').ok_or_else(|| malformed("no algorithm and parameters"))?;
         check_algorithm(algorithm, Placement::Header)?;
         let (mut credential, mut signed, mut signature) = (None, None, None);
         for part in rest.split(',') {
             let (name, value) =
-                part.trim_matches(' ').split_once('=').ok_or(malformed("a parameter without `=`"))?;
+                part.trim_matches(' ').split_once('=').ok_or_else(|| malformed("a parameter without `=`"))?;
             let (slot, name) = match name {
                 "Credential" => (&mut credential, "Credential"),
                 "SignedHeaders" => (&mut signed, "SignedHeaders"),
@@ -193,7 +194,7 @@ impl Presented {
         fields.read(Placement::Header, None, payload, query)
     }
 
-    fn of_query(headers: &HeaderMap, query: Query) -> Result<Self, SignatureFault> {
+    fn of_query(headers: &HeaderMap, query: &Query) -> Result<Self, SignatureFault> {
         let malformed = |what| SignatureFault::Malformed { placement: Placement::Query, what };
         for (name, text) in [(&X_AMZ_DATE, "x-amz-date"), (&X_AMZ_SECURITY_TOKEN, "x-amz-security-token")] {
             if headers.contains_key(name) {
@@ -295,22 +296,23 @@ impl Fields<'_> {
         query: Query,
     ) -> Result<Presented, SignatureFault> {
         let malformed = |what| SignatureFault::Malformed { placement, what };
-        let credential = self.credential.ok_or(malformed("no Credential"))?;
+        let credential = self.credential.ok_or_else(|| malformed("no Credential"))?;
         let (access_key, scope) =
-            credential.split_once('/').ok_or(malformed("a Credential without a scope"))?;
+            credential.split_once('/').ok_or_else(|| malformed("a Credential without a scope"))?;
         let fits = (1..=MAX_ACCESS_KEY).contains(&access_key.len())
             && access_key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !fits {
             return Err(malformed("an access key id that is none"));
         }
-        let scope =
-            Scope::parse(scope).ok_or(malformed("a scope that is not DATE/REGION/SERVICE/aws4_request"))?;
-        let signed = signed_headers(self.signed.ok_or(malformed("no SignedHeaders"))?).map_err(malformed)?;
+        let scope = Scope::parse(scope)
+            .ok_or_else(|| malformed("a scope that is not DATE/REGION/SERVICE/aws4_request"))?;
+        let signed =
+            signed_headers(self.signed.ok_or_else(|| malformed("no SignedHeaders"))?).map_err(malformed)?;
         if !signed.iter().any(|name| name == "host") {
             return Err(SignatureFault::Unsigned("host".into()));
         }
-        let signature = unhex(self.signature.ok_or(malformed("no Signature"))?)
-            .ok_or(malformed("a Signature that is not 64 digits of lower-case hexadecimal"))?;
+        let signature = unhex(self.signature.ok_or_else(|| malformed("no Signature"))?)
+            .ok_or_else(|| malformed("a Signature that is not 64 digits of lower-case hexadecimal"))?;
         if self.token.is_some_and(|token| token.len() > MAX_TOKEN) {
             return Err(malformed("a session token that is too long"));
         }

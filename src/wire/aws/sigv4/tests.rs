@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod clients;
 mod properties;
@@ -13,8 +13,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    BodyHash, Expected, Payload, Placement, Presented, SessionKeys, SignatureFault, Upstream, Verified, session_keys,
-    sign,
+    BodyHash, Expected, Payload, Placement, Presented, SessionKeys, SignatureFault, Upstream, Verified,
+    session_keys, sign,
 };
 
 /// The key of AWS's own examples.

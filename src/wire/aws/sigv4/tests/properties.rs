@@ -62,8 +62,7 @@ proptest! {
     #[test]
     fn one_changed_byte_is_refused(parts in request(), place in any::<prop::sample::Index>(), byte in 0x21..0x7f_u8) {
         let parts = signed(parts, "s3", at(NOW), Payload::Unsigned);
-        let target = parts.uri.to_string();
-        let mut changed = target.clone().into_bytes();
+        let mut changed = parts.uri.to_string().into_bytes();
         let place = place.index(changed.len());
         changed[place] = byte;
         let Ok(uri) = String::from_utf8(changed).unwrap().parse::<http::Uri>() else { return Ok(()) };

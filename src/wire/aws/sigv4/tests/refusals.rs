@@ -34,7 +34,7 @@ fn presigned(more: &str, now: &str) -> Parts {
     use super::super::presented::hex;
     let keys = keys();
     let time = now.replace(['-', ':'], "");
-    let date = &time[..8];
+    let date = time.split('T').next().unwrap();
     let target = format!(
         "/bucket/key?X-Amz-Algorithm=AWS4-HMAC-SHA256\
          &X-Amz-Credential={}%2F{date}%2Feu-central-1%2Fs3%2Faws4_request\

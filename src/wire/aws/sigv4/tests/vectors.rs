@@ -1,7 +1,18 @@
 //! What AWS publishes: "Signature Calculations for the Authorization Header" and "Authenticating Requests: Using Query
 //! Parameters" (Amazon S3 API Reference), and its signing test suite (package aws-sigv4).
 
+use super::super::presented::hex;
 use super::*;
+
+struct Vector {
+    method: &'static str,
+    target: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    body: &'static str,
+    /// The names of the signed headers.
+    signed: &'static str,
+    signature: &'static str,
+}
 
 fn holds(parts: &Parts, id: &str, secret: &str, now: &str, body: &[u8]) -> Result<Verified, SignatureFault> {
     let expected =
@@ -10,66 +21,64 @@ fn holds(parts: &Parts, id: &str, secret: &str, now: &str, body: &[u8]) -> Resul
     Presented::read(parts)?.verify(parts, BodyHash::Known(hash(body)), &secret, &expected)
 }
 
-fn authorization(signed: &str, signature: &str) -> String {
-    format!(
-        "AWS4-HMAC-SHA256 Credential={EXAMPLE_ID}/20130524/us-east-1/s3/aws4_request,SignedHeaders={signed},\
-         Signature={signature}"
-    )
-}
-
 #[test]
 fn the_examples_of_s3_hold() {
-    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    let fixed = "host;x-amz-content-sha256;x-amz-date";
-    let cases: [(&str, &str, &[(&str, &str)], &str, String, &str); 4] = [
-        (
-            "GET",
-            "/test.txt",
-            &[("range", "bytes=0-9")],
-            "",
-            format!("host;range;{}", &fixed[5..]),
-            "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
-        ),
+    let vectors = [
+        Vector {
+            method: "GET",
+            target: "/test.txt",
+            headers: &[("range", "bytes=0-9")],
+            body: "",
+            signed: "host;range;x-amz-content-sha256;x-amz-date",
+            signature: "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
+        },
         // the path is sent with a `$`, and signed with its escape
-        (
-            "PUT",
-            "/test$file.text",
-            &[("date", "Fri, 24 May 2013 00:00:00 GMT"), ("x-amz-storage-class", "REDUCED_REDUNDANCY")],
-            "Welcome to Amazon S3.",
-            format!("date;{fixed};x-amz-storage-class"),
-            "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
-        ),
-        (
-            "GET",
-            "/?lifecycle",
-            &[],
-            "",
-            fixed.into(),
-            "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
-        ),
-        (
-            "GET",
-            "/?max-keys=2&prefix=J",
-            &[],
-            "",
-            fixed.into(),
-            "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
-        ),
+        Vector {
+            method: "PUT",
+            target: "/test$file.text",
+            headers: &[
+                ("date", "Fri, 24 May 2013 00:00:00 GMT"),
+                ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
+            ],
+            body: "Welcome to Amazon S3.",
+            signed: "date;host;x-amz-content-sha256;x-amz-date;x-amz-storage-class",
+            signature: "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
+        },
+        Vector {
+            method: "GET",
+            target: "/?lifecycle",
+            headers: &[],
+            body: "",
+            signed: "host;x-amz-content-sha256;x-amz-date",
+            signature: "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
+        },
+        Vector {
+            method: "GET",
+            target: "/?max-keys=2&prefix=J",
+            headers: &[],
+            body: "",
+            signed: "host;x-amz-content-sha256;x-amz-date",
+            signature: "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
+        },
     ];
-    for (method, target, more, body, names, signature) in cases {
-        let digest = super::super::presented::hex(&hash(body.as_bytes()));
-        let authorization = authorization(&names, signature);
+    for vector in vectors {
+        let digest = hex(&hash(vector.body.as_bytes()));
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={EXAMPLE_ID}/20130524/us-east-1/s3/aws4_request,\
+             SignedHeaders={},Signature={}",
+            vector.signed, vector.signature
+        );
         let mut headers = vec![
             ("host", "examplebucket.s3.amazonaws.com"),
             ("authorization", authorization.as_str()),
             ("x-amz-date", "20130524T000000Z"),
             ("x-amz-content-sha256", digest.as_str()),
         ];
-        headers.extend(more);
-        let parts = head(method, target, &headers);
-        let verified = holds(&parts, EXAMPLE_ID, EXAMPLE_SECRET, "2013-05-24T00:00:00Z", body.as_bytes());
-        assert!(verified.is_ok(), "{target}: {verified:?}");
-        assert_eq!(digest == empty, body.is_empty());
+        headers.extend(vector.headers);
+        let parts = head(vector.method, vector.target, &headers);
+        let now = "2013-05-24T00:00:00Z";
+        let verified = holds(&parts, EXAMPLE_ID, EXAMPLE_SECRET, now, vector.body.as_bytes());
+        assert!(verified.is_ok(), "{}: {verified:?}", vector.target);
     }
 }
 
@@ -88,57 +97,50 @@ fn the_presigned_example_of_s3_holds_for_its_day() {
 
 #[test]
 fn vectors_of_the_test_suite_hold() {
-    let cases: [(&str, &str, &[(&str, &str)], &str, &str); 5] = [
-        (
-            "GET",
-            "/",
-            &[],
-            "host;x-amz-date",
-            "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
-        ),
-        (
-            "GET",
-            "/?Param2=value2&Param1=value1",
-            &[],
-            "host;x-amz-date",
-            "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
-        ),
-        (
-            "GET",
-            "/example1/example2/../..",
-            &[],
-            "host;x-amz-date",
-            "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
-        ),
-        (
-            "GET",
-            "/",
-            &[("my-header1", "value2"), ("my-header1", "value2"), ("my-header1", "value1")],
-            "host;my-header1;x-amz-date",
-            "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea",
-        ),
-        (
-            "GET",
-            "/",
-            &[("my-header1", " value1"), ("my-header2", " \"a   b   c\"")],
-            "host;my-header1;my-header2;x-amz-date",
-            "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736",
-        ),
+    let plain = Vector {
+        method: "GET",
+        target: "/",
+        headers: &[],
+        body: "",
+        signed: "host;x-amz-date",
+        signature: "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
+    };
+    let vectors = [
+        Vector { target: "/example1/example2/../..", ..plain },
+        Vector {
+            target: "/?Param2=value2&Param1=value1",
+            signature: "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
+            ..plain
+        },
+        Vector {
+            headers: &[("my-header1", "value2"), ("my-header1", "value2"), ("my-header1", "value1")],
+            signed: "host;my-header1;x-amz-date",
+            signature: "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea",
+            ..plain
+        },
+        Vector {
+            headers: &[("my-header1", " value1"), ("my-header2", " \"a   b   c\"")],
+            signed: "host;my-header1;my-header2;x-amz-date",
+            signature: "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736",
+            ..plain
+        },
+        plain,
     ];
-    for (method, target, more, names, signature) in cases {
+    for vector in vectors {
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
-             SignedHeaders={names}, Signature={signature}"
+             SignedHeaders={}, Signature={}",
+            vector.signed, vector.signature
         );
         let mut headers = vec![
             ("host", "example.amazonaws.com"),
             ("x-amz-date", "20150830T123600Z"),
             ("authorization", authorization.as_str()),
         ];
-        headers.extend(more);
-        let parts = head(method, target, &headers);
+        headers.extend(vector.headers);
+        let parts = head(vector.method, vector.target, &headers);
         let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
         let verified = holds(&parts, "AKIDEXAMPLE", secret, "2015-08-30T12:36:00Z", b"");
-        assert!(verified.is_ok(), "{target} {names}: {verified:?}");
+        assert!(verified.is_ok(), "{} {}: {verified:?}", vector.target, vector.signed);
     }
 }
