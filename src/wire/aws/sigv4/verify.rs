@@ -18,8 +18,8 @@ use super::presented::{Payload, Placement, Presented, hex};
 use super::query::Query;
 use super::scope::Scope;
 
-/// How far a client's clock may be from ours. AWS allows fifteen minutes; here both ends usually share a clock, and a
-/// signature can be replayed for as long as it is good.
+/// How far a client's clock may be from ours. AWS allows fifteen minutes; a signature can be replayed for as long as it
+/// is good, and an SDK that is told so corrects its clock by the answer's `Date`.
 pub const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// What a request's signature must be for.
