@@ -36,6 +36,8 @@ pub enum Framing {
 pub struct JsonMasker {
     plan: Arc<DocumentPlan>,
     framing: Framing,
+    /// What is awaited in a document.
+    initial: Live,
     state: State,
     stack: Vec<Level>,
     utf8: Utf8,
@@ -128,9 +130,16 @@ impl JsonMasker {
     /// A masker for one body.
     #[must_use]
     pub fn new(plan: Arc<DocumentPlan>, framing: Framing) -> Self {
+        let initial = plan.initial();
+        Self::within(plan, framing, initial)
+    }
+
+    /// A masker for a document that stands in another one, where this is awaited.
+    pub(super) fn within(plan: Arc<DocumentPlan>, framing: Framing, initial: Live) -> Self {
         Self {
             plan,
             framing,
+            initial,
             state: State::Between,
             stack: Vec::new(),
             utf8: Utf8::default(),
@@ -272,7 +281,7 @@ impl JsonMasker {
     /// A value begins.
     fn value(&mut self, byte: u8, piece: &mut Piece<'_>) -> Result<State, Unmaskable> {
         let live = match self.stack.last() {
-            None => self.plan.initial(),
+            None => self.initial,
             Some(Level { is_object: true, .. }) => self.live,
             Some(level) => self.plan.element(level.live, level.place),
         };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::detect::Detectors;
 use super::hidden::{MASKED, TokenKey};
 use super::path::{DocumentPath, Selector};
+use crate::domain::item::{ItemStep, Reach};
 use crate::domain::mask::Mask;
 use crate::domain::name::RuleName;
 
@@ -157,6 +158,26 @@ impl DocumentPlan {
         self.names.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok())
     }
 
+    /// How a place in a document lies to what is protected. A path with `..` may have something below every place.
+    #[must_use]
+    pub fn reach(&self, path: &[ItemStep]) -> Reach {
+        let mut live = self.initial;
+        for step in path {
+            if self.mask(live).is_some() {
+                return Reach::Within;
+            }
+            live = match step {
+                ItemStep::Index(place) => self.element(live, *place),
+                ItemStep::Name(name) => self.member(live, name.as_bytes()),
+            };
+        }
+        match live {
+            _ if self.mask(live).is_some() => Reach::Within,
+            0 => Reach::Clear,
+            _ => Reach::Above,
+        }
+    }
+
     pub(super) fn detectors(&self) -> Option<Arc<Detectors>> {
         self.detectors.clone()
     }
@@ -186,6 +207,10 @@ impl DocumentPlan {
     /// Whether a value of which this is awaited is counted.
     pub(super) fn is_counted(&self, live: Live) -> bool {
         live & self.counted != 0
+    }
+
+    pub(super) fn case(&self) -> KeyCase {
+        self.case
     }
 
     pub(super) fn key(&self) -> Option<&TokenKey> {

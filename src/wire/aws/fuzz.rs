@@ -21,31 +21,6 @@ pub fn all(data: &[u8]) {
     chunks(data);
 }
 
-/// Heads and bodies as they are sent.
-#[must_use]
-pub fn samples() -> Vec<Vec<u8>> {
-    let scope = "HOOPTEST/20261121/eu-central-1/s3/aws4_request";
-    let signature = "0".repeat(64);
-    [
-        format!(
-            "PUT /b/a%20key?partNumber=1&uploadId=u\nhost: 127.0.0.1:9000\nx-amz-date: 20261121T211715Z\n\
-             x-amz-content-sha256: UNSIGNED-PAYLOAD\nauthorization: AWS4-HMAC-SHA256 Credential={scope}, \
-             SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={signature}"
-        ),
-        format!(
-            "GET /b/../k//%C3%BC?acl&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}\
-             &X-Amz-Date=20261121T211715Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature={signature}\n\
-             host: 127.0.0.1:9000",
-            scope.replace('/', "%2F")
-        ),
-        format!("8;chunk-signature={signature}\r\nabcdefgh\r\n0;chunk-signature={signature}\r\n\r\n"),
-        "5\r\nabcde\r\n03\r\nfgh\r\n0\r\nx-amz-checksum-crc32:sOO8/Q==\r\n\r\n".to_owned(),
-        "8\r\nabcdefgh\r\n0\r\nx-amz-checksum-crc32:sOO8/Q==\n\r\n\r\n".to_owned(),
-    ]
-    .map(String::into_bytes)
-    .to_vec()
-}
-
 /// Nobody without the key makes a signature; what is accepted can be released and signed anew.
 ///
 /// The first line is a method and a target, the others are headers.
