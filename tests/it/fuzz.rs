@@ -42,8 +42,8 @@ fn ssh_returns() {
 }
 
 #[test]
-fn aws_returns() {
-    damage(&hoopctl::wire::aws::fuzz::samples(), 10_000, bodies::aws);
+fn aws_signatures_return() {
+    damage(&hoopctl::wire::aws::fuzz::signatures::samples(), 10_000, bodies::aws_signatures);
 }
 
 #[test]
@@ -65,8 +65,15 @@ fn http_returns() {
 }
 
 #[test]
+fn aws_calls_return() {
+    let seeds = AWS_CALLS.map(|text| text.as_bytes().to_vec());
+    damage(&seeds, 20_000, bodies::aws_calls);
+}
+
+#[test]
 fn document_returns() {
     let seeds: &[&[u8]] = &[
+        b"\x01{\"Items\":[{\"api_key\":{\"S\":\"s\"},\"a\":{\"L\":[{\"M\":{\"b\":{\"N\":\"1\"}}}]},\"x\":{\"M\":{\"y\":{\"S\":\"{\\\"p\\\":1}\"}}}}],\"Count\":1}",
         b"\x01{\"api_key\":\"s\",\"a\":[1,{\"b\":null},{\"b\":-1.5e3}],\"p\":\"gr\xc3\xbc\\ud83d\\ude00\",\"x\":{\"y\":true}}",
         b"\x03{\"api\\u005fkey\":[{}]}\n\n[{\"t\":\"v\"}]\n",
         b"\x02\x1e{\"p\":\"abcdef\"}\n\x1e[]\n",
@@ -240,6 +247,19 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut StdRng) {
         }
     }
 }
+
+const AWS_CALLS: [&str; 10] = [
+    "s3 GET /bkt/a//b%2Fc%20d?versionId=v&partNumber=1&response-content-type=text%2Fplain&x-id=GetObject\nrange: bytes=0-9\nif-match: x\n\n",
+    "s3 GET /bkt?list-type=2&prefix=a%2F&max-keys=7\n\n<?xml version=\"1.0\"?><R xmlns=\"x\"><Contents><Key>a&amp;</Key><ETag>&quot;e&quot;</ETag></Contents><CommonPrefixes/></R>",
+    "s3 PUT /bkt/k?uploadId=u&partNumber=2\nx-amz-copy-source: /b-2/a%20b?versionId=v\nx-amz-copy-source-if-match: e\n\n",
+    "s3 PUT /bkt/k?X-Amz-Signature=s&X-Amz-Credential=c&X-Amz-Acl=public-read&x-amz-tagging=a%3Db\nx-amz-request-payer: requester\n\n",
+    "s3 POST /bkt?delete\n\n<Delete xmlns=\"x\"><Quiet>true</Quiet><Object><Key>a&#x41;</Key><VersionId>v</VersionId></Object></Delete>",
+    "dynamodb POST /\nx-amz-target: DynamoDB_20120810.Query\ncontent-type: application/x-amz-json-1.0\n\n{\"TableName\":\"t\",\"Limit\":5,\"KeyConditionExpression\":\"#k = :v AND begins_with ( a.b[0] , :w )\",\"FilterExpression\":\"NOT size(c) BETWEEN :a AND :b\",\"ExpressionAttributeNames\":{\"#k\":\"x\"}}",
+    "dynamodb POST /\nx-amz-target: DynamoDB_20120810.ListTables\ncontent-type: application/x-amz-json-1.0\n\n{\"TableNames\":[\"a\",\"b\"],\"Items\":[{},{\"a\":{\"S\":\"x\"}}],\"Responses\":{\"t\":[{}]}}",
+    "dynamodb POST /\nx-amz-target: DynamoDB_20120810.TransactWriteItems\ncontent-type: application/x-amz-json-1.0\n\n{\"TransactItems\":[{\"Update\":{\"TableName\":\"t\",\"Key\":{\"k\":{\"S\":\"a\"}},\"UpdateExpression\":\"SET a = if_not_exists(b, :v) + :w, c[1].d = :x REMOVE e ADD f :y DELETE g :z\"}}]}",
+    "dynamodb POST /\nx-amz-target: DynamoDB_20120810.Scan\ncontent-type: application/x-amz-json-1.0\n\n{\"TableName\":\"arn:aws:dynamodb:eu-west-1:1:table/t\",\"IndexName\":\"i\"}",
+    "sts POST /\ncontent-type: application/x-www-form-urlencoded\n\nAction=GetCallerIdentity&Version=2011-06-15",
+];
 
 const MESSAGES: [&str; 13] = [
     r#"{"target": "db", "host": "laptop", "reason": "incident 4711", "seconds": 3600, "starts": "2026-01-01T00:00:00Z", "once": true, "key": "k"}"#,

@@ -9,7 +9,8 @@ use bytes::BytesMut;
 use secrecy::SecretSlice;
 
 use super::{
-    BodyMasker, Detector, Detectors, DocumentPath, DocumentPlan, DocumentRule, KeyCase, TokenKey, Unmaskable,
+    BodyMasker, Detector, Detectors, DocumentPath, DocumentPlan, DocumentRule, ItemMasker, KeyCase, TokenKey,
+    Unmaskable,
 };
 use crate::domain::mask::Mask;
 use crate::domain::name::RuleName;
@@ -30,6 +31,20 @@ pub fn all(data: &[u8]) {
         let cut = mask(media, plan, &pieces);
         assert!(whole == cut || (whole.is_err() && cut.is_err()), "{media} in pieces of {size} differs");
     }
+    for plan in PLANS.iter() {
+        if let Ok(masked) = items(plan, body) {
+            assert!(items(plan, &masked).is_ok(), "what stands for values is no value");
+        }
+    }
+}
+
+/// Masks an answer of DynamoDB's.
+fn items(plan: &Arc<DocumentPlan>, body: &[u8]) -> Result<Vec<u8>, Unmaskable> {
+    let mut masker = ItemMasker::new(Arc::clone(plan));
+    masker.feed(body)?;
+    let mut out = BytesMut::new();
+    masker.finish(&mut out)?;
+    Ok(out.to_vec())
 }
 
 /// Masks a body that comes in pieces.

@@ -56,7 +56,9 @@ impl ItemMasker {
         let mut copy = Copy { plan: &self.plan, out: Vec::with_capacity(held.len()), masked: 0, items: 0 };
         let mut reader = serde_json::Deserializer::from_slice(&held);
         let whole = Walk { shape: Shape::Members(ROOT), copy: &mut copy }.deserialize(&mut reader);
-        whole.and_then(|()| reader.end()).map_err(|_| Unmaskable::Malformed { format: "DynamoDB JSON", at: 0 })?;
+        whole
+            .and_then(|()| reader.end())
+            .map_err(|_| Unmaskable::Malformed { format: "DynamoDB JSON", at: 0 })?;
         self.masked += copy.masked;
         self.items += copy.items;
         out.extend_from_slice(&copy.out);
@@ -80,15 +82,15 @@ impl ItemMasker {
 #[derive(Debug, Clone, Copy)]
 enum Shape {
     /// Elements of this shape.
-    Array(&'static Shape),
+    Array(&'static Self),
     /// One thing as an array, another as an object, a number as it is.
-    Either { array: &'static Shape, object: &'static Shape },
+    Either { array: &'static Self, object: &'static Self },
     /// An item, or a map in one: attributes.
     Item(Live),
     /// A list in an item.
     List(Live),
     /// An object with these members, and plain values besides.
-    Members(&'static [(&'static str, Shape)]),
+    Members(&'static [(&'static str, Self)]),
     /// Anything, without values of items.
     Plain,
     /// An item as it stands in an answer.
@@ -96,7 +98,7 @@ enum Shape {
     /// Numbers, texts, booleans.
     Scalar,
     /// An object with a member for each table.
-    Tables(&'static Shape),
+    Tables(&'static Self),
     /// A text of an item.
     Text(Live),
     /// A set of texts or numbers.

@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use http::HeaderMap;
 
 use super::dynamodb::{self, DynamoCall};
+use super::generic;
 use super::s3::{self, S3Call};
 use super::uri::Query;
-use super::generic;
 use crate::domain::facts::{AwsAccess, AwsFacts};
 
 /// The head of a call, as it came.
@@ -96,7 +96,9 @@ pub fn read(service: &str, head: &Head<'_>, body: Option<&[u8]>, region: &str) -
     if head.path.len() + head.query.map_or(0, str::len) > LONGEST_TARGET {
         return Err(Unjudged::new("the address is too long"));
     }
-    for name in ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"] {
+    for name in
+        ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"]
+    {
         if head.headers.contains_key(name) {
             return Err(Unjudged::of(format!("the header `{name}` may turn the call into another one")));
         }

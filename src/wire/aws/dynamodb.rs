@@ -57,7 +57,10 @@ pub enum Role {
 }
 
 pub(super) fn read(head: &Head<'_>, body: Option<&[u8]>, region: &str) -> Result<AwsCall, Unjudged> {
-    if head.method != "POST" || !matches!(head.path, "" | "/") || head.query.is_some_and(|query| !query.is_empty()) {
+    if head.method != "POST"
+        || !matches!(head.path, "" | "/")
+        || head.query.is_some_and(|query| !query.is_empty())
+    {
         return Err(Unjudged::new("a DynamoDB call is POST / without a query"));
     }
     if header(head.headers, "content-encoding")?.is_some_and(|coding| coding != "identity") {
@@ -136,7 +139,9 @@ impl Table {
         };
         let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         let name = resource.strip_prefix("table/").ok_or_else(wrong)?;
-        if ![partition, region, account].into_iter().all(|part| !part.is_empty() && plain(part)) || !is_name(name) {
+        if ![partition, region, account].into_iter().all(|part| !part.is_empty() && plain(part))
+            || !is_name(name)
+        {
             return Err(wrong());
         }
         Ok(Self { name: name.into(), arn: Some(text.into()), index })
@@ -196,4 +201,4 @@ impl Default for Parts {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -40,7 +40,9 @@ pub(super) fn read(service: &str, head: &Head<'_>, body: Option<&[u8]>) -> Resul
         }
         None => action(service, head, body, &query)?,
     };
-    if operation.is_empty() || operation.len() > 128 || !operation.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    if operation.is_empty()
+        || operation.len() > 128
+        || !operation.bytes().all(|byte| byte.is_ascii_alphanumeric())
     {
         return Err(Unjudged::new("the call names no operation"));
     }
@@ -70,7 +72,11 @@ fn action(service: &str, head: &Head<'_>, body: Option<&[u8]>, query: &Query) ->
             form = Query::read(&body.trim_end().replace('+', "%20"))?;
             &form
         }
-        _ => return Err(Unjudged::of(format!("`{service}` is not called by X-Amz-Target or Action, and REST calls are not judged"))),
+        _ => {
+            return Err(Unjudged::of(format!(
+                "`{service}` is not called by X-Amz-Target or Action, and REST calls are not judged"
+            )));
+        }
     };
     if !fields.has("Version") {
         return Err(Unjudged::new("the call names no version"));
@@ -115,3 +121,6 @@ const SIGNATURE: &[&str] = &[
     "X-Amz-Signature",
     "X-Amz-SignedHeaders",
 ];
+
+#[cfg(test)]
+mod tests;

@@ -10,12 +10,12 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Json {
-    Array(Vec<Json>),
+    Array(Vec<Self>),
     Bool,
     Null,
     /// A number; where it is whole and not negative, which.
     Number(Option<u64>),
-    Object(BTreeMap<String, Json>),
+    Object(BTreeMap<String, Self>),
     Text(String),
 }
 

@@ -104,7 +104,10 @@ impl Listing {
 fn is_entry(path: &[String]) -> bool {
     match path {
         [_, name] => {
-            matches!(name.as_str(), "CommonPrefixes" | "Contents" | "DeleteMarker" | "Part" | "Upload" | "Version")
+            matches!(
+                name.as_str(),
+                "CommonPrefixes" | "Contents" | "DeleteMarker" | "Part" | "Upload" | "Version"
+            )
         }
         [_, buckets, name] => buckets == "Buckets" && name == "Bucket",
         _ => false,
@@ -202,7 +205,9 @@ impl Scanner {
                     self.inside = false;
                 }
                 (Text::Outside, b' ' | b'\t' | b'\n' | b'\r') => {}
-                (Text::Outside, b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'E') if !self.open.is_empty() => {
+                (Text::Outside, b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'E')
+                    if !self.open.is_empty() =>
+                {
                     entries += self.begins();
                 }
                 (Text::Outside, _) => return Err(ListingError),
@@ -212,7 +217,11 @@ impl Scanner {
     }
 
     fn finish(self) -> Result<(), ListingError> {
-        if self.open.is_empty() && self.seen && self.text == Text::Outside { Ok(()) } else { Err(ListingError) }
+        if self.open.is_empty() && self.seen && self.text == Text::Outside {
+            Ok(())
+        } else {
+            Err(ListingError)
+        }
     }
 
     fn turn(&mut self, to: Open) {
@@ -226,11 +235,10 @@ impl Scanner {
         if std::mem::replace(&mut self.inside, true) {
             return 0;
         }
-        let entry = match (self.name.as_slice(), self.open.as_slice()) {
-            (b"Items" | b"TableNames" | b"Responses", [_, Open::Array]) => true,
-            (b"Responses", [_, _, Open::Array]) => true,
-            _ => false,
-        };
+        let entry = matches!(
+            (self.name.as_slice(), self.open.as_slice()),
+            (b"Items" | b"TableNames" | b"Responses", [_, Open::Array]) | (b"Responses", [_, _, Open::Array])
+        );
         u64::from(entry)
     }
 }

@@ -40,7 +40,11 @@ pub struct Refusal(String);
 pub fn meets(call: &AwsCall, on: &[String]) -> bool {
     let facts = &call.facts;
     match &call.detail {
-        Detail::Dynamo(_) => !facts.tables.is_empty() && (on.is_empty() || facts.tables.iter().any(|table| on.iter().any(|place| Glob(place).matches(table)))),
+        Detail::Dynamo(_) => {
+            !facts.tables.is_empty()
+                && (on.is_empty()
+                    || facts.tables.iter().any(|table| on.iter().any(|place| Glob(place).matches(table))))
+        }
         Detail::Named => false,
         Detail::S3(detail) => objects(detail).any(|(bucket, key)| place(on, bucket, key)),
     }
@@ -125,8 +129,12 @@ fn s3(call: &AwsCall, detail: &S3Call, on: &[&[String]]) -> Result<Treatment, Re
             let drop_request = &["x-amz-checksum-mode"];
             Ok(Treatment { drop_request, strip, body: operation == "GetObject", ..Treatment::default() })
         }
-        "GetObjectAttributes" => refuse("GetObjectAttributes gives digests of what is masked; use HeadObject".into()),
-        "SelectObjectContent" => refuse("SelectObjectContent filters what is masked; read the object whole".into()),
+        "GetObjectAttributes" => {
+            refuse("GetObjectAttributes gives digests of what is masked; use HeadObject".into())
+        }
+        "SelectObjectContent" => {
+            refuse("SelectObjectContent filters what is masked; read the object whole".into())
+        }
         _ if OPENING.contains(&operation) => {
             refuse(format!("{operation} would have what is masked copied or told elsewhere"))
         }
@@ -134,12 +142,18 @@ fn s3(call: &AwsCall, detail: &S3Call, on: &[&[String]]) -> Result<Treatment, Re
     }
 }
 
-fn dynamo(call: &AwsCall, detail: &DynamoCall, reach: &dyn Fn(&[ItemStep]) -> Reach) -> Result<Treatment, Refusal> {
+fn dynamo(
+    call: &AwsCall,
+    detail: &DynamoCall,
+    reach: &dyn Fn(&[ItemStep]) -> Reach,
+) -> Result<Treatment, Refusal> {
     let operation = call.facts.operation.as_str();
     if !detail.data {
         let changes = matches!(call.facts.access, AwsAccess::Permissions | AwsAccess::Write);
         return if changes && !HARMLESS.contains(&operation) {
-            refuse(format!("{operation} could have items that are masked copied, or their protected attributes indexed"))
+            refuse(format!(
+                "{operation} could have items that are masked copied, or their protected attributes indexed"
+            ))
         } else {
             Ok(Treatment::default())
         };
@@ -168,7 +182,9 @@ fn dynamo(call: &AwsCall, detail: &DynamoCall, reach: &dyn Fn(&[ItemStep]) -> Re
             let name = shown(&one.path);
             let advice = match (one.role, reach) {
                 (Role::Project, _) => "leave it out, or read whole items",
-                (_, Reach::Above) => "it may hold something masked (a mask `$..name` reaches into every attribute)",
+                (_, Reach::Above) => {
+                    "it may hold something masked (a mask `$..name` reaches into every attribute)"
+                }
                 _ => "leave it out",
             };
             return refuse(format!("{operation} {what} `{name}`, which is masked: {advice}"));
@@ -253,13 +269,8 @@ impl Glob<'_> {
 /// Headers of answers that are digests of an object, and those that clients put digests in.
 const DIGESTS: &[&str] = &["content-md5", "etag", "x-amz-checksum-*", "x-amz-meta-*"];
 /// Operations whose answers have ETags of objects or parts.
-const LISTING: &[&str] = &[
-    "CompleteMultipartUpload",
-    "ListObjectVersions",
-    "ListObjects",
-    "ListObjectsV2",
-    "ListParts",
-];
+const LISTING: &[&str] =
+    &["CompleteMultipartUpload", "ListObjectVersions", "ListObjects", "ListObjectsV2", "ListParts"];
 /// Changes of a bucket after which others get its objects, or what their digests are.
 const OPENING: &[&str] = &[
     "PutBucketAnalyticsConfiguration",

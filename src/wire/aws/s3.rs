@@ -64,8 +64,10 @@ pub(super) fn read(head: &Head<'_>, body: Option<&[u8]>, region: &str) -> Result
     let mut query = Query::read(head.query.unwrap_or_default())?;
     let presigned = take_signature(&mut query)?;
     query.take("x-id");
-    let hoisted = query.take_all(|name| name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-")));
-    let hoisted: Vec<_> = hoisted.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+    let hoisted =
+        query.take_all(|name| name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-")));
+    let hoisted: Vec<_> =
+        hoisted.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
     if !hoisted.is_empty() && !presigned {
         return Err(Unjudged::new("the query has x-amz- parameters, which only presigned URLs have"));
     }
@@ -137,7 +139,9 @@ pub(super) fn read(head: &Head<'_>, body: Option<&[u8]>, region: &str) -> Result
             let objects = body::deleted(body.ok_or_else(unread)?)?;
             facts.resources.clear();
             for object in objects {
-                facts.actions.insert(if object.version { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" }.into());
+                facts
+                    .actions
+                    .insert(if object.version { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" }.into());
                 facts.resources.insert(arn(bucket, Some(&object.key)));
                 facts.keys.insert(object.key.clone());
                 detail.deleted.push(object.key);
@@ -187,7 +191,10 @@ fn bucket_name(name: &str) -> Result<String, Unjudged> {
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && !name.contains("..");
     if !fine {
-        return Err(Unjudged::of(format!("`{}` is no bucket's name; access points are not judged", shown(name))));
+        return Err(Unjudged::of(format!(
+            "`{}` is no bucket's name; access points are not judged",
+            shown(name)
+        )));
     }
     if name.ends_with("--x-s3") || name.ends_with("--table-s3") {
         return Err(Unjudged::new("directory and table buckets are not judged"));
@@ -211,7 +218,8 @@ fn key_name(key: String) -> Result<String, Unjudged> {
 
 /// The row of the table that fits, and no other.
 fn row(method: &str, scope: Scope, query: &Query, copies: bool) -> Result<&'static Row, Unjudged> {
-    let subs: Vec<&str> = query.iter().map(|(name, _)| name).filter(|name| table::is_subresource(name)).collect();
+    let subs: Vec<&str> =
+        query.iter().map(|(name, _)| name).filter(|name| table::is_subresource(name)).collect();
     let sub = match subs.as_slice() {
         [] => "",
         [one] => *one,
@@ -238,7 +246,7 @@ fn row(method: &str, scope: Scope, query: &Query, copies: bool) -> Result<&'stat
             if !value.is_empty() {
                 return Err(Unjudged::of(format!("the parameter `{name}` has no value in S3")));
             }
-        } else if name != row.sub && !row.needs.contains(&name) && !row.takes(name) {
+        } else if name != row.sub && !row.needs.contains(&name) && !row.takes.contains(&name) {
             return Err(Unjudged::of(format!("{} has no parameter `{}`", row.operation, shown(name))));
         }
     }

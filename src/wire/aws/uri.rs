@@ -26,7 +26,11 @@ pub fn decode(text: &str) -> Result<String, Unjudged> {
                 let (high, low) = pair.ok_or_else(|| Unjudged::new("a % in the address encodes nothing"))?;
                 (high << 4) | low
             }
-            b'+' => return Err(Unjudged::new("a bare + in the address is read as + or as a space; write %2B or %20")),
+            b'+' => {
+                return Err(Unjudged::new(
+                    "a bare + in the address is read as + or as a space; write %2B or %20",
+                ));
+            }
             _ if byte.is_ascii_graphic() => byte,
             _ => return Err(Unjudged::new("the address holds a byte that must be percent-encoded")),
         });
@@ -80,7 +84,9 @@ impl Query {
         let mut fields = BTreeMap::new();
         for field in text.split('&').filter(|field| !field.is_empty()) {
             if field.contains(';') {
-                return Err(Unjudged::new("a bare ; in the query separates parameters for some servers; write %3B"));
+                return Err(Unjudged::new(
+                    "a bare ; in the query separates parameters for some servers; write %3B",
+                ));
             }
             let (name, value) = field.split_once('=').unwrap_or((field, ""));
             let name = decode(name)?;

@@ -81,7 +81,11 @@ impl Reader {
     /// Ends the document.
     pub(super) fn finish(mut self) -> Result<(), XmlError> {
         self.text(&mut |_, _, _| {})?;
-        if self.state == State::Text && self.open.is_empty() && self.seen_root { Ok(()) } else { Err(XmlError) }
+        if self.state == State::Text && self.open.is_empty() && self.seen_root {
+            Ok(())
+        } else {
+            Err(XmlError)
+        }
     }
 
     fn text(&mut self, each: &mut Each<'_>) -> Result<(), XmlError> {
@@ -106,7 +110,8 @@ impl Reader {
     fn tag(&mut self, each: &mut Each<'_>) -> Result<(), XmlError> {
         let held = String::from_utf8(std::mem::take(&mut self.held)).map_err(|_| XmlError)?;
         if let Some(declaration) = held.strip_prefix("?xml") {
-            let known = declaration.ends_with('?') && declaration.starts_with(|c: char| c.is_ascii_whitespace());
+            let known =
+                declaration.ends_with('?') && declaration.starts_with(|c: char| c.is_ascii_whitespace());
             let lower = declaration.to_ascii_lowercase();
             let utf8 = !lower.contains("encoding") || lower.contains("utf-8");
             let first = self.open.is_empty() && !self.seen_root;
@@ -130,7 +135,8 @@ impl Reader {
             None => (inner, ""),
         };
         let name = local(name)?;
-        if attributes.contains('&') || (self.open.is_empty() && self.seen_root) || self.open.len() == DEEPEST {
+        if attributes.contains('&') || (self.open.is_empty() && self.seen_root) || self.open.len() == DEEPEST
+        {
             return Err(XmlError);
         }
         self.seen_root = true;
@@ -170,7 +176,10 @@ fn resolve(text: &str) -> Result<String, XmlError> {
                     Some(digits) => (digits, 16),
                     None => (number, 10),
                 };
-                if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                if digits.is_empty()
+                    || digits.len() > 8
+                    || !digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+                {
                     return Err(XmlError);
                 }
                 let code = u32::from_str_radix(digits, radix).map_err(|_| XmlError)?;

@@ -29,14 +29,19 @@ pub(crate) fn ssh(data: &[u8]) {
     hoopctl::wire::ssh::fuzz::all(data);
 }
 
+/// What calls of AWS do, and what answers to them hold.
+pub(crate) fn aws_calls(data: &[u8]) {
+    hoopctl::wire::aws::fuzz::calls::all(data);
+}
+
 /// What of HTTP is read before and after hyper: targets, GraphQL, OpenAPI, content codings, redaction.
 pub(crate) fn http(data: &[u8]) {
     hoopctl::wire::http::fuzz::all(data);
 }
 
 /// Signatures of AWS, of heads and of chunks.
-pub(crate) fn aws(data: &[u8]) {
-    hoopctl::wire::aws::fuzz::all(data);
+pub(crate) fn aws_signatures(data: &[u8]) {
+    hoopctl::wire::aws::fuzz::signatures::all(data);
 }
 
 /// The masks on bodies.

@@ -93,7 +93,9 @@ fn what_stands_for_a_value_is_a_value() {
 #[test]
 fn json_in_a_text_is_masked_inside() {
     let plan = plan(&[("$..api_key", Mask::Full)]);
-    let shown = |text: &str| masked(&plan, &json!({"Item": {"doc": {"S": text}}})).unwrap()["Item"]["doc"]["S"].clone();
+    let shown = |text: &str| {
+        masked(&plan, &json!({"Item": {"doc": {"S": text}}})).unwrap()["Item"]["doc"]["S"].clone()
+    };
     assert_eq!(shown(r#"{"a": 1.50, "api_key": "sk"}"#), r#"{"a": 1.50, "api_key": "[masked]"}"#);
     assert_eq!(shown("{\"api_key\": 1}\n{\"b\": 2}\n"), "{\"api_key\": \"[masked]\"}\n{\"b\": 2}\n");
     // neither, but with the name in it

@@ -165,7 +165,8 @@ impl Parts {
             }
         }
         let select = text(members, "Select")?;
-        let projects = members.contains_key("ProjectionExpression") || members.contains_key("AttributesToGet");
+        let projects =
+            members.contains_key("ProjectionExpression") || members.contains_key("AttributesToGet");
         match select {
             None | Some("SPECIFIC_ATTRIBUTES") => self.all |= reads && !projects,
             Some("COUNT") => {}

@@ -60,7 +60,10 @@ pub(super) fn deleted(body: &[u8]) -> Result<Vec<Deleted>, Unjudged> {
                     _ => {}
                 }
             }
-            if path.len() == 1 && name == "Object" && objects.last().is_some_and(|object| object.key.is_empty()) {
+            if path.len() == 1
+                && name == "Object"
+                && objects.last().is_some_and(|object| object.key.is_empty())
+            {
                 fault.get_or_insert("an object of DeleteObjects has no key");
             }
         }

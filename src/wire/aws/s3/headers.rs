@@ -6,10 +6,10 @@
 
 use http::HeaderMap;
 
+use super::Source;
 use super::raise;
 use super::source;
 use super::table::Row;
-use super::Source;
 use crate::domain::facts::{AwsAccess, AwsFacts};
 use crate::wire::aws::call::{Unjudged, header};
 use crate::wire::aws::uri::shown;
@@ -106,7 +106,10 @@ impl Extras {
     pub(super) fn apply(&self, row: &Row, facts: &mut AwsFacts) -> Result<(), Unjudged> {
         for (rule, value) in &self.found {
             if !rule.with.is_empty() && !rule.with.contains(&row.operation) {
-                return Err(Unjudged::of(format!("{} does not have the header `{}`", row.operation, rule.name)));
+                return Err(Unjudged::of(format!(
+                    "{} does not have the header `{}`",
+                    row.operation, rule.name
+                )));
             }
             match rule.means {
                 Means::Action(action) => {
@@ -147,8 +150,16 @@ const fn rule(name: &'static str, with: &'static [&'static str], means: Means) -
 /// Amazon S3 API Reference, request headers; `*` stands for what follows.
 static RULES: &[Rule] = &[
     rule("x-amz-acl", WITH_ACL, Means::Acl),
-    rule("x-amz-bucket-object-lock-enabled", &["CreateBucket"], Means::Action("s3:PutBucketObjectLockConfiguration")),
-    rule("x-amz-bucket-object-lock-token", &["PutObjectLockConfiguration"], Means::Nothing),
+    rule(
+        "x-amz-bucket-object-lock-enabled",
+        &["CreateBucket"],
+        Means::Action("s3:PutBucketObjectLockConfiguration"),
+    ),
+    rule(
+        "x-amz-bucket-object-lock-token",
+        &["PutBucketReplication", "PutObjectLockConfiguration"],
+        Means::Nothing,
+    ),
     rule("x-amz-bypass-governance-retention", LOCKED, Means::Permission("s3:BypassGovernanceRetention")),
     rule("x-amz-checksum-*", &[], Means::Nothing),
     rule("x-amz-confirm-remove-self-bucket-access", &["PutBucketPolicy"], Means::Nothing),
@@ -164,6 +175,7 @@ static RULES: &[Rule] = &[
     rule("x-amz-decoded-content-length", &[], Means::Nothing),
     rule("x-amz-expected-bucket-owner", &[], Means::Nothing),
     rule("x-amz-grant-*", WITH_ACL, Means::Acl),
+    rule("x-amz-if-match-initiated-time", &["AbortMultipartUpload"], Means::Nothing),
     rule("x-amz-if-match-last-modified-time", &["DeleteObject"], Means::Nothing),
     rule("x-amz-if-match-size", &["DeleteObject"], Means::Nothing),
     rule("x-amz-max-parts", &["GetObjectAttributes"], Means::Nothing),
@@ -176,7 +188,11 @@ static RULES: &[Rule] = &[
     rule("x-amz-object-lock-mode", CREATES, Means::Action("s3:PutObjectRetention")),
     rule("x-amz-object-lock-retain-until-date", CREATES, Means::Action("s3:PutObjectRetention")),
     rule("x-amz-object-ownership", &["CreateBucket"], Means::Permission("s3:PutBucketOwnershipControls")),
-    rule("x-amz-optional-object-attributes", &["ListObjects", "ListObjectsV2", "ListObjectVersions"], Means::Nothing),
+    rule(
+        "x-amz-optional-object-attributes",
+        &["ListObjects", "ListObjectsV2", "ListObjectVersions"],
+        Means::Nothing,
+    ),
     rule("x-amz-part-number-marker", &["GetObjectAttributes"], Means::Nothing),
     rule("x-amz-request-payer", &[], Means::Is("requester")),
     rule("x-amz-sdk-checksum-algorithm", &[], Means::Nothing),
@@ -192,7 +208,11 @@ static RULES: &[Rule] = &[
     rule("x-amz-tagging", CREATES, Means::Action("s3:PutObjectTagging")),
     rule("x-amz-tagging-directive", &["CopyObject"], Means::Nothing),
     rule("x-amz-trailer", &[], Means::Nothing),
-    rule("x-amz-transition-default-minimum-object-size", &["PutBucketLifecycleConfiguration"], Means::Nothing),
+    rule(
+        "x-amz-transition-default-minimum-object-size",
+        &["PutBucketLifecycleConfiguration"],
+        Means::Nothing,
+    ),
     rule("x-amz-user-agent", &[], Means::Nothing),
     rule("x-amz-website-redirect-location", CREATES, Means::Nothing),
 ];

@@ -14,7 +14,9 @@ pub(super) fn read(text: &str) -> Result<Source, Unjudged> {
     };
     let version = match query.map(|query| query.strip_prefix("versionId=")) {
         None => None,
-        Some(Some(version)) if !version.is_empty() && !version.contains(['&', '=', '?']) => Some(decode(version)?),
+        Some(Some(version)) if !version.is_empty() && !version.contains(['&', '=', '?']) => {
+            Some(decode(version)?)
+        }
         Some(_) => return Err(Unjudged::new("x-amz-copy-source has another query than ?versionId=")),
     };
     // older SDKs encode the slash after the bucket as well

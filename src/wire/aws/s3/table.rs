@@ -4,7 +4,8 @@
 //! What is missing is missing on purpose: directory buckets (CreateSession, RenameObject), torrents, S3 Metadata and
 //! annotations, ABAC, Object Lambda (WriteGetObjectResponse), UpdateObjectEncryption, and forms of browsers.
 
-use crate::domain::facts::AwsAccess;
+use self::Scope::{Bucket, Object, Service};
+use crate::domain::facts::AwsAccess::{self, Delete, List, Permissions, Read, Write};
 
 /// One operation.
 #[derive(Debug)]
@@ -47,8 +48,49 @@ impl Scope {
 }
 
 impl Row {
-    pub(super) fn takes(&self, name: &str) -> bool {
-        self.takes.contains(&name)
+    const fn takes(self, takes: &'static [&'static str]) -> Self {
+        Self { takes, ..self }
+    }
+
+    const fn needs(self, needs: &'static [&'static str]) -> Self {
+        Self { needs, ..self }
+    }
+
+    const fn copies(self) -> Self {
+        Self { copies: true, ..self }
+    }
+
+    const fn pages(self, parameter: &'static str, most: i64) -> Self {
+        Self { page: Some((parameter, most)), ..self }
+    }
+
+    const fn downloads(self) -> Self {
+        Self { downloads: true, ..self }
+    }
+}
+
+/// Name, method, what the address names, subresource, permissions, access.
+const fn row(
+    operation: &'static str,
+    method: &'static str,
+    scope: Scope,
+    sub: &'static str,
+    actions: &'static [&'static str],
+    access: AwsAccess,
+) -> Row {
+    let (takes, needs): (&[&str], &[&str]) = (&[], &[]);
+    Row {
+        operation,
+        method,
+        scope,
+        sub,
+        actions,
+        access,
+        takes,
+        needs,
+        copies: false,
+        page: None,
+        downloads: false,
     }
 }
 
@@ -79,20 +121,6 @@ pub(super) fn of_version(action: &'static str) -> &'static str {
     }
 }
 
-const PLAIN: Row = Row {
-    operation: "",
-    method: "",
-    scope: Scope::Bucket,
-    sub: "",
-    actions: &[],
-    access: AwsAccess::Unknown,
-    takes: &[],
-    needs: &[],
-    copies: false,
-    page: None,
-    downloads: false,
-};
-
 /// Subresources of operations that are not judged.
 const MISSING: &[&str] = &[
     "abac",
@@ -108,6 +136,7 @@ const MISSING: &[&str] = &[
     "torrent",
 ];
 
+const VERSION: &[&str] = &["versionId"];
 const OF_A_READ: &[&str] = &[
     "partNumber",
     "response-cache-control",
@@ -120,95 +149,331 @@ const OF_A_READ: &[&str] = &[
 ];
 
 pub(super) static ROWS: &[Row] = &[
-    Row { operation: "ListBuckets", method: "GET", scope: Scope::Service, actions: &["s3:ListAllMyBuckets"], access: AwsAccess::List, takes: &["bucket-region", "continuation-token", "max-buckets", "prefix"], page: Some(("max-buckets", 10000)), ..PLAIN },
-    Row { operation: "CreateBucket", method: "PUT", scope: Scope::Bucket, actions: &["s3:CreateBucket"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "DeleteBucket", method: "DELETE", scope: Scope::Bucket, actions: &["s3:DeleteBucket"], access: AwsAccess::Delete, ..PLAIN },
-    Row { operation: "HeadBucket", method: "HEAD", scope: Scope::Bucket, actions: &["s3:ListBucket"], access: AwsAccess::List, ..PLAIN },
-    Row { operation: "ListObjects", method: "GET", scope: Scope::Bucket, actions: &["s3:ListBucket"], access: AwsAccess::List, takes: &["delimiter", "encoding-type", "max-keys", "prefix", "marker"], page: Some(("max-keys", 1000)), ..PLAIN },
-    Row { operation: "ListObjectsV2", method: "GET", scope: Scope::Bucket, sub: "list-type", actions: &["s3:ListBucket"], access: AwsAccess::List, takes: &["delimiter", "encoding-type", "max-keys", "prefix", "continuation-token", "fetch-owner", "start-after"], page: Some(("max-keys", 1000)), ..PLAIN },
-    Row { operation: "ListObjectVersions", method: "GET", scope: Scope::Bucket, sub: "versions", actions: &["s3:ListBucketVersions"], access: AwsAccess::List, takes: &["delimiter", "encoding-type", "max-keys", "prefix", "key-marker", "version-id-marker"], page: Some(("max-keys", 1000)), ..PLAIN },
-    Row { operation: "ListMultipartUploads", method: "GET", scope: Scope::Bucket, sub: "uploads", actions: &["s3:ListBucketMultipartUploads"], access: AwsAccess::List, takes: &["delimiter", "encoding-type", "key-marker", "max-uploads", "prefix", "upload-id-marker"], page: Some(("max-uploads", 1000)), ..PLAIN },
-    Row { operation: "DeleteObjects", method: "POST", scope: Scope::Bucket, sub: "delete", actions: &[], access: AwsAccess::Delete, ..PLAIN },
-    Row { operation: "GetBucketAccelerateConfiguration", method: "GET", scope: Scope::Bucket, sub: "accelerate", actions: &["s3:GetAccelerateConfiguration"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketAccelerateConfiguration", method: "PUT", scope: Scope::Bucket, sub: "accelerate", actions: &["s3:PutAccelerateConfiguration"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "GetBucketAcl", method: "GET", scope: Scope::Bucket, sub: "acl", actions: &["s3:GetBucketAcl"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketAcl", method: "PUT", scope: Scope::Bucket, sub: "acl", actions: &["s3:PutBucketAcl"], access: AwsAccess::Permissions, ..PLAIN },
-    Row { operation: "GetBucketCors", method: "GET", scope: Scope::Bucket, sub: "cors", actions: &["s3:GetBucketCORS"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketCors", method: "PUT", scope: Scope::Bucket, sub: "cors", actions: &["s3:PutBucketCORS"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "DeleteBucketCors", method: "DELETE", scope: Scope::Bucket, sub: "cors", actions: &["s3:PutBucketCORS"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "GetBucketEncryption", method: "GET", scope: Scope::Bucket, sub: "encryption", actions: &["s3:GetEncryptionConfiguration"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketEncryption", method: "PUT", scope: Scope::Bucket, sub: "encryption", actions: &["s3:PutEncryptionConfiguration"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "DeleteBucketEncryption", method: "DELETE", scope: Scope::Bucket, sub: "encryption", actions: &["s3:PutEncryptionConfiguration"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "GetBucketLifecycleConfiguration", method: "GET", scope: Scope::Bucket, sub: "lifecycle", actions: &["s3:GetLifecycleConfiguration"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketLifecycleConfiguration", method: "PUT", scope: Scope::Bucket, sub: "lifecycle", actions: &["s3:PutLifecycleConfiguration"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "DeleteBucketLifecycle", method: "DELETE", scope: Scope::Bucket, sub: "lifecycle", actions: &["s3:PutLifecycleConfiguration"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "GetBucketLocation", method: "GET", scope: Scope::Bucket, sub: "location", actions: &["s3:GetBucketLocation"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "GetBucketLogging", method: "GET", scope: Scope::Bucket, sub: "logging", actions: &["s3:GetBucketLogging"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketLogging", method: "PUT", scope: Scope::Bucket, sub: "logging", actions: &["s3:PutBucketLogging"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "GetBucketNotificationConfiguration", method: "GET", scope: Scope::Bucket, sub: "notification", actions: &["s3:GetBucketNotification"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketNotificationConfiguration", method: "PUT", scope: Scope::Bucket, sub: "notification", actions: &["s3:PutBucketNotification"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "GetObjectLockConfiguration", method: "GET", scope: Scope::Bucket, sub: "object-lock", actions: &["s3:GetBucketObjectLockConfiguration"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutObjectLockConfiguration", method: "PUT", scope: Scope::Bucket, sub: "object-lock", actions: &["s3:PutBucketObjectLockConfiguration"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "GetBucketOwnershipControls", method: "GET", scope: Scope::Bucket, sub: "ownershipControls", actions: &["s3:GetBucketOwnershipControls"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketOwnershipControls", method: "PUT", scope: Scope::Bucket, sub: "ownershipControls", actions: &["s3:PutBucketOwnershipControls"], access: AwsAccess::Permissions, ..PLAIN },
-    Row { operation: "DeleteBucketOwnershipControls", method: "DELETE", scope: Scope::Bucket, sub: "ownershipControls", actions: &["s3:PutBucketOwnershipControls"], access: AwsAccess::Permissions, ..PLAIN },
-    Row { operation: "GetBucketPolicy", method: "GET", scope: Scope::Bucket, sub: "policy", actions: &["s3:GetBucketPolicy"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketPolicy", method: "PUT", scope: Scope::Bucket, sub: "policy", actions: &["s3:PutBucketPolicy"], access: AwsAccess::Permissions, ..PLAIN },
-    Row { operation: "DeleteBucketPolicy", method: "DELETE", scope: Scope::Bucket, sub: "policy", actions: &["s3:DeleteBucketPolicy"], access: AwsAccess::Permissions, ..PLAIN },
-    Row { operation: "GetBucketPolicyStatus", method: "GET", scope: Scope::Bucket, sub: "policyStatus", actions: &["s3:GetBucketPolicyStatus"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "GetPublicAccessBlock", method: "GET", scope: Scope::Bucket, sub: "publicAccessBlock", actions: &["s3:GetBucketPublicAccessBlock"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutPublicAccessBlock", method: "PUT", scope: Scope::Bucket, sub: "publicAccessBlock", actions: &["s3:PutBucketPublicAccessBlock"], access: AwsAccess::Permissions, ..PLAIN },
-    Row { operation: "DeletePublicAccessBlock", method: "DELETE", scope: Scope::Bucket, sub: "publicAccessBlock", actions: &["s3:PutBucketPublicAccessBlock"], access: AwsAccess::Permissions, ..PLAIN },
-    Row { operation: "GetBucketReplication", method: "GET", scope: Scope::Bucket, sub: "replication", actions: &["s3:GetReplicationConfiguration"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketReplication", method: "PUT", scope: Scope::Bucket, sub: "replication", actions: &["s3:PutReplicationConfiguration"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "DeleteBucketReplication", method: "DELETE", scope: Scope::Bucket, sub: "replication", actions: &["s3:PutReplicationConfiguration"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "GetBucketRequestPayment", method: "GET", scope: Scope::Bucket, sub: "requestPayment", actions: &["s3:GetBucketRequestPayment"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketRequestPayment", method: "PUT", scope: Scope::Bucket, sub: "requestPayment", actions: &["s3:PutBucketRequestPayment"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "GetBucketTagging", method: "GET", scope: Scope::Bucket, sub: "tagging", actions: &["s3:GetBucketTagging"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketTagging", method: "PUT", scope: Scope::Bucket, sub: "tagging", actions: &["s3:PutBucketTagging"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "DeleteBucketTagging", method: "DELETE", scope: Scope::Bucket, sub: "tagging", actions: &["s3:PutBucketTagging"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "GetBucketVersioning", method: "GET", scope: Scope::Bucket, sub: "versioning", actions: &["s3:GetBucketVersioning"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketVersioning", method: "PUT", scope: Scope::Bucket, sub: "versioning", actions: &["s3:PutBucketVersioning"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "GetBucketWebsite", method: "GET", scope: Scope::Bucket, sub: "website", actions: &["s3:GetBucketWebsite"], access: AwsAccess::Read, ..PLAIN },
-    Row { operation: "PutBucketWebsite", method: "PUT", scope: Scope::Bucket, sub: "website", actions: &["s3:PutBucketWebsite"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "DeleteBucketWebsite", method: "DELETE", scope: Scope::Bucket, sub: "website", actions: &["s3:DeleteBucketWebsite"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "GetBucketAnalyticsConfiguration", method: "GET", scope: Scope::Bucket, sub: "analytics", actions: &["s3:GetAnalyticsConfiguration"], access: AwsAccess::Read, needs: &["id"], ..PLAIN },
-    Row { operation: "ListBucketAnalyticsConfigurations", method: "GET", scope: Scope::Bucket, sub: "analytics", actions: &["s3:GetAnalyticsConfiguration"], access: AwsAccess::Read, takes: &["continuation-token"], ..PLAIN },
-    Row { operation: "PutBucketAnalyticsConfiguration", method: "PUT", scope: Scope::Bucket, sub: "analytics", actions: &["s3:PutAnalyticsConfiguration"], access: AwsAccess::Write, needs: &["id"], ..PLAIN },
-    Row { operation: "DeleteBucketAnalyticsConfiguration", method: "DELETE", scope: Scope::Bucket, sub: "analytics", actions: &["s3:PutAnalyticsConfiguration"], access: AwsAccess::Write, needs: &["id"], ..PLAIN },
-    Row { operation: "GetBucketIntelligentTieringConfiguration", method: "GET", scope: Scope::Bucket, sub: "intelligent-tiering", actions: &["s3:GetIntelligentTieringConfiguration"], access: AwsAccess::Read, needs: &["id"], ..PLAIN },
-    Row { operation: "ListBucketIntelligentTieringConfigurations", method: "GET", scope: Scope::Bucket, sub: "intelligent-tiering", actions: &["s3:GetIntelligentTieringConfiguration"], access: AwsAccess::Read, takes: &["continuation-token"], ..PLAIN },
-    Row { operation: "PutBucketIntelligentTieringConfiguration", method: "PUT", scope: Scope::Bucket, sub: "intelligent-tiering", actions: &["s3:PutIntelligentTieringConfiguration"], access: AwsAccess::Write, needs: &["id"], ..PLAIN },
-    Row { operation: "DeleteBucketIntelligentTieringConfiguration", method: "DELETE", scope: Scope::Bucket, sub: "intelligent-tiering", actions: &["s3:PutIntelligentTieringConfiguration"], access: AwsAccess::Write, needs: &["id"], ..PLAIN },
-    Row { operation: "GetBucketInventoryConfiguration", method: "GET", scope: Scope::Bucket, sub: "inventory", actions: &["s3:GetInventoryConfiguration"], access: AwsAccess::Read, needs: &["id"], ..PLAIN },
-    Row { operation: "ListBucketInventoryConfigurations", method: "GET", scope: Scope::Bucket, sub: "inventory", actions: &["s3:GetInventoryConfiguration"], access: AwsAccess::Read, takes: &["continuation-token"], ..PLAIN },
-    Row { operation: "PutBucketInventoryConfiguration", method: "PUT", scope: Scope::Bucket, sub: "inventory", actions: &["s3:PutInventoryConfiguration"], access: AwsAccess::Write, needs: &["id"], ..PLAIN },
-    Row { operation: "DeleteBucketInventoryConfiguration", method: "DELETE", scope: Scope::Bucket, sub: "inventory", actions: &["s3:PutInventoryConfiguration"], access: AwsAccess::Write, needs: &["id"], ..PLAIN },
-    Row { operation: "GetBucketMetricsConfiguration", method: "GET", scope: Scope::Bucket, sub: "metrics", actions: &["s3:GetMetricsConfiguration"], access: AwsAccess::Read, needs: &["id"], ..PLAIN },
-    Row { operation: "ListBucketMetricsConfigurations", method: "GET", scope: Scope::Bucket, sub: "metrics", actions: &["s3:GetMetricsConfiguration"], access: AwsAccess::Read, takes: &["continuation-token"], ..PLAIN },
-    Row { operation: "PutBucketMetricsConfiguration", method: "PUT", scope: Scope::Bucket, sub: "metrics", actions: &["s3:PutMetricsConfiguration"], access: AwsAccess::Write, needs: &["id"], ..PLAIN },
-    Row { operation: "DeleteBucketMetricsConfiguration", method: "DELETE", scope: Scope::Bucket, sub: "metrics", actions: &["s3:PutMetricsConfiguration"], access: AwsAccess::Write, needs: &["id"], ..PLAIN },
-    Row { operation: "GetObject", method: "GET", scope: Scope::Object, actions: &["s3:GetObject"], access: AwsAccess::Read, takes: OF_A_READ, downloads: true, ..PLAIN },
-    Row { operation: "HeadObject", method: "HEAD", scope: Scope::Object, actions: &["s3:GetObject"], access: AwsAccess::Read, takes: OF_A_READ, downloads: true, ..PLAIN },
-    Row { operation: "PutObject", method: "PUT", scope: Scope::Object, actions: &["s3:PutObject"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "CopyObject", method: "PUT", scope: Scope::Object, actions: &["s3:PutObject"], access: AwsAccess::Write, copies: true, ..PLAIN },
-    Row { operation: "DeleteObject", method: "DELETE", scope: Scope::Object, actions: &["s3:DeleteObject"], access: AwsAccess::Delete, takes: &["versionId"], ..PLAIN },
-    Row { operation: "CreateMultipartUpload", method: "POST", scope: Scope::Object, sub: "uploads", actions: &["s3:PutObject"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "UploadPart", method: "PUT", scope: Scope::Object, sub: "uploadId", actions: &["s3:PutObject"], access: AwsAccess::Write, needs: &["partNumber"], ..PLAIN },
-    Row { operation: "UploadPartCopy", method: "PUT", scope: Scope::Object, sub: "uploadId", actions: &["s3:PutObject"], access: AwsAccess::Write, needs: &["partNumber"], copies: true, ..PLAIN },
-    Row { operation: "CompleteMultipartUpload", method: "POST", scope: Scope::Object, sub: "uploadId", actions: &["s3:PutObject"], access: AwsAccess::Write, ..PLAIN },
-    Row { operation: "AbortMultipartUpload", method: "DELETE", scope: Scope::Object, sub: "uploadId", actions: &["s3:AbortMultipartUpload"], access: AwsAccess::Delete, ..PLAIN },
-    Row { operation: "ListParts", method: "GET", scope: Scope::Object, sub: "uploadId", actions: &["s3:ListMultipartUploadParts"], access: AwsAccess::List, takes: &["max-parts", "part-number-marker"], page: Some(("max-parts", 1000)), ..PLAIN },
-    Row { operation: "GetObjectAcl", method: "GET", scope: Scope::Object, sub: "acl", actions: &["s3:GetObjectAcl"], access: AwsAccess::Read, takes: &["versionId"], ..PLAIN },
-    Row { operation: "PutObjectAcl", method: "PUT", scope: Scope::Object, sub: "acl", actions: &["s3:PutObjectAcl"], access: AwsAccess::Permissions, takes: &["versionId"], ..PLAIN },
-    Row { operation: "GetObjectAttributes", method: "GET", scope: Scope::Object, sub: "attributes", actions: &["s3:GetObject", "s3:GetObjectAttributes"], access: AwsAccess::Read, takes: &["versionId"], ..PLAIN },
-    Row { operation: "GetObjectLegalHold", method: "GET", scope: Scope::Object, sub: "legal-hold", actions: &["s3:GetObjectLegalHold"], access: AwsAccess::Read, takes: &["versionId"], ..PLAIN },
-    Row { operation: "PutObjectLegalHold", method: "PUT", scope: Scope::Object, sub: "legal-hold", actions: &["s3:PutObjectLegalHold"], access: AwsAccess::Write, takes: &["versionId"], ..PLAIN },
-    Row { operation: "GetObjectRetention", method: "GET", scope: Scope::Object, sub: "retention", actions: &["s3:GetObjectRetention"], access: AwsAccess::Read, takes: &["versionId"], ..PLAIN },
-    Row { operation: "PutObjectRetention", method: "PUT", scope: Scope::Object, sub: "retention", actions: &["s3:PutObjectRetention"], access: AwsAccess::Write, takes: &["versionId"], ..PLAIN },
-    Row { operation: "GetObjectTagging", method: "GET", scope: Scope::Object, sub: "tagging", actions: &["s3:GetObjectTagging"], access: AwsAccess::Read, takes: &["versionId"], ..PLAIN },
-    Row { operation: "PutObjectTagging", method: "PUT", scope: Scope::Object, sub: "tagging", actions: &["s3:PutObjectTagging"], access: AwsAccess::Write, takes: &["versionId"], ..PLAIN },
-    Row { operation: "DeleteObjectTagging", method: "DELETE", scope: Scope::Object, sub: "tagging", actions: &["s3:DeleteObjectTagging"], access: AwsAccess::Write, takes: &["versionId"], ..PLAIN },
-    Row { operation: "RestoreObject", method: "POST", scope: Scope::Object, sub: "restore", actions: &["s3:RestoreObject"], access: AwsAccess::Write, takes: &["versionId"], ..PLAIN },
-    Row { operation: "SelectObjectContent", method: "POST", scope: Scope::Object, sub: "select", actions: &["s3:GetObject"], access: AwsAccess::Read, needs: &["select-type"], ..PLAIN },
+    row("ListBuckets", "GET", Service, "", &["s3:ListAllMyBuckets"], List)
+        .takes(&["bucket-region", "continuation-token", "max-buckets", "prefix"])
+        .pages("max-buckets", 10000),
+    row("CreateBucket", "PUT", Bucket, "", &["s3:CreateBucket"], Write),
+    row("DeleteBucket", "DELETE", Bucket, "", &["s3:DeleteBucket"], Delete),
+    row("HeadBucket", "HEAD", Bucket, "", &["s3:ListBucket"], List),
+    row("ListObjects", "GET", Bucket, "", &["s3:ListBucket"], List)
+        .takes(&["delimiter", "encoding-type", "max-keys", "prefix", "marker"])
+        .pages("max-keys", 1000),
+    row("ListObjectsV2", "GET", Bucket, "list-type", &["s3:ListBucket"], List)
+        .takes(&[
+            "delimiter",
+            "encoding-type",
+            "max-keys",
+            "prefix",
+            "continuation-token",
+            "fetch-owner",
+            "start-after",
+        ])
+        .pages("max-keys", 1000),
+    row("ListObjectVersions", "GET", Bucket, "versions", &["s3:ListBucketVersions"], List)
+        .takes(&["delimiter", "encoding-type", "max-keys", "prefix", "key-marker", "version-id-marker"])
+        .pages("max-keys", 1000),
+    row("ListMultipartUploads", "GET", Bucket, "uploads", &["s3:ListBucketMultipartUploads"], List)
+        .takes(&["delimiter", "encoding-type", "key-marker", "max-uploads", "prefix", "upload-id-marker"])
+        .pages("max-uploads", 1000),
+    row("DeleteObjects", "POST", Bucket, "delete", &[], Delete),
+    row(
+        "GetBucketAccelerateConfiguration",
+        "GET",
+        Bucket,
+        "accelerate",
+        &["s3:GetAccelerateConfiguration"],
+        Read,
+    ),
+    row(
+        "PutBucketAccelerateConfiguration",
+        "PUT",
+        Bucket,
+        "accelerate",
+        &["s3:PutAccelerateConfiguration"],
+        Write,
+    ),
+    row("GetBucketAcl", "GET", Bucket, "acl", &["s3:GetBucketAcl"], Read),
+    row("PutBucketAcl", "PUT", Bucket, "acl", &["s3:PutBucketAcl"], Permissions),
+    row("GetBucketCors", "GET", Bucket, "cors", &["s3:GetBucketCORS"], Read),
+    row("PutBucketCors", "PUT", Bucket, "cors", &["s3:PutBucketCORS"], Write),
+    row("DeleteBucketCors", "DELETE", Bucket, "cors", &["s3:PutBucketCORS"], Write),
+    row("GetBucketEncryption", "GET", Bucket, "encryption", &["s3:GetEncryptionConfiguration"], Read),
+    row("PutBucketEncryption", "PUT", Bucket, "encryption", &["s3:PutEncryptionConfiguration"], Write),
+    row("DeleteBucketEncryption", "DELETE", Bucket, "encryption", &["s3:PutEncryptionConfiguration"], Write),
+    row(
+        "GetBucketLifecycleConfiguration",
+        "GET",
+        Bucket,
+        "lifecycle",
+        &["s3:GetLifecycleConfiguration"],
+        Read,
+    ),
+    row(
+        "PutBucketLifecycleConfiguration",
+        "PUT",
+        Bucket,
+        "lifecycle",
+        &["s3:PutLifecycleConfiguration"],
+        Write,
+    ),
+    row("DeleteBucketLifecycle", "DELETE", Bucket, "lifecycle", &["s3:PutLifecycleConfiguration"], Write),
+    row("GetBucketLocation", "GET", Bucket, "location", &["s3:GetBucketLocation"], Read),
+    row("GetBucketLogging", "GET", Bucket, "logging", &["s3:GetBucketLogging"], Read),
+    row("PutBucketLogging", "PUT", Bucket, "logging", &["s3:PutBucketLogging"], Write),
+    row(
+        "GetBucketNotificationConfiguration",
+        "GET",
+        Bucket,
+        "notification",
+        &["s3:GetBucketNotification"],
+        Read,
+    ),
+    row(
+        "PutBucketNotificationConfiguration",
+        "PUT",
+        Bucket,
+        "notification",
+        &["s3:PutBucketNotification"],
+        Write,
+    ),
+    row(
+        "GetObjectLockConfiguration",
+        "GET",
+        Bucket,
+        "object-lock",
+        &["s3:GetBucketObjectLockConfiguration"],
+        Read,
+    ),
+    row(
+        "PutObjectLockConfiguration",
+        "PUT",
+        Bucket,
+        "object-lock",
+        &["s3:PutBucketObjectLockConfiguration"],
+        Write,
+    ),
+    row(
+        "GetBucketOwnershipControls",
+        "GET",
+        Bucket,
+        "ownershipControls",
+        &["s3:GetBucketOwnershipControls"],
+        Read,
+    ),
+    row(
+        "PutBucketOwnershipControls",
+        "PUT",
+        Bucket,
+        "ownershipControls",
+        &["s3:PutBucketOwnershipControls"],
+        Permissions,
+    ),
+    row(
+        "DeleteBucketOwnershipControls",
+        "DELETE",
+        Bucket,
+        "ownershipControls",
+        &["s3:PutBucketOwnershipControls"],
+        Permissions,
+    ),
+    row("GetBucketPolicy", "GET", Bucket, "policy", &["s3:GetBucketPolicy"], Read),
+    row("PutBucketPolicy", "PUT", Bucket, "policy", &["s3:PutBucketPolicy"], Permissions),
+    row("DeleteBucketPolicy", "DELETE", Bucket, "policy", &["s3:DeleteBucketPolicy"], Permissions),
+    row("GetBucketPolicyStatus", "GET", Bucket, "policyStatus", &["s3:GetBucketPolicyStatus"], Read),
+    row("GetPublicAccessBlock", "GET", Bucket, "publicAccessBlock", &["s3:GetBucketPublicAccessBlock"], Read),
+    row(
+        "PutPublicAccessBlock",
+        "PUT",
+        Bucket,
+        "publicAccessBlock",
+        &["s3:PutBucketPublicAccessBlock"],
+        Permissions,
+    ),
+    row(
+        "DeletePublicAccessBlock",
+        "DELETE",
+        Bucket,
+        "publicAccessBlock",
+        &["s3:PutBucketPublicAccessBlock"],
+        Permissions,
+    ),
+    row("GetBucketReplication", "GET", Bucket, "replication", &["s3:GetReplicationConfiguration"], Read),
+    row("PutBucketReplication", "PUT", Bucket, "replication", &["s3:PutReplicationConfiguration"], Write),
+    row(
+        "DeleteBucketReplication",
+        "DELETE",
+        Bucket,
+        "replication",
+        &["s3:PutReplicationConfiguration"],
+        Write,
+    ),
+    row("GetBucketRequestPayment", "GET", Bucket, "requestPayment", &["s3:GetBucketRequestPayment"], Read),
+    row("PutBucketRequestPayment", "PUT", Bucket, "requestPayment", &["s3:PutBucketRequestPayment"], Write),
+    row("GetBucketTagging", "GET", Bucket, "tagging", &["s3:GetBucketTagging"], Read),
+    row("PutBucketTagging", "PUT", Bucket, "tagging", &["s3:PutBucketTagging"], Write),
+    row("DeleteBucketTagging", "DELETE", Bucket, "tagging", &["s3:PutBucketTagging"], Write),
+    row("GetBucketVersioning", "GET", Bucket, "versioning", &["s3:GetBucketVersioning"], Read),
+    row("PutBucketVersioning", "PUT", Bucket, "versioning", &["s3:PutBucketVersioning"], Write),
+    row("GetBucketWebsite", "GET", Bucket, "website", &["s3:GetBucketWebsite"], Read),
+    row("PutBucketWebsite", "PUT", Bucket, "website", &["s3:PutBucketWebsite"], Write),
+    row("DeleteBucketWebsite", "DELETE", Bucket, "website", &["s3:DeleteBucketWebsite"], Write),
+    row(
+        "GetBucketAnalyticsConfiguration",
+        "GET",
+        Bucket,
+        "analytics",
+        &["s3:GetAnalyticsConfiguration"],
+        Read,
+    )
+    .needs(&["id"]),
+    row(
+        "ListBucketAnalyticsConfigurations",
+        "GET",
+        Bucket,
+        "analytics",
+        &["s3:GetAnalyticsConfiguration"],
+        Read,
+    )
+    .takes(&["continuation-token"]),
+    row(
+        "PutBucketAnalyticsConfiguration",
+        "PUT",
+        Bucket,
+        "analytics",
+        &["s3:PutAnalyticsConfiguration"],
+        Write,
+    )
+    .needs(&["id"]),
+    row(
+        "DeleteBucketAnalyticsConfiguration",
+        "DELETE",
+        Bucket,
+        "analytics",
+        &["s3:PutAnalyticsConfiguration"],
+        Write,
+    )
+    .needs(&["id"]),
+    row(
+        "GetBucketIntelligentTieringConfiguration",
+        "GET",
+        Bucket,
+        "intelligent-tiering",
+        &["s3:GetIntelligentTieringConfiguration"],
+        Read,
+    )
+    .needs(&["id"]),
+    row(
+        "ListBucketIntelligentTieringConfigurations",
+        "GET",
+        Bucket,
+        "intelligent-tiering",
+        &["s3:GetIntelligentTieringConfiguration"],
+        Read,
+    )
+    .takes(&["continuation-token"]),
+    row(
+        "PutBucketIntelligentTieringConfiguration",
+        "PUT",
+        Bucket,
+        "intelligent-tiering",
+        &["s3:PutIntelligentTieringConfiguration"],
+        Write,
+    )
+    .needs(&["id"]),
+    row(
+        "DeleteBucketIntelligentTieringConfiguration",
+        "DELETE",
+        Bucket,
+        "intelligent-tiering",
+        &["s3:PutIntelligentTieringConfiguration"],
+        Write,
+    )
+    .needs(&["id"]),
+    row(
+        "GetBucketInventoryConfiguration",
+        "GET",
+        Bucket,
+        "inventory",
+        &["s3:GetInventoryConfiguration"],
+        Read,
+    )
+    .needs(&["id"]),
+    row(
+        "ListBucketInventoryConfigurations",
+        "GET",
+        Bucket,
+        "inventory",
+        &["s3:GetInventoryConfiguration"],
+        Read,
+    )
+    .takes(&["continuation-token"]),
+    row(
+        "PutBucketInventoryConfiguration",
+        "PUT",
+        Bucket,
+        "inventory",
+        &["s3:PutInventoryConfiguration"],
+        Write,
+    )
+    .needs(&["id"]),
+    row(
+        "DeleteBucketInventoryConfiguration",
+        "DELETE",
+        Bucket,
+        "inventory",
+        &["s3:PutInventoryConfiguration"],
+        Write,
+    )
+    .needs(&["id"]),
+    row("GetBucketMetricsConfiguration", "GET", Bucket, "metrics", &["s3:GetMetricsConfiguration"], Read)
+        .needs(&["id"]),
+    row("ListBucketMetricsConfigurations", "GET", Bucket, "metrics", &["s3:GetMetricsConfiguration"], Read)
+        .takes(&["continuation-token"]),
+    row("PutBucketMetricsConfiguration", "PUT", Bucket, "metrics", &["s3:PutMetricsConfiguration"], Write)
+        .needs(&["id"]),
+    row(
+        "DeleteBucketMetricsConfiguration",
+        "DELETE",
+        Bucket,
+        "metrics",
+        &["s3:PutMetricsConfiguration"],
+        Write,
+    )
+    .needs(&["id"]),
+    row("GetObject", "GET", Object, "", &["s3:GetObject"], Read).takes(OF_A_READ).downloads(),
+    row("HeadObject", "HEAD", Object, "", &["s3:GetObject"], Read).takes(OF_A_READ).downloads(),
+    row("PutObject", "PUT", Object, "", &["s3:PutObject"], Write),
+    row("CopyObject", "PUT", Object, "", &["s3:PutObject"], Write).copies(),
+    row("DeleteObject", "DELETE", Object, "", &["s3:DeleteObject"], Delete).takes(VERSION),
+    row("CreateMultipartUpload", "POST", Object, "uploads", &["s3:PutObject"], Write),
+    row("UploadPart", "PUT", Object, "uploadId", &["s3:PutObject"], Write).needs(&["partNumber"]),
+    row("UploadPartCopy", "PUT", Object, "uploadId", &["s3:PutObject"], Write)
+        .needs(&["partNumber"])
+        .copies(),
+    row("CompleteMultipartUpload", "POST", Object, "uploadId", &["s3:PutObject"], Write),
+    row("AbortMultipartUpload", "DELETE", Object, "uploadId", &["s3:AbortMultipartUpload"], Delete),
+    row("ListParts", "GET", Object, "uploadId", &["s3:ListMultipartUploadParts"], List)
+        .takes(&["max-parts", "part-number-marker"])
+        .pages("max-parts", 1000),
+    row("GetObjectAcl", "GET", Object, "acl", &["s3:GetObjectAcl"], Read).takes(VERSION),
+    row("PutObjectAcl", "PUT", Object, "acl", &["s3:PutObjectAcl"], Permissions).takes(VERSION),
+    row(
+        "GetObjectAttributes",
+        "GET",
+        Object,
+        "attributes",
+        &["s3:GetObject", "s3:GetObjectAttributes"],
+        Read,
+    )
+    .takes(VERSION),
+    row("GetObjectLegalHold", "GET", Object, "legal-hold", &["s3:GetObjectLegalHold"], Read).takes(VERSION),
+    row("PutObjectLegalHold", "PUT", Object, "legal-hold", &["s3:PutObjectLegalHold"], Write).takes(VERSION),
+    row("GetObjectRetention", "GET", Object, "retention", &["s3:GetObjectRetention"], Read).takes(VERSION),
+    row("PutObjectRetention", "PUT", Object, "retention", &["s3:PutObjectRetention"], Write).takes(VERSION),
+    row("GetObjectTagging", "GET", Object, "tagging", &["s3:GetObjectTagging"], Read).takes(VERSION),
+    row("PutObjectTagging", "PUT", Object, "tagging", &["s3:PutObjectTagging"], Write).takes(VERSION),
+    row("DeleteObjectTagging", "DELETE", Object, "tagging", &["s3:DeleteObjectTagging"], Write)
+        .takes(VERSION),
+    row("RestoreObject", "POST", Object, "restore", &["s3:RestoreObject"], Write).takes(VERSION),
+    row("SelectObjectContent", "POST", Object, "select", &["s3:GetObject"], Read).needs(&["select-type"]),
 ];

@@ -4,4 +4,4 @@
 #[allow(dead_code, reason = "each target uses one body")]
 mod bodies;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::aws(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::aws_signatures(data));
