@@ -15,6 +15,7 @@ mod login;
 mod sessions;
 mod strangers;
 mod targets;
+mod tether;
 mod tunnel;
 
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub(crate) fn router(core: Arc<Core>, tunnels: Arc<dyn TunnelHandler>) -> Router
         .route(SESSIONS, get(sessions::list).post(sessions::open))
         .route(&format!("{SESSIONS}/{{id}}"), get(sessions::show).delete(sessions::close))
         .route(&format!("{SESSIONS}/{{id}}/tunnel"), get(tunnel::open))
+        .route(&format!("{SESSIONS}/{{id}}/tether"), get(tether::hold))
         .route(&format!("{SESSIONS}/{{id}}/recording"), get(sessions::recording))
         .route(&format!("{SESSIONS}/{{id}}/recording/{{connection}}/{{chunk}}"), get(sessions::chunk))
         .route(DEVICES, get(devices::list))

@@ -42,6 +42,8 @@ pub(crate) struct Live {
     stop: watch::Sender<Option<CloseReason>>,
     /// How many connections it holds; watched so that closing can wait for the last.
     open: watch::Sender<u32>,
+    /// How many connections tie it to the life of its client.
+    tethers: AtomicU64,
 }
 
 struct State {
@@ -93,6 +95,7 @@ impl Sessions {
             statements: AtomicU64::new(0),
             stop: watch::Sender::new(None),
             open: watch::Sender::new(0),
+            tethers: AtomicU64::new(0),
         };
         self.live.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(live));
     }
@@ -132,6 +135,23 @@ impl Sessions {
         let context = Arc::clone(&live.context);
         let slot = Slot::new(move || live.open.send_modify(|open| *open = open.saturating_sub(1)));
         Ok(Entrance { context, connection, stop, slot })
+    }
+
+    /// Ties a session to the life of its client, while the returned value lives.
+    pub(crate) fn tether(&self, id: &SessionId, device: &Device) -> Result<Tether, Refusal> {
+        let live = self.find(id, device)?;
+        if let SessionState::Closing { reason } | SessionState::Closed { reason, .. } =
+            live.state().session.state
+        {
+            return Err(Refusal::Closed(reason));
+        }
+        live.tethers.fetch_add(1, Ordering::SeqCst);
+        Ok(Tether { stop: live.stop.subscribe(), live })
+    }
+
+    /// Whether anything ties a session to its client.
+    pub(crate) fn is_tethered(&self, id: &SessionId) -> bool {
+        self.get(id).is_some_and(|live| live.tethers.load(Ordering::SeqCst) > 0)
     }
 
     /// Starts to close a session: traffic stops, no connection comes in. True when it was live.
@@ -320,6 +340,25 @@ impl Sessions {
         if let Err(error) = self.store.write(|on| table::put(on, session)) {
             tracing::error!(session = %session.id, %error, "a session's state could not be stored");
         }
+    }
+}
+
+/// A tie between a session and its client.
+pub(crate) struct Tether {
+    live: Arc<Live>,
+    stop: watch::Receiver<Option<CloseReason>>,
+}
+
+impl Tether {
+    /// Waits until the session closes.
+    pub(crate) async fn stopped(&mut self) {
+        drop(self.stop.wait_for(Option::is_some).await);
+    }
+}
+
+impl Drop for Tether {
+    fn drop(&mut self) {
+        self.live.tethers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -134,7 +134,7 @@ impl Api {
         ssh_key: Option<String>,
     ) -> Result<OpenedSession, ApiError> {
         let host = self.context.host_name.clone();
-        let body = OpenSession { target: target.into(), host, ssh_key };
+        let body = OpenSession { target: target.into(), host, ssh_key, tethered: true };
         self.call(Method::POST, control::SESSIONS, Some(&body)).await
     }
 

@@ -44,6 +44,7 @@ pub struct LiveSession {
     gateway: Digest,
     stop: watch::Sender<bool>,
     keeper: JoinHandle<()>,
+    tether: JoinHandle<()>,
 }
 
 impl LiveSession {
@@ -68,6 +69,7 @@ impl LiveSession {
             }
         };
         let keeper = tokio::spawn(keep(clock, opened.expires, stop.clone(), tokio::time::sleep, renew));
+        let tether = tokio::spawn(tie(Arc::clone(api), opened.session.clone()));
         let session = Self {
             api: Arc::clone(api),
             id: opened.session,
@@ -80,6 +82,7 @@ impl LiveSession {
             gateway: opened.gateway_key,
             stop,
             keeper,
+            tether,
         };
         Ok((session, opened.secret.into()))
     }
@@ -111,6 +114,7 @@ impl LiveSession {
     pub async fn close(self) -> Result<(), ApiError> {
         self.stop.send_replace(true);
         self.keeper.abort();
+        self.tether.abort();
         let closed = tokio::time::timeout(CLOSE_TIMEOUT, self.api.close_session(&self.id)).await;
         match closed {
             // it ended by itself meanwhile
@@ -171,6 +175,34 @@ fn refusal(error: &TunnelError) -> Refusal {
     Refusal { code, message: format!("hoopctl: {error}{}", detail.unwrap_or_default()) }
 }
 
+/// Ties the session to the life of this process: the broker closes it when the system has cut the tie, and nobody makes
+/// a new one. Short work never pays for it, because the broker waits longer for the first one.
+async fn tie(api: Arc<Api>, session: SessionId) {
+    let mut pause = FIRST_TIE;
+    loop {
+        tokio::time::sleep(pause).await;
+        match tunnel::tether(&api, &session).await {
+            Ok(()) => pause = Duration::from_millis(200),
+            // it is over, or the broker is an older one that knows no such thing
+            Err(TunnelError::Link(LinkError::Problem(problem)))
+                if matches!(
+                    problem.code,
+                    ProblemCode::BadRequest
+                        | ProblemCode::Denied
+                        | ProblemCode::Revoked
+                        | ProblemCode::Unknown
+                ) =>
+            {
+                return;
+            }
+            Err(error) => {
+                tracing::debug!(%error, %session, "the session is not tied to this process");
+                pause = (pause * 2).min(LAST_TIE);
+            }
+        }
+    }
+}
+
 /// Shows the broker that the login lives, however idle the session is, and stops the loopback at the
 /// session's expiry.
 async fn keep<S, R>(
@@ -197,6 +229,8 @@ async fn keep<S, R>(
     }
 }
 
+const FIRST_TIE: Duration = Duration::from_secs(1);
+const LAST_TIE: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(240);
 

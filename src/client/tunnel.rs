@@ -11,13 +11,14 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONNECTION, HOST, UPGRADE, USER_AGENT};
+use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
 use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
@@ -29,7 +30,7 @@ use super::login::LoginError;
 use super::trust::{self, Pin};
 use crate::domain::name::{Digest, SessionId};
 use crate::gateway::tls::{Buffered, buffered};
-use crate::wire::control::{self, Problem, TUNNEL_INNER, TUNNEL_PROTOCOL};
+use crate::wire::control::{self, Problem, TETHER_PROTOCOL, TUNNEL_INNER, TUNNEL_PROTOCOL};
 use crate::wire::dpop;
 
 /// Bytes to and from the gateway.
@@ -132,21 +133,68 @@ async fn attempt(
     let direct = outer.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(|der| Pin::of(der));
     let inner = if direct.is_some_and(|pin| pin.digest() == *gateway) { "none" } else { "tls" };
 
-    let path = format!("{}/{session}/tunnel", control::SESSIONS);
+    let upgraded = upgrade(api, session, access, outer, (TUNNEL_PROTOCOL, Some(inner))).await?;
+    if inner == "none" {
+        return Ok(Box::new(upgraded));
+    }
+    let config = trust::gateway_config(gateway).map_err(|error| LinkError::Tls(error.to_string()))?;
+    let name = ServerName::try_from(GATEWAY_NAME).map_err(|error| LinkError::Tls(error.to_string()))?;
+    let stream =
+        TlsConnector::from(Arc::new(config)).connect(name, upgraded).await.map_err(TunnelError::Gateway)?;
+    Ok(Box::new(stream))
+}
+
+/// Ties a session to the life of this process: returns when the connection is gone, or was refused.
+///
+/// # Errors
+/// [`TunnelError`].
+pub async fn tether(api: &Api, session: &SessionId) -> Result<(), TunnelError> {
+    let work = async {
+        let access = api.access().await?;
+        let outer = dial(api.link()).await?;
+        upgrade(api, session, &access, outer, (TETHER_PROTOCOL, None)).await
+    };
+    let mut held = tokio::time::timeout(OPEN_TIMEOUT, work).await.map_err(|_| TunnelError::Timeout)??;
+    let mut ignored = [0; 16];
+    loop {
+        tokio::select! {
+            read = held.read(&mut ignored) => if !matches!(read, Ok(1..)) {
+                return Ok(());
+            },
+            // whatever is in between must not take it for forgotten
+            () = tokio::time::sleep(KEEPALIVE) => if held.write_all(b".").await.is_err() || held.flush().await.is_err() {
+                return Ok(());
+            },
+        }
+    }
+}
+
+/// Turns a connection into what is spoken at a path of the session: the protocol, and the kind of a tunnel's inside.
+async fn upgrade(
+    api: &Api,
+    session: &SessionId,
+    access: &super::login::Access,
+    outer: TlsStream<Buffered>,
+    (protocol, inner): (&str, Option<&str>),
+) -> Result<TokioIo<Upgraded>, TunnelError> {
+    let kind = if inner.is_some() { "tunnel" } else { "tether" };
+    let path = format!("{}/{session}/{kind}", control::SESSIONS);
     let url = dpop::endpoint(api.link().url(), &path);
     let caller = api.caller(access);
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(Method::GET)
         .uri(url.path())
         .header(HOST, authority(&url))
         .header(USER_AGENT, link::USER_AGENT)
         .header(CONNECTION, "upgrade")
-        .header(UPGRADE, TUNNEL_PROTOCOL)
-        .header(TUNNEL_INNER, inner)
+        .header(UPGRADE, protocol)
         .header(AUTHORIZATION, link::authorization(&access.token)?)
-        .header(link::PROOF, api.link().prove(caller, "GET", &path)?)
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| LinkError::Malformed(error.to_string()))?;
+        .header(link::PROOF, api.link().prove(caller, "GET", &path)?);
+    if let Some(inner) = inner {
+        request = request.header(TUNNEL_INNER, inner);
+    }
+    let request =
+        request.body(Empty::<Bytes>::new()).map_err(|error| LinkError::Malformed(error.to_string()))?;
 
     let unreachable = |error: hyper::Error| LinkError::Unreachable {
         url: Box::new(api.link().url().clone()),
@@ -161,15 +209,7 @@ async fn attempt(
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(refusal(response).await);
     }
-    let upgraded = TokioIo::new(hyper::upgrade::on(response).await.map_err(unreachable)?);
-    if inner == "none" {
-        return Ok(Box::new(upgraded));
-    }
-    let config = trust::gateway_config(gateway).map_err(|error| LinkError::Tls(error.to_string()))?;
-    let name = ServerName::try_from(GATEWAY_NAME).map_err(|error| LinkError::Tls(error.to_string()))?;
-    let stream =
-        TlsConnector::from(Arc::new(config)).connect(name, upgraded).await.map_err(TunnelError::Gateway)?;
-    Ok(Box::new(stream))
+    Ok(TokioIo::new(hyper::upgrade::on(response).await.map_err(unreachable)?))
 }
 
 async fn dial(link: &Link) -> Result<TlsStream<Buffered>, LinkError> {

@@ -31,7 +31,7 @@ pub const WHOAMI: &str = "/v1/whoami";
 pub const TARGETS: &str = "/v1/targets";
 /// `GET`: a list of sessions. `POST` [`OpenSession`]: [`OpenedSession`]. Below it `/{id}`: one
 /// session, `DELETE` closes it, with the query [`KILL`] as an operator; `/{id}/tunnel`: HTTP Upgrade
-/// to [`TUNNEL_PROTOCOL`];
+/// to [`TUNNEL_PROTOCOL`]; `/{id}/tether`: to [`TETHER_PROTOCOL`];
 /// `/{id}/recording`: [`RecordingIndex`]; `/{id}/recording/{connection}/{chunk}`: a chunk's bytes.
 pub const SESSIONS: &str = "/v1/sessions";
 /// The query that makes the `DELETE` of a session a kill, also for who opened it.
@@ -65,6 +65,8 @@ pub const PENDING_DEVICES: &str = "/v1/devices/pending";
 /// `key`: the verifier key of its checkpoints (C2SP `signed-note`).
 pub const LEDGER: &str = "/v1/ledger";
 
+/// The value of `Upgrade:` that ties a session to its client.
+pub const TETHER_PROTOCOL: &str = "hoopctl-tether/1";
 /// The value of `Upgrade:` that turns a request into a tunnel.
 pub const TUNNEL_PROTOCOL: &str = "hoopctl-tunnel/1";
 /// Request header of a tunnel: `tls` to run TLS to the gateway's pinned key inside the tunnel,
@@ -251,6 +253,10 @@ pub struct OpenSession {
     /// The public key that the client made for this session, a line of OpenSSH. For SSH only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh_key: Option<String>,
+    /// Whether the client will tie the session to its own life, so that the session ends within seconds when the
+    /// client is killed: by an HTTP Upgrade to [`TETHER_PROTOCOL`] at `/{id}/tether`, which it holds and makes anew.
+    #[serde(default)]
+    pub tethered: bool,
 }
 
 /// A session, opened.

@@ -43,7 +43,12 @@ pub(super) async fn open(
     let ask: OpenSession = serde_json::from_slice(&bytes).map_err(|error| {
         Fault::bad_request("the request is not what this path takes").detail(error.to_string())
     })?;
-    Ok(Json(service.core.open(&caller, &ask).await?))
+    let opened = service.core.open(&caller, &ask).await?;
+    if ask.tethered {
+        let id = opened.session.clone();
+        tokio::spawn(async move { super::tether::first(&service, &id).await });
+    }
+    Ok(Json(opened))
 }
 
 pub(super) async fn show(

@@ -24,7 +24,7 @@ pub(super) async fn open(
     mut request: Request<Body>,
 ) -> Result<Response, Fault> {
     let id = SessionId::new(id).map_err(|_| Fault::unknown("session"))?;
-    if !asks_for_tunnel(request.headers()) {
+    if !asks_for(TUNNEL_PROTOCOL, request.headers()) {
         return Err(Fault::bad_request(format!("this path wants `Upgrade: {TUNNEL_PROTOCOL}`")));
     }
     let inner = match request.headers().get(TUNNEL_INNER).and_then(|value| value.to_str().ok()) {
@@ -50,10 +50,10 @@ pub(super) async fn open(
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
 }
 
-fn asks_for_tunnel(headers: &HeaderMap) -> bool {
+pub(super) fn asks_for(protocol: &str, headers: &HeaderMap) -> bool {
     let has = |name: header::HeaderName, wanted: &str| {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>();
         values.iter().flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted))
     };
-    has(header::CONNECTION, "upgrade") && has(header::UPGRADE, TUNNEL_PROTOCOL)
+    has(header::CONNECTION, "upgrade") && has(header::UPGRADE, protocol)
 }
