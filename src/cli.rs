@@ -26,7 +26,8 @@ use ui::Ui;
 
 /// Runs the program on these arguments.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let ui = Ui::new(false, set("NO_COLOR").is_some());
+    let plain = set("NO_COLOR").is_some() || set("TERM").is_some_and(|kind| kind == "dumb");
+    let ui = Ui::new(false, plain);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -103,15 +103,23 @@ pub enum Command {
         after_long_help = "Examples:\n  hoopctl connect db\n  hoopctl connect db -- -c 'select 1'\n  hoopctl connect bastion\n  hoopctl connect bastion -- uptime\n  hoopctl connect billing-api -- curl -sS /v1/traces/7\n  hoopctl connect db --listen 127.0.0.1:6543\n  hoopctl connect db --wait=15m --reason 'look into incident 4711'"
     )]
     Connect(Connect),
-    /// Run any command with the target's environment
+    /// Run any command with the environment of one or several targets
     ///
     /// Sets variables for the command and what it starts, and returns its exit code. Only the command and its
-    /// children may use the connection. For a database: PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSFILE and
+    /// children may use the connections. For a database: PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSFILE and
     /// DATABASE_URL. For a host: GIT_SSH_COMMAND, RSYNC_RSH, ANSIBLE_SSH_COMMON_ARGS, HOOP_SSH, which is a
     /// command line, and HOOP_SSH_CONFIG, a file for `ssh -F`, `scp -F` and `sftp -F`. For an HTTP API: HOOP_URL,
     /// HTTP_PROXY, HTTPS_PROXY and what to trust.
+    ///
+    /// With several targets of a kind, the one that is named first has these variables. Each target has its own
+    /// below its name: DB_URL and DB_PGHOST, BASTION_SSH, BILLING_API_URL. One password file, one configuration of
+    /// ssh and one proxy serve all of them. If one session cannot be opened, nothing is started.
+    ///
+    /// HUP, INT, QUIT, TERM, USR1 and USR2 are passed on to the command, each once; without a terminal it is in a
+    /// process group of its own. When hoopctl itself is killed, the command is told to end (TERM, after ten seconds
+    /// KILL), and sessions and files go.
     #[command(
-        after_long_help = "Examples:\n  hoopctl exec db -- pg_dump -s\n  hoopctl exec db -- sh -c 'psql -c \"select 1\" && ./migrate'\n  hoopctl exec bastion -- git clone bastion:/srv/site.git\n  hoopctl exec bastion -- sh -c 'scp -F \"$HOOP_SSH_CONFIG\" notes bastion:'\n  hoopctl exec billing-api -- ./nightly-report"
+        after_long_help = "Examples:\n  hoopctl exec db -- pg_dump -s\n  hoopctl exec db -- sh -c 'psql -c \"select 1\" && ./migrate'\n  hoopctl exec db bastion billing-api -- ./deploy.sh\n  hoopctl exec bastion -- git clone bastion:/srv/site.git\n  hoopctl exec bastion -- sh -c 'scp -F \"$HOOP_SSH_CONFIG\" notes bastion:'\n  hoopctl exec db --wait=15m --reason 'nightly report' -- ./report"
     )]
     Exec(Exec),
     /// Ask for approval, and review what others ask for
@@ -203,6 +211,12 @@ pub struct Connect {
     /// Listen on this loopback address and start no client; port 0 for any free one
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "args")]
     pub listen: Option<SocketAddr>,
+    /// The same socket and port each time, for programs that are set up once
+    ///
+    /// The socket is below the state directory (`hoopctl pg-service` writes it down for libpq); port 0 means the
+    /// target's own port, and another one is remembered. One hoopctl at a time can have them.
+    #[arg(long)]
+    pub sticky: bool,
     /// What to do where approval is needed.
     #[command(flatten)]
     pub ask: Ask,
@@ -214,11 +228,15 @@ pub struct Connect {
 /// `exec`.
 #[derive(Debug, Args)]
 pub struct Exec {
-    /// The target's name, as `hoopctl list` shows it
-    pub target: String,
+    /// The targets' names, as `hoopctl list` shows them; the first of a kind has the variables without a name
+    #[arg(value_name = "TARGET", required = true)]
+    pub targets: Vec<String>,
     /// Listen on this loopback address, for programs that know no Unix sockets; port 0 for any free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
+    /// The same sockets and ports each time, for programs that are set up once; one hoopctl at a time
+    #[arg(long)]
+    pub sticky: bool,
     /// What to do where approval is needed.
     #[command(flatten)]
     pub ask: Ask,

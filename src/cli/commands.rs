@@ -11,6 +11,7 @@ pub mod grant;
 pub mod list;
 pub mod login;
 pub mod logout;
+pub mod opening;
 pub mod policy;
 pub mod request;
 pub mod session;

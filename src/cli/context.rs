@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -80,6 +80,12 @@ impl Context {
     #[must_use]
     pub fn stays(&self) -> bool {
         self.scratch.is_none()
+    }
+
+    /// The home of a workload that can keep nothing, if that is what this one has.
+    #[must_use]
+    pub fn scratch(&self) -> Option<&Path> {
+        self.scratch.as_ref().map(TempDir::path)
     }
 
     /// The options that lead another command to the same broker as the same person or workload.

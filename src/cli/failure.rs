@@ -14,7 +14,7 @@ use crate::client::keychain::KeychainError;
 use crate::client::launch::LaunchError;
 use crate::client::link::LinkError;
 use crate::client::login::LoginError;
-use crate::client::loopback::LoopbackError;
+use crate::client::loopback::{LoopbackError, PlaceError};
 use crate::client::protocol::FormError;
 use crate::client::provider::ProviderError;
 use crate::domain::approval::SubjectError;
@@ -78,6 +78,38 @@ impl Failure {
     #[must_use]
     pub fn hints(&self) -> &[String] {
         &self.hints
+    }
+
+    /// The same, as one of several targets'.
+    #[must_use]
+    pub fn about(mut self, target: &str) -> Self {
+        self.message = format!("`{target}`: {}", self.message);
+        self
+    }
+
+    /// Whether it is a signal.
+    #[must_use]
+    pub fn is_signal(&self) -> bool {
+        matches!(self.kind, FailureKind::Signal(_))
+    }
+
+    /// How little waiting helps: of several failures, the one with the highest number is told last, and its exit
+    /// code is the command's.
+    #[must_use]
+    pub fn severity(&self) -> u8 {
+        match self.kind {
+            FailureKind::Held => 0,
+            FailureKind::Unreachable => 1,
+            FailureKind::Revoked => 2,
+            FailureKind::ReviewDenied => 3,
+            FailureKind::Denied => 4,
+            FailureKind::LoginNeeded => 5,
+            FailureKind::Configuration => 6,
+            FailureKind::Usage => 7,
+            FailureKind::BadData => 8,
+            FailureKind::Internal => 9,
+            FailureKind::Signal(_) => 10,
+        }
     }
 
     /// The exit code.
@@ -260,11 +292,30 @@ impl From<LoopbackError> for Failure {
     fn from(error: LoopbackError) -> Self {
         let message = error.to_string();
         match error {
-            LoopbackError::Home(error) => error.into(),
+            LoopbackError::Place(error) => error.into(),
+            LoopbackError::PortTaken { target, .. } => {
+                Self::new(FailureKind::Configuration, message).hint(format!(
+                    "`--listen 127.0.0.1:PORT --sticky` gives `{target}` another one, which is remembered"
+                ))
+            }
             LoopbackError::Listen { .. } => Self::new(FailureKind::Configuration, message),
             LoopbackError::NotLoopback(_) => {
                 Self::new(FailureKind::Usage, message).hint("others could reach it; use 127.0.0.1 or [::1]")
             }
+        }
+    }
+}
+
+impl From<PlaceError> for Failure {
+    fn from(error: PlaceError) -> Self {
+        let message = error.to_string();
+        match error {
+            PlaceError::Home(error) => error.into(),
+            PlaceError::InUse(_) => Self::new(FailureKind::Configuration, message)
+                .hint("use that one, or leave out `--sticky` for a place of its own"),
+            PlaceError::Make { .. } => Self::new(FailureKind::Configuration, message),
+            PlaceError::TooLong(_) => Self::new(FailureKind::Configuration, message)
+                .hint("set HOOPCTL_HOME to a directory with a shorter path"),
         }
     }
 }

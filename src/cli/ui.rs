@@ -88,7 +88,9 @@ impl Ui {
     #[must_use]
     pub fn wait(&self, what: &str) -> Waiting {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if !io::stderr().is_terminal() {
+        // a terminal that cannot go back to the begin of a line shows each turn of it
+        let turns = std::env::var_os("TERM").is_some_and(|kind| kind != "dumb");
+        if !(io::stderr().is_terminal() && turns) {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
@@ -137,6 +139,12 @@ impl Ui {
 pub struct Waiting(ProgressBar);
 
 impl Waiting {
+    /// Shows nothing.
+    #[must_use]
+    pub fn unseen() -> Self {
+        Self(ProgressBar::hidden())
+    }
+
     /// Changes what it says.
     pub fn say(&self, what: &str) {
         self.0.set_message(clean(what));

@@ -7,7 +7,7 @@
 
 use std::io::Cursor;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::BytesMut;
 use http::HeaderValue;
@@ -48,6 +48,17 @@ pub struct Door {
     pub tls: TlsAcceptor,
     /// What must be trusted for that, PEM.
     pub authority: String,
+    /// Other targets of the same program, which it may ask for here as well.
+    pub beside: OnceLock<Vec<Beside>>,
+}
+
+/// Another target of the same program.
+#[derive(Clone)]
+pub struct Beside {
+    /// What it is.
+    pub door: Arc<Door>,
+    /// The way to it.
+    pub opener: Arc<dyn Opener>,
 }
 
 /// Makes what speaks with the child.
@@ -62,7 +73,7 @@ pub fn door(desk: &Desk<'_>) -> Result<Door, FormError> {
     let names = vec![bare.to_owned(), desk.target.to_owned()];
     let Certificate { acceptor, authority } = Certificate::make(names, desk.now, desk.session.expires)?;
     let (target, secret) = (desk.target.to_owned(), desk.secret.clone());
-    Ok(Door { address, target, base, secret, tls: acceptor, authority })
+    Ok(Door { address, target, base, secret, tls: acceptor, authority, beside: OnceLock::new() })
 }
 
 /// Fills in the form: curl has a file of its own, and other programs have variables.
@@ -75,7 +86,9 @@ pub fn fill(desk: &Desk<'_>) -> Result<Form, FormError> {
     Ok(Form {
         client: "curl".into(),
         arguments: vec!["-K".into(), login.curl_file()?.into()],
-        variables: login.environment()?,
+        variables: login.environment(),
+        named: login.named(),
+        files: vec![login.trust()],
         hides: child::mixes,
         door: Some(door),
     })

@@ -9,7 +9,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +19,6 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::ClientContext;
-use super::home::{HomeError, private_dir};
 use super::http::Door;
 use super::tunnel::Stream;
 use locallog::{Line, LocalLog};
@@ -30,7 +27,10 @@ use refusal::{Frame, Refusal};
 
 pub mod locallog;
 pub mod peer;
+pub mod place;
 pub mod refusal;
+
+pub use place::{Place, PlaceError};
 
 /// Opens the far end for one connection.
 pub trait Opener: Send + Sync + 'static {
@@ -47,18 +47,20 @@ pub enum Admit {
     SameUser,
 }
 
-/// A private directory for one session: socket and password file. Removed on drop.
-#[derive(Debug)]
-pub struct Place {
-    dir: tempfile::TempDir,
-}
-
 /// Why there is no loopback.
 #[derive(Debug, Error)]
 pub enum LoopbackError {
-    /// The state directory failed.
+    /// The private directory failed.
     #[error(transparent)]
-    Home(#[from] HomeError),
+    Place(#[from] PlaceError),
+    /// The port that goes with a path that stays is not free.
+    #[error("port {port} is in use by another program, and it is the sticky port of `{target}`")]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// The target.
+        target: String,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on `{address}`: {cause}")]
     Listen {
@@ -70,38 +72,6 @@ pub enum LoopbackError {
     /// An address that others could reach.
     #[error("`{0}` is not a loopback address")]
     NotLoopback(SocketAddr),
-}
-
-impl Place {
-    /// Makes a fresh private directory, short enough for a socket's path.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn new(context: &ClientContext) -> Result<Self, LoopbackError> {
-        let run = context.home.run()?;
-        let fits = run.as_os_str().len() + LONGEST_NAME <= MAX_SOCKET_PATH;
-        let parent = if fits { run } else { context.temporary.clone() };
-        let dir = tempfile::Builder::new()
-            .prefix("s-")
-            .rand_bytes(8)
-            .permissions(std::fs::Permissions::from_mode(0o700))
-            .tempdir_in(&parent)
-            .map_err(|cause| LoopbackError::Listen { address: parent.display().to_string(), cause })?;
-        private_dir(dir.path())?;
-        Ok(Self { dir })
-    }
-
-    /// The directory.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// Where the child's password file goes.
-    #[must_use]
-    pub fn password_file(&self) -> PathBuf {
-        self.dir.path().join("pgpass")
-    }
 }
 
 /// A loopback that listens and does not yet serve.
@@ -268,10 +238,6 @@ where
 const BUFFER: usize = 256 << 10;
 const CHILD_KNOWN: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_secs(3);
-/// `/s-xxxxxxxx/.s.PGSQL.5432`
-const LONGEST_NAME: usize = 26;
-/// Of 108 on Linux and 104 on macOS.
-const MAX_SOCKET_PATH: usize = 100;
 
 #[cfg(test)]
 mod tests;

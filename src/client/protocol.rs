@@ -1,8 +1,9 @@
 //! What each protocol needs on this machine: a form that it fills in.
 //!
 //! Job: name the native client of a protocol, its socket, the frame in which it is told no, and all that a
-//! program must know to use a session. Boundary: knows nothing of what is said inside. Failure mode: a
-//! protocol that this client does not know is none; a form that cannot be filled in starts nothing.
+//! program must know to use a session. Boundary: knows nothing of what is said inside, nor of other sessions
+//! (`environment` joins their forms). Failure mode: a protocol that this client does not know is none; a form
+//! that cannot be filled in starts nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -16,9 +17,10 @@ use thiserror::Error;
 use super::home::HomeError;
 use super::http::certificate::CertificateError;
 use super::http::{self, Door};
-use super::launch::{Endpoint, PostgresLogin};
+use super::launch::Endpoint;
 use super::loopback::Place;
 use super::loopback::refusal::Frame;
+use super::postgres::{self, PostgresLogin};
 use super::session::LiveSession;
 use super::ssh::{self, SessionKey};
 
@@ -61,12 +63,28 @@ pub struct Form {
     pub client: OsString,
     /// What the native client is told before what the user tells it.
     pub arguments: Vec<OsString>,
-    /// The variables that it and any other program gets.
+    /// The variables by which programs know the protocol; among several targets that speak it, those of the
+    /// target that was named first.
     pub variables: Vec<(OsString, OsString)>,
+    /// What a program finds below the target's name, whoever was named first: `URL` of `db` is `DB_URL`.
+    pub named: Vec<(&'static str, OsString)>,
+    /// Files in which the targets that speak the protocol stand together.
+    pub files: Vec<Share>,
     /// Which variables of this process no program must see.
     pub hides: fn(&OsStr) -> bool,
     /// What speaks with programs at the loopback, where their bytes are not all passed on as they are.
     pub door: Option<Arc<Door>>,
+}
+
+/// A target's share in a file of the session's private directory, where all targets of a protocol have theirs.
+#[derive(Debug)]
+pub struct Share {
+    /// The file's name.
+    pub name: &'static str,
+    /// What is of this target; secret.
+    pub own: SecretString,
+    /// What follows when all have theirs.
+    pub end: &'static str,
 }
 
 /// Why a form could not be filled in.
@@ -167,13 +185,7 @@ impl Protocol {
     pub fn fill(self, desk: &Desk<'_>) -> Result<Form, FormError> {
         match self {
             Self::Http => http::fill(desk),
-            Self::Postgres => Ok(Form {
-                client: "psql".into(),
-                arguments: Vec::new(),
-                variables: login(desk).environment()?,
-                hides: super::launch::is_of_postgres,
-                door: None,
-            }),
+            Self::Postgres => Ok(postgres::fill(&login(desk))),
             Self::Ssh => ssh::fill(desk, self.socket()),
         }
     }

@@ -20,7 +20,7 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 
 use super::home::write_private;
 use super::launch::Endpoint;
-use super::protocol::{Desk, Form, FormError};
+use super::protocol::{Desk, Form, FormError, Share};
 
 /// A key pair that was made for one session.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl Host<'_> {
 /// Writes the session's key, the gateway's host key and a configuration into the private directory.
 pub(super) fn fill(desk: &Desk<'_>, socket: &str) -> Result<Form, FormError> {
     let file = |name: &str| desk.place.path().join(name);
-    let (key, known_hosts, configuration) = (file("key"), file("known_hosts"), file("config"));
+    let (key, known_hosts, configuration) = (file("key"), file("known_hosts"), file(CONFIGURATION));
     let text = desk
         .key
         .0
@@ -125,8 +125,7 @@ pub(super) fn fill(desk: &Desk<'_>, socket: &str) -> Result<Form, FormError> {
         command: &pass,
         passes: true,
     };
-    let all = format!("{}Host *\nInclude ~/.ssh/config\nInclude /etc/ssh/ssh_config\n", host.block()?);
-    write_private(&configuration, all.as_bytes())?;
+    let share = Share { name: CONFIGURATION, own: host.block()?.into(), end: REST };
     let ssh = format!("ssh -F {}", shell_word(configuration.as_os_str())?);
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut variables = vec![
@@ -148,9 +147,15 @@ pub(super) fn fill(desk: &Desk<'_>, socket: &str) -> Result<Form, FormError> {
         variables.push(("HOOP_SSH_HOST", address.ip().to_string()));
         variables.push(("HOOP_SSH_PORT", address.port().to_string()));
     }
+    // `HOOP_SSH_KEY` of `bastion` is `BASTION_SSH_KEY`
+    let named = variables
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix("HOOP_")?, OsString::from(value))));
     Ok(Form {
         client: "ssh".into(),
         arguments: vec!["-F".into(), configuration.into(), desk.target.into()],
+        named: named.collect(),
+        files: vec![share],
         variables: variables.into_iter().map(|(name, value)| (name.into(), OsString::from(value))).collect(),
         hides: |_| false,
         door: None,
@@ -192,6 +197,10 @@ pub fn shell_word(word: &OsStr) -> Result<String, FormError> {
     }
     Ok(format!("'{}'", text.replace('\'', "'\\''")))
 }
+
+const CONFIGURATION: &str = "config";
+/// What the user has set himself counts where we have said nothing.
+const REST: &str = "Host *\nInclude ~/.ssh/config\nInclude /etc/ssh/ssh_config\n";
 
 #[cfg(test)]
 mod tests {

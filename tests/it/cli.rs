@@ -33,6 +33,24 @@ async fn connect_explains_itself_with_examples() {
 }
 
 #[tokio::test]
+async fn exec_explains_itself_with_examples() {
+    assert_snapshot!(said(&["exec", "--help"]).await);
+}
+
+#[tokio::test]
+async fn targets_of_exec_that_cannot_be_meant_are_64() {
+    for wrong in [
+        ["exec", "db", "db", "--", "true"].as_slice(),
+        &["exec", "--listen", "127.0.0.1:7001", "db", "other", "--", "true"],
+        &["exec", "--", "true"],
+        &["exec", "db"],
+    ] {
+        let env = Env::new(NOBODY);
+        env.run(wrong).await.ends(64);
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_command_line_is_64() {
     assert_snapshot!(said(&["conect", "db"]).await);
 }

@@ -21,6 +21,7 @@ mod devices;
 mod docs;
 mod drivers;
 mod endings;
+mod exec;
 mod faults;
 mod floors;
 mod flow;

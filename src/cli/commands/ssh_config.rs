@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::connect::own;
+use super::opening::own;
 use crate::cli::args::SshConfig;
 use crate::cli::context::{Context, set};
 use crate::cli::failure::{Failure, FailureKind};

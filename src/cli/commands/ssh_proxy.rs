@@ -12,15 +12,15 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, copy_buf};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
-use super::connect::{close, open_session};
+use super::opening::{Wanted, close, open};
 use crate::cli::args::Ask;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
-use crate::client::launch::Signals;
 use crate::client::loopback::locallog::{Line, LocalLog};
 use crate::client::loopback::peer::{Decision, Peer};
 use crate::client::session::LiveSession;
+use crate::client::signals::Signals;
 use crate::client::ssh::keys::KeyPlace;
 use crate::client::ssh::pass;
 use crate::client::tunnel::{Ahead, Stream};
@@ -40,10 +40,13 @@ pub async fn run(context: &Context, target: &str) -> Result<u8, Failure> {
     let api = context.api().await?;
     let ahead = Ahead::dial(&api);
     let public = Some(key.public().to_owned());
-    let asked = (target.as_str(), &Ask::nothing());
-    let (session, _secret) = open_session(context, asked, &api, public, &mut signals).await?;
+    let wanted = vec![Wanted { target: target.as_str(), key: public }];
+    let opened = open(context, &api, wanted, &Ask::nothing(), &mut signals).await?;
+    let Some((session, _secret)) = opened.into_iter().next() else {
+        return Err(Failure::new(FailureKind::Internal, "there is no session"));
+    };
     let outcome = serve(context, &session, (&target, &keys), ahead, &mut signals).await;
-    close(context, session).await;
+    close(context, [session]).await;
     outcome
 }
 

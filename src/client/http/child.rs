@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{Door, USER, curl};
 use crate::client::home::{HomeError, write_private};
 use crate::client::loopback::Place;
+use crate::client::protocol::Share;
 
 /// What an HTTP client must know.
 #[derive(Debug)]
@@ -28,22 +29,35 @@ pub struct HttpLogin<'a> {
 }
 
 impl HttpLogin<'_> {
-    /// The variables, and the files behind them.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn environment(&self) -> Result<Vec<(OsString, OsString)>, HomeError> {
-        let authority = self.place.path().join(AUTHORITY);
-        write_private(&authority, self.door.authority.as_bytes())?;
+    /// What tells this API from others.
+    #[must_use]
+    pub fn named(&self) -> Vec<(&'static str, OsString)> {
+        let secret = |text: &SecretString| OsString::from(text.expose_secret());
+        vec![
+            ("URL", secret(&url(self.door.address, &self.door.secret))),
+            ("SECRET", secret(&self.door.secret)),
+            ("SOCKET", self.place.path().join(self.socket).into()),
+        ]
+    }
+
+    /// The file of what must be trusted, and this API's share in it.
+    #[must_use]
+    pub fn trust(&self) -> Share {
+        Share { name: AUTHORITY, own: self.door.authority.clone().into(), end: "" }
+    }
+
+    fn authority(&self) -> PathBuf {
+        self.place.path().join(AUTHORITY)
+    }
+
+    /// The variables that programs know.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(OsString, OsString)> {
+        let authority = self.authority();
         let url = url(self.door.address, &self.door.secret);
         let secret = |text: &SecretString| OsString::from(text.expose_secret());
-        let mut variables = vec![
-            ("HOOP_URL".to_owned(), secret(&url)),
-            (format!("{}_URL", self.door.target.to_ascii_uppercase().replace('-', "_")), secret(&url)),
-            ("HOOP_SECRET".to_owned(), secret(&self.door.secret)),
-            ("HOOP_SOCKET".to_owned(), self.place.path().join(self.socket).into()),
-            ("NODE_USE_ENV_PROXY".to_owned(), "1".into()),
-        ];
+        let mut variables = vec![("NODE_USE_ENV_PROXY".to_owned(), "1".into())];
+        variables.extend(self.named().into_iter().map(|(name, value)| (format!("HOOP_{name}"), value)));
         // each program reads its own spelling
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
             variables.extend([name.to_owned(), name.to_ascii_lowercase()].map(|name| (name, secret(&url))));
@@ -52,7 +66,7 @@ impl HttpLogin<'_> {
         variables.extend(["NO_PROXY", "no_proxy"].map(|name| (name.to_owned(), OsString::new())));
         let trust = TRUST.iter().map(|name| ((*name).to_owned(), authority.clone().into_os_string()));
         variables.extend(trust);
-        Ok(variables.into_iter().map(|(name, value)| (name.into(), value)).collect())
+        variables.into_iter().map(|(name, value)| (name.into(), value)).collect()
     }
 
     /// Writes curl's configuration file.
@@ -61,10 +75,8 @@ impl HttpLogin<'_> {
     /// When it cannot be written.
     pub fn curl_file(&self) -> Result<PathBuf, HomeError> {
         let path = self.place.path().join("curlrc");
-        let text = curl::configuration(
-            url(self.door.address, &self.door.secret).expose_secret(),
-            &self.place.path().join(AUTHORITY),
-        );
+        let text =
+            curl::configuration(url(self.door.address, &self.door.secret).expose_secret(), &self.authority());
         write_private(&path, text.as_bytes())?;
         Ok(path)
     }

@@ -204,6 +204,8 @@ mod tests {
             client: "curl".into(),
             arguments: vec!["-K".into(), "RC".into()],
             variables: Vec::new(),
+            named: Vec::new(),
+            files: Vec::new(),
             hides: |_| false,
             door: None,
         };

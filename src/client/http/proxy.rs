@@ -1,4 +1,4 @@
-//! A proxy that knows one host.
+//! A proxy that knows one host, or those of a few targets.
 //!
 //! Job: calls that name their host, and `CONNECT` with the session's own TLS inside; each goes to the gateway with the
 //! session's secret, its path below the target's base, in the version of HTTP in which it came. Boundary: one tunnel for
@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use http::header::{
     CONTENT_TYPE, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, UPGRADE,
 };
+use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -28,14 +29,15 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use super::{Called, Door, rewound};
+use super::{Beside, Called, Door, rewound};
 use crate::client::loopback::refusal::Refusal;
 use crate::client::loopback::{Opener, copy};
 use crate::client::tunnel::Stream;
 
 /// Serves a connection on which the child speaks as to a proxy, until it is over.
 pub(super) async fn serve(door: Arc<Door>, io: Box<dyn Stream>, opener: Arc<dyn Opener>) {
-    converse(Arc::new(Proxy::new(door, opener, None)), io).await;
+    let beside = door.beside.get().cloned().unwrap_or_default();
+    converse(Arc::new(Proxy::new(Beside { door, opener }, beside, None)), io).await;
 }
 
 /// Serves one connection and what it turned into.
@@ -52,23 +54,31 @@ async fn converse(proxy: Arc<Proxy>, io: Box<dyn Stream>) {
         tracing::debug!(%error, "a connection at the loopback ended badly");
     }
     // dropped with us when the session ends
-    *proxy.far.lock().await = None;
+    for way in &proxy.ways {
+        *way.far.lock().await = None;
+    }
     let mut tasks = std::mem::take(&mut *proxy.tasks.lock().await);
     while tasks.join_next().await.is_some() {}
 }
 
 /// One connection of the child's.
 struct Proxy {
-    door: Arc<Door>,
-    opener: Arc<dyn Opener>,
+    own: Arc<Door>,
+    /// The ways to all targets that may be asked for, its own first.
+    ways: Vec<Way>,
     /// Whom the child asked for by `CONNECT`, where this is inside.
     inside: Option<Called>,
-    far: Mutex<Option<Far>>,
     /// The tunnel, and what a call turned the connection into.
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// The way to the gateway, in the version of HTTP in which the child's connection is.
+/// The way to one target.
+struct Way {
+    to: Beside,
+    far: Mutex<Option<Far>>,
+}
+
+/// The connection to the gateway, in the version of HTTP in which the child's connection is.
 enum Far {
     /// For many calls at a time.
     Many(http2::SendRequest<Incoming>),
@@ -79,12 +89,14 @@ enum Far {
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
 impl Proxy {
-    fn new(door: Arc<Door>, opener: Arc<dyn Opener>, inside: Option<Called>) -> Self {
-        Self { door, opener, inside, far: Mutex::default(), tasks: Mutex::default() }
+    fn new(own: Beside, beside: Vec<Beside>, inside: Option<Called>) -> Self {
+        let door = Arc::clone(&own.door);
+        let ways = std::iter::once(own).chain(beside).map(|to| Way { to, far: Mutex::default() });
+        Self { own: door, ways: ways.collect(), inside, tasks: Mutex::default() }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
-        if self.inside.is_none() && !self.door.admits(request.headers().get(PROXY_AUTHORIZATION)) {
+        if self.inside.is_none() && !self.own.admits(request.headers().get(PROXY_AUTHORIZATION)) {
             let mut answer = told(StatusCode::PROXY_AUTHENTICATION_REQUIRED, WITHOUT);
             answer.headers_mut().insert(PROXY_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
             return answer;
@@ -92,56 +104,58 @@ impl Proxy {
         if request.method() == Method::CONNECT {
             return self.connect(request).await;
         }
-        let Some(called) = self.called(request.uri()) else { return self.elsewhere(request.uri()) };
+        let Some((way, called)) = self.called(request.uri()) else { return self.elsewhere(request.uri()) };
         let resource = request.uri().path_and_query().map_or("/", |resource| resource.as_str());
-        match self.door.below(called, resource).map(Uri::try_from) {
-            Some(Ok(uri)) => self.forward(request, uri).await,
+        match way.to.door.below(called, resource).map(Uri::try_from) {
+            Some(Ok(uri)) => self.forward(way, request, uri).await,
             _ => self.elsewhere(request.uri()),
         }
     }
 
-    /// By which of its names the call asks for the target.
-    fn called(&self, uri: &Uri) -> Option<Called> {
+    /// For which target the call asks, and by which of its names.
+    fn called(&self, uri: &Uri) -> Option<(&Way, Called)> {
         let port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
         match (uri.authority(), self.inside) {
-            (Some(authority), _) => self.door.called(authority, port),
-            (None, inside) => inside,
+            (Some(authority), _) => self.named(authority, port),
+            (None, inside) => Some((self.ways.first()?, inside?)),
         }
+    }
+
+    fn named(&self, authority: &Authority, port: u16) -> Option<(&Way, Called)> {
+        self.ways.iter().find_map(|way| Some((way, way.to.door.called(authority, port)?)))
     }
 
     fn elsewhere(&self, uri: &Uri) -> Answer {
         let asked = uri.authority().map_or_else(|| uri.path(), |authority| authority.as_str());
-        let (target, base) = (&self.door.target, &self.door.base);
-        told(
-            StatusCode::FORBIDDEN,
-            &format!("hoopctl: this session reaches `{target}` at {base} only, not `{asked}`"),
-        )
+        let known = self.ways.iter().map(|way| format!("`{}` at {}", way.to.door.target, way.to.door.base));
+        let known = known.collect::<Vec<_>>().join(" and ");
+        told(StatusCode::FORBIDDEN, &format!("hoopctl: this session reaches {known} only, not `{asked}`"))
     }
 
     /// RFC 9110 §9.3.6. Nothing is dialled: what comes inside is calls again.
     async fn connect(&self, mut request: Request<Incoming>) -> Answer {
         let called = match (request.uri().authority(), self.inside) {
-            (Some(authority), None) => self.door.called(authority, 443),
+            (Some(authority), None) => self.named(authority, 443),
             _ => None,
         };
-        let Some(called) = called else { return self.elsewhere(request.uri()) };
+        let Some((way, called)) = called else { return self.elsewhere(request.uri()) };
+        let to = way.to.clone();
         let upgrade = hyper::upgrade::on(&mut request);
-        let (door, opener) = (Arc::clone(&self.door), Arc::clone(&self.opener));
         self.tasks.lock().await.spawn(async move {
             if let Ok(upgraded) = upgrade.await {
-                inside(door, opener, called, Box::new(TokioIo::new(upgraded))).await;
+                inside(to, called, Box::new(TokioIo::new(upgraded))).await;
             }
         });
         Response::new(Full::default().map_err(|never| match never {}).boxed())
     }
 
-    async fn forward(&self, mut request: Request<Incoming>, uri: Uri) -> Answer {
+    async fn forward(&self, way: &Way, mut request: Request<Incoming>, uri: Uri) -> Answer {
         let near = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
         *request.uri_mut() = uri;
-        if self.dress(&mut request).is_none() {
+        if dress(&way.to.door, &mut request).is_none() {
             return told(StatusCode::BAD_GATEWAY, "hoopctl: the session's secret fits into no header");
         }
-        let response = match self.send(request).await {
+        let response = match self.send(way, request).await {
             Ok(response) => response,
             Err(Unsent::Refused(refusal)) => {
                 let denied = refusal.is_a_denial();
@@ -158,35 +172,15 @@ impl Proxy {
         self.answered(response, near).await
     }
 
-    /// Puts the session's secret in and what is between the child and us out.
-    fn dress(&self, request: &mut Request<Incoming>) -> Option<()> {
-        let mut secret = HeaderValue::from_str(self.door.secret.expose_secret()).ok()?;
-        secret.set_sensitive(true);
-        let is_http2 = request.version() == Version::HTTP_2;
-        let headers = request.headers_mut();
-        headers.remove(PROXY_AUTHORIZATION);
-        headers.remove("proxy-connection");
-        headers.insert(SESSION, secret);
-        if !is_http2 {
-            headers.insert(HOST, HeaderValue::from_str(&self.door.target).ok()?);
-            return Some(());
-        }
-        headers.remove(HOST);
-        let resource = request.uri().path_and_query()?.clone();
-        let place = Uri::builder().scheme("http").authority(self.door.target.as_str());
-        *request.uri_mut() = place.path_and_query(resource).build().ok()?;
-        Some(())
-    }
-
-    async fn send(&self, request: Request<Incoming>) -> Result<Response<Incoming>, Unsent> {
-        let mut far = self.far.lock().await;
+    async fn send(&self, way: &Way, request: Request<Incoming>) -> Result<Response<Incoming>, Unsent> {
+        let mut far = way.far.lock().await;
         let usable = match far.as_mut() {
             Some(Far::Many(sender)) => sender.ready().await.is_ok(),
             Some(Far::One(sender)) => sender.ready().await.is_ok(),
             None => false,
         };
         if !usable {
-            *far = Some(self.open(request.version()).await?);
+            *far = Some(self.open(way, request.version()).await?);
         }
         match far.as_mut() {
             Some(Far::Many(sender)) => {
@@ -201,8 +195,8 @@ impl Proxy {
         }
     }
 
-    async fn open(&self, version: Version) -> Result<Far, Unsent> {
-        let tunnel = TokioIo::new(self.opener.open().await.map_err(Unsent::Refused)?);
+    async fn open(&self, way: &Way, version: Version) -> Result<Far, Unsent> {
+        let tunnel = TokioIo::new(way.to.opener.open().await.map_err(Unsent::Refused)?);
         let mut tasks = self.tasks.lock().await;
         if version == Version::HTTP_2 {
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -236,6 +230,26 @@ impl Proxy {
     }
 }
 
+/// Puts the session's secret in and what is between the child and us out.
+fn dress(door: &Door, request: &mut Request<Incoming>) -> Option<()> {
+    let mut secret = HeaderValue::from_str(door.secret.expose_secret()).ok()?;
+    secret.set_sensitive(true);
+    let is_http2 = request.version() == Version::HTTP_2;
+    let headers = request.headers_mut();
+    headers.remove(PROXY_AUTHORIZATION);
+    headers.remove("proxy-connection");
+    headers.insert(SESSION, secret);
+    if !is_http2 {
+        headers.insert(HOST, HeaderValue::from_str(&door.target).ok()?);
+        return Some(());
+    }
+    headers.remove(HOST);
+    let resource = request.uri().path_and_query()?.clone();
+    let place = Uri::builder().scheme("http").authority(door.target.as_str());
+    *request.uri_mut() = place.path_and_query(resource).build().ok()?;
+    Some(())
+}
+
 fn ended(end: Result<(), hyper::Error>) {
     if let Err(error) = end {
         tracing::debug!(%error, "a tunnel of the loopback ended badly");
@@ -249,12 +263,7 @@ enum Unsent {
 }
 
 /// What comes after `CONNECT`: TLS, or HTTP as it is. Boxed, for it holds conversations that may hold it.
-fn inside(
-    door: Arc<Door>,
-    opener: Arc<dyn Opener>,
-    called: Called,
-    mut io: Box<dyn Stream>,
-) -> BoxFuture<'static, ()> {
+fn inside(to: Beside, called: Called, mut io: Box<dyn Stream>) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         let mut read = BytesMut::new();
         if !matches!(io.read_buf(&mut read).await, Ok(1..)) {
@@ -263,7 +272,7 @@ fn inside(
         let encrypted = read.first() == Some(&HANDSHAKE);
         let io = rewound(read, io);
         let io: Box<dyn Stream> = if encrypted {
-            match tokio::time::timeout(PATIENCE, door.tls.accept(io)).await {
+            match tokio::time::timeout(PATIENCE, to.door.tls.accept(io)).await {
                 Ok(Ok(stream)) => Box::new(stream),
                 Ok(Err(error)) => return tracing::debug!(%error, "no TLS at the loopback"),
                 Err(_) => return,
@@ -271,7 +280,7 @@ fn inside(
         } else {
             io
         };
-        converse(Arc::new(Proxy::new(door, opener, Some(called))), io).await;
+        converse(Arc::new(Proxy::new(to, Vec::new(), Some(called))), io).await;
     })
 }
 

@@ -94,6 +94,7 @@ fn stand_in(base: Url, tls: TlsAcceptor) -> Door {
         secret: SECRET.to_owned().into(),
         tls,
         authority: String::new(),
+        beside: OnceLock::new(),
     }
 }
 

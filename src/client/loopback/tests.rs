@@ -1,16 +1,18 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::net::UnixStream;
 
+use super::place::MAX_SOCKET_PATH;
 use super::*;
-use crate::client::Strangers;
 use crate::client::home::Home;
 use crate::client::keychain::StoreChoice;
 use crate::client::protocol::Protocol;
+use crate::client::{ClientContext, Strangers};
 use crate::gateway::clock::Clock;
 
 const SOCKET_NAME: &str = Protocol::Postgres.socket();

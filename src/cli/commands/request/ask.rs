@@ -5,14 +5,14 @@ use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 
 use super::result;
-use super::wait::{finish, outcome, wait};
+use super::wait::{finish, outcome, wait, wait_showing};
 use super::words::{lasting, when};
 use crate::cli::args::{Approval, Ask};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, FailureKind};
-use crate::cli::ui::harmless;
+use crate::cli::ui::{Waiting, harmless};
 use crate::client::api::{Api, Scope};
-use crate::client::launch::Signals;
+use crate::client::signals::Signals;
 use crate::domain::approval::{RequestState, SubjectText, What};
 use crate::domain::name::GrantId;
 use crate::wire::control::{AskSession, Problem, RequestView};
@@ -62,50 +62,70 @@ pub struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// Files a request, or finds the one that is pending, and waits for its approval.
+    /// Files a request, or finds the one that is pending. `said` is the reason that a person has given, for this
+    /// target or one before it.
     ///
     /// # Errors
-    /// [`Failure`], unless it was approved.
-    pub async fn take(&self, context: &Context, api: &Api, signals: &mut Signals) -> Result<(), Failure> {
+    /// [`Failure`], also when nobody wants to wait for the answer.
+    pub async fn file(
+        &self,
+        context: &Context,
+        api: &Api,
+        signals: &mut Signals,
+        said: &mut Option<String>,
+    ) -> Result<RequestView, Failure> {
         let pending = self.pending(api).await?;
+        let ui = context.ui;
         if self.ask.request && self.ask.wait.is_none() {
             let view = match pending {
                 Some(view) => view,
-                None => self.file(context, api, self.ask.reason.clone().unwrap_or_default()).await?,
+                None => self.ask_for(context, api, self.ask.reason.clone().unwrap_or_default()).await?,
             };
-            if context.ui.json {
-                context.ui.object(&view);
+            if ui.json {
+                ui.object(&view);
             }
-            return outcome(context, &view);
+            outcome(context, &view)?;
+            return Ok(view);
         }
-        let view = match (pending, &self.ask.reason) {
+        let view = match (pending, self.ask.reason.as_ref().or(said.as_ref())) {
             (Some(view), _) => {
-                context.ui.talk(&format!("you have asked already: {}", view.request.id));
+                ui.talk(&format!("you have asked already: {}", view.request.id));
                 view
             }
-            (None, Some(reason)) if self.ask.wait.is_some() || context.ui.can_ask() => {
-                self.file(context, api, reason.clone()).await?
+            (None, Some(reason)) if self.ask.wait.is_some() || ui.can_ask() => {
+                self.ask_for(context, api, reason.clone()).await?
             }
-            (None, None) if context.ui.can_ask() => {
-                let reason = self.question(context, signals).await?;
-                self.file(context, api, reason).await?
+            (None, None) if ui.can_ask() => {
+                let reason = said.insert(self.question(context, signals).await?).clone();
+                self.ask_for(context, api, reason).await?
             }
             (None, _) => return Err(self.refusal()),
         };
-        let id = &view.request.id;
         if view.request.state == RequestState::Pending {
             // whoever cannot be asked and did not say `--wait` does not want to wait
-            if self.ask.wait.is_none() && !context.ui.can_ask() {
-                return outcome(context, &view);
+            if self.ask.wait.is_none() && !ui.can_ask() {
+                outcome(context, &view)?;
             }
-            context.ui.talk("Ctrl-C stops waiting; the request stays filed");
+            ui.talk("Ctrl-C stops waiting; the request stays filed");
         }
-        let answered = tokio::select! {
-            answered = wait(context, api, id, self.ask.wait.flatten()) => answered?,
-            signal = signals.ended() => {
-                return Err(Failure::new(FailureKind::Signal(signal), format!("{id} stays filed"))
-                    .hint(format!("`hoopctl connect {}` waits on, `hoopctl request withdraw {id}` gives up", self.target)));
-            }
+        Ok(view)
+    }
+
+    /// Waits for the approval of what was filed. Nothing turns while several are waited for at once.
+    ///
+    /// # Errors
+    /// [`Failure`], unless it was approved.
+    pub async fn answer(
+        &self,
+        context: &Context,
+        api: &Api,
+        filed: &RequestView,
+        alone: bool,
+    ) -> Result<(), Failure> {
+        let (id, limit) = (&filed.request.id, self.ask.wait.flatten());
+        let answered = match alone {
+            true => wait(context, api, id, limit).await?,
+            false => wait_showing(context, api, id, limit, Waiting::unseen()).await?,
         };
         outcome(context, &answered)?;
         context.ui.talk(&approved(&answered, context.client.clock.now()));
@@ -113,7 +133,8 @@ impl Way<'_> {
     }
 
     /// What the broker said, and what to type.
-    fn refusal(&self) -> Failure {
+    #[must_use]
+    pub fn refusal(&self) -> Failure {
         Failure::from(self.problem.clone()).hint("or add `--wait --reason TEXT` here, to ask, wait and go on")
     }
 
@@ -128,7 +149,7 @@ impl Way<'_> {
         }))
     }
 
-    async fn file(&self, context: &Context, api: &Api, reason: String) -> Result<RequestView, Failure> {
+    async fn ask_for(&self, context: &Context, api: &Api, reason: String) -> Result<RequestView, Failure> {
         let ask = AskSession {
             target: self.target.to_owned(),
             reason,

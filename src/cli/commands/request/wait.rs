@@ -7,7 +7,7 @@ use super::{id, result};
 use crate::cli::args::RequestWait;
 use crate::cli::context::{Context, set};
 use crate::cli::failure::{Failure, FailureKind};
-use crate::cli::ui::harmless;
+use crate::cli::ui::{Waiting, harmless};
 use crate::client::api::Api;
 use crate::client::approvals::answer;
 use crate::client::notify::{Screen, notify};
@@ -46,8 +46,22 @@ pub async fn wait(
     id: &RequestId,
     limit: Option<Duration>,
 ) -> Result<RequestView, Failure> {
+    let waiting = context.ui.wait(&format!("{id}: asking"));
+    wait_showing(context, api, id, limit, waiting).await
+}
+
+/// The same, shown by this.
+///
+/// # Errors
+/// [`Failure`], when the broker cannot say.
+pub async fn wait_showing(
+    context: &Context,
+    api: &Api,
+    id: &RequestId,
+    limit: Option<Duration>,
+    waiting: Waiting,
+) -> Result<RequestView, Failure> {
     let (ui, clock) = (context.ui, &context.client.clock);
-    let waiting = ui.wait(&format!("{id}: asking"));
     let mut said = String::new();
     let view = answer(api, id, limit, |view| {
         if view.request.state != RequestState::Pending {
