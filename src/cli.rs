@@ -83,6 +83,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<u8, Failure> {
         Command::List => commands::list::run(&context(cli.global)?).await,
         Command::Login(args) => commands::login::run(&context(cli.global)?, &args).await,
         Command::Logout => commands::logout::run(&context(cli.global)?).await,
+        Command::PgService(args) => commands::pg_service::run(&context(cli.global)?, args).await,
         Command::Policy(command) => commands::policy::run(ui, command).await,
         Command::Request(command) => commands::request::run(&context(cli.global)?, command).await,
         Command::Session(command) => commands::session::run(&context(cli.global)?, command).await,

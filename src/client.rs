@@ -34,6 +34,7 @@ pub mod signals;
 pub mod ssh;
 pub mod trust;
 pub mod tunnel;
+pub mod userfile;
 pub mod workload;
 
 /// What the client must know of the machine and the process it runs in.

@@ -156,6 +156,16 @@ pub enum Command {
     /// Carry an SSH connection to a target over standard input and output
     #[command(hide = true)]
     SshProxy(Target),
+    /// Make `psql service=TARGET` work, and whatever else reads pg_service.conf
+    ///
+    /// Writes a section for each database into a block of its own at the top of ~/.pg_service.conf, or of the file
+    /// that PGSERVICEFILE names. A section leads to the target's sticky socket, which is there while
+    /// `hoopctl connect TARGET --sticky --listen …` runs, for any program of yours, or `hoopctl exec --sticky …`, for
+    /// the command. No password is written. Run it again when targets come or go.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl pg-service\n  hoopctl connect db --sticky --listen 127.0.0.1:0 &\n  psql service=db\n  hoopctl pg-service --dry-run db\n  hoopctl pg-service --remove"
+    )]
+    PgService(PgService),
     /// Hand ssh the socket of a session, on standard output
     #[command(hide = true)]
     SshSocket {
@@ -258,6 +268,23 @@ pub struct SshConfig {
     #[arg(long)]
     pub remove: bool,
     /// The configuration of ssh that includes it; ~/.ssh/config when absent
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// `pg-service`.
+#[derive(Debug, Args)]
+pub struct PgService {
+    /// Only these targets
+    #[arg(value_name = "TARGET", conflicts_with = "remove")]
+    pub targets: Vec<String>,
+    /// Show what would be written, and write nothing
+    #[arg(long, conflicts_with = "remove")]
+    pub dry_run: bool,
+    /// Take away what was written
+    #[arg(long)]
+    pub remove: bool,
+    /// The file of services; that of PGSERVICEFILE, else ~/.pg_service.conf, when absent
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
 }

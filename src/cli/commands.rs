@@ -12,6 +12,7 @@ pub mod list;
 pub mod login;
 pub mod logout;
 pub mod opening;
+pub mod pg_service;
 pub mod policy;
 pub mod request;
 pub mod session;

@@ -38,6 +38,11 @@ async fn exec_explains_itself_with_examples() {
 }
 
 #[tokio::test]
+async fn pg_service_explains_itself_with_examples() {
+    assert_snapshot!(said(&["pg-service", "--help"]).await);
+}
+
+#[tokio::test]
 async fn targets_of_exec_that_cannot_be_meant_are_64() {
     for wrong in [
         ["exec", "db", "db", "--", "true"].as_slice(),

@@ -3,6 +3,7 @@
 mod killed;
 mod signals;
 mod stage;
+mod sticky;
 
 use std::process::Stdio;
 

@@ -15,9 +15,10 @@ use crate::cli::context::{Context, set};
 use crate::cli::failure::{Failure, FailureKind};
 use crate::client::api::Api;
 use crate::client::home::BrokerHome;
-use crate::client::ssh::include::{UserConfiguration, include_line};
+use crate::client::ssh::include::{exclude, include, include_line};
 use crate::client::ssh::keys::KeyPlace;
 use crate::client::ssh::{Host, shell_word};
+use crate::client::userfile::UserFile;
 use crate::domain::name::TargetName;
 
 /// Writes the configuration, shows what it would be, or takes it away.
@@ -60,7 +61,7 @@ pub async fn run(context: &Context, args: SshConfig) -> Result<u8, Failure> {
     }
     let _turn = place.lock()?;
     place.write(&format!("{FOLDER}/{FILE}"), text.as_bytes())?;
-    let changed = user.include(&line)?;
+    let changed = include(&user, &line)?;
     if ui.json {
         ui.object(&json!({ "file": ours, "targets": targets, "changed": changed, "in": user.path() }));
         return Ok(0);
@@ -78,7 +79,7 @@ pub async fn run(context: &Context, args: SshConfig) -> Result<u8, Failure> {
 fn remove(
     context: &Context,
     place: &BrokerHome,
-    user: &UserConfiguration,
+    user: &UserFile,
     (line, ours): (&str, &Path),
 ) -> Result<u8, Failure> {
     let _turn = place.lock()?;
@@ -87,7 +88,7 @@ fn remove(
     let others = std::fs::read_dir(context.client.home.root().join("brokers"));
     let needed =
         others.into_iter().flatten().flatten().any(|entry| entry.path().join(FOLDER).join(FILE).exists());
-    let changed = !needed && user.exclude(line)?;
+    let changed = !needed && exclude(user, line)?;
     if context.ui.json {
         context.ui.object(&json!({ "removed": ours, "changed": changed, "in": user.path() }));
     } else {
@@ -157,7 +158,7 @@ fn is_login(login: &str) -> bool {
     !login.is_empty() && !login.starts_with('-') && login.chars().all(fits)
 }
 
-fn user_file(named: Option<PathBuf>) -> Result<UserConfiguration, Failure> {
+fn user_file(named: Option<PathBuf>) -> Result<UserFile, Failure> {
     let path = match named {
         Some(path) => path,
         None => PathBuf::from(set("HOME").ok_or_else(|| {
@@ -166,7 +167,7 @@ fn user_file(named: Option<PathBuf>) -> Result<UserConfiguration, Failure> {
         })?)
         .join(".ssh/config"),
     };
-    Ok(UserConfiguration::at(&path)?)
+    Ok(UserFile::at(&path)?)
 }
 
 /// Below a broker's place.
