@@ -1,5 +1,6 @@
 //! What is refused, each for its own reason.
 
+use super::super::query::encode;
 use super::*;
 
 const NOW: &str = "2026-11-21T12:00:00Z";
@@ -404,6 +405,9 @@ fn a_presigned_url_goes_on_without_its_signature() {
 fn nothing_tells_a_secret() {
     let keys = keys();
     let verified = accepted(&good(), at(NOW)).unwrap();
-    let told = format!("{keys:?} {verified:?} {:?} {}", Presented::read(&good()), SignatureFault::Signature);
+    let with_token = presigned(&format!("&X-Amz-Security-Token={}", encode(keys.token.expose_secret())), NOW);
+    let presented = Presented::read(&with_token).unwrap();
+    assert!(accepted(&with_token, at(NOW)).is_ok());
+    let told = format!("{keys:?} {verified:?} {presented:?} {}", SignatureFault::Signature);
     assert!(!told.contains(keys.secret.expose_secret()) && !told.contains(keys.token.expose_secret()));
 }
