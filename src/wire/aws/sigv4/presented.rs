@@ -253,11 +253,6 @@ impl Presented {
                 return Err(SignatureFault::Unsigned(name.into()));
             }
         }
-        for name in &self.signed {
-            if !headers.contains_key(name) {
-                return Err(SignatureFault::Header(name.clone()));
-            }
-        }
         for name in headers.keys() {
             let may_repeat = !name.as_str().starts_with("x-amz-")
                 || name.as_str().starts_with("x-amz-meta-")
@@ -308,9 +303,6 @@ impl Fields<'_> {
             .ok_or_else(|| malformed("a scope that is not DATE/REGION/SERVICE/aws4_request"))?;
         let signed =
             signed_headers(self.signed.ok_or_else(|| malformed("no SignedHeaders"))?).map_err(malformed)?;
-        if !signed.iter().any(|name| name == "host") {
-            return Err(SignatureFault::Unsigned("host".into()));
-        }
         let signature = unhex(self.signature.ok_or_else(|| malformed("no Signature"))?)
             .ok_or_else(|| malformed("a Signature that is not 64 digits of lower-case hexadecimal"))?;
         if self.token.is_some_and(|token| token.len() > MAX_TOKEN) {
