@@ -43,7 +43,7 @@ fn ssh_returns() {
 
 #[test]
 fn aws_signatures_return() {
-    damage(&hoopctl::wire::aws::fuzz::signatures::samples(), 10_000, bodies::aws_signatures);
+    damage(&hoopctl::wire::aws::fuzz::signatures::samples(), 3_000, bodies::aws_signatures);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::query::encode;
 use super::*;
+use crate::wire::aws::sigv4::query::encode;
 
 const NOW: &str = "2026-11-21T12:00:00Z";
 
@@ -74,7 +74,7 @@ proptest! {
             verified.release(&mut other).unwrap();
             accepted(&parts, at(NOW)).unwrap().release(&mut parts).unwrap();
             let sorted = |uri: &http::Uri| {
-                let query = super::super::Query::parse(uri.query()).unwrap();
+                let query = crate::wire::aws::sigv4::Query::parse(uri.query()).unwrap();
                 (uri.path().to_owned(), query.canonical())
             };
             prop_assert_eq!(sorted(&other.uri), sorted(&parts.uri));

@@ -1,7 +1,7 @@
 //! What is refused, each for its own reason.
 
-use super::super::query::encode;
 use super::*;
+use crate::wire::aws::sigv4::query::encode;
 
 const NOW: &str = "2026-11-21T12:00:00Z";
 
@@ -30,9 +30,9 @@ fn retarget(parts: &mut Parts, target: &str) {
 
 /// A presigned URL as SDKs make it, good for an hour.
 fn presigned(more: &str, now: &str) -> Parts {
-    use super::super::canonical;
-    use super::super::keys::SigningKey;
-    use super::super::presented::hex;
+    use crate::wire::aws::sigv4::canonical;
+    use crate::wire::aws::sigv4::keys::SigningKey;
+    use crate::wire::aws::sigv4::presented::hex;
     let keys = keys();
     let time = now.replace(['-', ':'], "");
     let date = time.split('T').next().unwrap();

@@ -1,8 +1,8 @@
 //! What AWS publishes: "Signature Calculations for the Authorization Header" and "Authenticating Requests: Using Query
 //! Parameters" (Amazon S3 API Reference), and its signing test suite (package aws-sigv4).
 
-use super::super::presented::hex;
 use super::*;
+use crate::wire::aws::sigv4::presented::hex;
 
 struct Vector {
     method: &'static str,
