@@ -136,7 +136,8 @@ pub fn own_name() -> Option<OsString> {
 #[must_use]
 pub fn is_of_postgres(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
-    name.starts_with(b"PG") || name == b"DATABASE_URL"
+    // a file of services leads nowhere by itself, and ours may be in it
+    (name.starts_with(b"PG") && name != b"PGSERVICEFILE") || name == b"DATABASE_URL"
 }
 
 /// A password file's own escapes.

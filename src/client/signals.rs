@@ -153,7 +153,7 @@ impl Watched {
             None => None,
         };
         if came.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
