@@ -87,7 +87,7 @@ async fn pending(env: &Env) -> Vec<(String, String)> {
     let views = listed.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     let pending = views.filter(|view| {
         let state = &view["request"]["state"];
-        state.as_str().or(state["state"].as_str()) == Some("pending")
+        state.as_str().or_else(|| state["state"].as_str()) == Some("pending")
     });
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let mut pending: Vec<_> =

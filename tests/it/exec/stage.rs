@@ -119,7 +119,7 @@ impl Stage {
         let listed = env.run(&["--output", "json", "session", "list"]).await.ends(0);
         let sessions = listed.stdout.lines().map(|line| {
             let session: serde_json::Value = serde_json::from_str(line).expect("JSON");
-            let state = session["state"]["state"].as_str().or(session["state"].as_str());
+            let state = session["state"]["state"].as_str().or_else(|| session["state"].as_str());
             format!("{} {}", session["target"].as_str().expect("a target"), state.expect("a state"))
         });
         let mut sessions: Vec<String> = sessions.collect();
