@@ -160,3 +160,6 @@ pub const SECRET_HEADERS: &[&str] = &[
     "x-amz-server-side-encryption-customer-key",
 ];
 const LONGEST_TARGET: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests;

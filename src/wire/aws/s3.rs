@@ -63,6 +63,9 @@ pub(super) fn read(head: &Head<'_>, body: Option<&[u8]>, region: &str) -> Result
     let (bucket, key) = place(head.path)?;
     let mut query = Query::read(head.query.unwrap_or_default())?;
     let presigned = take_signature(&mut query)?;
+    if query.has("AWSAccessKeyId") {
+        return Err(Unjudged::new("the URL has a signature of version 2; set signature_version = s3v4"));
+    }
     query.take("x-id");
     let hoisted =
         query.take_all(|name| name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-")));

@@ -96,6 +96,9 @@ impl Extras {
             }
             _ => {}
         }
+        if value.eq_ignore_ascii_case("false") && SWITCHES.contains(&name) {
+            return Ok(());
+        }
         // only ACLs are looked at again; what else headers hold may be secret
         let value = if rule.means == Means::Acl { value } else { "" };
         self.found.push((rule, value.to_ascii_lowercase()));
@@ -136,6 +139,8 @@ impl Extras {
     }
 }
 
+/// Headers that ask for nothing when they are false.
+const SWITCHES: &[&str] = &["x-amz-bucket-object-lock-enabled", "x-amz-bypass-governance-retention"];
 const COPIES: &[&str] = &["CopyObject", "UploadPartCopy"];
 const CREATES: &[&str] = &["CopyObject", "CreateMultipartUpload", "PutObject"];
 const LOCKED: &[&str] = &["DeleteObject", "DeleteObjects", "PutObjectRetention"];

@@ -213,6 +213,8 @@ fn iam_s_names_are_those_that_are_needed() {
             "{target}"
         );
     }
+    let plain = facts("PUT", "/b-1", &[("x-amz-bucket-object-lock-enabled", "false")]);
+    assert_eq!(plain.actions, set(&["s3:CreateBucket"]));
     let copy = facts("PUT", "/b-1/k", &[("x-amz-copy-source", "/b-2/a%20b")]);
     assert_eq!(copy.resources, set(&["arn:aws:s3:::b-1/k", "arn:aws:s3:::b-2/a b"]));
     assert_eq!((copy.buckets, copy.keys), (set(&["b-1", "b-2"]), set(&["k", "a b"])));
