@@ -3,10 +3,12 @@
 
 pub(crate) mod api;
 pub(crate) mod broker;
+pub(crate) mod ceph;
 pub(crate) mod client;
 pub(crate) mod demo_api;
 pub(crate) mod dropbear;
 pub(crate) mod env;
+pub(crate) mod moto;
 pub(crate) mod postgres;
 pub(crate) mod provider;
 pub(crate) mod sshd;
