@@ -3,6 +3,7 @@
 //! Job: one TOML file in, either a [`Config`] that cannot be wrong or the list of *all* problems,
 //! each with its line. Boundary: reads the file and the policy files it names, nothing else.
 
+mod claims;
 mod fault;
 mod identity;
 mod reader;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 use url::Url;
 
+pub use self::claims::ClaimRule;
 pub use self::fault::{ConfigError, ConfigFault};
 use self::reader::{Faults, Section};
 pub use self::reviews::ReviewsConfig;
@@ -30,6 +32,7 @@ use crate::domain::name::{GroupName, ProviderName, TargetName};
 use crate::domain::policy::{Policy, PolicySource, Role, preset, preset_names};
 use crate::domain::principal::PrincipalId;
 use crate::domain::target::Target;
+use crate::wire::control::ClientCredentials;
 
 /// A configuration without problems.
 #[derive(Debug)]
@@ -107,15 +110,30 @@ pub struct WorkloadConfig {
     pub issuer: Url,
     /// The audience that tokens must have.
     pub audience: String,
+    /// Whom tokens may be for besides. A token for anybody else could be brought here by them.
+    pub other_audiences: BTreeSet<String>,
+    /// Where its keys are, when its discovery document does not say it.
+    pub jwks: Option<JwksSource>,
+    /// What clients with a secret ask it for; absent when it is not for them.
+    pub client_credentials: Option<ClientCredentials>,
     /// The first rule whose claims all match decides; no match, no login.
     pub rules: Vec<WorkloadRule>,
+}
+
+/// Where an issuer's keys (RFC 7517) are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum JwksSource {
+    /// In a file, which is read anew every few minutes.
+    File(PathBuf),
+    /// At this address.
+    Url(Url),
 }
 
 /// Which workloads of an issuer are which groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadRule {
-    /// Claim and the value it must have, exactly.
-    pub claims: BTreeMap<String, String>,
+    /// Claim and what it must be.
+    pub claims: BTreeMap<String, ClaimRule>,
     /// The groups that such a workload is in.
     pub groups: BTreeSet<GroupName>,
     /// How long its sessions may last at the most.
@@ -215,7 +233,7 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
     });
     let session_max = general.as_ref().map_or(EIGHT_HOURS, |general| general.session_max);
     let providers = identity::providers(root);
-    let workloads = identity::workloads(root, &providers, session_max);
+    let workloads = identity::workloads(root, &providers, session_max, base);
     if !root.has("provider") && !root.has("workload") {
         root.fault("provider", "is missing: without a [[provider]] or [[workload]] nobody can log in");
     }

@@ -121,6 +121,24 @@ pub struct WorkloadInfo {
     pub issuer: Url,
     /// The audience to ask for.
     pub audience: String,
+    /// What a client with a secret asks it for (RFC 6749 §4.4); absent when it is not for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_credentials: Option<ClientCredentials>,
+}
+
+/// What a client with a secret asks an issuer for, so that the token is for the broker. Issuers differ in
+/// what says so; what is absent is not sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientCredentials {
+    /// `scope` (RFC 6749 §3.3).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// `resource` (RFC 8707).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// `audience`, which some issuers want instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
 }
 
 /// The form of a token exchange (RFC 8693 §2.1). `refresh` of a login is the same call with a newer

@@ -29,6 +29,7 @@ pub(super) async fn info(State(service): State<Service>) -> Json<BrokerInfo> {
         name: workload.name.clone(),
         issuer: workload.issuer.clone(),
         audience: workload.audience.clone(),
+        client_credentials: workload.client_credentials.clone(),
     });
     Json(BrokerInfo {
         version: env!("CARGO_PKG_VERSION").into(),

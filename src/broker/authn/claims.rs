@@ -31,6 +31,9 @@ pub enum TokenFault {
     /// It is meant for somebody else.
     #[error("its audience is somebody else")]
     Audience,
+    /// It is meant for others as well, who could bring it here.
+    #[error("its audience is somebody else as well")]
+    Audiences,
     /// It has expired.
     #[error("it has expired")]
     Expired,
@@ -65,6 +68,8 @@ pub enum TokenFault {
 pub(super) struct Rules<'a> {
     pub(super) issuer: &'a Url,
     pub(super) audience: &'a str,
+    /// Whom a workload's token may be for besides.
+    pub(super) others: &'a BTreeSet<String>,
     pub(super) kind: Kind,
     /// How long ago it may have been issued, where that matters.
     pub(super) age: Option<SignedDuration>,
@@ -185,18 +190,6 @@ impl Claims {
         let half = digest.get(..digest.len() / 2).unwrap_or_default();
         said.as_str() == Some(URL_SAFE_NO_PAD.encode(half).as_str())
     }
-
-    /// Whether a claim has exactly this value.
-    pub(super) fn has(&self, claim: &str, value: &str) -> bool {
-        match self.all.get(claim) {
-            Some(Value::String(text)) => text == value,
-            Some(Value::Bool(truth)) => value.parse() == Ok(*truth),
-            Some(Value::Number(number)) => {
-                serde_json::from_str(value).is_ok_and(|wanted: serde_json::Number| wanted == *number)
-            }
-            _ => false,
-        }
-    }
 }
 
 /// The e-mail address in lower case. It forbids and never allows, so it need not be verified.
@@ -226,11 +219,17 @@ fn judge(all: Map<String, Value>, algorithm: Algorithm, rules: &Rules<'_>) -> Re
     }
     let audience: Vec<&str> = match all.get("aud") {
         Some(Value::String(one)) => vec![one],
-        Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
+        Some(Value::Array(many)) => {
+            many.iter().map(Value::as_str).collect::<Option<_>>().ok_or(TokenFault::Malformed)?
+        }
         _ => Vec::new(),
     };
     if !audience.contains(&rules.audience) {
         return Err(TokenFault::Audience);
+    }
+    let is_other = |name: &&str| *name != rules.audience && !rules.others.contains(*name);
+    if rules.kind == Kind::Workload && audience.iter().any(is_other) {
+        return Err(TokenFault::Audiences);
     }
     if rules.kind == Kind::Id {
         let party = all.get("azp").and_then(Value::as_str);

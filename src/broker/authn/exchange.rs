@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::claims::{self, Claims, Kind, Rules, SKEW, TokenFault};
-use super::jwks::is_issuer;
+use super::jwks::{Origin, is_issuer};
 use super::notices::Notice;
 use super::userinfo::{self, UserinfoFault};
 use super::{Authn, AuthnError, digest};
@@ -277,11 +277,12 @@ impl Authn {
             TOKEN_TYPE_ID => {
                 let provider = config.providers.iter().find(|provider| is_issuer(&provider.issuer, &issuer));
                 let provider = provider.ok_or(TokenFault::Issuer)?;
-                let key = self.keys.find(&provider.issuer, &header, now).await?;
+                let key = self.keys.find(&Origin::discovered(&provider.issuer), &header, now).await?;
                 let idle = SignedDuration::try_from(config.login_idle).unwrap_or(SignedDuration::MAX);
                 let rules = Rules {
                     issuer: &provider.issuer,
                     audience: &provider.client_id,
+                    others: &BTreeSet::new(),
                     kind: Kind::Id,
                     age: Some(idle),
                     now,
@@ -305,19 +306,26 @@ impl Authn {
             TOKEN_TYPE_JWT => {
                 let workload = config.workloads.iter().find(|workload| is_issuer(&workload.issuer, &issuer));
                 let workload = workload.ok_or(TokenFault::Issuer)?;
-                let key = self.keys.find(&workload.issuer, &header, now).await?;
+                let origin = Origin { issuer: workload.issuer.clone(), jwks: workload.jwks.clone() };
+                let key = self.keys.find(&origin, &header, now).await?;
                 let rules = Rules {
                     issuer: &workload.issuer,
                     audience: &workload.audience,
+                    others: &workload.other_audiences,
                     kind: Kind::Workload,
                     // its platform renews it in its own time, and its expiry is what counts
                     age: None,
                     now,
                 };
                 let claims = claims::verify(token, &header, &key, &rules)?;
-                let matches =
-                    |rule: &&WorkloadRule| rule.claims.iter().all(|(claim, value)| claims.has(claim, value));
-                let rule = workload.rules.iter().find(matches).ok_or(AuthnError::NoRule)?;
+                let all = claims.all();
+                let matches = |rule: &&WorkloadRule| {
+                    rule.claims.iter().all(|(name, wanted)| wanted.admits(all.get(name)))
+                };
+                let rule = workload.rules.iter().find(matches).ok_or_else(|| {
+                    tracing::info!(workload = %workload.name, claims = named(&workload.rules, all), "no rule matches");
+                    AuthnError::NoRule
+                })?;
                 let mut kin =
                     Kin { email: claims::email(claims.all()), owner: rule.owner.clone(), ..Kin::default() };
                 let groups = rule.groups.clone();
@@ -355,6 +363,16 @@ impl Authn {
             _ => Err(AuthnError::Spent),
         }
     }
+}
+
+/// The claims that rules speak of, as a token has them: what an operator looks for who wrote the rules.
+fn named(rules: &[WorkloadRule], all: &Map<String, Value>) -> String {
+    let names: BTreeSet<&String> = rules.iter().flat_map(|rule| rule.claims.keys()).collect();
+    let told = names.into_iter().map(|name| match all.get(name) {
+        Some(value) => format!("{name} = {}", text::name(&value.to_string(), 200)),
+        None => format!("no {name}"),
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn principal(

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod groups;
+mod workloads;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

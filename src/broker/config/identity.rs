@@ -1,15 +1,17 @@
 //! The `[[provider]]` and `[[workload]]` tables.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use url::Url;
 
 use super::reader::Section;
 use super::targets::is_loopback;
-use super::{ProviderConfig, WorkloadConfig, WorkloadRule};
+use super::{ClaimRule, JwksSource, ProviderConfig, WorkloadConfig, WorkloadRule};
 use crate::domain::name::{GroupName, ProviderName};
 use crate::domain::principal::{PrincipalId, Subject};
+use crate::wire::control::ClientCredentials;
 
 /// Reads all providers.
 pub(super) fn providers(root: &Section<'_, '_>) -> Vec<ProviderConfig> {
@@ -49,17 +51,19 @@ pub(super) fn workloads(
     root: &Section<'_, '_>,
     providers: &[ProviderConfig],
     session_max: Duration,
+    base: &Path,
 ) -> Vec<WorkloadConfig> {
     let mut all: Vec<WorkloadConfig> = Vec::new();
     for section in root.sections("workload") {
         let name = section.required_parsed("name", |text| ProviderName::new(text));
         let issuer = section.required_parsed("issuer", secure_url);
         let audience = section.required("audience");
-        let rules: Vec<WorkloadRule> = section
-            .sections("rule")
-            .into_iter()
-            .map(|rule| workload_rule(rule, name.as_ref(), providers, session_max))
-            .collect();
+        let other_audiences = section.texts("other_audiences").into_iter().map(|at| at.value).collect();
+        let jwks = section.parsed("jwks", |text| jwks(text, base));
+        let client_credentials = section.section("client_credentials").map(client_credentials);
+        let of = Of { name: name.as_ref(), issuer: issuer.as_ref(), providers, session_max };
+        let rules: Vec<WorkloadRule> =
+            section.sections("rule").into_iter().map(|rule| workload_rule(rule, &of)).collect();
         if rules.is_empty() {
             section.fault("rule", "is missing: without a rule no token of this issuer is good for anything");
         }
@@ -70,30 +74,145 @@ pub(super) fn workloads(
                 section.fault("name", format!("`{name}` is used already"));
             }
         }
+        if let Some(issuer) = &issuer
+            && let Some(other) = all.iter().find(|other| other.issuer == *issuer)
+        {
+            let message = format!("is trusted already, as `{}`: its rules belong there", other.name);
+            section.fault("issuer", message);
+        }
         section.finish();
         if let (Some(name), Some(issuer), Some(audience)) = (name, issuer, audience) {
-            all.push(WorkloadConfig { name, issuer, audience, rules });
+            all.push(WorkloadConfig {
+                name,
+                issuer,
+                audience,
+                other_audiences,
+                jwks,
+                client_credentials,
+                rules,
+            });
         }
     }
     all
 }
 
-fn workload_rule(
-    section: Section<'_, '_>,
-    name: Option<&ProviderName>,
-    providers: &[ProviderConfig],
+/// What the rules of one issuer have in common.
+struct Of<'a> {
+    name: Option<&'a ProviderName>,
+    issuer: Option<&'a Url>,
+    providers: &'a [ProviderConfig],
     session_max: Duration,
-) -> WorkloadRule {
-    let claims: std::collections::BTreeMap<String, String> = section.pairs("claims").into_iter().collect();
-    if claims.is_empty() {
-        section
-            .fault("claims", "must name at least one claim: the audience alone says nothing about the job");
-    }
-    let groups = groups(&section, name);
-    let session_max = section.duration("session_max").unwrap_or(session_max).min(session_max);
-    let owner = section.parsed("owner", |text| person(text, providers));
+}
+
+fn workload_rule(section: Section<'_, '_>, of: &Of<'_>) -> WorkloadRule {
+    let claims = claims(&section, of.issuer);
+    let groups = groups(&section, of.name);
+    let session_max = section.duration("session_max").unwrap_or(of.session_max).min(of.session_max);
+    let owner = section.parsed("owner", |text| person(text, of.providers));
     section.finish();
     WorkloadRule { claims, groups, session_max, owner }
+}
+
+fn claims(section: &Section<'_, '_>, issuer: Option<&Url>) -> BTreeMap<String, ClaimRule> {
+    let mut claims = BTreeMap::new();
+    let Some(choices) = section.choices("claims") else { return claims };
+    if choices.is_empty() {
+        section
+            .fault("claims", "must name at least one claim: the audience alone says nothing about the job");
+        return claims;
+    }
+    for (claim, texts) in choices {
+        match ClaimRule::new(texts.value.iter().map(String::as_str)) {
+            Ok(rule) => drop(claims.insert(claim, rule)),
+            Err(why) => section.fault_at(texts.start, &format!("claims.{claim}"), why),
+        }
+    }
+    if let Some(public) = issuer.and_then(Public::of)
+        && !claims.iter().any(|(claim, rule)| public.is_pinned_by(claim, rule))
+    {
+        section.fault("claims", public.advice());
+    }
+    claims
+}
+
+/// An issuer that signs tokens for everybody in the world, with any audience. A rule must say whose jobs it
+/// means, or it means everybody's.
+#[derive(Debug, Clone, Copy)]
+enum Public {
+    Github,
+    Gitlab,
+}
+
+impl Public {
+    fn of(issuer: &Url) -> Option<Self> {
+        match issuer.host_str()? {
+            // an enterprise may have a path of its own there, with tokens of its own
+            "token.actions.githubusercontent.com" if issuer.path() == "/" => Some(Self::Github),
+            "gitlab.com" => Some(Self::Gitlab),
+            _ => None,
+        }
+    }
+
+    /// Whether a claim names an owner, whatever its `*` stand for. What others can bring about
+    /// (`ref`, `workflow`, `actor`, a reusable workflow's `job_workflow_ref`) names none.
+    fn is_pinned_by(self, claim: &str, rule: &ClaimRule) -> bool {
+        let whole = |_: &str, exact: bool| exact;
+        // the first part is written out up to its end
+        let first = |before: &str, exact: bool| exact || before.contains('/');
+        let subject = |prefixes: &[&str], before: &str, exact: bool| {
+            let rest = prefixes.iter().find_map(|prefix| before.strip_prefix(prefix)).unwrap_or_default();
+            let owner = rest.split_once(['/', ':']).map_or(if exact { rest } else { "" }, |(owner, _)| owner);
+            !owner.is_empty()
+        };
+        match (self, claim) {
+            (
+                Self::Github,
+                "repository_id" | "repository_owner" | "repository_owner_id" | "enterprise_id",
+            )
+            | (Self::Gitlab, "namespace_id" | "project_id") => rule.is_pinned(whole),
+            (Self::Github, "repository") | (Self::Gitlab, "namespace_path" | "project_path") => {
+                rule.is_pinned(first)
+            }
+            (Self::Github, "sub") => rule.is_pinned(|before, exact| subject(GITHUB_SUBJECTS, before, exact)),
+            (Self::Gitlab, "sub") => {
+                rule.is_pinned(|before, exact| subject(&["project_path:"], before, exact))
+            }
+            _ => false,
+        }
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Github => {
+                "must say whose jobs are meant, without `*` in the owner: `repository_owner_id`, `repository_id`, \
+                 `repository` or `sub`; everybody on GitHub gets tokens of this issuer"
+            }
+            Self::Gitlab => {
+                "must say whose jobs are meant, without `*` in the first group: `namespace_id`, `project_id`, \
+                 `project_path` or `sub`; everybody on gitlab.com gets tokens of this issuer"
+            }
+        }
+    }
+}
+
+/// How a subject of GitHub begins that names an owner; which of them comes first can be chosen there.
+const GITHUB_SUBJECTS: &[&str] =
+    &["repo:", "repository:", "repository_id:", "repository_owner:", "repository_owner_id:"];
+
+/// An address or a file.
+fn jwks(text: &str, base: &Path) -> Result<JwksSource, String> {
+    match text {
+        "" => Err("is empty".into()),
+        url if url.contains("://") => secure_url(url).map(JwksSource::Url),
+        path => Ok(JwksSource::File(base.join(path))),
+    }
+}
+
+fn client_credentials(section: Section<'_, '_>) -> ClientCredentials {
+    let scopes = section.texts("scopes").into_iter().map(|at| at.value).collect();
+    let (resource, audience) = (section.text("resource"), section.text("audience"));
+    section.finish();
+    ClientCredentials { scopes, resource, audience }
 }
 
 /// `PROVIDER:SUBJECT`, of a provider for people.
@@ -137,3 +256,6 @@ pub(super) fn secure_url(text: &str) -> Result<Url, String> {
         other => Err(format!("must be https, not {other}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

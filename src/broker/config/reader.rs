@@ -210,6 +210,35 @@ impl<'a, 'i> Section<'a, 'i> {
         all
     }
 
+    /// A table of strings, each alone or in a list of alternatives; empty when it is not there, `None` when
+    /// it is something else.
+    pub(super) fn choices(&self, key: &'static str) -> Option<Vec<(String, At<Vec<String>>)>> {
+        let Some(value) = self.value(key) else { return Some(Vec::new()) };
+        let kind = "a table of strings, or of lists of strings";
+        let DeValue::Table(table) = value.get_ref() else { return self.expected(key, kind, value.get_ref()) };
+        let mut all = Vec::new();
+        for (name, value) in table.iter() {
+            let items = match value.get_ref() {
+                DeValue::Array(items) => items.iter().collect(),
+                _ => vec![value],
+            };
+            let mut texts = Vec::new();
+            for item in items {
+                match item.get_ref() {
+                    DeValue::String(text) => texts.push(text.to_string()),
+                    other => return self.expected(key, kind, other),
+                }
+            }
+            all.push((name.get_ref().to_string(), At { value: texts, start: value.span().start }));
+        }
+        Some(all)
+    }
+
+    /// Notes a problem at this place.
+    pub(super) fn fault_at(&self, start: usize, key: &str, message: impl Into<String>) {
+        self.faults.add(start, &self.name(key), message);
+    }
+
     /// A table within this one.
     pub(super) fn section(&self, key: &'static str) -> Option<Self> {
         let value = self.value(key)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::{CLIENT, ISSUER};
-use crate::broker::config::{Config, ProviderConfig, ReviewsConfig, WorkloadConfig, WorkloadRule};
+use crate::broker::config::{ClaimRule, Config, ProviderConfig, ReviewsConfig, WorkloadConfig, WorkloadRule};
 use crate::domain::name::{GroupName, ProviderName, TargetName};
 use crate::domain::policy::{Policy, PolicySource};
 use crate::domain::target::{
@@ -75,8 +75,11 @@ pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
             name: ProviderName::new("ci").unwrap(),
             issuer: Url::parse(ISSUER).unwrap(),
             audience: "https://broker.example".into(),
+            other_audiences: BTreeSet::new(),
+            jwks: None,
+            client_credentials: None,
             rules: vec![WorkloadRule {
-                claims: BTreeMap::from([("repository".into(), "org/app".into())]),
+                claims: BTreeMap::from([("repository".into(), ClaimRule::new(["org/app"]).unwrap())]),
                 groups: BTreeSet::from([GroupName::new("ci/deploy").unwrap()]),
                 session_max: Duration::from_secs(1800),
                 owner: None,

@@ -85,6 +85,11 @@ impl Issuer {
         self.keys.lock().unwrap().first().unwrap().1.public_key_raw().to_vec()
     }
 
+    /// Its key set, as a file.
+    pub(crate) fn jwks(&self) -> String {
+        self.key_set().to_string()
+    }
+
     fn key_set(&self) -> Value {
         use base64::Engine as _;
         use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
