@@ -1,5 +1,6 @@
 // The certified provider `oidc-provider` as the tests need it: a public client with the device
-// grant and rotating refresh tokens, and people whose groups are in the ID token.
+// grant and rotating refresh tokens, and people whose groups are in the ID token. It also signs what
+// platforms hand to jobs (workload-tokens.mjs).
 //
 //   PORT=12345 node server.mjs        prints `ready ISSUER` when it listens on 127.0.0.1
 //   LEAN=yes                          ID tokens have no auth_time, and groups are at userinfo only
@@ -10,6 +11,7 @@
 
 import readline from 'node:readline';
 import { Provider } from 'oidc-provider';
+import { key, tokens } from './workload-tokens.mjs';
 
 const clock = Date.now.bind(Date);
 let behind = 0;
@@ -29,7 +31,10 @@ const people = new Map([
 const minutes = (n) => n * 60;
 const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
 
+const signing = key();
+
 const provider = new Provider(issuer, {
+  jwks: { keys: [signing.jwk] },
   clients: [
     {
       client_id: 'hoopctl',
@@ -109,6 +114,7 @@ const provider = new Provider(issuer, {
   cookies: { keys: ['for tests only'] },
 });
 
+provider.use(tokens(issuer, signing));
 provider.listen(port, '127.0.0.1', () => console.log(`ready ${issuer}`));
 
 const commands = readline.createInterface({ input: process.stdin });

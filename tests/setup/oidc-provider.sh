@@ -8,4 +8,5 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 npm_package "$CACHE/oidc-provider" oidc-provider@9.13.3
 cp "$here/oidc-provider.mjs" "$CACHE/oidc-provider/server.mjs"
+cp "$here/workload-tokens.mjs" "$CACHE/oidc-provider/"
 echo "$CACHE/oidc-provider"

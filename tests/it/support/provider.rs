@@ -73,6 +73,40 @@ impl Provider {
         answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
     }
 
+    /// A token as a platform hands it to a job: see `tests/setup/workload-tokens.mjs`.
+    pub(crate) async fn mint(&self, wish: serde_json::Value) -> String {
+        self.platform("mint", &wish).await
+    }
+
+    /// Changes what the tokens say that a runner of GitHub hands out.
+    pub(crate) async fn github_claims(&self, claims: serde_json::Value) {
+        self.platform("actions/claims", &claims).await;
+    }
+
+    /// How often a runner was asked for a token.
+    pub(crate) async fn github_asked(&self) -> u64 {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let answer = client.get(format!("{}/actions/asked", self.issuer)).send().await.expect("an answer");
+        answer.json::<serde_json::Value>().await.expect("JSON")["asked"].as_u64().expect("a number")
+    }
+
+    /// What a runner of GitHub sets for a job that may ask for tokens.
+    pub(crate) fn github_job(&self) -> [(&'static str, String); 3] {
+        [
+            ("GITHUB_ACTIONS", "true".into()),
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{}/actions/token?api-version=2.0", self.issuer)),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "runner".into()),
+        ]
+    }
+
+    async fn platform(&self, path: &str, wish: &serde_json::Value) -> String {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let asked = client.post(format!("{}/{path}", self.issuer)).body(wish.to_string());
+        let answer = asked.send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{path} {wish}");
+        answer.text().await.expect("text")
+    }
+
     /// From now on its clock is so many seconds behind.
     pub(crate) fn go_back(&mut self, seconds: u32) {
         self.command(&format!("back {seconds}"));

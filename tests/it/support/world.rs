@@ -75,6 +75,9 @@ audience = "urn:hoopctl:broker"
 [[workload.rule]]
 claims = {{ client_id = "robot" }}
 groups = ["deploy"]
+[[workload.rule]]
+claims = {{ repository = "acme/app", event_name = "push" }}
+groups = ["deploy"]
 
 [policy]
 presets = [{}]
