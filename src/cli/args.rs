@@ -50,11 +50,17 @@ pub struct Global {
     )]
     #[arg(help_heading = "Global options")]
     pub broker_pin: Option<String>,
-    /// Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange
+    /// Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`
     ///
-    /// For CI jobs, services and agents; nobody is asked. A token is good for the key that it was first
-    /// exchanged with, so the commands of a job share one: it lies below HOOPCTL_HOME, RUNNER_TEMP or
-    /// XDG_RUNTIME_DIR, whichever is set first. Where none is, it lives as long as the command.
+    /// For CI jobs, services and agents; nobody is asked, and tokens are got anew as they expire.
+    /// `github[:AUDIENCE]` asks the runner, `gitlab[:NAME]` reads a variable of `id_tokens:`
+    /// (HOOPCTL_ID_TOKEN), `kubernetes[:PATH]` a projected token (/var/run/secrets/hoopctl/token).
+    /// `client-credentials[:NAME]` takes HOOPCTL_CLIENT_ID, and HOOPCTL_CLIENT_SECRET or
+    /// HOOPCTL_CLIENT_SECRET_FILE, to the issuer that the broker names.
+    ///
+    /// A token is good for the key that it was first exchanged with, so the commands of a job share one: it
+    /// lies below HOOPCTL_HOME, RUNNER_TEMP or XDG_RUNTIME_DIR, whichever is set first. Where none is, it
+    /// lives as long as the command.
     #[arg(long, global = true, env = "HOOPCTL_WORKLOAD", hide_env_values = true, value_name = "SOURCE")]
     #[arg(help_heading = "Global options")]
     pub workload: Option<String>,
@@ -81,7 +87,7 @@ pub enum Command {
     /// Shows a page and a code; sign in there, on any device. The credential goes into the system's
     /// keyring, or into a file that only you can read where there is no keyring.
     #[command(
-        after_long_help = "Examples:\n  hoopctl login --broker https://broker.example:7443\n  hoopctl login --broker 127.0.0.1:7443 --broker-pin sha256:4f5a…\n  hoopctl login --workload env:CI_JOB_TOKEN --broker https://broker.example:7443"
+        after_long_help = "Examples:\n  hoopctl login --broker https://broker.example:7443\n  hoopctl login --broker 127.0.0.1:7443 --broker-pin sha256:4f5a…\n  hoopctl login --workload github --broker https://broker.example:7443"
     )]
     Login(Login),
     /// Sign out at the provider, at the broker and on this machine

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::args::Global;
-use super::failure::{Failure, FailureKind};
+use super::failure::{Failure, FailureKind, WORKLOAD_SOURCES};
 use super::ui::Ui;
 use crate::client::api::Api;
 use crate::client::home::{BrokerHome, Home, broker_url};
@@ -17,7 +17,7 @@ use crate::client::keychain::StoreChoice;
 use crate::client::link::Link;
 use crate::client::login::{Identity, LoginError, Person, Workload};
 use crate::client::trust::{Pin, PinnedRoot};
-use crate::client::workload::WorkloadSource;
+use crate::client::workload::{Platform, Source, Variables};
 use crate::client::{ClientContext, Strangers};
 use crate::domain::device::Device;
 use crate::gateway::clock::Clock;
@@ -115,18 +115,13 @@ impl Context {
     ///
     /// # Errors
     /// When the source is not written as one.
-    pub fn workload(&self) -> Result<Option<WorkloadSource>, Failure> {
+    pub fn workload(&self) -> Result<Option<Platform>, Failure> {
         let Some(text) = &self.global.workload else { return Ok(None) };
-        match text.split_once(':') {
-            Some(("token-file", path)) if !path.is_empty() => Ok(Some(WorkloadSource::File(path.into()))),
-            Some(("env", name)) if !name.is_empty() => {
-                let variable = name.to_owned();
-                let read = Arc::new(move || env::var(&variable).ok());
-                Ok(Some(WorkloadSource::Env { name: name.to_owned(), read }))
-            }
-            _ => Err(Failure::new(FailureKind::Usage, format!("`{text}` is not a workload source"))
-                .hint("write `token-file:PATH` or `env:NAME`")),
-        }
+        let source = Source::parse(text).ok_or_else(|| {
+            Failure::new(FailureKind::Usage, format!("`{text}` is not a workload source"))
+                .hint(format!("write {WORKLOAD_SOURCES}"))
+        })?;
+        Ok(Some(Platform::new(source, Variables::new(|name| env::var(name).ok()))))
     }
 
     /// Whoever is logged in, ready to call.
@@ -134,12 +129,12 @@ impl Context {
     /// # Errors
     /// When nobody is.
     pub async fn api(&self) -> Result<Arc<Api>, Failure> {
-        if let Some(source) = self.workload()? {
+        if let Some(platform) = self.workload()? {
             let url = self.broker()?;
             let link = self.link(&url, self.pin()?)?;
             // where nothing can be written, the key lives as long as this command
             let place = self.client.home.broker(&url).ok();
-            let workload = Workload::new(&self.client, &link, source, place).await?;
+            let workload = Workload::new(&self.client, &link, platform, place).await?;
             return Ok(Api::new(self.client.clone(), link, Identity::Workload(workload)));
         }
         let place = self.place()?;
@@ -193,11 +188,14 @@ fn job_dir(ui: Ui) -> Result<(Home, Option<TempDir>), Failure> {
             Err(error) => ui.warning(&format!("the job's key is kept elsewhere: {error}")),
         }
     }
-    match tempfile::Builder::new().prefix("hoopctl-").tempdir() {
-        Ok(scratch) => Ok((Home::open(scratch.path())?, Some(scratch))),
-        // a container without a writable folder can still ask the broker
-        Err(_) => Ok((Home::unmade(env::temp_dir().join("hoopctl")), None)),
+    // in a container with a read-only root, often only shared memory can be written
+    for folder in [env::temp_dir(), SHARED_MEMORY.into()] {
+        if let Ok(scratch) = tempfile::Builder::new().prefix("hoopctl-").tempdir_in(&folder) {
+            return Ok((Home::open(scratch.path())?, Some(scratch)));
+        }
     }
+    // where nothing can be, the key lives in this process
+    Ok((Home::unmade(env::temp_dir().join("hoopctl")), None))
 }
 
 /// A key that somebody else enrolled opens everything that this person may open.
@@ -233,6 +231,8 @@ fn host_name() -> String {
     let name: String = name.trim().chars().filter(|c| !c.is_control()).take(253).collect();
     if name.is_empty() { "unknown".into() } else { name }
 }
+
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// A variable that is set to something.
 #[must_use]

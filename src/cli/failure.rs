@@ -17,6 +17,7 @@ use crate::client::login::LoginError;
 use crate::client::loopback::{LoopbackError, PlaceError};
 use crate::client::protocol::FormError;
 use crate::client::provider::ProviderError;
+use crate::client::workload::{Source, WorkloadError};
 use crate::domain::approval::SubjectError;
 use crate::wire::control::{Problem, ProblemCode};
 
@@ -220,11 +221,56 @@ impl From<LoginError> for Failure {
             LoginError::UnknownProvider { .. } => {
                 Self::new(FailureKind::Usage, message).hint("choose one with `--provider NAME`")
             }
-            LoginError::Workload(_) => Self::new(FailureKind::LoginNeeded, message)
-                .hint("`--workload` and HOOPCTL_WORKLOAD take `token-file:PATH` or `env:NAME`"),
+            LoginError::Workload(error) => error.into(),
         }
     }
 }
+
+impl From<WorkloadError> for Failure {
+    fn from(error: WorkloadError) -> Self {
+        let failure = Self::new(FailureKind::LoginNeeded, error.to_string());
+        match error {
+            WorkloadError::Audience { .. } => failure.hint(
+                "ask the platform for a token with the broker's audience: `aud:` below `id_tokens:`, `audience:` of a projected volume; docs/workloads.md shows each",
+            ),
+            WorkloadError::Empty(Source::Gitlab(name)) => failure.hint(format!(
+                "give the job `id_tokens: {{{name}: {{aud: AUDIENCE}}}}`, with the audience that the broker wants"
+            )),
+            WorkloadError::Empty(_) => {
+                failure.hint(format!("`--workload` and HOOPCTL_WORKLOAD take {WORKLOAD_SOURCES}"))
+            }
+            WorkloadError::Exposed(path) => failure.hint(format!("type `chmod 600 {}`", path.display())),
+            WorkloadError::Issuer { .. } => {
+                failure.hint("make sure of the broker before its issuer gets the secret")
+            }
+            WorkloadError::Missing { missing: "GITLAB_CI", .. } => {
+                failure.hint("elsewhere, `env:NAME` reads a token from a variable")
+            }
+            WorkloadError::Missing { missing, .. } if missing.starts_with("ACTIONS_") => failure.hint(
+                "give the job `permissions: {id-token: write}`; pull requests of forks get no such tokens",
+            ),
+            WorkloadError::Missing { .. } => failure.hint(
+                "set HOOPCTL_CLIENT_ID, and HOOPCTL_CLIENT_SECRET or HOOPCTL_CLIENT_SECRET_FILE",
+            ),
+            WorkloadError::Provider(error) => error.into(),
+            WorkloadError::Refused { .. } => failure.hint(
+                "the job needs `permissions: {id-token: write}`, and must reach GitHub's token service",
+            ),
+            WorkloadError::Unclear { .. } => failure.hint(
+                "name one: `github:AUDIENCE` or HOOPCTL_WORKLOAD_AUDIENCE, `client-credentials:NAME`; one secret, not two",
+            ),
+            WorkloadError::Unreadable { .. } => {
+                failure.hint(
+                "it must be a file that this user can read; docs/workloads.md shows a pod's projected token",
+            )
+            }
+        }
+    }
+}
+
+/// What `--workload` takes.
+pub const WORKLOAD_SOURCES: &str =
+    "`github`, `gitlab[:NAME]`, `kubernetes[:PATH]`, `token-file:PATH`, `env:NAME` or `client-credentials`";
 
 impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {

@@ -23,7 +23,7 @@ use super::known;
 use super::link::{Caller, Link, LinkError};
 use super::provider::{DevicePrompt, Provider, ProviderError};
 use super::trust::PinnedRoot;
-use super::workload::{WorkloadError, WorkloadSource};
+use super::workload::{Mark, Platform, WorkloadError};
 use crate::domain::device::Device;
 use crate::domain::name::DeviceId;
 use crate::wire::control::{
@@ -221,7 +221,7 @@ impl Person {
 #[derive(Debug)]
 pub struct Workload {
     context: ClientContext,
-    source: WorkloadSource,
+    platform: Platform,
     key: DeviceKey,
     info: BrokerInfo,
     /// Where the key is kept for the next command; nowhere when there is no place for it.
@@ -229,7 +229,7 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// A workload whose token comes from `source`, towards the broker behind `link`. Its key is kept
+    /// A workload whose token comes from `platform`, towards the broker behind `link`. Its key is kept
     /// at `place`, if there is one.
     ///
     /// # Errors
@@ -237,38 +237,60 @@ impl Workload {
     pub async fn new(
         context: &ClientContext,
         link: &Link,
-        source: WorkloadSource,
+        platform: Platform,
         place: Option<BrokerHome>,
     ) -> Result<Self, LoginError> {
-        let token = source.token()?;
+        let mark = platform.mark()?;
+        let now = context.clock.now();
         let (key, job) = match place {
             None => (Credential::fresh().device_key, None),
             Some(place) => {
                 // two commands that begin at the same time must agree on one key
                 let _lock = lock(&place).await?;
-                let job = Job::new(place, &token);
-                (job.key(context.clock.now())?, Some(job))
+                let job = Job::new(place, &mark);
+                (job.key(now)?, Some(job))
             }
         };
-        let info = link.info().await?;
-        Ok(Self { context: context.clone(), source, key, info, job })
+        let known = job.as_ref().map(|job| job.access(&mark)).transpose()?.flatten();
+        let info = match known {
+            // a command of this job asked the broker minutes ago
+            Some((access, info)) if access.is_fresh(now, Timestamp::MIN) => info,
+            _ => link.info().await?,
+        };
+        Ok(Self { context: context.clone(), platform, key, info, job })
     }
 
     async fn access(&self, link: &Link, not_before: Timestamp) -> Result<Access, LoginError> {
-        let token = self.source.token()?;
-        let known = self.job.as_ref().map(|job| job.access(&token)).transpose()?.flatten();
-        if let Some(access) = known
-            && access.is_fresh(self.context.clock.now(), not_before)
+        let mark = self.platform.mark()?;
+        let now = self.context.clock.now();
+        let known = self.job.as_ref().map(|job| job.access(&mark)).transpose()?.flatten();
+        if let Some((access, _)) = known
+            && access.is_fresh(now, not_before)
         {
             return Ok(access);
         }
-        let caller = Caller { key: &self.key, token: None, public_url: &self.info.public_url };
-        let access =
-            exchange(link, caller, form(TOKEN_TYPE_JWT, &token, None, &self.context), &self.context).await?;
+        let subject = mark.subject.clone();
+        let held = self.platform.holds();
+        let access = match self.exchange(link, mark).await {
+            // what was held is not good any more, whatever this machine's clock says
+            Err(LoginError::Link(LinkError::Problem(problem)))
+                if held && problem.code == ProblemCode::LoginNeeded =>
+            {
+                self.platform.forget();
+                self.exchange(link, self.platform.mark()?).await?
+            }
+            other => other?,
+        };
         if let Some(job) = &self.job {
-            job.keep(&self.key, &token, &access)?;
+            job.keep(&self.key, subject, &access, &self.info)?;
         }
         Ok(access)
+    }
+
+    async fn exchange(&self, link: &Link, mark: Mark) -> Result<Access, LoginError> {
+        let token = self.platform.token(mark, &self.info.workloads, self.context.clock.now()).await?;
+        let caller = Caller { key: &self.key, token: None, public_url: &self.info.public_url };
+        exchange(link, caller, form(TOKEN_TYPE_JWT, &token, None, &self.context), &self.context).await
     }
 }
 

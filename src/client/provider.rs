@@ -4,6 +4,8 @@
 //! returns ID tokens, and access tokens for userinfo, without believing them; the broker checks them. Failure mode:
 //! [`ProviderError`], which tells the user's no from the network's.
 
+mod credentials;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -293,6 +295,8 @@ struct Discovery {
     userinfo_endpoint: Option<String>,
     #[serde(default)]
     scopes_supported: Vec<String>,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Vec<String>,
 }
 
 impl Discovery {
@@ -311,7 +315,7 @@ impl Discovery {
 }
 
 /// `https`, or a provider on this very machine.
-fn is_private(url: &Url) -> bool {
+pub(super) fn is_private(url: &Url) -> bool {
     let loopback = match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
@@ -323,22 +327,25 @@ fn is_private(url: &Url) -> bool {
 
 /// `oauth2` over our own reqwest.
 #[derive(Debug, Clone)]
-struct ProviderHttp {
+pub(super) struct ProviderHttp {
     client: reqwest::Client,
     issuer: Url,
 }
 
 /// Why a call to the provider failed.
 #[derive(Debug, Error)]
-enum HttpFault {
+pub(super) enum HttpFault {
+    /// The network, or what came over it.
     #[error("{0}")]
     Network(String),
+    /// It is in trouble.
     #[error("it answered {0}")]
     Status(u16),
 }
 
 impl ProviderHttp {
-    fn new(issuer: &Url) -> Result<Self, ProviderError> {
+    /// A client for this address and what is near it.
+    pub(super) fn new(issuer: &Url) -> Result<Self, ProviderError> {
         if !is_private(issuer) {
             return Err(ProviderError::Discovery(format!("the issuer {issuer} is not https")));
         }
@@ -365,12 +372,17 @@ impl ProviderHttp {
         Ok(Self { client, issuer: issuer.clone() })
     }
 
+    /// Sends what may be sent twice.
+    pub(super) async fn patiently(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
+        Retrying(self).call(request).await
+    }
+
     async fn discovery(&self, issuer: &Url) -> Result<Discovery, ProviderError> {
         let base = issuer.as_str().trim_end_matches('/');
         let request = http::Request::get(format!("{base}/.well-known/openid-configuration"))
             .body(Vec::new())
             .map_err(|error| ProviderError::Discovery(error.to_string()))?;
-        let answer = Retrying(self).call(request).await.map_err(|fault| self.fault(&fault))?;
+        let answer = self.patiently(request).await.map_err(|fault| self.fault(&fault))?;
         if !answer.status().is_success() {
             return Err(ProviderError::Discovery(format!("it answers {}", answer.status())));
         }

@@ -51,6 +51,7 @@ mod sftp;
 mod ssh;
 mod support;
 mod webhooks;
+mod workloads;
 
 /// A story that is not declared above would silently never run.
 #[test]
