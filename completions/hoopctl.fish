@@ -26,7 +26,7 @@ end
 
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_needs_command" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_needs_command" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -57,7 +57,7 @@ complete -c hoopctl -n "__fish_hoopctl_needs_command" -f -a "help" -d 'Print thi
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l provider -d 'The identity provider, when the broker knows several' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -l no-browser -d 'Do not open a browser'
@@ -65,28 +65,28 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -s h -l help -d '
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand login" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand logout" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand whoami" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand list" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -97,7 +97,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l for -d 'For 
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l wait -d 'File a request, wait for the answer, at most so long, and go on when it is approved' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand connect" -l sticky -d 'The same socket and port each time, for programs that are set up once'
@@ -110,7 +110,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l for -d 'For how
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l wait -d 'File a request, wait for the answer, at most so long, and go on when it is approved' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -l sticky -d 'The same sockets and ports each time, for programs that are set up once; one hoopctl at a time'
@@ -119,7 +119,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -s h -l help -d 'P
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand exec" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and not __fish_seen_subcommand_from approval list show approve deny wait withdraw help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -140,7 +140,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l wait -d 'Wait for the answer, at most so long' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -l once -d 'For one session only'
@@ -148,7 +148,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approval" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -l mine -d 'Only your own'
@@ -157,7 +157,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from show" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from show" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from show" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from show" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from show" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -168,7 +168,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l digest -d 'Sign only if this is the digest of what is asked' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from approve" -l yes -d 'Do not ask'
@@ -177,7 +177,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -l reason -d 'Why; the requester reads it' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from deny" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -185,14 +185,14 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -l limit -d 'At most so long; until it expires when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from wait" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from withdraw" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from withdraw" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from withdraw" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from withdraw" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from withdraw" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from withdraw" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -207,7 +207,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand request; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -217,14 +217,14 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_se
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and not __fish_seen_subcommand_from list revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -234,7 +234,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_s
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand grant; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -246,14 +246,14 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and not __fish_seen_subcommand_from list show replay kill help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from show" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from show" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from show" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from show" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from show" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -261,14 +261,14 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -l speed -d 'How many times faster than it was' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from replay" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from kill" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from kill" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from kill" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from kill" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from kill" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -280,7 +280,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -294,7 +294,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_s
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l recordings -d 'Check the chunks of all recordings too; with --dir, in this folder' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -302,7 +302,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_s
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s n -l lines -d 'How many entries' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s f -l follow -d 'Go on as entries come'
@@ -313,7 +313,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_s
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain test help" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain test help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain test help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain test help" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain test help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_seen_subcommand_from check explain test help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -325,7 +325,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and not __fish_s
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l config -d 'The broker\'s configuration file' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -346,7 +346,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l body -d 'The body of the call' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l terminal -d 'The command has a terminal, as with `ssh -t`'
@@ -355,7 +355,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from test" -l config -d 'The broker\'s configuration file' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from test" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from test" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from test" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from test" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from test" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -366,7 +366,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects ssh-ca serve help" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects ssh-ca serve help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects ssh-ca serve help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects ssh-ca serve help" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects ssh-ca serve help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_seen_subcommand_from init check objects ssh-ca serve help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -380,7 +380,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and not __fish_s
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l config -d 'The broker\'s configuration file' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -388,7 +388,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -l config -d 'The broker\'s configuration file' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -396,7 +396,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l config -d 'The broker\'s configuration file' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from objects" -l remove -d 'Remove the schema `hoopctl`, and its owner where no other database needs it'
@@ -405,7 +405,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from ssh-ca" -l config -d 'The broker\'s configuration file' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from ssh-ca" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from ssh-ca" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from ssh-ca" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from ssh-ca" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from ssh-ca" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from ssh-ca" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -413,7 +413,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l config -d 'The broker\'s configuration file' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -426,7 +426,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand broker; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_seen_subcommand_from confirm list revoke help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -438,21 +438,21 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and not __fish_s
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l key -d 'Do not ask; the key that you have compared' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from confirm" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_subcommand_from revoke" -l only -d 'Leave the devices that it let in'
@@ -465,7 +465,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand device; and __fish_seen_
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-config" -l file -d 'The configuration of ssh that includes it; ~/.ssh/config when absent' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-config" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-config" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-config" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-config" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-config" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-config" -l dry-run -d 'Show what would be written, and write nothing'
@@ -474,7 +474,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-config" -s h -l help
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-config" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-proxy" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-proxy" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-proxy" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-proxy" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-proxy" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-proxy" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -491,7 +491,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand pg-service" -s h -l help
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand pg-service" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-socket" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-socket" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-socket" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-socket" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-socket" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand ssh-socket" -l carry -d 'Carry its bytes over standard input and output instead'
@@ -501,7 +501,7 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l data-dir -d 'Th
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l port -d 'The broker\'s port; any free one when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo" -l tour -d 'Do the main job from login to verification, check every promise, and end'
@@ -511,21 +511,21 @@ complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo-api" -l listen -d '
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo-api" -l key-file -d 'The file with the key that callers must show' -r -F
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo-api" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo-api" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo-api" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo-api" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo-api" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo-api" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand demo-api" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand completions" -s V -l version -d 'Print version'
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -l broker -d 'The broker to use; the one of the last login when absent' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -l broker-pin -d 'What the broker\'s certificate must lead to: the SHA-256 of a public key' -r
-complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -l workload -d 'Sign in as a workload: `token-file:PATH` or `env:NAME`, read anew for each exchange' -r
+complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -l workload -d 'Sign in as a workload: `github`, `gitlab`, `kubernetes`, `token-file:PATH`, `env:NAME`, `client-credentials`' -r
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -l output -d 'How results are written to standard output' -r -f -a "json\t'Objects with a `version`; one per line for streams'
 text\t'For people'"
 complete -c hoopctl -n "__fish_hoopctl_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
