@@ -184,6 +184,14 @@ impl BrokerHome {
         write_private(&self.dir.join(name), bytes)
     }
 
+    /// The same for what means nothing after the machine went down: the disk is not waited for.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_for_now(&self, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
+        put(&self.dir.join(name), bytes, |_| Ok(()))
+    }
+
     /// Removes a file, if there is one.
     ///
     /// # Errors
@@ -300,14 +308,19 @@ pub fn private_dir(path: &Path) -> Result<(), HomeError> {
 /// # Errors
 /// When any of that fails; the old content is untouched then.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
+    put(path, bytes, File::sync_all)
+}
+
+/// `settle` sees the file before it gets its name, and the folder after that.
+fn put(path: &Path, bytes: &[u8], settle: impl Fn(&File) -> io::Result<()>) -> Result<(), HomeError> {
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
     let write = || -> io::Result<()> {
         // tempfile makes its files 0600
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
+        settle(file.as_file())?;
         file.persist(path)?;
-        File::open(dir)?.sync_all()
+        settle(&File::open(dir)?)
     };
     write().map_err(|source| HomeError::Io { action: "write", path: path.into(), source })
 }

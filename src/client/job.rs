@@ -77,7 +77,8 @@ impl Job {
     fn write(&self, kept: &Kept) -> Result<(), HomeError> {
         // text and times are always JSON
         let bytes = serde_json::to_vec(kept).unwrap_or_default();
-        self.place.write(&self.file, &bytes)
+        // no job goes on when its machine comes up again
+        self.place.write_for_now(&self.file, &bytes)
     }
 }
 
