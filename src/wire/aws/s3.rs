@@ -30,7 +30,7 @@ pub struct S3Call {
     pub deleted: Vec<String>,
     /// Whether only part of an object is asked for: `Range`, `partNumber`.
     pub part: bool,
-    /// Whether the answer depends on a digest of the object: `If-Match`, `If-None-Match` with an ETag.
+    /// Whether the answer depends on a digest of an object: `If-Match`, `If-None-Match`, DeleteObjects with an ETag.
     pub compares: bool,
     /// The headers of the answer that the query sets: `response-content-type` and its like.
     pub overrides: BTreeSet<String>,
@@ -147,6 +147,7 @@ pub(super) fn read(head: &Head<'_>, body: Option<&[u8]>, region: &str) -> Result
                     .insert(if object.version { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" }.into());
                 facts.resources.insert(arn(bucket, Some(&object.key)));
                 facts.keys.insert(object.key.clone());
+                detail.compares |= object.compares;
                 detail.deleted.push(object.key);
             }
         }

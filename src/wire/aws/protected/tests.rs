@@ -82,6 +82,10 @@ fn an_object_with_masks_is_read_whole_or_not_at_all() {
         let verdict = judged(&s3(method, target, extra, ""), places);
         assert!(matches!(verdict, Some(Err(_))), "{method} {target} {extra:?}");
     }
+    let compares = "<Delete><Object><Key>masked/a</Key><ETag>x</ETag></Object></Delete>";
+    assert!(matches!(judged(&s3("POST", "/bkt?delete", &[], compares), places), Some(Err(_))));
+    let part = judged(&s3("PUT", "/bkt/masked/a?partNumber=1&uploadId=u", &[], ""), places);
+    assert_eq!(part, Some(Ok(Treatment::default())));
     for (method, target, extra, body) in [
         ("GET", "/bkt/open/a", &[("range", "bytes=0-9")][..], ""),
         ("PUT", "/bkt/masked/a", &[("if-none-match", "*")], ""),

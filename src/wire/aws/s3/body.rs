@@ -12,6 +12,8 @@ use crate::wire::aws::xml::{Event, Reader, XmlError};
 pub(super) struct Deleted {
     pub(super) key: String,
     pub(super) version: bool,
+    /// Only if it has this digest.
+    pub(super) compares: bool,
 }
 
 pub(super) fn deleted(body: &[u8]) -> Result<Vec<Deleted>, Unjudged> {
@@ -57,6 +59,7 @@ pub(super) fn deleted(body: &[u8]) -> Result<Vec<Deleted>, Unjudged> {
                 match name.as_str() {
                     "Key" => object.key = std::mem::take(&mut text),
                     "VersionId" => object.version = !text.is_empty(),
+                    "ETag" => object.compares = text != "*",
                     _ => {}
                 }
             }
