@@ -565,6 +565,7 @@ impl Owned {
 /// The same error for each of those who wait for it.
 fn again(error: &LeaseError) -> LeaseError {
     match error {
+        LeaseError::Issuer(text) => LeaseError::Issuer(text.clone()),
         LeaseError::Upstream(text) => LeaseError::Upstream(text.clone()),
         LeaseError::Secret(text) => LeaseError::Secret(text.clone()),
         LeaseError::OverPrivileged(text) => LeaseError::OverPrivileged(text.clone()),

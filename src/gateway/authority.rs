@@ -276,6 +276,9 @@ pub enum Refusal {
 /// Why no lease could be had.
 #[derive(Debug, Error)]
 pub enum LeaseError {
+    /// AWS gave no credentials.
+    #[error("there are no credentials for this session: {0}")]
+    Issuer(String),
     /// The database refused or could not be reached.
     #[error("the database could not be prepared for this session: {0}")]
     Upstream(String),

@@ -157,7 +157,10 @@ async fn prepare(
         let code = match error {
             // as when the connection itself cannot be made
             LeaseError::Upstream(_) => "08001",
-            LeaseError::Secret(_) | LeaseError::OverPrivileged(_) | LeaseError::Journal(_) => "08004",
+            LeaseError::Issuer(_)
+            | LeaseError::Secret(_)
+            | LeaseError::OverPrivileged(_)
+            | LeaseError::Journal(_) => "08004",
         };
         fatal(code, format!("target {}: {error}", context.target.name))
     })?;

@@ -22,7 +22,7 @@ use super::journal::Journal;
 use super::parser::Parser;
 use super::postgres::cancels::Cancels;
 use super::postgres::catalogs::Catalogs;
-use super::{http, postgres, ssh};
+use super::{aws, http, postgres, ssh};
 use crate::domain::device::Device;
 use crate::domain::name::SessionId;
 
@@ -99,6 +99,7 @@ impl Tunnels {
     {
         match self.deps.authority.target(session, device).map(|target| target.kind.protocol()) {
             Ok("postgres") => postgres::serve(&self.deps, io, session, device).await,
+            Ok("aws") => aws::serve(&self.deps, io, session, device).await,
             Ok("http") => http::serve(&self.deps, io, session, device).await,
             Ok("ssh") => ssh::serve(&self.deps, io, session, device).await,
             Ok(other) => tracing::error!(%session, other, "no such protocol here"),

@@ -322,7 +322,8 @@ pub(super) fn sentence(error: &tokio_postgres::Error) -> String {
 /// What an error says, without the words that its kind puts before it.
 pub(super) fn reason(error: impl Into<LeaseError>) -> String {
     match error.into() {
-        LeaseError::Upstream(text)
+        LeaseError::Issuer(text)
+        | LeaseError::Upstream(text)
         | LeaseError::Secret(text)
         | LeaseError::OverPrivileged(text)
         | LeaseError::Journal(text) => text,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::{BodyMask, SecretSource};
+use crate::domain::facts::IssueFacts;
 use crate::domain::name::GroupName;
 
 /// An account of AWS, seen through one role.
@@ -125,5 +126,40 @@ impl AwsPermission {
     #[must_use]
     pub fn binds(&self, groups: &BTreeSet<GroupName>) -> bool {
         self.groups.is_empty() || !self.groups.is_disjoint(groups)
+    }
+}
+
+impl AwsTarget {
+    /// What credentials of somebody in these groups allow at the most; `None` when the role alone says that. An empty
+    /// list is nothing at all.
+    #[must_use]
+    pub fn permissions_of(&self, groups: &BTreeSet<GroupName>) -> Option<Vec<&AwsPermission>> {
+        if self.permissions.is_empty() {
+            return None;
+        }
+        Some(self.permissions.iter().filter(|permission| permission.binds(groups)).collect())
+    }
+
+    /// What is asked before credentials of this target are handed out to somebody in these groups; `seconds` is how long
+    /// they would last.
+    #[must_use]
+    pub fn issue(&self, groups: &BTreeSet<GroupName>, seconds: u64) -> IssueFacts {
+        let anything = || BTreeSet::from(["*".to_owned()]);
+        let (actions, resources) = match self.permissions_of(groups) {
+            None => (anything(), anything()),
+            Some(permissions) => (
+                permissions.iter().flat_map(|permission| permission.actions.iter().cloned()).collect(),
+                permissions.iter().flat_map(|permission| permission.resources.iter().cloned()).collect(),
+            ),
+        };
+        IssueFacts { role: self.role.clone(), seconds, actions, resources }
+    }
+}
+
+impl AwsIssuer {
+    /// Whether each session's credentials carry its name as a tag.
+    #[must_use]
+    pub fn tags(&self) -> bool {
+        matches!(self, Self::AssumeRole { tags: true, .. })
     }
 }
