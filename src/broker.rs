@@ -9,6 +9,7 @@ pub mod app;
 mod approvals;
 pub mod assembly;
 pub mod authn;
+mod aws;
 mod certificates;
 pub mod config;
 mod crowd;

@@ -67,6 +67,7 @@ pub(crate) fn router(core: Arc<Core>, tunnels: Arc<dyn TunnelHandler>) -> Router
         .route(&format!("{STANDING}/{{id}}"), delete(approvals::revoke_standing))
         .route(&format!("{LEDGER}/{{*path}}"), get(ledger::file))
         .route("/.well-known/jwks.json", get(health::keys))
+        .route("/.well-known/openid-configuration", get(health::discovery))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .fallback(async || Fault::no_page())

@@ -17,6 +17,7 @@ use url::Url;
 
 use super::app::{App, Archive, LeaseKeeper, Parts, Running, StartError, TunnelHandler, TunnelIo, Wiring};
 use super::authn::{FetchError, HttpFetch};
+use super::aws::Accounts;
 use super::certificates::Certificates;
 use super::config::Config;
 use super::leases::{self, Leases};
@@ -202,12 +203,25 @@ fn lease_maker(secrets: Secrets, policy: PolicyInForce, issuer: Url) -> super::a
             secrets.clone(),
             stamp.clone(),
         );
-        Arc::new(Keeper { certificates, tokens, roles: Leases::new(store, journal, secrets, stamp) })
+        let accounts = Accounts::new(
+            Minter { issuer: issuer.clone(), signer: Arc::clone(&wiring.identity.tokens) },
+            Arc::clone(&store),
+            Arc::clone(&journal),
+            secrets.clone(),
+            stamp.clone(),
+        );
+        Arc::new(Keeper {
+            accounts,
+            certificates,
+            tokens,
+            roles: Leases::new(store, journal, secrets, stamp),
+        })
     })
 }
 
 /// Leases as the application knows them: each protocol has its own kind.
 struct Keeper {
+    accounts: Accounts,
     certificates: Certificates,
     tokens: Tokens,
     roles: Leases,
@@ -216,9 +230,7 @@ struct Keeper {
 impl LeaseKeeper for Keeper {
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
         match &context.target.kind {
-            TargetKind::Aws(_) => Box::pin(std::future::ready(Err(LeaseError::Upstream(
-                "this version has no credentials of AWS".into(),
-            )))),
+            TargetKind::Aws(aws) => Box::pin(self.accounts.issue(context, aws)),
             TargetKind::Http(http) => Box::pin(self.tokens.issue(context, http)),
             TargetKind::Postgres(_) => Box::pin(self.roles.issue(context)),
             TargetKind::Ssh(ssh) => Box::pin(self.certificates.issue(context, ssh)),
@@ -238,6 +250,7 @@ impl LeaseKeeper for Keeper {
         Box::pin(async move {
             self.certificates.revoke(session);
             self.tokens.revoke(session);
+            self.accounts.revoke(session).await;
             if let Err(error) = self.roles.revoke(session).await {
                 tracing::error!(%session, %error, "a lease could not be taken back; the reaper tries again");
             }
@@ -247,7 +260,8 @@ impl LeaseKeeper for Keeper {
     fn reap<'a>(&'a self, targets: &'a BTreeMap<TargetName, Target>) -> BoxFuture<'a, usize> {
         Box::pin(async move {
             let shared = targets.iter().map(|(name, target)| (name.clone(), Arc::new(target.clone())));
-            self.roles.tend(&shared.collect()).await.stuck.len()
+            let denied = self.accounts.reap().await;
+            self.roles.tend(&shared.collect()).await.stuck.len() + denied
         })
     }
 

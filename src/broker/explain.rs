@@ -9,10 +9,12 @@ mod http;
 mod postgres;
 mod ssh;
 
+pub(crate) use self::aws::opened;
+
 use crate::broker::approvals::needs;
 use crate::broker::config::Config;
 use crate::domain::principal::Principal;
-use crate::domain::target::{RecordLevel, Target, TargetKind};
+use crate::domain::target::{AwsAccessMode, RecordLevel, Target, TargetKind};
 use crate::wire::control::{ExplainedMask, ExplainedRule, Explanation, TargetSummary};
 
 /// The line of `list` for a target.
@@ -30,13 +32,17 @@ pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
         masked,
         record: target.record,
         approval: None,
+        aws: match &target.kind {
+            TargetKind::Aws(aws) => Some(opened(aws, None)),
+            _ => None,
+        },
     }
 }
 
 /// Explains a target to somebody who may connect to it.
 pub(crate) fn explain(config: &Config, who: &Principal, target: &Target) -> Explanation {
     let Told { place, masked, credential, broker_reach, objects, not_covered } = match &target.kind {
-        TargetKind::Aws(aws) => aws::told(target, aws),
+        TargetKind::Aws(aws) => aws::told(who, target, aws),
         TargetKind::Http(http) => http::told(who, target, http),
         TargetKind::Ssh(ssh) => ssh::told(target, ssh),
         TargetKind::Postgres(postgres) => postgres::told(who, target, postgres),
@@ -84,6 +90,7 @@ fn held(config: &Config, who: &Principal, target: &Target) -> Vec<ExplainedRule>
 
 fn recorded(target: &Target) -> String {
     let deed = match &target.kind {
+        TargetKind::Aws(aws) if aws.access == AwsAccessMode::Credentials => "issue of credentials",
         TargetKind::Aws(_) | TargetKind::Http(_) => "call",
         TargetKind::Postgres(_) => "statement",
         TargetKind::Ssh(_) => "command and operation on files",
@@ -94,6 +101,9 @@ fn recorded(target: &Target) -> String {
         }
         RecordLevel::Statements => {
             format!("every {deed} with its verdict, in redacted form; not what you are shown")
+        }
+        RecordLevel::Full if deed == "issue of credentials" => {
+            format!("every {deed} with its verdict; never the credentials, nor what is done with them")
         }
         RecordLevel::Full => {
             format!("every {deed} with its verdict, and everything you are shown, after masking")

@@ -60,12 +60,17 @@ impl Issued {
 
     /// The session's lease, unless it is about to end before the session does.
     pub(super) fn lasting(&self, context: &SessionContext) -> Option<Lease> {
+        self.lasting_for(context, SPARE)
+    }
+
+    /// The same, unless it ends before this long.
+    pub(super) fn lasting_for(&self, context: &SessionContext, spare: SignedDuration) -> Option<Lease> {
         let now = self.now();
         let known = self.known().leases.get(&context.id).map(|entry| entry.lease.clone());
         known.filter(|lease| {
             // a session that is about to end gets no lease that lasts longer
             let is_last = lease.expires >= context.expires && lease.expires > now;
-            lease.expires.duration_since(now) > SPARE || is_last
+            lease.expires.duration_since(now) > spare || is_last
         })
     }
 
@@ -115,6 +120,11 @@ impl Issued {
 
     /// Forgets the session's lease.
     pub(super) fn end(&self, session: &SessionId) {
+        self.end_with(session, |note| (true, note));
+    }
+
+    /// The same; what is said of its end is told whether it is clean, and how it is to be said.
+    pub(super) fn end_with(&self, session: &SessionId, told: impl FnOnce(String) -> (bool, String)) {
         let ended = {
             let mut known = self.known();
             if let Some((_, is_over)) = known.making.get_mut(session) {
@@ -123,7 +133,8 @@ impl Issued {
             known.leases.remove(session)
         };
         let Some(Entry { lease, actor, note }) = ended else { return };
-        let what = What::LeaseRevoked { session: session.clone(), login: lease.user, clean: true, note };
+        let (clean, note) = told(note);
+        let what = What::LeaseRevoked { session: session.clone(), login: lease.user, clean, note };
         if let Err(error) = self.enter(&actor, what) {
             tracing::error!(%session, %error, "the end of a lease could not be entered");
         }

@@ -6,6 +6,7 @@
 //! caller refuses what it could not store.
 
 pub(crate) mod convert;
+pub(crate) mod denials;
 pub(crate) mod devices;
 pub(crate) mod emails;
 pub(crate) mod grants;
@@ -147,6 +148,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/0008-extensions.sql"),
     include_str!("store/0009-untold.sql"),
     include_str!("store/0010-indices.sql"),
+    include_str!("store/0011-aws-denials.sql"),
 ];
 
 #[cfg(test)]

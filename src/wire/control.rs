@@ -4,7 +4,7 @@
 //! for what is not HTTP or has too large a head, which are bare. Calls other
 //! than [`INFO`] and [`TOKEN`] carry `Authorization: DPoP …` and a `DPoP` proof (RFC 9449).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -209,6 +209,9 @@ pub struct TargetSummary {
     /// or the caller holds a grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<String>,
+    /// For AWS only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<OpenedAws>,
 }
 
 /// What `hoopctl explain TARGET` says.
@@ -313,6 +316,13 @@ pub struct OpenedAws {
     /// Whether credentials of AWS itself are handed out, over the session's tunnel; else calls go through it, signed
     /// with the session's own keys.
     pub hands_out: bool,
+    /// Where services are that are not AWS's own, by the names that signatures give them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub endpoints: BTreeMap<String, Url>,
+    /// Credentials that were handed out are taken back when the session's login is silent for so many seconds; absent
+    /// when they are not taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence: Option<u64>,
 }
 
 /// Asks for approval of sessions on a target.

@@ -29,6 +29,18 @@ pub(super) async fn metrics(State(core): State<Arc<Core>>) -> Result<Response, F
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
 }
 
+/// Where the keys are, for those who take the broker for an OpenID provider, as IAM does (OpenID Connect Discovery §3).
+pub(super) async fn discovery(State(service): State<Service>) -> Json<serde_json::Value> {
+    let issuer = service.core.config().public_url.as_str().trim_end_matches('/').to_owned();
+    Json(serde_json::json!({
+        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
+        "issuer": issuer,
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+    }))
+}
+
 /// The keys by which APIs check the broker's tokens (RFC 7517).
 pub(super) async fn keys(State(service): State<Service>) -> Json<serde_json::Value> {
     Json(service.core.identity.tokens.set().clone())

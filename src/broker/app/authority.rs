@@ -10,7 +10,7 @@ use crate::domain::device::Device;
 use crate::domain::name::{Digest, RequestId, SessionId};
 use crate::domain::policy::{SessionPolicy, Verdict};
 use crate::domain::session::CloseReason;
-use crate::domain::target::Target;
+use crate::domain::target::{Target, TargetKind};
 use crate::gateway::authority::{
     Admission, Authority, Filed, Held, HoldError, Lease, LeaseError, Refusal, SessionContext,
 };
@@ -60,14 +60,20 @@ impl Authority for Core {
         Box::pin(async move {
             let starting = || LeaseError::Upstream("the broker is still starting".into());
             let leases = self.leases.get().ok_or_else(starting)?;
+            // INVARIANT: credentials that go elsewhere are made for sessions that live only
+            if matches!(context.target.kind, TargetKind::Aws(_)) && !self.sessions.is_open(&context.id) {
+                return Err(LeaseError::Issuer("the session has closed".into()));
+            }
             let lease = leases.issue(context).await?;
             match self.sessions.ends(&context.id) {
-                // its grant was made longer
-                Some(until) if lease.expires < until => match leases.extend(&context.id, until).await {
-                    Ok(()) => Ok(Lease { expires: until, ..lease }),
-                    Err(_) if self.clock.now() < lease.expires => Ok(lease),
-                    Err(error) => Err(error),
-                },
+                // its grant was made longer; what ends by itself is made anew instead
+                Some(until) if lease.expires < until && context.target.kind.postgres().is_some() => {
+                    match leases.extend(&context.id, until).await {
+                        Ok(()) => Ok(Lease { expires: until, ..lease }),
+                        Err(_) if self.clock.now() < lease.expires => Ok(lease),
+                        Err(error) => Err(error),
+                    }
+                }
                 _ => Ok(lease),
             }
         })

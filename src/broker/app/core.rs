@@ -21,6 +21,7 @@ use crate::broker::approvals::{ApprovalError, Approvals, needs};
 use crate::broker::authn::{Authn, Caller, Exchanged};
 use crate::broker::config::Config;
 use crate::broker::devices::Devices;
+use crate::broker::explain::opened;
 use crate::broker::logins::Logins;
 use crate::broker::metrics::Metrics;
 use crate::broker::pki::Identity;
@@ -40,7 +41,7 @@ use crate::domain::text;
 use crate::gateway::authority::SessionContext;
 use crate::gateway::clock::Clock;
 use crate::gateway::journal::JournalError;
-use crate::wire::control::{OpenSession, OpenedAws, OpenedSession};
+use crate::wire::control::{OpenSession, OpenedSession};
 
 /// The broker's state and parts.
 pub(crate) struct Core {
@@ -227,7 +228,10 @@ impl Core {
         if !matches!(self.devices.is_revoked(&caller.device.id), Ok(false)) {
             self.close_device(&caller.device.id, CloseReason::DeviceRevoked);
         }
-        if self.sessions.is_open(&id) {
+        // credentials that are handed out exist only once policy has said that they may
+        let hands_out =
+            matches!(&target.kind, TargetKind::Aws(aws) if aws.access == AwsAccessMode::Credentials);
+        if self.sessions.is_open(&id) && !hands_out {
             self.mint_ahead(context);
         }
         Ok(OpenedSession {
@@ -244,10 +248,7 @@ impl Core {
                 _ => None,
             },
             aws: match &target.kind {
-                TargetKind::Aws(aws) => Some(OpenedAws {
-                    region: aws.region.clone(),
-                    hands_out: aws.access == AwsAccessMode::Credentials,
-                }),
+                TargetKind::Aws(aws) => Some(opened(aws, Some(self.config().login_idle))),
                 _ => None,
             },
         })

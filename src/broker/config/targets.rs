@@ -1,5 +1,6 @@
 //! The `[[target]]` tables: what all protocols share; each has a module for its own keys.
 
+mod aws;
 mod http;
 mod postgres;
 mod ssh;
@@ -65,12 +66,15 @@ fn target(
     let kind = match protocol.as_deref() {
         // also when there is none, so that the problems of the other keys are told
         None | Some("postgres") => TargetKind::Postgres(Box::new(postgres::read(section, groups, base)?)),
+        Some("aws") => TargetKind::Aws(Box::new(aws::read(section, groups, base)?)),
         Some("http") => TargetKind::Http(Box::new(http::read(section, groups, base)?)),
         Some("ssh") => TargetKind::Ssh(Box::new(ssh::read(section, base)?)),
         Some(other) => {
             section.fault(
                 "protocol",
-                format!("`{other}` is not supported; this version speaks `postgres`, `ssh` and `http`"),
+                format!(
+                    "`{other}` is not supported; this version speaks `postgres`, `ssh`, `http` and `aws`"
+                ),
             );
             // its keys are of a protocol that nobody knows
             TargetKind::Postgres(Box::new(postgres::read(section, groups, base)?))

@@ -83,7 +83,7 @@ lifted_for = ["corp/nobody"]
     line 9: provider.name `Corp` is not a provider name: 1 to 63 of a-z, 0-9 and -, starting with a letter
     line 10: provider.issuer must be https; plain http is for loopback hosts only
     line 14: policy.presets `harmless` is not a preset; there are: allow-statements, bulk-export, bulk-read, dangerous-shell, destructive-sql, high-risk-fields, read-only, single-trace
-    line 18: target.protocol `mysql` is not supported; this version speaks `postgres`, `ssh` and `http`
+    line 18: target.protocol `mysql` is not supported; this version speaks `postgres`, `ssh`, `http` and `aws`
     line 21: target.tls can be `disable` only for a loopback host; use `verify-full` with root_certificates
     line 25: target.issuer.password is a secret, which never stands in the configuration: name a file, an env or a command
     line 27: target.mask.column a column is written schema.table.column, each part a name or a pattern with *
@@ -91,6 +91,52 @@ lifted_for = ["corp/nobody"]
     line 29: target.mask.lifted_for no provider or workload may assert the group `corp/nobody`
     ");
     assert!(!shown.contains("hunter2"));
+}
+
+#[test]
+fn what_is_wrong_with_an_account_is_told_at_once() {
+    let account = r#"
+[[target]]
+name = "aws-prod"
+protocol = "aws"
+access = "credentials"
+region = "Frankfurt!"
+role = "reader"
+valid = "5m"
+revoke = "inline-deny"
+services = ["s3"]
+endpoints = { s3 = "http://s3.example.com" }
+[target.issuer]
+kind = "web-identity"
+[[target.permission]]
+actions = ["GetObject"]
+resources = ["arn:aws:s3:::${aws:username}/*"]
+groups = ["corp/nobody"]
+[[target.permission]]
+actions = ["s3:GetObject"]
+[[target.mask]]
+path = "$..api_key"
+mask = "full"
+"#;
+    let Err(ConfigError::Faults(faults)) =
+        Config::parse(&(Config::template().to_owned() + account), Path::new("/nonexistent"))
+    else {
+        panic!("it is thoroughly broken");
+    };
+    let shown: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.key, fault.message)).collect();
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    target.region must be the name of a region, as eu-central-1
+    target.role must be the ARN of a role, as arn:aws:iam::123456789012:role/traces-reader
+    target.valid must be from 15m to 12h: STS gives no others
+    target.revoke inline-deny is for the issuer `assume-role`: a web identity may not write the role's policies
+    target.services has no use with access = "credentials", whose calls are not seen
+    target.endpoints `s3` must be an https URL, or http on this machine
+    target.permission.actions must be an action as IAM names it, as s3:GetObject or s3:List*
+    target.permission.resources must be an ARN, as arn:aws:s3:::traces/*, without policy variables
+    target.permission.groups no provider or workload may assert the group `corp/nobody`
+    target.permission.resources is missing: ARNs, ["arn:aws:s3:::traces/*"]
+    target.mask has no use with access = "credentials", whose calls are not seen
+    "#);
 }
 
 #[test]
@@ -239,7 +285,7 @@ fn the_examples_are_configurations() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 2);
+    assert_eq!(seen, 3);
 }
 
 #[test]
