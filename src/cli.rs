@@ -67,12 +67,14 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<u8, Failure> {
     let context = |global| Context::read(global, ui);
     match cli.command {
         Command::Audit(command) => commands::audit::run(cli.global, ui, command).await,
+        Command::AwsProfile(args) => commands::aws_profile::run(&context(cli.global)?, args).await,
         Command::Broker(command) => commands::broker::run(ui, command).await,
         Command::Completions { shell } => {
             ui.raw(&generate::completions(shell));
             Ok(0)
         }
         Command::Connect(args) => commands::connect::run(&context(cli.global)?, args).await,
+        Command::Credentials(args) => commands::credentials::run(&context(cli.global)?, &args.target).await,
         Command::Demo(args) => commands::demo_command(ui, args).await,
         Command::DemoApi(args) => commands::demo::api::serve(args.listen, &args.key_file).await,
         Command::Device(command) => commands::device::run(&context(cli.global)?, command).await,

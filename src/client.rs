@@ -14,6 +14,7 @@ use crate::gateway::clock::Clock;
 
 pub mod api;
 pub mod approvals;
+pub mod aws;
 pub mod environment;
 pub mod guard;
 pub mod home;

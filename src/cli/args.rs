@@ -149,6 +149,24 @@ pub enum Command {
     /// Manage the devices that you signed in from
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Write profiles of AWS, so that every SDK and tool finds its credentials by `--profile hoop-TARGET`
+    ///
+    /// Writes one marked part into ~/.aws/config with a profile for each target that hands out credentials. Each
+    /// profile runs `hoopctl credentials` when it needs them, so nothing is stored. Where a target needs approval, get
+    /// it first (`hoopctl request approval`). Run it again when targets come or go.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl aws-profile\n  aws --profile hoop-aws-prod s3 ls\n  hoopctl aws-profile --dry-run aws-prod\n  hoopctl aws-profile --remove"
+    )]
+    AwsProfile(AwsProfile),
+    /// Print credentials of AWS, as `credential_process` of every SDK reads them
+    ///
+    /// Opens a session and prints what it is given, and nothing else. Never asks: a login or a workload must be there,
+    /// and where the target needs approval, a grant. `hoopctl aws-profile` writes the profiles that use it. For a
+    /// long job `hoopctl exec` is better: its credentials are renewed and taken back with the session.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl credentials aws-prod\n\n  # in ~/.aws/config\n  [profile hoop-aws-prod]\n  credential_process = hoopctl credentials aws-prod"
+    )]
+    Credentials(Target),
     /// Make plain `ssh TARGET` work, and scp, sftp, rsync, git and ansible with it
     ///
     /// Writes a block for each SSH target into a file of its own, and one Include line at the top of
@@ -259,6 +277,23 @@ pub struct Exec {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+/// `aws-profile`.
+#[derive(Debug, Args)]
+pub struct AwsProfile {
+    /// Only these targets
+    #[arg(value_name = "TARGET", conflicts_with = "remove")]
+    pub targets: Vec<String>,
+    /// Show what would be written, and write nothing
+    #[arg(long, conflicts_with = "remove")]
+    pub dry_run: bool,
+    /// Take away what was written
+    #[arg(long)]
+    pub remove: bool,
+    /// The configuration of AWS; AWS_CONFIG_FILE or ~/.aws/config when absent
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// `ssh-config`.
@@ -475,6 +510,8 @@ pub enum PolicyAction {
     Audit,
     /// Open a session
     Connect,
+    /// Be given credentials of the target, as an account of AWS hands them out
+    Issue,
     /// End other people's sessions
     Kill,
 }

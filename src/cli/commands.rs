@@ -1,8 +1,10 @@
 //! One file per command.
 
 pub mod audit;
+pub mod aws_profile;
 pub mod broker;
 pub mod connect;
+pub mod credentials;
 pub mod demo;
 pub mod device;
 pub mod exec;

@@ -132,9 +132,10 @@ impl Api {
         &self,
         target: &str,
         ssh_key: Option<String>,
+        tethered: bool,
     ) -> Result<OpenedSession, ApiError> {
         let host = self.context.host_name.clone();
-        let body = OpenSession { target: target.into(), host, ssh_key, tethered: true };
+        let body = OpenSession { target: target.into(), host, ssh_key, tethered };
         self.call(Method::POST, control::SESSIONS, Some(&body)).await
     }
 

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use thiserror::Error;
 
+use super::aws;
 use super::home::HomeError;
 use super::http::certificate::CertificateError;
 use super::http::{self, Door};
@@ -27,6 +28,8 @@ use super::ssh::{self, SessionKey};
 /// A protocol that this client can bring to the user's own programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
+    /// The AWS CLI, and whatever is built on an SDK of AWS.
+    Aws,
     /// curl, and whatever takes a proxy or a base URL.
     Http,
     /// psql, and whatever speaks with PostgreSQL.
@@ -112,6 +115,7 @@ impl Protocol {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
+            "aws" => Some(Self::Aws),
             "http" => Some(Self::Http),
             "postgres" => Some(Self::Postgres),
             "ssh" => Some(Self::Ssh),
@@ -123,6 +127,7 @@ impl Protocol {
     #[must_use]
     pub const fn socket(self) -> &'static str {
         match self {
+            Self::Aws => "aws.sock",
             Self::Http => "http.sock",
             // PostgreSQL's own name for the socket of port 5432
             Self::Postgres => ".s.PGSQL.5432",
@@ -134,7 +139,7 @@ impl Protocol {
     #[must_use]
     pub fn frame(self) -> Frame {
         match self {
-            Self::Http => Frame::Http,
+            Self::Aws | Self::Http => Frame::Http,
             Self::Postgres => Frame::Postgres,
             Self::Ssh => Frame::Ssh,
         }
@@ -150,15 +155,16 @@ impl Protocol {
                 Endpoint::Unix => None,
             },
             Self::Postgres => Some(login(desk).url()),
-            // a key and a host key are no part of an address; `ssh-config` is the way
-            Self::Ssh => None,
+            // a key and a host key are no part of an address; `ssh-config` is the way. Nor are credentials:
+            // `credentials` and `aws-profile` are
+            Self::Aws | Self::Ssh => None,
         }
     }
 
     /// Whether its clients need a port: a proxy cannot be a socket in a directory.
     #[must_use]
     pub fn needs_port(self) -> bool {
-        matches!(self, Self::Http)
+        matches!(self, Self::Aws | Self::Http)
     }
 
     /// Whether the socket is there also when there is a port: its clients are told of it by a file.
@@ -174,7 +180,7 @@ impl Protocol {
     pub fn door(self, desk: &Desk<'_>) -> Result<Option<Arc<Door>>, FormError> {
         match self {
             Self::Http => http::door(desk).map(|door| Some(Arc::new(door))),
-            Self::Postgres | Self::Ssh => Ok(None),
+            Self::Aws | Self::Postgres | Self::Ssh => Ok(None),
         }
     }
 
@@ -184,14 +190,15 @@ impl Protocol {
     /// [`FormError`].
     pub fn fill(self, desk: &Desk<'_>) -> Result<Form, FormError> {
         match self {
+            Self::Aws => aws::fill(desk),
             Self::Http => http::fill(desk),
             Self::Postgres => Ok(postgres::fill(&login(desk))),
             Self::Ssh => ssh::fill(desk, self.socket()),
         }
     }
 
-    /// What `connect` starts: the native client with these words as arguments, or for HTTP, which has many clients,
-    /// the program that they begin with. `None` where they name none and must.
+    /// What `connect` starts: the native client with these words as arguments, or for AWS and HTTP, which have many
+    /// clients, the program that they begin with. `None` where they name none and must.
     #[must_use]
     pub fn command(
         self,
@@ -200,6 +207,10 @@ impl Protocol {
         words: Vec<OsString>,
     ) -> Option<(OsString, Vec<OsString>)> {
         match self {
+            Self::Aws => {
+                let mut words = words.into_iter();
+                Some((words.next()?, words.collect()))
+            }
             Self::Http => http::curl::command(form, target, words),
             Self::Postgres | Self::Ssh => {
                 Some((form.client.clone(), form.arguments.iter().cloned().chain(words).collect()))

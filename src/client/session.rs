@@ -15,13 +15,14 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use super::api::{Api, ApiError};
+use super::aws::teller::Teller;
 use super::link::LinkError;
 use super::loopback::Opener;
 use super::loopback::refusal::Refusal;
 use super::tunnel::{self, Ahead, Stream, TunnelError};
 use crate::domain::name::{Digest, GrantId, SessionId};
 use crate::gateway::clock::Clock;
-use crate::wire::control::ProblemCode;
+use crate::wire::control::{OpenedAws, ProblemCode};
 
 /// A session of ours.
 #[derive(Debug)]
@@ -41,10 +42,14 @@ pub struct LiveSession {
     pub ssh_host_key: Option<String>,
     /// Where the target really is; for HTTP only.
     pub base: Option<Url>,
+    /// For AWS only.
+    pub aws: Option<OpenedAws>,
+    /// Hands out credentials of AWS, where the session is for that.
+    pub teller: Option<Teller>,
     gateway: Digest,
     stop: watch::Sender<bool>,
     keeper: JoinHandle<()>,
-    tether: JoinHandle<()>,
+    tether: Option<JoinHandle<()>>,
 }
 
 impl LiveSession {
@@ -57,7 +62,24 @@ impl LiveSession {
         target: &str,
         ssh_key: Option<String>,
     ) -> Result<(Self, SecretString), ApiError> {
-        let opened = api.open_session(target, ssh_key).await?;
+        Self::begin(api, target, ssh_key, true).await
+    }
+
+    /// Opens a session that lasts when this process has ended, until it expires or its login is silent.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn open_to_last(api: &Arc<Api>, target: &str) -> Result<(Self, SecretString), ApiError> {
+        Self::begin(api, target, None, false).await
+    }
+
+    async fn begin(
+        api: &Arc<Api>,
+        target: &str,
+        ssh_key: Option<String>,
+        is_tied: bool,
+    ) -> Result<(Self, SecretString), ApiError> {
+        let opened = api.open_session(target, ssh_key, is_tied).await?;
         let (stop, _) = watch::channel(false);
         let (keeper, clock) = (Arc::clone(api), api.context().clock.clone());
         let renew = move || {
@@ -69,8 +91,9 @@ impl LiveSession {
             }
         };
         let keeper = tokio::spawn(keep(clock, opened.expires, stop.clone(), tokio::time::sleep, renew));
-        let tether = tokio::spawn(tie(Arc::clone(api), opened.session.clone()));
-        let session = Self {
+        let tether = is_tied.then(|| tokio::spawn(tie(Arc::clone(api), opened.session.clone())));
+        let secret = SecretString::from(opened.secret);
+        let mut session = Self {
             api: Arc::clone(api),
             id: opened.session,
             protocol: opened.protocol,
@@ -79,17 +102,32 @@ impl LiveSession {
             expires: opened.expires,
             ssh_host_key: opened.ssh_host_key,
             base: opened.base,
+            aws: opened.aws,
+            teller: None,
             gateway: opened.gateway_key,
             stop,
             keeper,
             tether,
         };
-        Ok((session, opened.secret.into()))
+        if session.aws.as_ref().is_some_and(|aws| aws.hands_out) {
+            let (secret, clock) = (secret.clone(), api.context().clock.clone());
+            let teller = Teller::new(secret, clock, session.opener(None));
+            // before any program waits for them, which SDKs do for two seconds, and people who review for minutes
+            if let Err(error) = teller.give().await {
+                drop(session.close().await);
+                return Err(error.into());
+            }
+            session.teller = Some(teller);
+        }
+        Ok((session, secret))
     }
 
     /// Opens the session's tunnels, the first over the connection that was made ahead.
     #[must_use]
     pub fn opener(&self, ahead: Option<Ahead>) -> Arc<dyn Opener> {
+        if let Some(teller) = &self.teller {
+            return Arc::new(teller.clone());
+        }
         let ahead = Mutex::new(ahead);
         let (id, gateway) = (self.id.clone(), self.gateway.clone());
         Arc::new(Tunnels { api: Arc::clone(&self.api), id, gateway, ahead })
@@ -114,7 +152,9 @@ impl LiveSession {
     pub async fn close(self) -> Result<(), ApiError> {
         self.stop.send_replace(true);
         self.keeper.abort();
-        self.tether.abort();
+        if let Some(tether) = &self.tether {
+            tether.abort();
+        }
         let closed = tokio::time::timeout(CLOSE_TIMEOUT, self.api.close_session(&self.id)).await;
         match closed {
             // it ended by itself meanwhile

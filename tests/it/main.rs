@@ -10,6 +10,7 @@
 
 mod asleep;
 mod audit;
+mod aws;
 mod balancers;
 mod bypass;
 mod cli;

@@ -40,7 +40,7 @@ async fn listen(context: &Context, order: &Order<'_>) -> Result<u8, Failure> {
     // a taken port is found before a session is opened for it
     let (listener, endpoint) = listener(place, Protocol::Postgres, target, order.listen).await?;
     let key = SessionKey::fresh();
-    let wanted = vec![Wanted { target, key: key.public() }];
+    let wanted = vec![Wanted { target, key: key.public(), lasts: false }];
     let opened = open(context, &api, wanted, order.ask, &mut signals).await?;
     let Some((session, secret)) = opened.into_iter().next() else {
         return Err(Failure::new(FailureKind::Internal, "there is no session"));
@@ -103,6 +103,10 @@ async fn ended(context: &Context, session: &LiveSession, signals: &mut Signals) 
 
 fn no_port(session: &LiveSession) -> Failure {
     let message = format!("`--listen` is not for targets that speak `{}`", session.protocol);
+    if session.protocol == "aws" {
+        return Failure::new(FailureKind::Usage, message)
+            .hint("`hoopctl aws-profile` lets any program of yours use it by a profile");
+    }
     Failure::new(FailureKind::Usage, message)
         .hint("`hoopctl ssh-config` lets any program of yours use `ssh`, without a port, and `hoopctl exec --listen` gives a port to one program")
 }

@@ -83,7 +83,7 @@ pub async fn run_child(context: &Context, order: &Order<'_>, run: Run) -> Result
     // what the targets speak is known when the sessions are there, and a key costs next to nothing
     let keys: Vec<SessionKey> = order.targets.iter().map(|_| SessionKey::fresh()).collect();
     let wanted = order.targets.iter().zip(&keys);
-    let wanted = wanted.map(|(target, key)| Wanted { target, key: key.public() }).collect();
+    let wanted = wanted.map(|(target, key)| Wanted { target, key: key.public(), lasts: false }).collect();
     let api = until_signal(&mut signals, context.api()).await?;
     let aheads: Vec<Ahead> = order.targets.iter().map(|_| Ahead::dial(&api)).collect();
     // while the broker works
@@ -250,8 +250,12 @@ impl Scene<'_> {
     fn native(&self, words: Vec<OsString>) -> Result<(OsString, Vec<OsString>), Failure> {
         let target = self.player.target;
         self.protocol.command(&self.form, target, words).ok_or_else(|| {
-            Failure::new(FailureKind::Usage, format!("`{target}` speaks HTTP: say what to run"))
-                .hint(format!("`hoopctl connect {target} -- curl /some/path`"))
+            let (speaks, example) = match self.protocol {
+                Protocol::Aws => ("AWS", "aws s3 ls"),
+                _ => ("HTTP", "curl /some/path"),
+            };
+            Failure::new(FailureKind::Usage, format!("`{target}` speaks {speaks}: say what to run"))
+                .hint(format!("`hoopctl connect {target} -- {example}`"))
         })
     }
 

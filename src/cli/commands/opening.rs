@@ -30,6 +30,8 @@ pub struct Wanted<'a> {
     pub target: &'a str,
     /// The public key that it will use, for SSH.
     pub key: Option<String>,
+    /// Whether it goes on when this program has ended.
+    pub lasts: bool,
 }
 
 /// A session, and the secret for whoever uses it.
@@ -127,7 +129,11 @@ impl Openings<'_> {
         let closed = self.openings.iter().enumerate().filter(|(_, opening)| opening.opened.is_none());
         let mut running: FuturesUnordered<_> = closed
             .map(|(place, Opening { wanted, .. })| async move {
-                (place, LiveSession::open(api, wanted.target, wanted.key.clone()).await)
+                let opened = match wanted.lasts {
+                    true => LiveSession::open_to_last(api, wanted.target).await,
+                    false => LiveSession::open(api, wanted.target, wanted.key.clone()).await,
+                };
+                (place, opened)
             })
             .collect();
         let (mut done, mut signal) = (Vec::new(), None);

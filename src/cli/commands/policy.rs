@@ -77,10 +77,13 @@ async fn explain(ui: Ui, args: &PolicyExplain) -> Result<u8, Failure> {
     let who = principal(&args.who, &args.groups, &config)?;
     let otherwise = match args.action {
         PolicyAction::Audit => Action::Audit,
-        PolicyAction::Connect => Action::Connect,
+        PolicyAction::Connect | PolicyAction::Issue => Action::Connect,
         PolicyAction::Kill => Action::Kill,
     };
-    let attempt = Attempt::of(&wish(args)?, otherwise, target, &who.groups).await?;
+    let attempt = match args.action {
+        PolicyAction::Issue => Attempt::issue(target, &who.groups)?,
+        _ => Attempt::of(&wish(args)?, otherwise, target, &who.groups).await?,
+    };
     let Answer { word, rule, reason, hint, takes } = Answer::of(&config.policy, &who, target, &attempt);
     if ui.json {
         ui.object(&json!({

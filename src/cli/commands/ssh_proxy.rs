@@ -40,7 +40,7 @@ pub async fn run(context: &Context, target: &str) -> Result<u8, Failure> {
     let api = context.api().await?;
     let ahead = Ahead::dial(&api);
     let public = Some(key.public().to_owned());
-    let wanted = vec![Wanted { target: target.as_str(), key: public }];
+    let wanted = vec![Wanted { target: target.as_str(), key: public, lasts: false }];
     let opened = open(context, &api, wanted, &Ask::nothing(), &mut signals).await?;
     let Some((session, _secret)) = opened.into_iter().next() else {
         return Err(Failure::new(FailureKind::Internal, "there is no session"));

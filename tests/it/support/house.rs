@@ -45,7 +45,7 @@ impl House {
         let provider =
             EmbeddedProvider::start_by(clock, address, DemoUser::cast()).await.expect("a provider");
         let config = format!(
-            "{broker}\n[[provider]]\nname = \"corp\"\nissuer = \"{}\"\nclient_id = \"hoopctl\"\ngroups = [\"dba\"]\n\n\
+            "{broker}\n[[provider]]\nname = \"corp\"\nissuer = \"{}\"\nclient_id = \"hoopctl\"\ngroups = [\"dba\", \"dev\"]\n\n\
              [policy]\npresets = [\"allow-statements\"]\n{}{targets}",
             provider.issuer,
             if files.iter().any(|(name, _)| *name == "policy.cedar") {
@@ -80,6 +80,19 @@ impl House {
             then();
         })
         .await
+    }
+
+    /// A machine of somebody else's, logged in.
+    pub(crate) async fn machine_of(&self, person: &str) -> Env {
+        let env = Env::new(&self.broker.url);
+        let pin = self.broker.pin();
+        env.login(&["--broker-pin", &pin], async |page| {
+            let page = page.parse().expect("a page");
+            decide(&page, Decision::Approve(person)).await.expect("the page takes it");
+        })
+        .await
+        .ends(0);
+        env
     }
 
     /// A machine of alice's, logged in.

@@ -16,7 +16,7 @@ use crate::domain::action::{Action, Deed};
 use crate::domain::facts::{Facts, FileFacts, FileOperation};
 use crate::domain::name::{GroupName, RuleName};
 use crate::domain::policy::Denial;
-use crate::domain::target::{Target, TargetKind};
+use crate::domain::target::{AwsAccessMode, Target, TargetKind};
 use crate::gateway::http::facts;
 use crate::shell::{self, Transfer};
 use crate::sql::{ParseError, ParseLimits};
@@ -116,6 +116,17 @@ impl Attempt {
         }
     }
 
+    /// Credentials of the target, for as long as it gives any.
+    pub(super) fn issue(target: &Target, groups: &BTreeSet<GroupName>) -> Result<Self, Failure> {
+        match &target.kind {
+            TargetKind::Aws(aws) if aws.access == AwsAccessMode::Credentials => {
+                Ok(Self::Deed(Box::new(Deed::Issue(aws.issue(groups, aws.seconds)))))
+            }
+            TargetKind::Aws(_) => Err(usage(format!("`{}` hands out no credentials", target.name))),
+            _ => Err(misplaced("issue", target)),
+        }
+    }
+
     fn refused(unread: &facts::Unread) -> Self {
         let rule = RuleName::new(unread.rule).unwrap_or_else(|_| RuleName::default_deny());
         Self::Refused(Denial { rule, reason: unread.why.clone(), hint: None })
@@ -143,6 +154,7 @@ impl Attempt {
         let value = match self.deed() {
             Some(Deed::Call(facts)) => serde_json::to_value(facts),
             Some(Deed::Exec(facts)) => serde_json::to_value(facts),
+            Some(Deed::Issue(facts)) => serde_json::to_value(facts),
             Some(Deed::File(facts)) => serde_json::to_value(facts),
             Some(Deed::Statement(facts)) => serde_json::to_value(facts),
             _ => return Value::Null,

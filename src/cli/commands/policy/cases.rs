@@ -38,7 +38,7 @@ struct Case {
     groups: Vec<String>,
     /// The target.
     target: String,
-    /// `connect`, `audit` or `kill`; `connect` when there is nothing else to do.
+    /// `connect`, `audit`, `issue` or `kill`; `connect` when there is nothing else to do.
     action: Option<String>,
     /// A statement instead.
     sql: Option<String>,
@@ -128,11 +128,14 @@ async fn judge(config: &Config, case: &Case) -> Result<(Attempt, Answer), Failur
     }
     let otherwise = match case.what() {
         "audit" => Action::Audit,
-        "connect" => Action::Connect,
+        "connect" | "issue" => Action::Connect,
         "kill" => Action::Kill,
-        other => return Err(usage(format!("`{other}` is not connect, audit or kill"))),
+        other => return Err(usage(format!("`{other}` is not connect, audit, issue or kill"))),
     };
-    let attempt = Attempt::of(&case.wish(), otherwise, target, &who.groups).await?;
+    let attempt = match case.what() {
+        "issue" => Attempt::issue(target, &who.groups)?,
+        _ => Attempt::of(&case.wish(), otherwise, target, &who.groups).await?,
+    };
     let answer = Answer::of(&config.policy, &who, target, &attempt);
     Ok((attempt, answer))
 }
