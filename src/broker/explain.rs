@@ -5,6 +5,7 @@
 //! mode: none; where it cannot promise, it says so.
 
 mod aws;
+mod deeds;
 mod http;
 mod postgres;
 mod ssh;
@@ -36,6 +37,7 @@ pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
             TargetKind::Aws(aws) => Some(opened(aws, None)),
             _ => None,
         },
+        denied: None,
     }
 }
 
@@ -51,6 +53,7 @@ pub(crate) fn explain(config: &Config, who: &Principal, target: &Target) -> Expl
     Explanation {
         target: summarise(who, target),
         database: place,
+        may: deeds::judged(config, who, target),
         masked,
         denied: forbidding
             .into_iter()

@@ -105,6 +105,8 @@ pub struct Policy {
     rules: Arc<[Rule]>,
     /// For each action, the rules that can bind anybody.
     slices: Vec<Slice>,
+    /// For each action, the permits alone.
+    permits: Vec<Slice>,
     references: Vec<Reference>,
 }
 
@@ -158,7 +160,10 @@ impl Policy {
             .map(|name| Slice::new(&words, &rules, name, |_| true))
             .collect::<Option<_>>()
             .ok_or_else(|| unusable("the rules cannot be put together"))?;
-        Ok(Self { digest: digest(sources), words, rules: rules.into(), slices, references })
+        let permits = Action::NAMES.iter();
+        let permits =
+            permits.filter_map(|name| Slice::new(&words, &rules, name, |rule| !rule.forbids())).collect();
+        Ok(Self { digest: digest(sources), words, rules: rules.into(), slices, permits, references })
     }
 
     /// SHA-256 over the texts and their names, in order.
@@ -189,6 +194,20 @@ impl Policy {
     #[must_use]
     pub fn judge_reviewed(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Verdict {
         self.bench(&target.name, self.pair(who, target).as_ref()).judge(action, Reviews::Given)
+    }
+
+    /// The denial of what a permit covers and another rule forbids whatever reviewers say; none where no
+    /// permit would allow it anyway. Whom a permit covers may know what it is about.
+    #[must_use]
+    pub fn withheld(&self, who: &Principal, target: &Target, action: &Action<'_>) -> Option<Denial> {
+        let pair = self.pair(who, target);
+        let Verdict::Deny(denial) = self.bench(&target.name, pair.as_ref()).judge(action, Reviews::Missing)
+        else {
+            return None;
+        };
+        let permits = Bench { slices: &self.permits, ..self.bench(&target.name, pair.as_ref()) };
+        let permitted = permits.judge(action, Reviews::Given);
+        matches!(permitted, Verdict::Allow(_)).then_some(denial)
     }
 
     /// The rule that answers a request for approval instead of people; no rule does by default. `who` is

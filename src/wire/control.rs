@@ -27,8 +27,11 @@ pub const TOKEN: &str = "/v1/token";
 pub const LOGOUT: &str = "/v1/logout";
 /// `GET`: [`WhoAmI`].
 pub const WHOAMI: &str = "/v1/whoami";
-/// `GET`: a list of [`TargetSummary`]; below it `/{name}`: [`Explanation`].
+/// `GET`: a list of [`TargetSummary`], with the query [`ALL`] also of targets that a rule forbids; below it
+/// `/{name}`: [`Explanation`].
 pub const TARGETS: &str = "/v1/targets";
+/// The query that adds targets which a permit of the caller's covers, and a rule forbids.
+pub const ALL: &str = "all";
 /// `GET`: a list of sessions. `POST` [`OpenSession`]: [`OpenedSession`]. Below it `/{id}`: one
 /// session, `DELETE` closes it, with the query [`KILL`] as an operator; `/{id}/tunnel`: HTTP Upgrade
 /// to [`TUNNEL_PROTOCOL`]; `/{id}/tether`: to [`TETHER_PROTOCOL`];
@@ -212,6 +215,21 @@ pub struct TargetSummary {
     /// For AWS only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<OpenedAws>,
+    /// The rule that forbids sessions. Only in lists that were asked for with [`ALL`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<ExplainedDenial>,
+}
+
+/// Why a target cannot be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedDenial {
+    /// The rule's name.
+    pub rule: String,
+    /// Its `@reason`.
+    pub reason: String,
+    /// Its `@hint`: what to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What `hoopctl explain TARGET` says.
@@ -221,6 +239,9 @@ pub struct Explanation {
     pub target: TargetSummary,
     /// The database a session reaches.
     pub database: String,
+    /// An example of each kind of action, judged for the caller. Absent from older brokers.
+    #[serde(default)]
+    pub may: Vec<ExplainedDeed>,
     /// What is masked for the caller.
     pub masked: Vec<ExplainedMask>,
     /// The rules that can deny, each with its reason.
@@ -253,6 +274,34 @@ pub struct ExplainedMask {
     pub mask: String,
     /// `two locks` or `one lock` (design §3.3).
     pub locks: String,
+}
+
+/// An example of an action, and what policy says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedDeed {
+    /// The example, for people.
+    pub what: String,
+    /// What policy says.
+    pub verdict: Judged,
+    /// The rule that says so; `default` when none does.
+    pub rule: String,
+    /// Its `@reason`; empty where it is allowed.
+    pub reason: String,
+    /// Whose approval it takes, where it is held, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes: Option<String>,
+}
+
+/// A verdict in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Judged {
+    /// At once.
+    Allow,
+    /// Never.
+    Deny,
+    /// After an approval.
+    Hold,
 }
 
 /// A rule as the caller meets it.

@@ -1,22 +1,37 @@
 //! What may be reached, and how.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 
 use super::Service;
 use super::caller::Named;
 use super::fault::Fault;
 use crate::broker::authn::Caller;
 use crate::broker::explain;
+use crate::domain::action::Action;
 use crate::domain::principal::Principal;
 use crate::domain::target::Target;
-use crate::wire::control::{Explanation, Listing, TargetSummary};
+use crate::wire::control::{ALL, ExplainedDenial, Explanation, Listing, TargetSummary};
 
-pub(super) async fn list(State(service): State<Service>, caller: Caller) -> Json<Listing<TargetSummary>> {
+pub(super) async fn list(
+    State(service): State<Service>,
+    RawQuery(query): RawQuery,
+    caller: Caller,
+) -> Json<Listing<TargetSummary>> {
     let config = service.core.config();
     let who = caller.principal();
-    let mine = config.targets.values().filter(|target| service.core.may_reach(who, target));
-    Json(Listing { items: mine.map(|target| summarise(&service, who, target)).collect() })
+    let all = query.as_deref() == Some(ALL);
+    let mine = config.targets.values().filter_map(|target| {
+        if service.core.may_reach(who, target) {
+            return Some(summarise(&service, who, target));
+        }
+        // INVARIANT: whom no permit covers does not learn that there is such a target
+        let denial = config.policy.withheld(who, target, &Action::Connect).filter(|_| all)?;
+        let denied =
+            ExplainedDenial { rule: denial.rule.to_string(), reason: denial.reason, hint: denial.hint };
+        Some(TargetSummary { denied: Some(denied), ..explain::summarise(who, target) })
+    });
+    Json(Listing { items: mine.collect() })
 }
 
 pub(super) async fn explain(
