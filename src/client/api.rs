@@ -35,6 +35,8 @@ pub struct Api {
     link: Link,
     identity: Identity,
     access: Mutex<Option<Access>>,
+    /// Whether the login is renewed where that is needed.
+    renews: bool,
 }
 
 /// Why a call failed.
@@ -52,7 +54,22 @@ impl Api {
     /// Calls through `link` as `identity`.
     #[must_use]
     pub fn new(context: ClientContext, link: Link, identity: Identity) -> Arc<Self> {
-        Arc::new(Self { context, link, identity, access: Mutex::new(None) })
+        Arc::new(Self { context, link, identity, access: Mutex::new(None), renews: true })
+    }
+
+    /// Calls as `identity` with the access token that an earlier command left, and with no other: for
+    /// whoever may be cut off at any moment, and must not spend a refresh token then. `None` when there is none.
+    #[must_use]
+    pub fn at_hand(context: ClientContext, link: Link, identity: Identity) -> Option<Arc<Self>> {
+        let access = identity.at_hand(context.clock.now() + MARGIN)?;
+        Some(Arc::new(Self { context, link, identity, access: Mutex::new(Some(access)), renews: false }))
+    }
+
+    async fn exchanged(&self, not_before: Timestamp) -> Result<Access, LoginError> {
+        match self.renews {
+            true => self.identity.access(&self.link, not_before).await,
+            false => Err(LoginError::Needed(Box::new(self.link.url().clone()))),
+        }
     }
 
     /// The way to the broker.
@@ -83,7 +100,7 @@ impl Api {
         match &*access {
             Some(known) if known.expires > now + MARGIN => Ok(known.clone()),
             _ => {
-                let fresh = self.identity.access(&self.link, Timestamp::MIN).await?;
+                let fresh = self.exchanged(Timestamp::MIN).await?;
                 Ok(access.insert(fresh).clone())
             }
         }
@@ -96,7 +113,7 @@ impl Api {
     pub async fn keep_alive(&self) -> Result<(), LoginError> {
         let mut access = self.access.lock().await;
         let not_before = self.context.clock.now() - RENEW;
-        *access = Some(self.identity.access(&self.link, not_before).await?);
+        *access = Some(self.exchanged(not_before).await?);
         Ok(())
     }
 
@@ -114,6 +131,15 @@ impl Api {
     /// [`ApiError`].
     pub async fn targets(&self) -> Result<Vec<TargetSummary>, ApiError> {
         Ok(self.get::<Listing<TargetSummary>>(control::TARGETS).await?.items)
+    }
+
+    /// What the caller may reach, and what a rule forbids although a permit covers it.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn all_targets(&self) -> Result<Vec<TargetSummary>, ApiError> {
+        let path = format!("{}?{}", control::TARGETS, control::ALL);
+        Ok(self.get::<Listing<TargetSummary>>(&path).await?.items)
     }
 
     /// What is masked, denied, held, recorded and not covered on a target.
@@ -325,7 +351,7 @@ impl Api {
     pub async fn renew(&self, refused: &Access) -> Result<Access, LoginError> {
         let mut access = self.access.lock().await;
         let newer = refused.since + SignedDuration::from_nanos(1);
-        let fresh = self.identity.access(&self.link, newer).await?;
+        let fresh = self.exchanged(newer).await?;
         Ok(access.insert(fresh).clone())
     }
 }

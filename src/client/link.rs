@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rand::RngExt as _;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
@@ -130,6 +131,17 @@ impl Link {
     pub async fn info(&self) -> Result<BrokerInfo, LinkError> {
         let request = self.http.get(dpop::endpoint(&self.url, control::INFO));
         read(self.send(request).await?).await
+    }
+
+    /// The same, and what time the broker says it is (RFC 9110 §6.6.1).
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn greet(&self) -> Result<(BrokerInfo, Option<Timestamp>), LinkError> {
+        let answer = self.send(self.http.get(dpop::endpoint(&self.url, control::INFO))).await?;
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp());
+        Ok((read(answer).await?, date))
     }
 
     /// Exchanges an ID token or a workload's token for an access token.

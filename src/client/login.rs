@@ -135,6 +135,52 @@ impl Identity {
     }
 }
 
+/// How long a login is good for, as far as this machine can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasts {
+    /// As long as the broker says now: nothing here renews it.
+    AsItIs,
+    /// Until the workload's token ends, which nothing here replaces.
+    Until(Timestamp),
+    /// As long as its provider renews it.
+    WhileRenewed,
+}
+
+impl Identity {
+    /// How long the login is good for.
+    ///
+    /// # Errors
+    /// When the credential or the workload's token cannot be read.
+    pub fn lasts(&self) -> Result<Lasts, LoginError> {
+        match self {
+            Self::Person(person) => {
+                let credential = keychain(&person.context, &person.place).load()?;
+                let renewed = credential.is_some_and(|known| known.refresh_token.is_some());
+                Ok(if renewed { Lasts::WhileRenewed } else { Lasts::AsItIs })
+            }
+            Self::Workload(workload) => {
+                Ok(workload.platform.ends()?.map_or(Lasts::WhileRenewed, Lasts::Until))
+            }
+        }
+    }
+}
+
+impl Identity {
+    /// An access token that an earlier command left and that is good until then. Asks nobody.
+    #[must_use]
+    pub fn at_hand(&self, until: Timestamp) -> Option<Access> {
+        let access = match self {
+            Self::Person(person) => person.cached(until, Timestamp::MIN).ok().flatten(),
+            Self::Workload(workload) => {
+                let mark = workload.platform.mark().ok()?;
+                let kept = workload.job.as_ref().and_then(|job| job.access(&mark).ok().flatten());
+                kept.map(|(access, _)| access)
+            }
+        };
+        access.filter(|access| access.expires > until)
+    }
+}
+
 /// A person who signed in earlier on this machine.
 #[derive(Debug)]
 pub struct Person {

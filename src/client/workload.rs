@@ -159,6 +159,17 @@ impl Platform {
         }
     }
 
+    /// When its token ends, where nothing here replaces it; `None` where the platform gives others. A token that does not
+    /// say when it ends serves as long as it is taken.
+    pub(super) fn ends(&self) -> Result<Option<Timestamp>, WorkloadError> {
+        match &self.source {
+            Source::ClientCredentials { .. } | Source::Github { .. } | Source::Kubernetes(_) => Ok(None),
+            Source::Env(_) | Source::File(_) | Source::Gitlab(_) => {
+                Ok(Some(token::expiry(&self.read()?).unwrap_or(Timestamp::MAX)))
+            }
+        }
+    }
+
     /// A token for the broker that trusts these issuers.
     pub(super) async fn token(
         &self,
