@@ -26,17 +26,18 @@ use ui::Ui;
 
 /// Runs the program on these arguments.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let plain = set("NO_COLOR").is_some() || set("TERM").is_some_and(|kind| kind == "dumb");
+    let plain = set("NO_COLOR").is_some() || set("TERM").as_deref() == Some("dumb");
     let ui = Ui::new(false, plain);
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(Ui { json: asks_for_json(&arguments), ..ui }, &error),
     };
     let ui = Ui { json: cli.global.output == Output::Json, ..ui };
     match start(cli, ui) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            ui.failure(failure.message(), failure.hints());
+            ui.failure(&failure);
             ExitCode::from(failure.code())
         }
     }
@@ -69,6 +70,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<u8, Failure> {
         Command::Audit(command) => commands::audit::run(cli.global, ui, command).await,
         Command::AwsProfile(args) => commands::aws_profile::run(&context(cli.global)?, args).await,
         Command::Broker(command) => commands::broker::run(ui, command).await,
+        Command::Complete(args) => commands::complete::run(cli.global, ui, &args).await,
         Command::Completions { shell } => {
             ui.raw(&generate::completions(shell));
             Ok(0)
@@ -78,11 +80,12 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<u8, Failure> {
         Command::Demo(args) => commands::demo_command(ui, args).await,
         Command::DemoApi(args) => commands::demo::api::serve(args.listen, &args.key_file).await,
         Command::Device(command) => commands::device::run(&context(cli.global)?, command).await,
+        Command::Doctor(args) => commands::doctor::run(cli.global, ui, &args).await,
         Command::Exec(args) => commands::exec::run(&context(cli.global)?, args).await,
         Command::Explain(args) => commands::explain::run(&context(cli.global)?, &args).await,
         Command::Generate { folder } => commands::generate_files(&folder),
         Command::Grant(command) => commands::grant::run(&context(cli.global)?, command).await,
-        Command::List => commands::list::run(&context(cli.global)?).await,
+        Command::List(args) => commands::list::run(&context(cli.global)?, &args).await,
         Command::Login(args) => commands::login::run(&context(cli.global)?, &args).await,
         Command::Logout => commands::logout::run(&context(cli.global)?).await,
         Command::PgService(args) => commands::pg_service::run(&context(cli.global)?, args).await,
@@ -92,13 +95,36 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<u8, Failure> {
         Command::SshConfig(args) => commands::ssh_config::run(&context(cli.global)?, args).await,
         Command::SshProxy(args) => commands::ssh_proxy::run(&context(cli.global)?, &args.target).await,
         Command::SshSocket { socket, carry } => commands::ssh_proxy::socket(&socket, carry).await,
-        Command::Whoami => commands::whoami::run(&context(cli.global)?).await,
+        Command::Whoami(args) => commands::whoami::run(&context(cli.global)?, &args).await,
     }
 }
 
 /// Help and version are results; everything else that the parser says is a usage error.
-fn usage(error: &clap::Error) -> ExitCode {
-    let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    drop(error.print());
-    if wanted { ExitCode::SUCCESS } else { ExitCode::from(exit::USAGE) }
+fn usage(ui: Ui, error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        drop(error.print());
+        return ExitCode::SUCCESS;
+    }
+    if ui.json {
+        let told = error.to_string();
+        let mut lines = told.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let failure = Failure::new(FailureKind::Usage, first.strip_prefix("error: ").unwrap_or(first));
+        ui.failure(&lines.fold(failure, Failure::hint));
+    } else {
+        drop(error.print());
+    }
+    ExitCode::from(exit::USAGE)
+}
+
+/// Whether a command line that could not be parsed wants JSON; what follows `--` is the child's.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    let mut ours = arguments.iter().take_while(|word| *word != "--").peekable();
+    while let Some(word) = ours.next() {
+        if word == "--output=json" || (word == "--output" && ours.peek().is_some_and(|next| *next == "json"))
+        {
+            return true;
+        }
+    }
+    false
 }

@@ -4,6 +4,7 @@
 //! man pages can be generated from it alone.
 
 mod approval;
+mod inquiry;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 pub use approval::{
     Approval, Approve, Ask, Deny, GrantCommand, RequestCommand, RequestList, RequestRef, RequestWait,
 };
+pub use inquiry::{Complete, Doctor, List, Whoami};
 
 /// Access to databases without holding their credentials
 ///
@@ -91,12 +93,30 @@ pub enum Command {
     )]
     Login(Login),
     /// Sign out at the provider, at the broker and on this machine
+    #[command(after_long_help = "Examples:\n  hoopctl logout")]
     Logout,
     /// Show who you are to the broker
-    Whoami,
+    ///
+    /// With --check it says whether the login is good, without asking anybody anything: it ends with 0 when it is,
+    /// and with 79 when there is none or it ends earlier than --for wants.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl whoami\n  hoopctl whoami --check || hoopctl login\n  hoopctl whoami --check --for 10m --output json"
+    )]
+    Whoami(Whoami),
     /// List what you may reach
-    List,
-    /// Show what is masked, denied, held, recorded and not covered on a target
+    ///
+    /// Says of each target whether a session opens at once or takes an approval first. With --all also those that
+    /// a rule forbids although another would let you in, with that rule's reason. What no rule gives you is never
+    /// shown.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl list\n  hoopctl list --all\n  hoopctl list --output json"
+    )]
+    List(List),
+    /// Show what you may do on a target, what is masked, and what is not covered
+    ///
+    /// One example of each kind of action is put to policy as the gateway would put the real thing. A rule that
+    /// speaks of particular tables, paths or values is listed, and judged when it is met.
+    #[command(after_long_help = "Examples:\n  hoopctl explain db\n  hoopctl explain bastion --output json")]
     Explain(Target),
     /// Start the target's native client
     ///
@@ -205,7 +225,24 @@ pub enum Command {
     /// Serve the demo's API of reasoning traces, on loopback
     #[command(hide = true)]
     DemoApi(DemoApi),
+    /// Find what is wrong with the set-up, and how to mend it
+    ///
+    /// Looks at this machine, the login, the way to the broker and what the targets need here, changes nothing and
+    /// asks nobody. Each finding has its fix. Ends with 0 when all is well, else with the code of the worst fault.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl doctor\n  hoopctl doctor --output json\n  hoopctl doctor --config broker.toml"
+    )]
+    Doctor(Doctor),
+    /// Answer a shell that completes a command line
+    #[command(name = "tab", hide = true)]
+    Complete(Complete),
     /// Print the completions of a shell
+    ///
+    /// They know targets, requests, sessions, grants and devices: the shell asks this program while you press Tab. It
+    /// never asks you anything, and waits for the broker half a second at most.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl completions bash > ~/.local/share/bash-completion/completions/hoopctl\n  hoopctl completions zsh > ~/.zfunc/_hoopctl\n  hoopctl completions fish > ~/.config/fish/completions/hoopctl.fish"
+    )]
     Completions {
         /// Which shell
         shell: Shell,
@@ -334,8 +371,10 @@ pub struct PgService {
 #[derive(Debug, Subcommand)]
 pub enum SessionCommand {
     /// List your sessions, and those that you may audit
+    #[command(after_long_help = "Examples:\n  hoopctl session list\n  hoopctl session list --output json")]
     List,
     /// Show one session
+    #[command(after_long_help = "Examples:\n  hoopctl session show ses_…")]
     Show(SessionRef),
     /// See again what a session asked and was shown
     #[command(
@@ -343,6 +382,7 @@ pub enum SessionCommand {
     )]
     Replay(Replay),
     /// End a session now
+    #[command(after_long_help = "Examples:\n  hoopctl session kill ses_…")]
     Kill(SessionRef),
 }
 
@@ -375,6 +415,9 @@ pub enum AuditCommand {
     )]
     Verify(Verify),
     /// Show the last entries
+    #[command(
+        after_long_help = "Examples:\n  hoopctl audit tail -n 50\n  hoopctl audit tail --follow --output json"
+    )]
     Tail(Tail),
 }
 
@@ -424,6 +467,9 @@ pub struct ConfigFile {
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
     /// Validate the policy of a configuration, or of Cedar files
+    #[command(
+        after_long_help = "Examples:\n  hoopctl policy check\n  hoopctl policy check rules.cedar more.cedar"
+    )]
     Check(PolicyCheck),
     /// Ask whether somebody may do something, and why
     #[command(
@@ -520,8 +566,10 @@ pub enum PolicyAction {
 #[derive(Debug, Subcommand)]
 pub enum BrokerCommand {
     /// Write a commented configuration file
+    #[command(after_long_help = "Examples:\n  hoopctl broker init --config broker.toml")]
     Init(ConfigFile),
     /// List every problem of a configuration
+    #[command(after_long_help = "Examples:\n  hoopctl broker check --config broker.toml")]
     Check(ConfigFile),
     /// List what the broker keeps in a target's database, or remove it
     ///
@@ -542,6 +590,7 @@ pub enum BrokerCommand {
     ///
     /// SIGHUP reads the configuration again without dropping a session; SIGTERM and Ctrl-C let sessions
     /// end first, for half a minute at the most.
+    #[command(after_long_help = "Examples:\n  hoopctl broker serve --config broker.toml")]
     Serve(ConfigFile),
 }
 
@@ -574,6 +623,7 @@ pub enum DeviceCommand {
         key: Option<String>,
     },
     /// List your devices, and those that wait to be confirmed
+    #[command(after_long_help = "Examples:\n  hoopctl device list")]
     List,
     /// Revoke a device and those that it let in, and end their sessions
     ///

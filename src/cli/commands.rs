@@ -3,10 +3,12 @@
 pub mod audit;
 pub mod aws_profile;
 pub mod broker;
+pub mod complete;
 pub mod connect;
 pub mod credentials;
 pub mod demo;
 pub mod device;
+pub mod doctor;
 pub mod exec;
 pub mod explain;
 pub mod grant;

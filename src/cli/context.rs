@@ -143,6 +143,29 @@ impl Context {
         Ok(Api::new(self.client.clone(), link, Identity::Person(person)))
     }
 
+    /// Whether a workload is meant.
+    #[must_use]
+    pub fn is_workload(&self) -> bool {
+        self.global.workload.is_some()
+    }
+
+    /// Whoever is logged in, with what an earlier command left for that; none where it would have to be renewed.
+    pub async fn api_at_hand(&self) -> Option<Arc<Api>> {
+        let (link, identity) = if let Some(source) = self.workload().ok()? {
+            let url = self.broker().ok()?;
+            let link = self.link(&url, self.pin().ok()?).ok()?;
+            let place = self.client.home.broker(&url).ok();
+            let workload = Workload::new(&self.client, &link, source, place).await.ok()?;
+            (link, Identity::Workload(workload))
+        } else {
+            let place = self.place().ok()?;
+            let (person, pinned) = Person::find(&self.client, &place).ok()?;
+            let link = self.link(place.url(), self.pin().ok()?.or(pinned)).ok()?;
+            (link, Identity::Person(person))
+        };
+        Api::at_hand(self.client.clone(), link, identity)
+    }
+
     /// A way to a broker.
     ///
     /// # Errors

@@ -25,3 +25,5 @@ pub const LOGIN_NEEDED: u8 = 79;
 pub const REVOKED: u8 = 80;
 /// A signal ended it: this and the signal's number.
 pub const SIGNAL: u8 = 128;
+/// Nobody reads what would go on for ever: what SIGPIPE ends with.
+pub const UNHEARD: u8 = SIGNAL + 13;

@@ -3,6 +3,8 @@
 //! Job: the only place that maps errors of the floors below to what a person reads and a script
 //! tests. Rules: lower case, no full stop, user input in backticks; the hint says what to type.
 
+use serde_json::{Value, json};
+
 use crate::broker::assembly::AssemblyError;
 use crate::broker::config::ConfigError;
 use crate::cli::commands::demo::DemoFailure;
@@ -19,6 +21,7 @@ use crate::client::protocol::FormError;
 use crate::client::provider::ProviderError;
 use crate::client::workload::{Source, WorkloadError};
 use crate::domain::approval::SubjectError;
+use crate::domain::name::RequestId;
 use crate::wire::control::{Problem, ProblemCode};
 
 /// What went wrong.
@@ -27,6 +30,7 @@ pub struct Failure {
     kind: FailureKind,
     message: String,
     hints: Vec<String>,
+    request: Option<RequestId>,
 }
 
 /// What kind of failure it is; decides the exit code.
@@ -59,7 +63,7 @@ pub enum FailureKind {
 impl Failure {
     /// A failure without hints.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: Vec::new() }
+        Self { kind, message: message.into(), hints: Vec::new(), request: None }
     }
 
     /// The same with a hint.
@@ -67,6 +71,31 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// The same about this request, so that a script need not look for its id in the message.
+    #[must_use]
+    pub fn of_request(mut self, request: &RequestId) -> Self {
+        self.request = Some(request.clone());
+        self
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// The failure for programs: what `error` of an object on standard error holds.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        let mut error = json!({
+            "code": self.code(), "kind": self.kind.word(), "message": self.message, "hints": self.hints,
+        });
+        if let (Some(members), Some(request)) = (error.as_object_mut(), &self.request) {
+            members.insert("request".into(), json!(request));
+        }
+        json!({ "error": error })
     }
 
     /// What happened.
@@ -128,6 +157,26 @@ impl Failure {
             FailureKind::Signal(signal) => exit::SIGNAL.saturating_add(signal),
             FailureKind::Unreachable => exit::UNREACHABLE,
             FailureKind::Usage => exit::USAGE,
+        }
+    }
+}
+
+impl FailureKind {
+    /// The word that programs read.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::BadData => "bad-data",
+            Self::Configuration => "configuration",
+            Self::Denied => "denied",
+            Self::Held => "held",
+            Self::Internal => "internal",
+            Self::LoginNeeded => "login-needed",
+            Self::ReviewDenied => "review-denied",
+            Self::Revoked => "revoked",
+            Self::Signal(_) => "signal",
+            Self::Unreachable => "unreachable",
+            Self::Usage => "usage",
         }
     }
 }

@@ -1,19 +1,22 @@
 //! What people and programs see.
 //!
 //! Job: results to standard output, talk to standard error, and nothing else anywhere. Rules: JSON
-//! objects carry `version`; colour and spinners only on a terminal, and never with NO_COLOR;
+//! objects carry `version`; colour and spinners only on a terminal, and never with NO_COLOR or TERM=dumb;
 //! whatever comes from elsewhere is stripped of control characters, so that no text can steer the
 //! terminal. Failure mode: an output that is closed ends the talk silently.
 
 pub mod harmless;
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+use super::failure::Failure;
 
 /// Standard output and standard error.
 #[derive(Debug, Clone, Copy)]
@@ -27,35 +30,32 @@ pub struct Ui {
 impl Ui {
     /// Output as the user wants it.
     #[must_use]
-    pub fn new(json: bool, no_color: bool) -> Self {
-        Self { json, color: !no_color && io::stderr().is_terminal() }
+    pub fn new(json: bool, plain: bool) -> Self {
+        Self { json, color: !plain && io::stderr().is_terminal() }
     }
 
     /// Writes one line of result.
     pub fn line(&self, text: &str) {
-        drop(writeln!(io::stdout().lock(), "{}", clean(text)));
+        self.raw(format!("{}\n", clean(text)).as_bytes());
     }
 
     /// Writes a result as it is, byte for byte.
     pub fn raw(&self, bytes: &[u8]) {
         let mut out = io::stdout().lock();
-        drop(out.write_all(bytes).and_then(|()| out.flush()));
+        if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
+            UNHEARD.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nobody reads the results any more (`| head -1`): what goes on for ever ends then.
+    #[must_use]
+    pub fn is_unheard(&self) -> bool {
+        UNHEARD.load(Ordering::Relaxed)
     }
 
     /// Writes a JSON object in one line, with the version of its form.
     pub fn object(&self, value: &impl Serialize) {
-        let value = match serde_json::to_value(value) {
-            Ok(Value::Object(members)) => {
-                let mut all = serde_json::Map::new();
-                all.insert("version".into(), json!(1));
-                all.extend(members);
-                Value::Object(all)
-            }
-            Ok(other) => json!({ "version": 1, "value": other }),
-            Err(error) => json!({ "version": 1, "error": error.to_string() }),
-        };
-        let mut out = io::stdout().lock();
-        drop(writeln!(out, "{value}").and_then(|()| out.flush()));
+        self.raw(versioned(value).as_bytes());
     }
 
     /// Says something to the person.
@@ -63,8 +63,13 @@ impl Ui {
         drop(writeln!(io::stderr().lock(), "{}", clean(text)));
     }
 
-    /// Says what went wrong, and what to do.
-    pub fn failure(&self, message: &str, hints: &[String]) {
+    /// Says what went wrong, and what to do; to programs in one line of JSON.
+    pub fn failure(&self, failure: &Failure) {
+        if self.json {
+            drop(io::stderr().lock().write_all(versioned(&failure.document()).as_bytes()));
+            return;
+        }
+        let (message, hints) = (failure.message(), failure.hints());
         let (red, dim, off) = if self.color { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
         let mut err = io::stderr().lock();
         drop(writeln!(err, "{red}error:{off} {}", clean(message)));
@@ -88,9 +93,8 @@ impl Ui {
     #[must_use]
     pub fn wait(&self, what: &str) -> Waiting {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        // a terminal that cannot go back to the begin of a line shows each turn of it
-        let turns = std::env::var_os("TERM").is_some_and(|kind| kind != "dumb");
-        if !(io::stderr().is_terminal() && turns) {
+        // a spinner is drawn with the same codes as colour is
+        if !self.color {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
@@ -163,6 +167,18 @@ impl Drop for Waiting {
     }
 }
 
+/// An object in one line, with the version of its form, which no member can replace.
+fn versioned(value: &impl Serialize) -> String {
+    let members = match serde_json::to_value(value) {
+        Ok(Value::Object(members)) => members,
+        Ok(other) => serde_json::Map::from_iter([("value".to_owned(), other)]),
+        Err(error) => serde_json::Map::from_iter([("error".to_owned(), json!(error.to_string()))]),
+    };
+    let mut all = serde_json::Map::from_iter([("version".to_owned(), json!(VERSION))]);
+    all.extend(members.into_iter().filter(|(name, _)| name != "version"));
+    format!("{}\n", Value::Object(all))
+}
+
 /// A table as text, at most `width` wide, else as wide as the terminal. The first column, where ids
 /// stand, is never broken; with `gives`, only that column is.
 #[must_use]
@@ -191,3 +207,9 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, gives: Option<usize>, widt
 pub fn clean(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
+
+/// The version of every object (docs/reference/json.md says when it changes).
+pub const VERSION: u64 = 1;
+
+/// Set when standard output was found closed.
+static UNHEARD: AtomicBool = AtomicBool::new(false);

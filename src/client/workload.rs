@@ -141,6 +141,14 @@ impl Platform {
         &self.source
     }
 
+    /// Whether there is a token, or what one is asked for with; asks nobody.
+    ///
+    /// # Errors
+    /// [`WorkloadError`].
+    pub fn ready(&self) -> Result<(), WorkloadError> {
+        self.mark().map(drop)
+    }
+
     /// What the job can be known by before its token is asked for.
     pub(super) fn mark(&self) -> Result<Mark, WorkloadError> {
         match &self.source {

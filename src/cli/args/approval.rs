@@ -16,11 +16,15 @@ pub enum RequestCommand {
     )]
     Approval(Approval),
     /// List your requests, and those that you may review
+    #[command(
+        after_long_help = "Examples:\n  hoopctl request list\n  hoopctl request list --reviewable --output json"
+    )]
     List(RequestList),
     /// Show all that a reviewer must know of a request
     ///
     /// What was asked is shown with control characters and invisible characters written out. The digest
     /// at the end is what `request approve ID --digest` takes.
+    #[command(after_long_help = "Examples:\n  hoopctl request show req_…")]
     Show(RequestRef),
     /// Approve a request
     ///
@@ -31,13 +35,16 @@ pub enum RequestCommand {
     )]
     Approve(Approve),
     /// Deny a request
+    #[command(after_long_help = "Examples:\n  hoopctl request deny req_… --reason 'use the replica'")]
     Deny(Deny),
     /// Wait until a request is answered
     ///
     /// 0 when it was approved, 76 when denied, 80 when withdrawn or expired, 75 when it is still pending
     /// at the limit.
+    #[command(after_long_help = "Examples:\n  hoopctl request wait req_… --limit 10m")]
     Wait(RequestWait),
     /// Take a request back
+    #[command(after_long_help = "Examples:\n  hoopctl request withdraw req_…")]
     Withdraw(RequestRef),
 }
 
@@ -134,8 +141,10 @@ pub struct RequestWait {
 #[derive(Debug, Subcommand)]
 pub enum GrantCommand {
     /// List grants and standing decisions: your own, and those on targets where you may review
+    #[command(after_long_help = "Examples:\n  hoopctl grant list")]
     List,
     /// Take a grant back and close its sessions, or take back a standing decision
+    #[command(after_long_help = "Examples:\n  hoopctl grant revoke gra_…")]
     Revoke {
         /// The grant's id; of a standing decision, the id of the request that it was made with
         grant: String,
@@ -165,18 +174,27 @@ pub struct Ask {
         value_parser = duration
     )]
     pub wait: Option<Option<Duration>>,
+    /// File it once, however often this is called with the same key: a job that is run again finds the answer
+    #[arg(long, value_name = "KEY", requires = "reason")]
+    pub idempotency_key: Option<String>,
 }
 
 impl Ask {
     /// Nothing is asked for.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { request: false, reason: None, lasts: Duration::from_secs(3600), wait: None }
+        Self {
+            request: false,
+            reason: None,
+            lasts: Duration::from_secs(3600),
+            wait: None,
+            idempotency_key: None,
+        }
     }
 }
 
 /// A time as people write it: `90s`, `10m`, `1h30m`, `2d`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "write 90s, 10m, 1h30m or 2d".to_owned();
     let span: jiff::Span = text.parse().map_err(|_| wrong())?;
     // a month is not always as long

@@ -4,7 +4,7 @@ use crate::cli::args::Target;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
-use crate::wire::control::{ExplainedMask, ExplainedRule, Explanation};
+use crate::wire::control::{ExplainedDeed, ExplainedMask, ExplainedRule, Explanation, Judged};
 
 /// Says what is enforced on a target, and what is not.
 ///
@@ -31,6 +31,14 @@ fn show(ui: Ui, told: &Explanation) {
     if !told.target.description.is_empty() {
         ui.line(&format!("  {}", told.target.description));
     }
+    for (title, verdict) in
+        [("You may", Judged::Allow), ("After approval", Judged::Hold), ("You may not", Judged::Deny)]
+    {
+        let deeds: Vec<String> = told.may.iter().filter(|deed| deed.verdict == verdict).map(deed).collect();
+        if !deeds.is_empty() {
+            section(ui, title, deeds);
+        }
+    }
     section(ui, "Masked for you", told.masked.iter().map(mask).collect());
     section(ui, "Denied", told.denied.iter().map(rule).collect());
     section(ui, "Held for review", told.held.iter().map(rule).collect());
@@ -56,6 +64,13 @@ fn section(ui: Ui, title: &str, lines: Vec<String>) {
 fn mask(mask: &ExplainedMask) -> String {
     let path = mask.path.as_deref().map(|path| format!(" at {path}")).unwrap_or_default();
     format!("{}{path}: {} ({}, rule {})", mask.column, mask.mask, mask.locks, mask.rule)
+}
+
+/// An example of an action, with the rule that decides it.
+fn deed(deed: &ExplainedDeed) -> String {
+    let because = if deed.reason.is_empty() { String::new() } else { format!(": {}", deed.reason) };
+    let takes = deed.takes.as_ref().map(|takes| format!("; takes {takes}")).unwrap_or_default();
+    format!("{} ({}{because}{takes})", deed.what, deed.rule)
 }
 
 fn rule(rule: &ExplainedRule) -> String {

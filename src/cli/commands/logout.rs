@@ -14,6 +14,7 @@ pub async fn run(context: &Context) -> Result<u8, Failure> {
     let place = context.place()?;
     let (_, pinned) = Person::find(&context.client, &place)?;
     let link = context.link(place.url(), context.pin()?.or(pinned))?;
+    super::complete::forget(&place);
     let ended = sign_out(&context.client, &link, &place).await?;
     if let Err(error) = &ended.broker {
         context.ui.warning(&format!("the broker was not told, so the login lapses there by itself: {error}"));

@@ -195,6 +195,9 @@ impl Openings<'_> {
                 let ids: Vec<String> = filed.iter().map(|(_, view)| view.request.id.to_string()).collect();
                 let stays = if alone { "stays" } else { "stay" };
                 let mut failure = Failure::new(FailureKind::Signal(signal), format!("{} {stays} filed", ids.join(", ")));
+                if let [(_, view)] = filed.as_slice() {
+                    failure = failure.of_request(&view.request.id);
+                }
                 for ((way, _), id) in filed.iter().zip(&ids) {
                     failure = failure.hint(format!(
                         "`hoopctl connect {}` waits on, `hoopctl request withdraw {id}` gives up", way.target
@@ -226,7 +229,7 @@ impl Openings<'_> {
         named.sort_by_key(Failure::severity);
         let worst = named.pop();
         for failure in named {
-            self.context.ui.failure(failure.message(), failure.hints());
+            self.context.ui.failure(&failure);
         }
         worst.unwrap_or_else(|| Failure::new(FailureKind::Internal, "nothing failed"))
     }

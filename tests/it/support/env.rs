@@ -64,7 +64,12 @@ impl Env {
 
     /// The program with arguments, ready to run.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        self.other(program(), arguments)
+    }
+
+    /// Another program in this home, ready to run.
+    pub(crate) fn other(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).env_clear().stdin(Stdio::null()).kill_on_drop(true);
         command
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -88,6 +93,13 @@ impl Env {
             .await
             .unwrap_or_else(|_| panic!("`hoopctl {}` does not end", arguments.join(" ")));
         Ran::from(output.expect("the program runs"))
+    }
+
+    /// Runs another program to its end.
+    pub(crate) async fn run_other(&self, program: &str, arguments: &[&str]) -> Ran {
+        let output = self.other(program, arguments).output();
+        let output = tokio::time::timeout(Duration::from_secs(120), output).await;
+        Ran::from(output.expect("it ends").unwrap_or_else(|error| panic!("{program} does not run: {error}")))
     }
 
     /// Runs `login`; `approve` gets the page that it shows.

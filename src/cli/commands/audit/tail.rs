@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::args::Tail;
 use crate::cli::context::Context;
+use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::client::api::Api;
 use crate::ledger::checkpoint::Checkpoint;
@@ -26,7 +27,8 @@ pub(super) async fn run(context: &Context, args: &Tail) -> Result<u8, Failure> {
     if !args.follow {
         return Ok(0);
     }
-    loop {
+    // whoever reads the first lines only (`| head`) does not want the rest
+    while !context.ui.is_unheard() {
         tokio::time::sleep(POLL).await;
         let now = head(&api, &key).await?;
         if now < size {
@@ -35,6 +37,7 @@ pub(super) async fn run(context: &Context, args: &Tail) -> Result<u8, Failure> {
         show(context, &api, size, now).await?;
         size = now;
     }
+    Ok(exit::UNHEARD)
 }
 
 async fn head(api: &Api, key: &VerifierKey) -> Result<u64, Failure> {

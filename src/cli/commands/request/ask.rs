@@ -157,7 +157,7 @@ impl Way<'_> {
             starts: None,
             once: false,
             extends: None,
-            key: None,
+            key: self.ask.idempotency_key.clone(),
         };
         let view = api.ask_session(&ask).await?;
         context.ui.talk(&filed(&view, context.client.clock.now()));

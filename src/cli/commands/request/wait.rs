@@ -91,14 +91,15 @@ pub async fn wait_showing(
 /// [`Failure`], unless it was approved.
 pub fn outcome(context: &Context, view: &RequestView) -> Result<(), Failure> {
     let id = &view.request.id;
+    let failure = |kind, message: String| Failure::new(kind, message).of_request(id);
     match &view.request.state {
         RequestState::Approved | RequestState::Granted { .. } | RequestState::Released { .. } => Ok(()),
         RequestState::Pending => {
             let until = when(view.request.expires, context.client.clock.now());
             let missing = harmless::line(&view.missing);
-            Err(Failure::new(FailureKind::Held, format!("{id} awaits {missing}, until {until}")).hint(
-                format!("`hoopctl request wait {id}` waits on, `hoopctl request withdraw {id}` gives up"),
-            ))
+            Err(failure(FailureKind::Held, format!("{id} awaits {missing}, until {until}")).hint(format!(
+                "`hoopctl request wait {id}` waits on, `hoopctl request withdraw {id}` gives up"
+            )))
         }
         RequestState::Denied => {
             let message = match denial(view) {
@@ -108,14 +109,14 @@ pub fn outcome(context: &Context, view: &RequestView) -> Result<(), Failure> {
                 Some((by, None)) => format!("{id} was denied by {}", harmless::line(by)),
                 None => format!("{id} was denied"),
             };
-            Err(Failure::new(FailureKind::ReviewDenied, message))
+            Err(failure(FailureKind::ReviewDenied, message))
         }
-        RequestState::Withdrawn => Err(Failure::new(FailureKind::Revoked, format!("{id} was withdrawn"))),
+        RequestState::Withdrawn => Err(failure(FailureKind::Revoked, format!("{id} was withdrawn"))),
         RequestState::Expired => {
-            Err(Failure::new(FailureKind::Revoked, format!("{id} has expired: nobody answered in time")))
+            Err(failure(FailureKind::Revoked, format!("{id} has expired: nobody answered in time")))
         }
         RequestState::Void => {
-            Err(Failure::new(FailureKind::Revoked, format!("{id} is void: what it was for is gone")))
+            Err(failure(FailureKind::Revoked, format!("{id} is void: what it was for is gone")))
         }
     }
 }

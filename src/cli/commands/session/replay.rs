@@ -88,6 +88,9 @@ impl Player {
             }
             cursor.feed(&bytes).map_err(|error| Failure::new(FailureKind::BadData, error.to_string()))?;
             while let Some(item) = cursor.next_item() {
+                if self.ui.is_unheard() {
+                    break;
+                }
                 // what a program reads has its times in it
                 if !self.ui.json {
                     tokio::time::sleep(item.wait).await;
