@@ -108,6 +108,8 @@ fn signed(desk: &Desk<'_>, address: SocketAddr) -> Vec<(String, OsString)> {
         ("RCLONE_S3_PROVIDER", "Other".into()),
         ("RCLONE_S3_ENDPOINT", url),
         ("RCLONE_S3_FORCE_PATH_STYLE", "true".into()),
+        // it would leave bodies out of its signatures, which only some targets take
+        ("RCLONE_S3_USE_UNSIGNED_PAYLOAD", "false".into()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
@@ -122,7 +124,8 @@ fn spelled(url: &url::Url) -> OsString {
 fn configuration(aws: &OpenedAws) -> String {
     // a bucket in the host's name would be no name of this machine
     let path_style = !aws.hands_out || aws.endpoints.contains_key("s3");
-    let style = if path_style { "s3 =\n  addressing_style = path\n" } else { "" };
+    // at an endpoint that is not AWS's own, botocore would make URLs with signatures of version 2
+    let style = if path_style { "s3 =\n  addressing_style = path\n  signature_version = s3v4\n" } else { "" };
     format!("[default]\nregion = {}\n{style}", aws.region)
 }
 

@@ -63,7 +63,8 @@ pub fn with(text: &str, profiles: &[Profile]) -> Result<String, ProfileError> {
     if !all.is_empty() && !all.ends_with('\n') {
         all.push('\n');
     }
-    if !all.is_empty() && !all.ends_with("\n\n") {
+    if !all.is_empty() {
+        // ours, and taken out again
         all.push('\n');
     }
     all.push_str(&part(profiles));
