@@ -98,8 +98,12 @@ fn s3(call: &AwsCall, detail: &S3Call, on: &[&[String]]) -> Result<Treatment, Re
         return refuse(format!("{operation} would copy an object that is masked to where it is not"));
     }
     let Some(bucket) = detail.bucket.as_deref() else { return Ok(Treatment::default()) };
-    let deletes = detail.deleted.iter().any(|key| at(bucket, Some(key)));
-    if !deletes && !(detail.deleted.is_empty() && at(bucket, detail.key.as_deref())) {
+    // a call that names its keys is about those only
+    let touched = match detail.deleted.as_slice() {
+        [] => at(bucket, detail.key.as_deref()),
+        keys => keys.iter().any(|key| at(bucket, Some(key))),
+    };
+    if !touched {
         return Ok(Treatment::default());
     }
     if detail.compares {
