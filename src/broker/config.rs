@@ -6,6 +6,7 @@
 mod claims;
 mod fault;
 mod identity;
+pub mod keys;
 mod reader;
 mod reviews;
 mod targets;

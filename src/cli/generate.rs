@@ -1,7 +1,10 @@
-//! Completions and man pages, from the command definitions.
+//! Completions, man pages and references, from the definitions of commands and keys.
 //!
-//! Job: every generated file with its place. Boundary: depends on [`super::args`] alone; writes
-//! nothing itself.
+//! Job: every generated file with its place. Boundary: depends on [`super::args`] and the table of keys alone;
+//! writes nothing itself.
+
+mod commands;
+mod configuration;
 
 use std::io;
 use std::path::PathBuf;
@@ -37,6 +40,10 @@ pub fn files() -> io::Result<Vec<Generated>> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     man_pages(&command, &mut files)?;
+    for (name, text) in [("cli.md", commands::page(&command)), ("configuration.md", configuration::page())] {
+        files
+            .push(Generated { path: PathBuf::from("docs/reference").join(name), content: text.into_bytes() });
+    }
     Ok(files)
 }
 

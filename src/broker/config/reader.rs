@@ -1,8 +1,8 @@
 //! Reads TOML tables and collects every problem on the way.
 //!
 //! Job: typed look-ups that never stop at the first problem, and a note of each key that was asked
-//! for, so that unknown ones can be named. Boundary: knows nothing of what the keys mean. Failure
-//! mode: a [`ConfigFault`] per problem; the look-up gives `None`.
+//! for, so that unknown ones can be named. Boundary: knows nothing of what the keys mean, but that
+//! [`keys`] must say it. Failure mode: a [`ConfigFault`] per problem; the look-up gives `None`.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::ConfigFault;
+use super::keys::{self, Form};
 
 /// The problems of one file.
 pub(super) struct Faults<'a> {
@@ -74,16 +75,15 @@ impl<'a, 'i> Section<'a, 'i> {
 
     /// A string.
     pub(super) fn text(&self, key: &'static str) -> Option<String> {
-        let value = self.value(key)?;
-        match value.get_ref() {
-            DeValue::String(text) => Some(text.clone().into_owned()),
-            other => self.expected(key, "a string", other),
-        }
+        self.string(key, Form::Text)
     }
 
     /// A string that must be there.
     pub(super) fn required(&self, key: &'static str) -> Option<String> {
-        if self.value(key).is_none() {
+        if !keys::needs(&self.path, key) {
+            self.fault(key, UNDOCUMENTED);
+        }
+        if self.value(key, Form::Text).is_none() {
             self.fault(key, "is missing");
             return None;
         }
@@ -118,7 +118,7 @@ impl<'a, 'i> Section<'a, 'i> {
 
     /// A whole number within bounds.
     pub(super) fn number(&self, key: &'static str, bounds: Range<i64>) -> Option<i64> {
-        let value = self.value(key)?;
+        let value = self.value(key, Form::Number)?;
         let DeValue::Integer(number) = value.get_ref() else {
             return self.expected(key, "a whole number", value.get_ref());
         };
@@ -134,7 +134,7 @@ impl<'a, 'i> Section<'a, 'i> {
 
     /// `true` or `false`.
     pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
-        let value = self.value(key)?;
+        let value = self.value(key, Form::Flag)?;
         match value.get_ref() {
             DeValue::Boolean(flag) => Some(*flag),
             other => self.expected(key, "true or false", other),
@@ -143,7 +143,8 @@ impl<'a, 'i> Section<'a, 'i> {
 
     /// A duration as `90s`, `10m`, `8h`, `1h 30m`; 30 days at the most.
     pub(super) fn duration(&self, key: &'static str) -> Option<Duration> {
-        self.parsed(key, |text| {
+        let text = self.string(key, Form::Duration)?;
+        let read = |text: &str| {
             let span: jiff::SignedDuration =
                 text.parse().map_err(|_| "is not a duration: write 90s, 10m or 8h")?;
             let duration = Duration::try_from(span).unwrap_or_default();
@@ -151,12 +152,13 @@ impl<'a, 'i> Section<'a, 'i> {
                 return Err("must be longer than nothing and at most 720h");
             }
             Ok(duration)
-        })
+        };
+        self.or_fault(key, read(&text))
     }
 
     /// A list of strings; empty when it is not there.
     pub(super) fn texts(&self, key: &'static str) -> Vec<At<String>> {
-        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(value) = self.value(key, Form::Texts) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             self.expected::<()>(key, "a list of strings", value.get_ref());
             return Vec::new();
@@ -193,7 +195,7 @@ impl<'a, 'i> Section<'a, 'i> {
 
     /// A table of strings.
     pub(super) fn pairs(&self, key: &'static str) -> Vec<(String, String)> {
-        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(value) = self.value(key, Form::Pairs) else { return Vec::new() };
         let DeValue::Table(table) = value.get_ref() else {
             self.expected::<()>(key, "a table of strings", value.get_ref());
             return Vec::new();
@@ -241,7 +243,16 @@ impl<'a, 'i> Section<'a, 'i> {
 
     /// A table within this one.
     pub(super) fn section(&self, key: &'static str) -> Option<Self> {
-        let value = self.value(key)?;
+        self.table(key, Form::Table)
+    }
+
+    /// A table within this one that says where a secret is.
+    pub(super) fn secret(&self, key: &'static str) -> Option<Self> {
+        self.table(key, Form::Secret)
+    }
+
+    fn table(&self, key: &'static str, form: Form) -> Option<Self> {
+        let value = self.value(key, form)?;
         match value.get_ref() {
             DeValue::Table(table) => Some(Self::new(table, self.name(key), value.span(), self.faults)),
             other => self.expected(key, "a table", other),
@@ -250,7 +261,7 @@ impl<'a, 'i> Section<'a, 'i> {
 
     /// A list of tables within this one: `[[key]]`.
     pub(super) fn sections(&self, key: &'static str) -> Vec<Self> {
-        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(value) = self.value(key, Form::Tables) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             self.expected::<()>(key, &format!("a list of tables: [[{key}]]"), value.get_ref());
             return Vec::new();
@@ -274,9 +285,9 @@ impl<'a, 'i> Section<'a, 'i> {
         self.table.contains_key(key)
     }
 
-    /// Whether a key is there and is a table.
-    pub(super) fn has_table(&self, key: &'static str) -> bool {
-        self.value(key).is_some_and(|value| matches!(value.get_ref(), DeValue::Table(_)))
+    /// Whether the table that says where a secret is is there, and is a table.
+    pub(super) fn has_secret(&self, key: &'static str) -> bool {
+        self.value(key, Form::Secret).is_some_and(|value| matches!(value.get_ref(), DeValue::Table(_)))
     }
 
     /// Ends the reading: what was not asked for is unknown.
@@ -303,9 +314,21 @@ impl<'a, 'i> Section<'a, 'i> {
         }
     }
 
-    fn value(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
+    /// What stands there. INVARIANT: nothing is read that the table of keys does not document.
+    fn value(&self, key: &'static str, form: Form) -> Option<&'a Spanned<DeValue<'i>>> {
         self.asked.borrow_mut().insert(key);
+        if !keys::knows(&self.path, key, form) {
+            self.fault(key, UNDOCUMENTED);
+            return None;
+        }
         self.table.get(key)
+    }
+
+    fn string(&self, key: &'static str, form: Form) -> Option<String> {
+        match self.value(key, form)?.get_ref() {
+            DeValue::String(text) => Some(text.clone().into_owned()),
+            other => self.expected(key, "a string", other),
+        }
     }
 
     fn or_fault<T, E: std::fmt::Display>(&self, key: &str, result: Result<T, E>) -> Option<T> {
@@ -339,6 +362,8 @@ fn nearest<'k>(name: &str, known: &BTreeSet<&'k str>) -> Option<&'k str> {
     (closest.0 <= 2).then_some(closest.1)
 }
 
+/// Whoever reads a new key sees this before anybody else does.
+const UNDOCUMENTED: &str = "is read otherwise than config/keys.rs says: add a line there, then `cargo gen`";
 const THIRTY_DAYS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Levenshtein's distance of two short texts, compared up to 40 characters.

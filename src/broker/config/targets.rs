@@ -95,14 +95,14 @@ pub(super) fn secret(section: &Section<'_, '_>, key: &'static str, base: &Path) 
         section.fault(key, "is missing: { file = \"…\" }, { env = \"…\" } or { command = [\"…\"] }");
         return None;
     }
-    if !section.has_table(key) {
+    if !section.has_secret(key) {
         section.fault(
             key,
             "is a secret, which never stands in the configuration: name a file, an env or a command",
         );
         return None;
     }
-    let source = section.section(key)?;
+    let source = section.secret(key)?;
     let file = source.text("file").map(|file| SecretSource::File(base.join(file)));
     let env = source.text("env").map(SecretSource::Env);
     let command: Vec<String> = source.texts("command").into_iter().map(|at| at.value).collect();
