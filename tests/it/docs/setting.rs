@@ -1,0 +1,117 @@
+//! Where a page plays: on the stage, or at somebody's own database.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use super::page::Page;
+use super::stage::Stage;
+use crate::support::env::Env;
+use crate::support::postgres::{Cluster, free_port, majors};
+use crate::support::provider;
+
+/// Where a page plays.
+pub(super) struct Setting<'a> {
+    pub(super) stage: &'a Stage,
+    own: Option<Own>,
+}
+
+/// What a newcomer has: a database whose superuser they are, and no broker yet.
+struct Own {
+    cluster: Cluster,
+    /// The port that their broker will have.
+    port: u16,
+    passwords: tempfile::NamedTempFile,
+}
+
+impl<'a> Setting<'a> {
+    /// The setting that a page asks for.
+    pub(super) async fn of(page: &Page, stage: &'a Stage) -> Self {
+        let asked = page.blocks.iter().find_map(|block| block.note("stage"));
+        let own = match asked {
+            None => None,
+            Some("own-database") => Some(Own::open().await),
+            Some(other) => panic!("{}: there is no stage `{other}`", page.name),
+        };
+        Self { stage, own }
+    }
+
+    /// Where the stage's programs are.
+    pub(super) fn bin(&self) -> PathBuf {
+        self.stage.bin()
+    }
+
+    /// Somebody's machine.
+    pub(super) async fn machine(&self, person: &str) -> Env {
+        let broker = &self.stage.broker;
+        if let Some(own) = &self.own {
+            let mut env = Env::new("");
+            env.set("PGHOST", "127.0.0.1");
+            env.set("PGPORT", &own.cluster.port.to_string());
+            env.set("PGUSER", "postgres");
+            env.set("PGPASSFILE", &own.passwords.path().to_string_lossy());
+            return env;
+        }
+        let mut env = Env::new(&broker.url);
+        env.set("HOOPCTL_BROKER_PIN", &broker.pin());
+        match person {
+            "alice" | "bob" => {
+                env.login(&[], async |page| provider::approve(&page, person).await).await.ends(0);
+            }
+            "operator" => {
+                env.set("HOOPCTL_CONFIG", &broker.config.to_string_lossy());
+                env.set("HOOPCTL_DATA", &broker.data().to_string_lossy());
+            }
+            "ci" => {
+                let keys = env.home().join("runner");
+                fs::create_dir(&keys).expect("a folder");
+                env.set("RUNNER_TEMP", &keys.to_string_lossy());
+                let token = self.stage.provider.job_token().await;
+                // as if the shell of a job had them
+                env.set("HOOPCTL_WORKLOAD", "env:CI_TOKEN");
+                env.set("CI_TOKEN", &token);
+            }
+            other => panic!("nobody on the stage is called `{other}`"),
+        }
+        env
+    }
+
+    /// A text with the addresses of this setting in the place of the page's.
+    pub(super) fn stands_in(&self, text: &str) -> String {
+        let issuer = &self.stage.provider.issuer;
+        let text = text.replace("https://login.example.com", issuer);
+        match &self.own {
+            None => {
+                let url = &self.stage.broker.url;
+                text.replace("https://broker.example.com:7443", url)
+                    .replace("https://broker.example:7443", url)
+            }
+            Some(own) => text
+                .replace("127.0.0.1:7443", &format!("127.0.0.1:{}", own.port))
+                .replace("port = 5432", &format!("port = {}", own.cluster.port))
+                .replace("/etc/ssl/certs/db-root.pem", &own.cluster.root_certificate.to_string_lossy()),
+        }
+    }
+
+    /// Runs SQL as the database's superuser.
+    pub(super) async fn sql(&self, text: &str) -> Result<(), String> {
+        let cluster = self.own.as_ref().map_or(&self.stage.cluster, |own| &own.cluster);
+        cluster.admin().await.batch_execute(text).await.map_err(|error| {
+            let told = error.as_db_error().map(|error| error.message().to_owned());
+            told.unwrap_or_else(|| error.to_string())
+        })
+    }
+}
+
+impl Own {
+    async fn open() -> Self {
+        // no older than the client that makes its database
+        let major = majors().into_iter().filter(|major| *major <= 16).max().expect("a major");
+        let cluster = Cluster::start(major);
+        let line = format!("127.0.0.1:{}:*:postgres:{}\n", cluster.port, cluster.password);
+        let passwords = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(passwords.path(), line).expect("a file");
+        fs::set_permissions(passwords.path(), fs::Permissions::from_mode(0o600)).expect("private");
+        Self { cluster, port: free_port(), passwords }
+    }
+}
