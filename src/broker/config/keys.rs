@@ -10,6 +10,8 @@ mod tests;
 /// What a value is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
+    /// A table of strings, or of lists of strings.
+    Choices,
     /// `90s`, `10m`, `8h`, `1h 30m`.
     Duration,
     /// `true` or `false`.
@@ -160,10 +162,18 @@ pub const TABLES: &[Table] = tables! {
         name: Text, needed, "'ci'", "its name here; workloads are called `ci:SUBJECT`";
         issuer: Text, needed, "'https://token.actions.githubusercontent.com'", "its issuer URL, exactly as its tokens say";
         audience: Text, needed, "'https://broker.example.com:7443'", "the audience that tokens must have";
+        other_audiences: Texts, "[]", "['account']", "whom tokens may be for besides; a token for anybody else is refused";
+        jwks: Text, absent, "'https://ci.example.com/keys'", "an https address or a file with its keys, where no discovery document names it";
+        client_credentials: Table, absent, "", "clients with a secret may ask it for tokens, with this";
         rule: Tables, needed, "", "which of its workloads are which groups; the first that matches decides, and no match is no login";
     }
+    "workload.client_credentials" of "": "What clients ask the issuer for (`HOOPCTL_WORKLOAD=client-credentials`)." {
+        scopes: Texts, "[]", "['broker']", "the scopes";
+        resource: Text, absent, "'https://broker.example.com'", "for whom the token is to be (RFC 8707)";
+        audience: Text, absent, "'https://broker.example.com'", "the same, where the issuer wants that parameter";
+    }
     "workload.rule" of "": "Workloads of the issuer, told by what their token claims." {
-        claims: Pairs, needed, "{ repository = 'acme/app', ref = 'refs/heads/main' }", "claims and the value that each must have, exactly";
+        claims: Choices, needed, "{ repository = 'acme/app', ref = ['refs/heads/main', 'refs/heads/release-*'] }", "claims and the whole value that each must have, or a list of values; `*` is one or more of `a-z A-Z 0-9 . _ -`. See [workloads.md](../workloads.md)";
         groups: Texts, "[]", "['deploy']", "the groups that such a workload is in, called `ci/deploy`";
         session_max: Duration, absent, "'1h'", "how long its sessions may last, at most what `broker.session_max` says";
         owner: Text, absent, "'corp:alice'", "the person who owns such a workload: neither reviews what the other asks for";
@@ -188,7 +198,7 @@ pub const TABLES: &[Table] = tables! {
     }
     "target" of "": "What can be reached. These keys are the same for every protocol." {
         name: Text, needed, "'db'", "what people type: lower-case letters, digits and `-`";
-        protocol: Text, needed, "'postgres'", "`postgres`, `http` or `ssh`; decides which other keys there are";
+        protocol: Text, needed, "'postgres'", "`postgres`, `http`, `ssh` or `aws`; decides which other keys there are";
         description: Text, "''", "'what the agents thought and did'", "one line for `hoopctl list`";
         labels: Pairs, "{}", "{ env = 'production' }", "what rules may go by, as `env=production`";
         owner: Text, absent, "'corp/dba'", "the group that reviews what rules leave to the owner; else the one that `reviews.owners` names";
@@ -317,6 +327,50 @@ pub const TABLES: &[Table] = tables! {
         mask: Text, needed, "'full'", "`full`, `null`, `partial` or `token`";
         keep_last: Number, absent, "4", "how many characters `partial` leaves, 1 to 64; 4 when absent";
         lifted_for: Texts, "[]", "['corp/dba']", "groups for whom it does not count";
+    }
+    "target" of "aws": "An account of AWS, seen through one role. See [aws.md](../aws.md)." {
+        access: Text, needed, "'gateway'", "`gateway`: calls are judged and signed anew; `credentials`: a session gets credentials of STS, and its calls are not seen";
+        region: Text, needed, "'eu-central-1'", "the region that calls are signed for";
+        role: Text, needed, "'arn:aws:iam::123456789012:role/hoopctl-readers'", "the role that sessions assume";
+        services: Texts, "[]", "['s3', 'dynamodb']", "the services that may be called, with access `gateway`, which needs some";
+        endpoints: Pairs, "{}", "{ s3 = 'https://s3.internal' }", "where services are, and `sts`; AWS's own of the region when absent";
+        root_certificates: Text, absent, "'aws-ca.pem'", "PEM file of the authorities to trust; the platform's when absent";
+        permission: Tables, "[]", "", "what sessions may do at the most, as their session policy; without one, what the role may";
+        valid: Duration, "'1h'", "'15m'", "how long credentials last at the most, 15m to 12h";
+        revoke: Text, "'none'", "'inline-deny'", "whether credentials are taken back with their session: `none`, or `inline-deny` by a policy of the role";
+        unsigned_payload: Flag, "false", "true", "whether calls may leave their body out of their signature, with access `gateway`";
+        max_response: Number, absent, "50000000", "the longest answer, in bytes, with access `gateway`";
+        max_items: Number, absent, "1000", "the most entries of a listing, or items of an answer, with access `gateway`";
+        max_connections: Number, "100", "20", "how many connections one session may have at a time; 1 to 10000";
+        mask: Tables, "[]", "", "what is masked in objects and items, with access `gateway`";
+    }
+    "target.issuer" of "aws/assume-role": "The broker assumes the role by what it is to AWS itself." {
+        kind: Text, needed, "'assume-role'", "`assume-role`";
+        external_id: Text, absent, "'hoopctl-1'", "the external id that the role's trust policy asks for";
+        source_identity: Flag, "true", "false", "whether the principal is the source identity (`sts:SetSourceIdentity`)";
+        tags: Flag, "true", "false", "whether session and principal are session tags (`sts:TagSession`)";
+        keys: Table, absent, "", "a standing key of the broker's; what its surroundings say when absent";
+    }
+    "target.issuer.keys" of "aws/assume-role": "A standing key of the broker's. An instance role or a web identity is better." {
+        access_key_id: Text, needed, "'AKIAIOSFODNN7EXAMPLE'", "its id";
+        secret: Secret, needed, "{ file = 'aws-secret' }", "its secret";
+    }
+    "target.issuer" of "aws/web-identity": "The role is assumed with a token that the broker signs; IAM knows the broker as an OpenID Connect provider." {
+        kind: Text, needed, "'web-identity'", "`web-identity`";
+        audience: Text, "'sts.amazonaws.com'", "'hoopctl'", "the token's audience";
+    }
+    "target.permission" of "aws": "What some sessions may do at the most." {
+        actions: Texts, needed, "['s3:GetObject', 's3:ListBucket']", "as IAM names them, with `*`";
+        resources: Texts, needed, "['arn:aws:s3:::traces', 'arn:aws:s3:::traces/*']", "ARNs, with `*`";
+        groups: Texts, "[]", "['corp/dba']", "groups that it is for; everybody when empty";
+    }
+    "target.mask" of "aws": "Members of JSON objects, and attributes of items, that are masked. See [aws-gateway.md](../aws-gateway.md)." {
+        name: Text, absent, "'keys'", "the rule's name in errors and the ledger; `mask.1`, `mask.2` … when absent";
+        path: Text, needed, "'$..api_key'", "RFC 9535, as for HTTP; of an item, in the terms of its attributes";
+        mask: Text, needed, "'full'", "`full`, `null`, `partial` or `token`";
+        keep_last: Number, absent, "4", "how many characters `partial` leaves, 1 to 64; 4 when absent";
+        lifted_for: Texts, "[]", "['corp/dba']", "groups for whom it does not count";
+        on: Texts, "[]", "['traces/2026/*']", "`bucket/prefix*` or a table's name; everything when empty";
     }
     "target" of "ssh": "A host with an SSH server. See [ssh.md](../ssh.md)." {
         host: Text, needed, "'bastion.internal'", "host name or address";

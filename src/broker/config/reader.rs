@@ -215,7 +215,7 @@ impl<'a, 'i> Section<'a, 'i> {
     /// A table of strings, each alone or in a list of alternatives; empty when it is not there, `None` when
     /// it is something else.
     pub(super) fn choices(&self, key: &'static str) -> Option<Vec<(String, At<Vec<String>>)>> {
-        let Some(value) = self.value(key) else { return Some(Vec::new()) };
+        let Some(value) = self.value(key, Form::Choices) else { return Some(Vec::new()) };
         let kind = "a table of strings, or of lists of strings";
         let DeValue::Table(table) = value.get_ref() else { return self.expected(key, kind, value.get_ref()) };
         let mut all = Vec::new();

@@ -41,6 +41,7 @@ fn is_list(path: &str) -> bool {
 
 fn row(key: &Key) -> String {
     let form = match key.form {
+        Form::Choices => "table of strings or lists",
         Form::Duration => "duration",
         Form::Flag => "true or false",
         Form::Number => "number",

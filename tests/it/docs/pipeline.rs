@@ -4,11 +4,10 @@
 //! (GitHub: `bash -e`; GitLab: all lines of `script` in one). What is not: containers, caches, the platform itself.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::runner::Play;
 use crate::support::cached;
@@ -26,31 +25,35 @@ pub(super) async fn run(play: &mut Play<'_>, platform: &str, text: &str) -> Resu
     if steps.is_empty() {
         return Err("the pipeline runs nothing".into());
     }
+    let provider = &play.setting.stage.provider;
+    let token = match platform {
+        "workflow" => String::new(),
+        shape => provider.mint(json!({ "shape": shape })).await,
+    };
+    let runner = provider.github_job();
     let home = play.machine("ci").await.home().to_owned();
-    let token = play.setting.stage.provider.job_token().await;
     let file = home.join("runner/token");
     std::fs::write(&file, &token).expect("a file");
-    // GitHub's runner, to whoever shows the word that it gave the job
-    let runner = Runner::start(token);
     for step in steps {
         let mut script = String::new();
         for (name, value) in &step.variables {
-            let value = value
-                .replace("${{ secrets.GITHUB_TOKEN }}", "")
-                .replace("/var/run/secrets/hoopctl/token", &file.to_string_lossy());
+            let value = match value.as_str() {
+                // where the projected token is mounted
+                "kubernetes" => format!("kubernetes:{}", file.display()),
+                value => value.replace("/tmp/", &format!("{}/", home.display())),
+            };
             if value.contains("${{") {
                 return Err(format!("`{value}` is not known here"));
             }
             writeln!(script, "export {name}='{value}'").expect("text");
         }
         for token_of in &step.tokens {
-            writeln!(script, "export {token_of}=\"$CI_TOKEN\"").expect("text");
+            writeln!(script, "export {token_of}='{token}'").expect("text");
         }
         if step.may_ask {
-            let url = format!("http://127.0.0.1:{}/token?api-version=2.0", runner.port);
-            writeln!(script, "export ACTIONS_ID_TOKEN_REQUEST_URL='{url}'").expect("text");
-            writeln!(script, "export ACTIONS_ID_TOKEN_REQUEST_TOKEN=runner GITHUB_ACTIONS=true")
-                .expect("text");
+            for (name, value) in &runner {
+                writeln!(script, "export {name}='{value}'").expect("text");
+            }
         }
         let inner = home.join("step");
         std::fs::write(&inner, &step.run).expect("a file");
@@ -145,35 +148,6 @@ fn kubernetes(document: &Value) -> Result<Vec<Step>, String> {
         steps.push(Step { variables, tokens: Vec::new(), may_ask: false, run: words.join(" ") });
     }
     Ok(steps)
-}
-
-/// The endpoint of GitHub's runner where a job gets its token.
-struct Runner {
-    port: u16,
-}
-
-impl Runner {
-    fn start(token: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.expect("a caller");
-                let lines = BufReader::new(&stream).lines().map_while(Result::ok);
-                let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-                let asks = head.first().is_some_and(|line| line.contains("&audience="));
-                let shows = head.iter().any(|line| line.eq_ignore_ascii_case("authorization: bearer runner"));
-                let body = format!("{{\"count\": 1, \"value\": \"{token}\"}}");
-                let status = if asks && shows { "200 OK" } else { "401 Unauthorized" };
-                let _sent = write!(
-                    stream,
-                    "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                    body.len()
-                );
-            }
-        });
-        Self { port }
-    }
 }
 
 fn strings(value: &Value) -> Vec<(String, String)> {

@@ -27,6 +27,7 @@ pub(super) struct Play<'a> {
     /// All ids that were shown.
     shown: BTreeSet<String>,
     running: Vec<(usize, i32, Running)>,
+    started: u32,
 }
 
 /// What a block said and how it ended.
@@ -46,6 +47,7 @@ impl<'a> Play<'a> {
             ids: BTreeMap::new(),
             shown: BTreeSet::new(),
             running: Vec::new(),
+            started: 0,
         }
     }
 
@@ -148,9 +150,12 @@ impl<'a> Play<'a> {
     async fn start(&mut self, person: &str, text: &str, typed: Option<&str>) -> Running {
         let desk = self.desk.path().to_owned();
         let bin = self.setting.bin();
+        // a shell reads on while it runs: each block has a file of its own
+        self.started += 1;
+        let name = format!("block-{}", self.started);
         let env = self.machine(person).await;
         let kept = env.home().join("kept");
-        let script = env.home().join("block");
+        let script = env.home().join(name);
         // variables and the folder are kept from block to block, as in one shell
         let prelude = format!(
             "[ ! -f '{kept}' ] || . '{kept}'\ntrap '{{ export -p; echo \"cd '\\''$PWD'\\''\"; }} >\"{kept}\"' EXIT\n",

@@ -54,6 +54,9 @@ impl<'a> Setting<'a> {
         }
         let mut env = Env::new(&broker.url);
         env.set("HOOPCTL_BROKER_PIN", &broker.pin());
+        // libpq asks the system, not HOME, where this is
+        let services = env.home().join(".pg_service.conf").to_string_lossy().into_owned();
+        env.set("PGSERVICEFILE", &services);
         match person {
             "alice" | "bob" => {
                 env.login(&[], async |page| provider::approve(&page, person).await).await.ends(0);
@@ -84,6 +87,7 @@ impl<'a> Setting<'a> {
             None => {
                 let url = &self.stage.broker.url;
                 text.replace("https://broker.example.com:7443", url)
+                    .replace("https://broker.example.com", url)
                     .replace("https://broker.example:7443", url)
             }
             Some(own) => text

@@ -107,6 +107,15 @@ audience = "urn:hoopctl:broker"
 [[workload.rule]]
 claims = {{ client_id = "robot" }}
 groups = ["deploy"]
+[[workload.rule]]
+claims = {{ repository = "acme/app", ref = "refs/heads/main" }}
+groups = ["deploy"]
+[[workload.rule]]
+claims = {{ project_path = "acme/app", ref = "main", ref_protected = "true" }}
+groups = ["deploy"]
+[[workload.rule]]
+claims = {{ sub = "system:serviceaccount:shop:migrations" }}
+groups = ["deploy"]
 
 [policy]
 presets = ["allow-statements", "bulk-read", "dangerous-shell"]
@@ -193,6 +202,10 @@ fn programs(bin: &Path) {
 pub(super) fn furnish(folder: &Path) {
     fs::write(folder.join("notes"), "for the host\n").expect("a file");
     script(&folder.join("nightly-report"), "curl --fail --silent --show-error \"$HOOP_URL/v1/traces/7\"");
+    script(
+        &folder.join("deploy.sh"),
+        "psql -XAtc 'select 1'; $HOOP_SSH bastion true; curl -sSf \"$BILLING_API_URL/v1/traces/7\" >/dev/null",
+    );
     script(
         &folder.join("migrate"),
         "psql -X -v ON_ERROR_STOP=1 -c \"INSERT INTO migrations SELECT 1 + count(*) FROM migrations\"",
