@@ -332,7 +332,7 @@ pub const TABLES: &[Table] = tables! {
         access: Text, needed, "'gateway'", "`gateway`: calls are judged and signed anew; `credentials`: a session gets credentials of STS, and its calls are not seen";
         region: Text, needed, "'eu-central-1'", "the region that calls are signed for";
         role: Text, needed, "'arn:aws:iam::123456789012:role/hoopctl-readers'", "the role that sessions assume";
-        services: Texts, "[]", "['s3', 'dynamodb']", "the services that may be called, with access `gateway`, which needs some";
+        services: Texts, needed, "['s3', 'dynamodb']", "the services that may be called; with access `gateway` only";
         endpoints: Pairs, "{}", "{ s3 = 'https://s3.internal' }", "where services are, and `sts`; AWS's own of the region when absent";
         root_certificates: Text, absent, "'aws-ca.pem'", "PEM file of the authorities to trust; the platform's when absent";
         permission: Tables, "[]", "", "what sessions may do at the most, as their session policy; without one, what the role may";
