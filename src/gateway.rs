@@ -5,7 +5,7 @@
 //! implemented upstairs. Failure mode: whatever cannot be judged or entered is not forwarded.
 
 pub mod authority;
-mod aws;
+pub mod aws;
 mod cache;
 pub mod clock;
 mod deps;

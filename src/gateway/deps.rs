@@ -5,6 +5,7 @@ use std::sync::Arc;
 use russh::keys::PrivateKey;
 
 use super::authority::Authority;
+use super::aws::HeldCalls;
 use super::clock::Clock;
 use super::http::Specifications;
 use super::journal::Journal;
@@ -24,6 +25,8 @@ pub(super) struct Deps {
     pub(super) cancels: Cancels,
     /// Of PostgreSQL's databases.
     pub(super) catalogs: Catalogs,
+    /// Of AWS.
+    pub(super) held: HeldCalls,
     /// Of HTTP APIs.
     pub(super) specifications: Specifications,
     /// What the gateway shows inside an SSH session.

@@ -4,22 +4,25 @@
 //! hyper's; each step lives in its own module; this one narrates. Failure mode: the client is told why in a
 //! problem body (RFC 9457); the API's side is closed.
 
-mod answer;
-mod dial;
+pub(super) mod answer;
+mod api;
+pub(super) mod dial;
 mod door;
-mod exchange;
+pub(super) mod exchange;
 pub mod facts;
-mod flow;
+pub(super) mod flow;
 mod guard;
-mod pieces;
-mod reading;
+mod masker;
+pub(super) mod pieces;
+pub(super) mod reading;
 mod refusal;
-mod reply;
+pub(super) mod reply;
 mod secrets;
-mod shared;
-mod shown;
+pub(super) mod shared;
+pub(super) mod shown;
 mod specification;
-mod stream;
+pub(super) mod stream;
+pub(super) mod terms;
 mod upgrade;
 mod wash;
 
@@ -33,8 +36,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use self::api::Api;
 use self::guard::Guard;
-use self::shared::Shared;
+use self::shared::{Behind, Shared};
 pub(super) use self::specification::Specifications;
 use self::stream::Crew;
 use super::authority::Admission;
@@ -74,10 +78,19 @@ where
         }
     };
     let specification = deps.specifications.of(target).await;
-    let shared = Shared::new(deps, Arc::clone(&context), target, turnstile, specification, permit, closing);
-    converse(io, &shared).await;
-    end(deps, &shared, connection).await;
+    let api = Api::new(&context, target, &turnstile, specification, permit);
+    let shared = Shared::new(deps, context, Behind::Api(Box::new(api)), turnstile, closing);
+    attend(deps, io, &shared, connection).await;
     drop(slot);
+}
+
+/// Serves a connection that was let in, up to its last entry.
+pub(super) async fn attend<S>(deps: &Deps, io: S, shared: &Arc<Shared>, connection: u32)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    converse(io, shared).await;
+    end(deps, shared, connection).await;
 }
 
 /// Speaks with the client until one of the two has had enough.
@@ -131,9 +144,14 @@ async fn end(deps: &Deps, shared: &Shared, connection: u32) {
         shared.over().await;
         tokio::time::sleep(TELLING).await;
     };
-    tokio::select! {
-        () = async { while tasks.join_next().await.is_some() {} } => {}
-        () = over => {}
+    let mut over = std::pin::pin!(over);
+    while !tasks.is_empty() {
+        tokio::select! {
+            () = async { while tasks.join_next().await.is_some() {} } => {}
+            () = over.as_mut() => break,
+        }
+        // what has ended may have begun something
+        tasks = shared.tasks();
     }
     shared.stop(tasks).await;
     if let Err(error) = shared.settle().await {

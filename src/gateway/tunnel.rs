@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
 use super::authority::Authority;
+use super::aws::HeldCalls;
 use super::clock::Clock;
 use super::deps::Deps;
 use super::http::Specifications;
@@ -65,6 +66,7 @@ impl Tunnels {
             parser: Parser::start()?,
             cancels: Cancels::default(),
             catalogs: Catalogs::default(),
+            held: HeldCalls::default(),
             specifications: Specifications::default(),
             host_key: Arc::new(host_key),
         };

@@ -14,27 +14,30 @@ use thiserror::Error;
 
 use crate::domain::name::RuleName;
 use crate::domain::policy::Denial;
+use crate::gateway::aws::Frame;
 
 /// A body on its way, in either direction.
-pub(super) type Body = UnsyncBoxBody<Bytes, Broken>;
+pub(in crate::gateway) type Body = UnsyncBoxBody<Bytes, Broken>;
 
 /// Why a body ends before it is whole. The other side sees a message that is cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
-pub(super) struct Broken(pub(super) String);
+pub(in crate::gateway) struct Broken(pub(in crate::gateway) String);
 
 /// How whoever calls reads an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(in crate::gateway) enum Form {
     /// By its trailers (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
     Grpc,
+    /// As an SDK of AWS does.
+    Aws(Frame),
     /// By its status, and perhaps its body.
     Plain,
 }
 
 impl Form {
     /// As the head of a call tells.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(in crate::gateway) fn of(headers: &HeaderMap) -> Self {
         let media = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let is_grpc = match media.split_at_checked(GRPC.len()) {
             // `application/grpc-web` has its trailers in its body
@@ -49,38 +52,46 @@ impl Form {
 
 /// An answer instead of the API's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem(Box<Said>);
+pub(in crate::gateway) struct Problem(Box<Said>);
 
+/// What an answer says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Said {
-    status: StatusCode,
+pub(in crate::gateway) struct Said {
+    pub(in crate::gateway) status: StatusCode,
     /// What went wrong, in a few words.
-    title: &'static str,
+    pub(in crate::gateway) title: &'static str,
     /// In a sentence.
-    detail: String,
-    rule: Option<String>,
-    hint: Option<String>,
+    pub(in crate::gateway) detail: String,
+    pub(in crate::gateway) rule: Option<String>,
+    pub(in crate::gateway) hint: Option<String>,
     challenge: Option<HeaderName>,
+    /// What AWS calls it, where the status does not tell.
+    pub(in crate::gateway) code: Option<&'static str>,
 }
 
 impl Problem {
     fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self(Box::new(Said { status, title, detail, rule: None, hint: None, challenge: None }))
+        Self(Box::new(Said { status, title, detail, rule: None, hint: None, challenge: None, code: None }))
     }
 
     /// The status, and what went wrong in a sentence.
-    pub(super) fn told(&self) -> (StatusCode, &str) {
+    pub(in crate::gateway) fn told(&self) -> (StatusCode, &str) {
         (self.0.status, &self.0.detail)
     }
 
+    /// All that it says.
+    pub(in crate::gateway) fn said(&self) -> &Said {
+        &self.0
+    }
+
     /// The rule of the gateway's own by which it refuses a call that policy is not asked about.
-    pub(super) fn built_in(&self) -> RuleName {
+    pub(in crate::gateway) fn built_in(&self) -> RuleName {
         RuleName::new(self.0.status_rule()).unwrap_or_else(|_| RuleName::default_deny())
     }
 
     /// Policy or a reviewer says no.
-    pub(super) fn denied(denial: Denial) -> Self {
+    pub(in crate::gateway) fn denied(denial: Denial) -> Self {
         let mut problem = Self::new(StatusCode::FORBIDDEN, "denied by policy", denial.reason);
         problem.0.rule = Some(denial.rule.to_string());
         problem.0.hint = denial.hint;
@@ -88,7 +99,7 @@ impl Problem {
     }
 
     /// The call does not carry the session's secret.
-    pub(super) fn closed(is_proxied: bool) -> Self {
+    pub(in crate::gateway) fn closed(is_proxied: bool) -> Self {
         let (status, challenge) = match is_proxied {
             true => (StatusCode::PROXY_AUTHENTICATION_REQUIRED, PROXY_AUTHENTICATE),
             false => (StatusCode::UNAUTHORIZED, WWW_AUTHENTICATE),
@@ -102,45 +113,64 @@ impl Problem {
         problem
     }
 
+    /// The call is not signed with the session's keys, or not as it should be; `code` is what AWS calls that.
+    pub(in crate::gateway) fn unsigned(code: &'static str, why: impl Into<String>) -> Self {
+        let mut problem = Self::new(StatusCode::FORBIDDEN, "not your session", why);
+        problem.0.code = Some(code);
+        problem
+    }
+
+    /// Its answer would tell what is masked, in another way than by showing it masked.
+    pub(in crate::gateway) fn protected(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "not with what is masked here", why)
+    }
+
+    /// With what to do next.
+    pub(in crate::gateway) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
     /// The call can be read in more than one way.
-    pub(super) fn unclear(why: impl Into<String>) -> Self {
+    pub(in crate::gateway) fn unclear(why: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "the call cannot be judged", why)
     }
 
     /// The call is for something else than the target.
-    pub(super) fn elsewhere(why: impl Into<String>) -> Self {
+    pub(in crate::gateway) fn elsewhere(why: impl Into<String>) -> Self {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "not this target", why)
     }
 
     /// The call is longer than what can be judged.
-    pub(super) fn too_long(why: impl Into<String>) -> Self {
+    pub(in crate::gateway) fn too_long(why: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "the call cannot be judged", why)
     }
 
     /// The API's answer may not be passed on.
-    pub(super) fn unmaskable(why: impl std::fmt::Display) -> Self {
+    pub(in crate::gateway) fn unmaskable(why: impl std::fmt::Display) -> Self {
         let detail = format!("the API's answer cannot be masked, so it is not passed on: {why}");
         Self::new(StatusCode::BAD_GATEWAY, UNMASKABLE, detail)
     }
 
     /// The API's answer is too long or damaged.
-    pub(super) fn unusable(why: impl Into<String>) -> Self {
+    pub(in crate::gateway) fn unusable(why: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, "the answer cannot be passed on", why)
     }
 
     /// The API cannot be reached.
-    pub(super) fn unreachable(why: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_GATEWAY, "the API cannot be reached", why)
+    pub(in crate::gateway) fn unreachable(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, UNREACHABLE, why)
     }
 
     /// The session ends.
-    pub(super) fn over(why: impl Into<String>) -> Self {
+    pub(in crate::gateway) fn over(why: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the session has closed", why)
     }
 
-    pub(super) fn respond(self, form: Form) -> Response<Body> {
+    pub(in crate::gateway) fn respond(self, form: Form) -> Response<Body> {
         match form {
             Form::Grpc => self.trailers_only(),
+            Form::Aws(frame) => frame.respond(&self),
             Form::Plain => self.body(),
         }
     }
@@ -187,9 +217,15 @@ impl Problem {
 }
 
 impl Said {
+    /// Whether nobody answered, so that another try may help.
+    pub(in crate::gateway) fn is_unreachable(&self) -> bool {
+        self.title == UNREACHABLE
+    }
+
     fn status_rule(&self) -> &'static str {
         match self.status {
             StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => "not-this-session",
+            _ if self.code.is_some() => "not-this-session",
             StatusCode::MISDIRECTED_REQUEST => "not-this-target",
             _ => "unjudged",
         }
@@ -197,7 +233,7 @@ impl Said {
 }
 
 /// A body that is there already.
-pub(super) fn whole(bytes: Bytes) -> Body {
+pub(in crate::gateway) fn whole(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
@@ -216,6 +252,7 @@ fn grpc(status: StatusCode, title: &str) -> u16 {
 }
 
 const GRPC: &[u8] = b"application/grpc";
+const UNREACHABLE: &str = "the API cannot be reached";
 const UNMASKABLE: &str = "the answer cannot be masked";
 /// What is percent-encoded in `grpc-message`; what is not ASCII is so anyway.
 const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');

@@ -5,6 +5,7 @@
 //! whatever a call says. Failure mode: a [`DialError`]; there is no second try that trusts more.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,7 +27,6 @@ use super::reading;
 use super::{BUFFER, MOST_HEADERS, WINDOW};
 use crate::domain::name::TargetName;
 use crate::domain::policy::Permit;
-use crate::domain::target::HttpTarget;
 use crate::gateway::authority::HttpCredential;
 use crate::gateway::dial::keep_alive;
 use crate::gateway::judge::Turnstile;
@@ -34,7 +34,7 @@ use crate::gateway::tls::{self, TlsError};
 
 /// Why an API could not be reached.
 #[derive(Debug, Error)]
-pub(super) enum DialError {
+pub(in crate::gateway) enum DialError {
     /// The base names no host.
     #[error("the target's base has no host and port")]
     Base,
@@ -68,7 +68,7 @@ const SETTLING: Duration = Duration::from_millis(100);
 const MOST_LINES: usize = 16;
 
 /// What a call is sent over.
-pub(super) enum Link {
+pub(in crate::gateway) enum Link {
     /// One that is shared with other calls.
     Many(http2::SendRequest<Body>),
     /// One that is this call's alone, until it is given back.
@@ -77,7 +77,7 @@ pub(super) enum Link {
 
 impl Link {
     /// Sends a call; where nothing of it was sent, the error holds it.
-    pub(super) async fn send(
+    pub(in crate::gateway) async fn send(
         &mut self,
         mut request: Request<Body>,
         base: &Url,
@@ -116,16 +116,28 @@ fn full(base: &Url, uri: &Uri) -> Option<Uri> {
 
 /// What a call needs of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(in crate::gateway) enum Wanted {
     /// Whatever the API speaks.
     Any,
     /// HTTP/1.1, which alone can be upgraded.
     Upgradable,
 }
 
+/// One place that is dialled.
+#[derive(Debug, Clone)]
+pub(in crate::gateway) struct Endpoint {
+    /// Scheme, host and port.
+    pub(in crate::gateway) base: Url,
+    /// PEM file with the trusted roots; the platform's when absent.
+    pub(in crate::gateway) root_certificates: Option<PathBuf>,
+    /// Whether it speaks nothing but HTTP/2.
+    pub(in crate::gateway) only_http2: bool,
+}
+
 /// The connections to the API of one connection of a client: one that is shared, or some that are used again.
-pub(super) struct Upstreams {
+pub(in crate::gateway) struct Upstreams {
     name: TargetName,
+    endpoint: Endpoint,
     turnstile: Turnstile,
     first: Mutex<Option<Permit>>,
     idle: Mutex<Vec<http1::SendRequest<Body>>>,
@@ -137,11 +149,18 @@ pub(super) struct Upstreams {
 }
 
 impl Upstreams {
-    pub(super) fn new(name: TargetName, turnstile: Turnstile, permit: Permit) -> Self {
+    /// Connections to this place; without a permit for the first of them, policy is asked for one.
+    pub(in crate::gateway) fn new(
+        name: TargetName,
+        turnstile: Turnstile,
+        permit: Option<Permit>,
+        endpoint: Endpoint,
+    ) -> Self {
         Self {
             name,
+            endpoint,
             turnstile,
-            first: Mutex::new(Some(permit)),
+            first: Mutex::new(permit),
             idle: Mutex::default(),
             shared: Mutex::default(),
             is_first_version: AtomicBool::new(false),
@@ -151,9 +170,8 @@ impl Upstreams {
     }
 
     /// A connection for one call: one that is there, or a new one.
-    pub(super) async fn link(
+    pub(in crate::gateway) async fn link(
         &self,
-        target: &HttpTarget,
         credential: &HttpCredential,
         wanted: Wanted,
     ) -> Result<Link, DialError> {
@@ -163,23 +181,27 @@ impl Upstreams {
         let place = self.place().await?;
         match self.idle().await {
             Some(link) => Ok(Link::One(link, place)),
-            None => self.dial(target, credential, wanted, place).await,
+            None => self.dial(credential, wanted, place).await,
         }
     }
 
     /// A new connection, for a call that could not be sent over one that was there.
-    pub(super) async fn another(
+    pub(in crate::gateway) async fn another(
         &self,
-        target: &HttpTarget,
         credential: &HttpCredential,
         wanted: Wanted,
     ) -> Result<Link, DialError> {
         let place = self.place().await?;
-        self.dial(target, credential, wanted, place).await
+        self.dial(credential, wanted, place).await
+    }
+
+    /// Where they go.
+    pub(in crate::gateway) fn base(&self) -> &Url {
+        &self.endpoint.base
     }
 
     /// Keeps a connection for the next call.
-    pub(super) fn give_back(&self, link: Link) {
+    pub(in crate::gateway) fn give_back(&self, link: Link) {
         // the place is free from here on
         let Link::One(link, _place) = link else { return };
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,7 +241,6 @@ impl Upstreams {
 
     async fn dial(
         &self,
-        target: &HttpTarget,
         credential: &HttpCredential,
         wanted: Wanted,
         place: OwnedSemaphorePermit,
@@ -237,7 +258,7 @@ impl Upstreams {
             Some(permit) => permit,
             None => self.turnstile.gate().another_connection().ok_or(DialError::Permit)?,
         };
-        let dialled = dial(permit, &self.name, target, credential, wanted);
+        let dialled = dial(permit, &self.name, &self.endpoint, credential, wanted);
         match tokio::time::timeout(PATIENCE, dialled).await.map_err(|_| DialError::Slow)?? {
             Dialled::One(link) => {
                 self.is_first_version.store(true, Ordering::Relaxed);
@@ -260,7 +281,7 @@ enum Dialled {
 async fn dial(
     permit: Permit,
     name: &TargetName,
-    target: &HttpTarget,
+    target: &Endpoint,
     credential: &HttpCredential,
     wanted: Wanted,
 ) -> Result<Dialled, DialError> {
@@ -313,7 +334,7 @@ async fn dial(
 }
 
 fn tls_client(
-    target: &HttpTarget,
+    target: &Endpoint,
     credential: &HttpCredential,
     wanted: Wanted,
 ) -> Result<Arc<ClientConfig>, TlsError> {
@@ -333,7 +354,7 @@ fn tls_client(
 }
 
 /// The one host and port that are dialled.
-pub(super) fn place(base: &Url) -> Option<(String, u16)> {
+pub(in crate::gateway) fn place(base: &Url) -> Option<(String, u16)> {
     let host = match base.host()? {
         Host::Domain(name) => name.to_owned(),
         Host::Ipv4(address) => address.to_string(),

@@ -12,12 +12,12 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::name::Digest;
 
 /// The header that holds the bare secret.
-pub(super) const SESSION: HeaderName = HeaderName::from_static("hoop-session");
+pub(in crate::gateway) const SESSION: HeaderName = HeaderName::from_static("hoop-session");
 
 /// Whether one of the headers in which the secret may stand holds it.
 ///
 /// INVARIANT: every use without the session's secret is refused.
-pub(super) fn is_open(headers: &HeaderMap, secret: &Digest) -> bool {
+pub(in crate::gateway) fn is_open(headers: &HeaderMap, secret: &Digest) -> bool {
     let bare = headers.get_all(SESSION).iter().map(|value| value.as_bytes().to_vec());
     let basic = [PROXY_AUTHORIZATION, AUTHORIZATION];
     let basic = basic.iter().flat_map(|name| headers.get_all(name)).filter_map(password);

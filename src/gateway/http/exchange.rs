@@ -11,16 +11,22 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Ur
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
 
 use super::answer::{Body, Form, Problem, whole};
+use super::api::{self, Api, basic};
+use super::dial::Upstreams;
 use super::dial::{Link, Wanted};
 use super::flow::{self, Tape};
 use super::reading::{Arriving, FORM, Reading, is_json};
-use super::shared::{Shared, basic};
+use super::shared::{Behind, Shared};
+use super::terms::Terms;
 use super::{door, reply, secrets, upgrade};
 use crate::domain::action::Action;
+use crate::domain::name::Digest;
 use crate::domain::target::Injection;
 use crate::gateway::authority::{HttpCredential, LeaseError};
+use crate::gateway::aws::Frame;
 use crate::gateway::gate::Opinion;
 use crate::gateway::journal::{ItemKind, JournalError};
 use crate::mask::document::BodyMasker;
@@ -29,8 +35,11 @@ use crate::wire::http::grpc;
 use crate::wire::http::head::{self, HeadError};
 
 /// Answers one call.
-pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
-    let form = Form::of(request.headers());
+pub(in crate::gateway) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
+    let form = match &shared.behind {
+        Behind::Account(_) => Form::Aws(Frame::of(&request)),
+        Behind::Api(_) => Form::of(request.headers()),
+    };
     tokio::select! {
         biased;
         () = shared.over() => Problem::over(shared.why_over()).respond(form),
@@ -51,7 +60,25 @@ async fn attempt(shared: &Arc<Shared>, mut request: Request<Incoming>) -> Result
         // what is reviewed is the whole of what goes
         reading.gather_for_review(shared).await?;
     }
-    let case = reading.case(shared, may_wait);
+    match &shared.behind {
+        Behind::Account(account) if may_wait => {
+            let call = Digest::from_bytes(&Sha256::digest(reading.case(may_wait).exact).into());
+            let go = go(Arc::clone(shared), reading, may_wait, upgraded);
+            account.held.answer(shared, call, go).await
+        }
+        _ => go(Arc::clone(shared), reading, may_wait, upgraded).await,
+    }
+}
+
+/// Judges a call, waits where it is held, and sends it.
+async fn go(
+    shared: Arc<Shared>,
+    mut reading: Reading,
+    may_wait: bool,
+    upgraded: OnUpgrade,
+) -> Result<Response<Body>, Problem> {
+    let shared = &shared;
+    let case = reading.case(may_wait);
     let judged = match may_wait {
         true => shared.judge(case).await,
         // a policy of this very moment that would hold it must not hold what nobody has read
@@ -63,7 +90,11 @@ async fn attempt(shared: &Arc<Shared>, mut request: Request<Incoming>) -> Result
         Ok(Ok(number)) => number,
     };
     let mut unanswered = Unanswered { shared: Arc::clone(shared), number, is_over: false };
-    let answer = send(shared, reading, number, upgraded).await;
+    let answer = match (&shared.behind, reading.aws.take()) {
+        (Behind::Account(account), Some(errand)) => account.send(shared, reading, *errand, number).await,
+        (Behind::Api(api), None) => send(shared, api, reading, number, upgraded).await,
+        _ => Err(Problem::unclear("it was read for something else than the target")),
+    };
     unanswered.is_over = true;
     if let Err(problem) = &answer {
         let (status, why) = problem.told();
@@ -76,26 +107,27 @@ async fn attempt(shared: &Arc<Shared>, mut request: Request<Incoming>) -> Result
 
 async fn send(
     shared: &Arc<Shared>,
+    api: &Api,
     reading: Reading,
     number: u64,
     upgraded: OnUpgrade,
 ) -> Result<Response<Body>, Problem> {
-    let upgrading = reading.facts.upgrade.clone();
-    if upgrading.is_some() && shared.masks.is_some() {
+    let (upgrading, terms) = (reading.facts.upgrade.clone(), &api.terms);
+    if upgrading.is_some() && terms.masks.is_some() {
         return Err(Problem::unmaskable("what a connection is upgraded to has no form to mask by"));
     }
-    if upgrading.is_some() && shared.target.only_http2 {
+    if upgrading.is_some() && api.target.only_http2 {
         return Err(Problem::unusable("the API speaks HTTP/2 only, and a stream of it is not upgraded"));
     }
-    if shared.masks.is_some() && Form::of(&reading.headers) == Form::Grpc {
+    if terms.masks.is_some() && Form::of(&reading.headers) == Form::Grpc {
         return Err(Problem::unmaskable("messages of gRPC have no names to mask by"));
     }
-    let (credential, redactor) = shared.credential().await.map_err(|error| no_lease(&error))?;
+    let (credential, redactor) = api::credential(shared).await.map_err(|error| no_lease(&error))?;
     let method = reading.method.clone();
-    let (tape, parts) = (tape(shared, &reading), reading.parts());
+    let (tape, parts) = (tape(&reading), reading.parts());
     let mut headers = reading.headers;
     let injected = injected(&credential);
-    prepare(shared, &mut headers, injected.as_ref(), redactor.is_some())?;
+    prepare(terms, &mut headers, injected.as_ref(), redactor.is_some())?;
     let line = reading.text;
     record(shared, number, line, &headers).await.map_err(|error| unrecorded(shared, &error))?;
     if let Some(protocol) = &upgrading {
@@ -104,7 +136,7 @@ async fn send(
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, HeaderValue::try_from(protocol.as_str()).map_err(|_| not_sendable())?);
     }
-    let mut target = reading.resource.to_string();
+    let mut target = reading.sent;
     inject(&mut headers, &mut target, &credential)?;
     let body = match reading.body {
         Arriving::Empty => whole(bytes::Bytes::new()),
@@ -124,7 +156,7 @@ async fn send(
     *request.uri_mut() = target.parse::<Uri>().map_err(|_| not_sendable())?;
     *request.headers_mut() = headers;
     let wanted = if upgrading.is_some() { Wanted::Upgradable } else { Wanted::Any };
-    let (mut response, link) = exchange(shared, request, &credential, wanted).await?;
+    let (mut response, link) = exchange(&api.upstreams, request, &credential, wanted).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         if upgrading.is_none() || head::upgrade(response.headers()) != upgrading {
             return Err(Problem::unusable("the API upgrades a connection that was not to be"));
@@ -137,7 +169,8 @@ async fn send(
         shared.spawn(upgrade::relay(Arc::clone(shared), number, upgraded, api, redactor, link));
         return Ok(answer);
     }
-    reply::pass(shared, number, &method, response, redactor, link).await
+    let source = reply::Source { terms: Arc::clone(terms), upstreams: Arc::clone(&api.upstreams), link };
+    reply::pass(shared, number, &method, response, redactor, source).await
 }
 
 /// A call whose client may hang up before the API answers: nothing else would say in the recording how it ended.
@@ -156,16 +189,15 @@ impl Drop for Unanswered {
 }
 
 /// Sends a request over the connection that is there, or over a new one.
-async fn exchange(
-    shared: &Shared,
+pub(in crate::gateway) async fn exchange(
+    upstreams: &Upstreams,
     request: Request<Body>,
     credential: &HttpCredential,
     wanted: Wanted,
 ) -> Result<(Response<Incoming>, Link), Problem> {
     let unreachable = |error: &dyn std::fmt::Display| Problem::unreachable(error.to_string());
-    let (upstreams, target) = (&shared.upstreams, &shared.target);
-    let mut link = upstreams.link(target, credential, wanted).await.map_err(|error| unreachable(&error))?;
-    let unsent = match link.send(request, &target.base).await {
+    let mut link = upstreams.link(credential, wanted).await.map_err(|error| unreachable(&error))?;
+    let unsent = match link.send(request, upstreams.base()).await {
         Ok(response) => return Ok((response, link)),
         // it was closed meanwhile, and nothing of the request was sent
         Err(mut error) => match error.take_message() {
@@ -174,9 +206,8 @@ async fn exchange(
         },
     };
     drop(link);
-    let mut link =
-        upstreams.another(target, credential, wanted).await.map_err(|error| unreachable(&error))?;
-    match link.send(unsent, &target.base).await {
+    let mut link = upstreams.another(credential, wanted).await.map_err(|error| unreachable(&error))?;
+    match link.send(unsent, upstreams.base()).await {
         Ok(response) => Ok((response, link)),
         Err(error) => Err(Problem::unreachable(told(error.error()))),
     }
@@ -184,7 +215,7 @@ async fn exchange(
 
 /// Makes the client's head one that the API may see; where it goes is said by the connection.
 fn prepare(
-    shared: &Shared,
+    terms: &Terms,
     headers: &mut HeaderMap,
     injected: Option<&HeaderName>,
     has_secret: bool,
@@ -192,9 +223,9 @@ fn prepare(
     strip(headers, injected).map_err(|error| Problem::unclear(error.to_string()))?;
     // the client is answered by us when its body is wanted
     headers.remove(EXPECT);
-    if shared.masks.is_some() {
+    if terms.masks.is_some() {
         head::prepare_masked_request(headers);
-    } else if has_secret || shared.counting.is_some() || shared.target.max_response.is_some() {
+    } else if has_secret || terms.counting.is_some() || terms.max_response.is_some() {
         head::prepare_searched_request(headers);
         if Form::of(headers) == Form::Grpc {
             // packed messages could not be searched
@@ -205,7 +236,10 @@ fn prepare(
 }
 
 /// Takes out of a head what is between the client and us.
-fn strip(headers: &mut HeaderMap, injected: Option<&HeaderName>) -> Result<(), HeadError> {
+pub(in crate::gateway) fn strip(
+    headers: &mut HeaderMap,
+    injected: Option<&HeaderName>,
+) -> Result<(), HeadError> {
     head::strip_hop_by_hop(headers)?;
     // INVARIANT: no credential of the client's leaves
     head::strip_credentials(headers, injected);
@@ -216,7 +250,7 @@ fn strip(headers: &mut HeaderMap, injected: Option<&HeaderName>) -> Result<(), H
 }
 
 /// Makes trailers ones that the API may see: a server that merges them into the head gets nothing by it.
-pub(super) fn strip_trailers(
+pub(in crate::gateway) fn strip_trailers(
     trailers: &mut HeaderMap,
     injected: Option<&HeaderName>,
 ) -> Result<(), HeadError> {
@@ -265,17 +299,23 @@ fn inject(headers: &mut HeaderMap, target: &mut String, credential: &HttpCredent
 }
 
 /// How a request's body is recorded: through the masks where there are some, and not at all where that cannot be.
-pub(super) fn tape(shared: &Shared, reading: &Reading) -> Tape {
+pub(in crate::gateway) fn tape(reading: &Reading) -> Tape {
     let content_type = reading.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_coded = reading.headers.contains_key(http::header::CONTENT_ENCODING);
-    match &shared.masks {
+    let codings = reading.headers.get_all(http::header::CONTENT_ENCODING).iter();
+    // the chunks of AWS are taken off before
+    let is_coded = codings.into_iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"aws-chunked"));
+    match &reading.terms.masks {
         _ if is_coded => Tape::Silent,
+        // what is written to where masks are is not always what it says that it is
+        _ if reading.aws.is_some() && reading.facts.touches_masked => Tape::Silent,
         Some(masks) => match BodyMasker::new(content_type, masks) {
             Ok(masker) => Tape::Masked(Box::new(masker)),
             Err(_) => Tape::Silent,
         },
         None => match reading.facts.content_type.as_deref() {
-            Some(media) if is_json(media) || media == FORM => {
+            Some(media) if is_json(media) || media == FORM || media.starts_with(AWS_JSON) => {
+                let content_type =
+                    if media.starts_with(AWS_JSON) { Some("application/json") } else { content_type };
                 match secrets::plan().map(|plan| BodyMasker::new(content_type, &plan)) {
                     Some(Ok(masker)) => Tape::Masked(Box::new(masker)),
                     _ => Tape::Silent,
@@ -296,7 +336,7 @@ fn is_text(media: &str) -> bool {
 }
 
 /// Records a head.
-pub(super) async fn record(
+pub(in crate::gateway) async fn record(
     shared: &Shared,
     number: u64,
     line: String,
@@ -310,7 +350,7 @@ pub(super) async fn record(
 }
 
 /// Nothing moves without its record.
-pub(super) fn unrecorded(shared: &Shared, error: &JournalError) -> Problem {
+pub(in crate::gateway) fn unrecorded(shared: &Shared, error: &JournalError) -> Problem {
     shared.fail(error);
     Problem::over(error.to_string())
 }
@@ -319,7 +359,7 @@ fn not_sendable() -> Problem {
     Problem::unclear("the call cannot be written down for the API")
 }
 
-fn no_lease(error: &LeaseError) -> Problem {
+pub(in crate::gateway) fn no_lease(error: &LeaseError) -> Problem {
     Problem::unreachable(match error {
         LeaseError::Upstream(why) => format!("no credential could be had for this session: {why}"),
         error => error.to_string(),
@@ -333,3 +373,5 @@ fn told(error: &hyper::Error) -> String {
         None => error.to_string(),
     }
 }
+
+const AWS_JSON: &str = "application/x-amz-json-";

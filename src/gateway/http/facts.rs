@@ -5,15 +5,17 @@
 //! before it asks policy.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use thiserror::Error;
 
+use super::api::masks;
 use super::reading::{Ground, Reading};
-use super::shared::masks;
 use super::specification::{Specification, Specifications};
+use super::terms::{BodyForm, Terms};
 use crate::domain::facts::CallFacts;
 use crate::domain::name::{GroupName, TargetName};
 use crate::domain::target::HttpTarget;
@@ -44,7 +46,15 @@ pub async fn of(
         let why = format!("the target's OpenAPI document cannot be read: {why}");
         return Err(Unread { rule: UNJUDGED, why });
     }
-    let ground = Ground { name, target, specification: &specification, masks: masks.as_deref() };
+    let terms = Arc::new(Terms {
+        masks,
+        counting: None,
+        max_response: target.max_response,
+        max_items: target.max_items,
+        base: target.base.clone(),
+        form: BodyForm::Document,
+    });
+    let ground = Ground { name, target, specification: &specification, terms: &terms };
     match Reading::of(ground, call.map(Full::new)).await {
         Ok(reading) => Ok(reading.facts),
         Err(problem) => {

@@ -3,6 +3,7 @@
 //! Job: read a piece, clean it, record it, hand it on, and only then read the next. Boundary: what a piece
 //! turns into is [`Wash`]'s. Failure mode: the message is cut off, which its receiver can tell.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -11,10 +12,10 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming};
 
 use super::answer::{Body, Broken};
-use super::dial::Link;
 use super::exchange::{record, strip_trailers};
 use super::pieces::{self, Feed, Piece, Pieces};
 use super::reading::PART_OVERRIDE;
+use super::reply::Source;
 use super::shared::Shared;
 use super::wash::Wash;
 use crate::gateway::journal::{ItemKind, JournalError};
@@ -25,10 +26,10 @@ use crate::wire::http::overrides::Parts;
 use crate::wire::http::redact::Redactor;
 
 /// How many pieces wait for a slow reader.
-const AHEAD: usize = 4;
+pub(in crate::gateway) const AHEAD: usize = 4;
 
 /// What is recorded of a request's body.
-pub(super) enum Tape {
+pub(in crate::gateway) enum Tape {
     /// As it comes.
     Plain,
     /// Masked.
@@ -39,7 +40,7 @@ pub(super) enum Tape {
 
 impl Tape {
     /// A whole body as it is recorded; `None` where nothing of it may be.
-    pub(super) fn text(self, body: &[u8]) -> Option<String> {
+    pub(in crate::gateway) fn text(self, body: &[u8]) -> Option<String> {
         let mut shown = BytesMut::new();
         match self {
             Self::Plain => shown.extend_from_slice(body),
@@ -52,7 +53,7 @@ impl Tape {
     }
 
     /// Takes the next piece, or the end.
-    pub(super) async fn take(
+    pub(in crate::gateway) async fn take(
         &mut self,
         shared: &Shared,
         number: u64,
@@ -82,7 +83,7 @@ impl Tape {
 }
 
 /// Hands a request's body on, as fast as the API takes it.
-pub(super) fn upload(
+pub(in crate::gateway) fn upload(
     shared: &Arc<Shared>,
     number: u64,
     mut body: Incoming,
@@ -139,8 +140,19 @@ async fn taken(
     Ok(Frame::trailers(trailers))
 }
 
+/// A body that comes from somebody.
+pub(in crate::gateway) trait Arrival:
+    hyper::body::Body<Data = Bytes, Error: Display + Send> + Unpin + Send + 'static
+{
+}
+
+impl<B> Arrival for B where B: hyper::body::Body<Data = Bytes, Error: Display + Send> + Unpin + Send + 'static {}
+
 /// The next frame of a body; `None` also when nobody takes it any more, so that whoever has left holds nothing open.
-async fn next(body: &mut Incoming, pieces: &Feed) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+pub(in crate::gateway) async fn next<B: Arrival>(
+    body: &mut B,
+    pieces: &Feed,
+) -> Option<Result<Frame<Bytes>, B::Error>> {
     tokio::select! {
         biased;
         frame = body.frame() => frame,
@@ -150,7 +162,7 @@ async fn next(body: &mut Incoming, pieces: &Feed) -> Option<Result<Frame<Bytes>,
 
 /// A frame of a body whose parts do not ask for another method.
 fn screened(
-    frame: Result<Frame<Bytes>, hyper::Error>,
+    frame: Result<Frame<Bytes>, impl Display>,
     parts: Option<&mut Parts>,
 ) -> Result<Frame<Bytes>, Broken> {
     let frame = frame.map_err(|error| Broken(error.to_string()))?;
@@ -163,7 +175,7 @@ fn screened(
 }
 
 /// What becomes of a response's trailers.
-pub(super) enum Trailers {
+pub(in crate::gateway) enum Trailers {
     /// They are left out: there is no mask for them.
     Drop,
     /// They pass without what must not come back.
@@ -172,7 +184,7 @@ pub(super) enum Trailers {
 
 impl Trailers {
     /// What of them the client is shown.
-    pub(super) fn shown(&self, mut last: HeaderMap) -> Option<HeaderMap> {
+    pub(in crate::gateway) fn shown(&self, mut last: HeaderMap) -> Option<HeaderMap> {
         let Self::Pass(redactor) = self else { return None };
         head::strip_response(&mut last).ok()?;
         if let Some(redactor) = redactor {
@@ -183,14 +195,14 @@ impl Trailers {
 }
 
 /// Hands a response's body on, as fast as the client takes it, and says in the recording how it ended.
-pub(super) fn download(
+pub(in crate::gateway) fn download(
     shared: &Arc<Shared>,
     number: u64,
     status: u16,
-    body: Incoming,
+    body: impl Arrival,
     wash: Wash,
     trailers: Trailers,
-    link: Link,
+    source: Source,
 ) -> Pieces {
     let (pieces, fed_by) = pieces::way(AHEAD);
     let own = Arc::clone(shared);
@@ -198,7 +210,7 @@ pub(super) fn download(
         let mut passed = 0;
         let ended = pass(&own, number, body, wash, &trailers, &pieces, &mut passed).await;
         if ended.is_ok() {
-            own.upstreams.give_back(link);
+            source.give_back();
         }
         let error = ended.as_ref().err().map(|broken| broken.0.clone());
         let outcome = Outcome { number, rows: passed, tag: Some(status.to_string()), error };
@@ -218,7 +230,7 @@ pub(super) fn download(
 async fn pass(
     shared: &Shared,
     number: u64,
-    mut body: Incoming,
+    mut body: impl Arrival,
     mut wash: Wash,
     trailers: &Trailers,
     pieces: &Feed,
@@ -271,7 +283,7 @@ async fn pass(
 }
 
 /// Takes what must not come back out of a head.
-pub(super) fn redact(headers: &mut HeaderMap, redactor: &Redactor) {
+pub(in crate::gateway) fn redact(headers: &mut HeaderMap, redactor: &Redactor) {
     for value in headers.values_mut() {
         if let Some(clean) = redactor.header(value) {
             *value = clean;
@@ -280,7 +292,7 @@ pub(super) fn redact(headers: &mut HeaderMap, redactor: &Redactor) {
 }
 
 /// What stands for the first line where a head comes after its body.
-pub(super) const TRAILERS: &str = "trailers";
+pub(in crate::gateway) const TRAILERS: &str = "trailers";
 const LEFT: &str = "the client has left";
 const REQUEST: u8 = 1;
 const ANSWER: u8 = 2;

@@ -19,14 +19,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::wire::http::framing::{Fault, Framing, Opening};
 
 /// A connection that is read twice.
-pub(super) struct Guarded<S> {
+pub(in crate::gateway) struct Guarded<S> {
     io: S,
     guard: Guard,
 }
 
 /// What the second reader says.
 #[derive(Clone, Default)]
-pub(super) struct Guard(Arc<Mutex<Watch>>);
+pub(in crate::gateway) struct Guard(Arc<Mutex<Watch>>);
 
 #[derive(Default)]
 struct Watch {
@@ -49,12 +49,12 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl Guard {
     /// This connection, read twice.
-    pub(super) fn around<S>(&self, io: S) -> Guarded<S> {
+    pub(in crate::gateway) fn around<S>(&self, io: S) -> Guarded<S> {
         Guarded { io, guard: self.clone() }
     }
 
     /// Whether the server has read what was read here.
-    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Fault> {
+    pub(in crate::gateway) fn check<B>(&self, request: &Request<B>) -> Result<(), Fault> {
         let mut watch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if watch.is_multiplexed {
             return Ok(());
@@ -66,12 +66,12 @@ impl Guard {
     }
 
     /// Why nothing more is read.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    pub(in crate::gateway) fn fault(&self) -> Option<Fault> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).fault
     }
 
     /// What comes now is no HTTP any more.
-    pub(super) fn release(&self) {
+    pub(in crate::gateway) fn release(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_released = true;
     }
 }

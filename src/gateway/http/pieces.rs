@@ -17,22 +17,22 @@ use tokio::sync::mpsc;
 use super::answer::{Body, Broken};
 
 /// A piece on its way.
-pub(super) type Piece = Result<Frame<Bytes>, Broken>;
+pub(in crate::gateway) type Piece = Result<Frame<Bytes>, Broken>;
 
 /// Where pieces go in.
-pub(super) struct Feed {
+pub(in crate::gateway) struct Feed {
     pieces: mpsc::Sender<Piece>,
     is_told: Arc<AtomicBool>,
 }
 
 /// Where they come out.
-pub(super) struct Pieces {
+pub(in crate::gateway) struct Pieces {
     pieces: mpsc::Receiver<Piece>,
     is_told: Arc<AtomicBool>,
 }
 
 /// A way for pieces; as many wait for a slow reader.
-pub(super) fn way(ahead: usize) -> (Feed, Pieces) {
+pub(in crate::gateway) fn way(ahead: usize) -> (Feed, Pieces) {
     let (sender, receiver) = mpsc::channel(ahead);
     let is_told = Arc::new(AtomicBool::new(false));
     (Feed { pieces: sender, is_told: Arc::clone(&is_told) }, Pieces { pieces: receiver, is_told })
@@ -40,34 +40,34 @@ pub(super) fn way(ahead: usize) -> (Feed, Pieces) {
 
 impl Feed {
     /// Sends a piece; whether somebody takes it.
-    pub(super) async fn send(&self, piece: Piece) -> bool {
+    pub(in crate::gateway) async fn send(&self, piece: Piece) -> bool {
         self.pieces.send(piece).await.is_ok()
     }
 
     /// Comes when nobody takes pieces any more.
-    pub(super) async fn closed(&self) {
+    pub(in crate::gateway) async fn closed(&self) {
         self.pieces.closed().await;
     }
 
     /// Whether nobody does.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::gateway) fn is_closed(&self) -> bool {
         self.pieces.is_closed()
     }
 
     /// The body is whole.
-    pub(super) fn end(self) {
+    pub(in crate::gateway) fn end(self) {
         self.is_told.store(true, Ordering::Release);
     }
 }
 
 impl Pieces {
     /// The next piece.
-    pub(super) async fn recv(&mut self) -> Option<Piece> {
+    pub(in crate::gateway) async fn recv(&mut self) -> Option<Piece> {
         std::future::poll_fn(|cx| self.poll(cx)).await
     }
 
     /// A body of them; `first` is what was taken out already.
-    pub(super) fn body(mut self, first: Option<Piece>) -> Body {
+    pub(in crate::gateway) fn body(mut self, first: Option<Piece>) -> Body {
         let rest = stream::poll_fn(move |cx| self.poll(cx));
         StreamBody::new(stream::iter(first).chain(rest)).boxed_unsync()
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST};
@@ -14,15 +15,16 @@ use hyper::body::{Body, Incoming};
 
 use super::answer::{Form, Problem};
 use super::refusal::{self, Sketch};
-use super::shared::Shared;
+use super::shared::{Behind, Shared};
 use super::specification::Specification;
+use super::terms::Terms;
 use super::{door, shown, stream};
 use crate::domain::action::Deed;
 use crate::domain::facts::CallFacts;
 use crate::domain::name::TargetName;
 use crate::domain::target::{HttpIssuer, HttpTarget, Injection};
+use crate::gateway::aws::{self, Errand};
 use crate::gateway::judge::Case;
-use crate::mask::document::DocumentPlan;
 use crate::wire::http::framing::Fault;
 use crate::wire::http::graphql::{self, GraphqlFacts, Page};
 use crate::wire::http::head::{self, HeadError};
@@ -34,29 +36,32 @@ use crate::wire::http::target::{self, PathPolicy, RequestTarget, Resource};
 
 /// What a call is read by.
 #[derive(Clone, Copy)]
-pub(super) struct Ground<'a> {
+pub(in crate::gateway) struct Ground<'a> {
     /// What the target is called.
-    pub(super) name: &'a TargetName,
-    pub(super) target: &'a HttpTarget,
-    pub(super) specification: &'a Specification,
-    /// What is masked for whoever calls; `None` when nothing is.
-    pub(super) masks: Option<&'a DocumentPlan>,
+    pub(in crate::gateway) name: &'a TargetName,
+    pub(in crate::gateway) target: &'a HttpTarget,
+    pub(in crate::gateway) specification: &'a Specification,
+    pub(in crate::gateway) terms: &'a Arc<Terms>,
 }
 
 /// A call that can be judged.
-pub(super) struct Reading<B = Incoming> {
-    pub(super) method: Method,
+pub(in crate::gateway) struct Reading<B = Incoming> {
+    pub(in crate::gateway) method: Method,
     /// Path and query as they are sent.
-    pub(super) resource: Resource,
-    pub(super) headers: HeaderMap,
-    pub(super) facts: CallFacts,
+    pub(in crate::gateway) sent: String,
+    pub(in crate::gateway) headers: HeaderMap,
+    pub(in crate::gateway) facts: CallFacts,
     /// How it may be shown.
-    pub(super) text: String,
-    pub(super) body: Arriving<B>,
+    pub(in crate::gateway) text: String,
+    pub(in crate::gateway) body: Arriving<B>,
+    /// What applies to its bodies.
+    pub(in crate::gateway) terms: Arc<Terms>,
+    /// Of a call of AWS: how it is sent.
+    pub(in crate::gateway) aws: Option<Box<Errand>>,
 }
 
 /// A request's body.
-pub(super) enum Arriving<B = Incoming> {
+pub(in crate::gateway) enum Arriving<B = Incoming> {
     /// There is none.
     Empty,
     /// It passes by.
@@ -66,11 +71,14 @@ pub(super) enum Arriving<B = Incoming> {
 }
 
 /// How much of a body is read to be judged or reviewed.
-const LONGEST: usize = 4 * 1024 * 1024;
+pub(in crate::gateway) const LONGEST: usize = 4 * 1024 * 1024;
 
 impl Reading {
     /// Reads a call that has the session's secret; one that is refused is entered.
-    pub(super) async fn admit(shared: &Shared, request: Request<Incoming>) -> Result<Self, Problem> {
+    pub(in crate::gateway) async fn admit(
+        shared: &Shared,
+        request: Request<Incoming>,
+    ) -> Result<Self, Problem> {
         let sketch = Sketch::of(&request);
         match Self::screen(shared, request).await {
             Ok(reading) => Ok(reading),
@@ -82,36 +90,44 @@ impl Reading {
         if let Some(fault) = request.extensions().get::<Fault>() {
             return Err(Problem::unclear(fault.to_string()));
         }
+        let api = match &shared.behind {
+            Behind::Account(account) => return account.read(&shared.context, request).await,
+            Behind::Api(api) => api,
+        };
         if !door::is_open(request.headers(), &shared.context.secret) {
             // in HTTP/2 every call says where it goes
             let is_proxied = request.version() < Version::HTTP_2 && request.uri().authority().is_some();
             return Err(Problem::closed(is_proxied));
         }
-        if let Some(why) = &shared.fault {
+        if let Some(why) = &api.fault {
             return Err(Problem::unmaskable(why));
         }
         stream::flatten(&mut request)?;
-        Self::of(shared.ground(), request).await
+        Self::of(api.ground(&shared.context), request).await
     }
 
     /// The whole body, before a review; a call that is too long for one is entered.
-    pub(super) async fn gather_for_review(&mut self, shared: &Shared) -> Result<(), Problem> {
+    pub(in crate::gateway) async fn gather_for_review(&mut self, shared: &Shared) -> Result<(), Problem> {
         let sketch = Sketch::of_reading(self);
-        match self.gather().await {
-            Ok(_) => Ok(()),
+        let gathered = match &self.aws {
+            Some(_) => aws::gather(self).await,
+            None => self.gather().await.map(|_| ()),
+        };
+        match gathered {
+            Ok(()) => Ok(()),
             Err(problem) => Err(refusal::enter(shared, &sketch, problem).await),
         }
     }
 
     /// As the gate is asked. What waits for a review is shown as a whole.
-    pub(super) fn case(&self, shared: &Shared, may_wait: bool) -> Case {
+    pub(in crate::gateway) fn case(&self, may_wait: bool) -> Case {
         let headers = shown::headers(&self.headers);
         let content_type = self.facts.content_type.clone();
         Case {
-            protocol: "http",
+            protocol: if self.aws.is_some() { "aws" } else { "http" },
             deed: Deed::Call(self.facts.clone()),
             text: self.text.clone(),
-            sent: may_wait.then(|| shown::sent(shared, self, &headers)),
+            sent: may_wait.then(|| shown::sent(self, &headers)),
             exact: shown::exact(self, &headers),
             settings: content_type.map(|value| ("content-type".to_owned(), value)).into_iter().collect(),
         }
@@ -123,7 +139,7 @@ where
     B: Body<Data = Bytes, Error: Display> + Unpin,
 {
     /// Reads a call up to the end of its head, and its body where that tells what it does.
-    pub(super) async fn of(ground: Ground<'_>, request: Request<B>) -> Result<Self, Problem> {
+    pub(in crate::gateway) async fn of(ground: Ground<'_>, request: Request<B>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let unclear = |error: HeadError| Problem::unclear(error.to_string());
         let headers = parts.headers;
@@ -151,7 +167,7 @@ where
         {
             return Err(Problem::unclear(format!("the query has a field `{name}` of its own")));
         }
-        if ground.masks.is_some() {
+        if ground.terms.masks.is_some() {
             head::check_conditions(&method, &headers).map_err(unclear)?;
         }
         check_names(&resource.names())?;
@@ -161,7 +177,7 @@ where
         let upgrade = head::upgrade(&headers);
         let content_type = media_type(&headers)?;
         let body = if body.is_end_stream() { Arriving::Empty } else { Arriving::Stream(body) };
-        let masked = ground.masks.is_some();
+        let masked = ground.terms.masks.is_some();
         let mut reading = Self {
             facts: CallFacts {
                 method: method.as_str().to_owned(),
@@ -181,35 +197,25 @@ where
             },
             text: text(ground, &method, &resource),
             method,
-            resource,
+            sent: resource.to_string(),
             headers,
             body,
+            terms: Arc::clone(ground.terms),
+            aws: None,
         };
-        reading.look_inside(ground).await?;
+        reading.look_inside(ground, &resource).await?;
         Ok(reading)
     }
 
     /// The body, read as a whole.
-    async fn gather(&mut self) -> Result<&Bytes, Problem> {
+    pub(in crate::gateway) async fn gather(&mut self) -> Result<&Bytes, Problem> {
         static NOTHING: Bytes = Bytes::new();
         if let Arriving::Stream(body) = &mut self.body {
-            let mut gathered = BytesMut::new();
-            while let Some(frame) = body.frame().await {
-                let frame =
-                    frame.map_err(|error| Problem::unclear(format!("the body ended early: {error}")))?;
-                if let Some(piece) = frame.data_ref() {
-                    if gathered.len() + piece.len() > LONGEST {
-                        let why =
-                            format!("its body is longer than the {LONGEST} bytes that are read to judge it");
-                        return Err(Problem::too_long(why));
-                    }
-                    gathered.extend_from_slice(piece);
-                }
-            }
+            let gathered = whole(body, LONGEST).await?;
             if self.parts().is_some_and(|mut parts| parts.feed(&gathered) || parts.finish()) {
                 return Err(Problem::unclear(PART_OVERRIDE));
             }
-            self.body = Arriving::Whole(gathered.freeze());
+            self.body = Arriving::Whole(gathered);
         }
         Ok(match &self.body {
             Arriving::Whole(body) => body,
@@ -218,7 +224,7 @@ where
     }
 
     /// What looks at the parts of its body, where that has some.
-    pub(super) fn parts(&self) -> Option<Parts> {
+    pub(in crate::gateway) fn parts(&self) -> Option<Parts> {
         self.facts
             .content_type
             .as_deref()
@@ -226,21 +232,21 @@ where
             .then(Parts::default)
     }
 
-    async fn look_inside(&mut self, ground: Ground<'_>) -> Result<(), Problem> {
-        let operation = operation(ground, self.method.as_str(), &self.resource)?.cloned();
-        self.facts.page_size = page_size(ground.target, operation.as_ref(), &self.resource);
+    async fn look_inside(&mut self, ground: Ground<'_>, resource: &Resource) -> Result<(), Problem> {
+        let operation = operation(ground, self.method.as_str(), resource)?.cloned();
+        self.facts.page_size = page_size(ground.target, operation.as_ref(), resource);
         self.facts.listing = match &operation {
             Some(operation) => operation.is_listing,
-            None => is_collection(ground.target, self.method.as_str(), &self.resource),
+            None => is_collection(ground.target, self.method.as_str(), resource),
         };
         self.facts.operation = operation.map(|operation| operation.id);
         if self.facts.operation.is_none() && Form::of(&self.headers) == Form::Grpc {
-            let path = below_base(ground, self.resource.path());
+            let path = below_base(ground, resource.path());
             self.facts.operation = Some(path.trim_start_matches('/').to_owned());
         }
-        if ground.target.graphql.as_deref().is_some_and(|path| is_at(ground, path, &self.resource)) {
-            let asked = self.graphql().await?;
-            if let Some(masks) = ground.masks
+        if ground.target.graphql.as_deref().is_some_and(|path| is_at(ground, path, resource)) {
+            let asked = self.graphql(resource).await?;
+            if let Some(masks) = &ground.terms.masks
                 && let Some(name) = masks.names().find(|name| asked.renamed.contains(*name))
             {
                 return Err(Problem::unclear(format!("an alias for the masked field `{name}`")));
@@ -269,13 +275,13 @@ where
         Ok(())
     }
 
-    async fn graphql(&mut self) -> Result<GraphqlFacts, Problem> {
+    async fn graphql(&mut self, resource: &Resource) -> Result<GraphqlFacts, Problem> {
         let unjudged = |error: graphql::GraphqlError| Problem::unclear(error.to_string());
         if matches!(self.method, Method::GET | Method::HEAD) {
             if !self.gather().await?.is_empty() {
                 return Err(Problem::unclear("a GraphQL query in the address and a body beside it"));
             }
-            return graphql::of_query(&self.resource).map_err(unjudged);
+            return graphql::of_query(resource).map_err(unjudged);
         }
         // servers disagree about which counts
         if self.facts.query.iter().any(|name| GRAPHQL.contains(&name.as_str())) {
@@ -291,6 +297,25 @@ where
             _ => Err(Problem::unclear("a GraphQL request is `application/json` or `application/graphql`")),
         }
     }
+}
+
+/// Reads a body of at most so many bytes.
+pub(in crate::gateway) async fn whole<B>(body: &mut B, most: usize) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes, Error: Display> + Unpin,
+{
+    let mut gathered = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::unclear(format!("the body ended early: {error}")))?;
+        if let Some(piece) = frame.data_ref() {
+            if gathered.len() + piece.len() > most {
+                let why = format!("its body is longer than the {most} bytes that are read to judge it");
+                return Err(Problem::too_long(why));
+            }
+            gathered.extend_from_slice(piece);
+        }
+    }
+    Ok(gathered.freeze())
 }
 
 /// The path and query that are sent: the client's, behind the base's path.
@@ -335,7 +360,7 @@ fn check_names(names: &BTreeSet<String>) -> Result<(), Problem> {
 }
 
 /// Host and port of the base, as `Host` has them.
-pub(super) fn place(base: &url::Url) -> String {
+pub(in crate::gateway) fn place(base: &url::Url) -> String {
     let host = base.host_str().unwrap_or_default();
     base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
@@ -363,7 +388,7 @@ fn media_type(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(media))
 }
 
-pub(super) fn is_json(media: &str) -> bool {
+pub(in crate::gateway) fn is_json(media: &str) -> bool {
     matches!(media, "application/json" | "text/json") || media.ends_with("+json")
 }
 
@@ -423,7 +448,7 @@ fn is_harmless(ground: Ground<'_>, name: &str, value: &str) -> bool {
     if head::is_secret_name(name) || value.len() > 256 {
         return false;
     }
-    match ground.masks {
+    match &ground.terms.masks {
         None => true,
         Some(masks) => {
             let number = value.len() <= 6 && value.bytes().all(|byte| byte.is_ascii_digit());
@@ -434,8 +459,8 @@ fn is_harmless(ground: Ground<'_>, name: &str, value: &str) -> bool {
 }
 
 /// Why a body with such a part is not sent.
-pub(super) const PART_OVERRIDE: &str = "a part of its body asks for another method";
+pub(in crate::gateway) const PART_OVERRIDE: &str = "a part of its body asks for another method";
 /// The field of a query that holds a credential (RFC 6750 §2.3).
 const ACCESS_TOKEN: &str = "access_token";
-pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+pub(in crate::gateway) const FORM: &str = "application/x-www-form-urlencoded";
 const GRAPHQL: &[&str] = &["query", "operationName", "variables", "extensions"];

@@ -20,14 +20,14 @@ use crate::wire::http::target::{PathPolicy, Resource};
 
 /// What can be said of a call that was not read.
 #[derive(Debug, Default)]
-pub(super) struct Sketch {
+pub(in crate::gateway) struct Sketch {
     method: Option<String>,
     path: Option<String>,
 }
 
 impl Sketch {
     /// Of a request: its method and path, as far as they are spelled as they should be.
-    pub(super) fn of<B>(request: &Request<B>) -> Self {
+    pub(in crate::gateway) fn of<B>(request: &Request<B>) -> Self {
         let method = request.method().as_str();
         let is_method = method.len() <= LONGEST_METHOD
             && method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
@@ -39,7 +39,7 @@ impl Sketch {
     }
 
     /// Of a call that was read.
-    pub(super) fn of_reading(reading: &Reading) -> Self {
+    pub(in crate::gateway) fn of_reading(reading: &Reading) -> Self {
         let path = Some(reading.facts.path.clone()).filter(|path| path.len() <= LONGEST_PATH);
         Self { method: Some(reading.facts.method.clone()), path }
     }
@@ -61,7 +61,7 @@ impl Sketch {
 }
 
 /// Enters a refusal; what the client is told.
-pub(super) async fn enter(shared: &Shared, sketch: &Sketch, problem: Problem) -> Problem {
+pub(in crate::gateway) async fn enter(shared: &Shared, sketch: &Sketch, problem: Problem) -> Problem {
     let (status, why) = problem.told();
     let (status, why) = (status.as_u16().to_string(), why.to_owned());
     let denial = Denial { rule: problem.built_in(), reason: why.clone(), hint: None };
@@ -77,7 +77,7 @@ pub(super) async fn enter(shared: &Shared, sketch: &Sketch, problem: Problem) ->
 }
 
 /// Enters what was not even read as a call; the server has answered it.
-pub(super) async fn enter_unread(shared: &Shared, fault: Option<Fault>) {
+pub(in crate::gateway) async fn enter_unread(shared: &Shared, fault: Option<Fault>) {
     let why = fault.map_or_else(|| "it is no HTTP".to_owned(), |fault| fault.to_string());
     let _told = enter(shared, &Sketch::default(), Problem::unclear(why)).await;
 }

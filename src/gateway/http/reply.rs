@@ -7,18 +7,19 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRAILER};
+use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use url::Url;
 
 use super::answer::{Body, Form, Problem, whole};
-use super::dial::Link;
+use super::dial::{Link, Upstreams};
 use super::exchange::{record, unrecorded};
-use super::flow::{self, Trailers};
+use super::flow::{self, Arrival, Trailers};
 use super::shared::Shared;
+use super::terms::Terms;
 use super::wash::{Count, Wash, WashError};
-use crate::mask::document::{BodyMasker, DocumentPlan};
 use crate::recording::item::Outcome;
 use crate::wire::http::encoding::Coding;
 use crate::wire::http::grpc;
@@ -28,15 +29,30 @@ use crate::wire::http::redact::Redactor;
 /// Answers that are this short are read as a whole, so that their length can be told whatever is taken out of them.
 const SHORT: u64 = 64 * 1024;
 
+/// Where an answer comes from, and what applies to it.
+pub(in crate::gateway) struct Source {
+    pub(in crate::gateway) terms: Arc<Terms>,
+    pub(in crate::gateway) upstreams: Arc<Upstreams>,
+    pub(in crate::gateway) link: Link,
+}
+
+impl Source {
+    /// The answer is out: its connection can be used again.
+    pub(in crate::gateway) fn give_back(self) {
+        self.upstreams.give_back(self.link);
+    }
+}
+
 /// Passes an answer on.
-pub(super) async fn pass(
+pub(in crate::gateway) async fn pass(
     shared: &Arc<Shared>,
     number: u64,
     method: &Method,
-    response: Response<Incoming>,
+    response: Response<impl Arrival>,
     redactor: Option<Redactor>,
-    link: Link,
+    source: Source,
 ) -> Result<Response<Body>, Problem> {
+    let terms = Arc::clone(&source.terms);
     let (mut parts, body) = response.into_parts();
     // the reason phrase would be sent as it came, past everything that looks at heads and bodies
     parts.extensions.clear();
@@ -50,7 +66,7 @@ pub(super) async fn pass(
     }
     let has_body = head::has_body(method, status) && !body.is_end_stream();
     let length = length(headers);
-    let most = shared.target.max_response;
+    let most = terms.max_response;
     if has_body
         && let (Some(length), Some(most)) = (length, most)
         && length > most
@@ -58,11 +74,11 @@ pub(super) async fn pass(
         return Err(Problem::unusable(format!("it is longer than the {most} bytes that this target allows")));
     }
     let is_packed = headers.contains_key(CONTENT_ENCODING);
-    let wash = wash(shared, redactor.as_ref(), status, headers, has_body)?;
-    if shared.masks.is_some() {
+    let wash = wash(&terms, redactor.as_ref(), status, headers, has_body)?;
+    if terms.masks.is_some() {
         headers.remove(TRAILER);
     }
-    relocate(headers, &shared.target.base);
+    relocate(headers, &terms.base);
     if let Some(redactor) = &redactor {
         flow::redact(headers, redactor);
     }
@@ -71,7 +87,7 @@ pub(super) async fn pass(
         let outcome = Outcome { number, rows: 0, tag: Some(status.as_u16().to_string()), error: None };
         let ended = shared.turnstile.reel().outcome(&outcome).await;
         ended.map_err(|error| unrecorded(shared, &error))?;
-        shared.upstreams.give_back(link);
+        source.give_back();
         return Ok(Response::from_parts(parts, whole(Bytes::new())));
     };
     // what is masked and not packed becomes no longer than its masks make it
@@ -79,8 +95,8 @@ pub(super) async fn pass(
     let is_live = is_live(headers);
     let is_read = redactor.is_some() || wash.items().is_some();
     if length.is_some_and(|length| length <= SHORT) && may_be_read && (is_read || !is_live) && !is_grpc {
-        let answer = short(shared, number, status, headers, body, wash, redactor).await?;
-        shared.upstreams.give_back(link);
+        let answer = short(shared, &terms, number, &mut parts, body, wash, redactor).await?;
+        source.give_back();
         return Ok(Response::from_parts(parts, answer));
     }
     let length = length.filter(|_| headers.contains_key(CONTENT_LENGTH));
@@ -91,21 +107,24 @@ pub(super) async fn pass(
     };
     let wash = if is_live { wash.live() } else { wash };
     kept(shared, number, status, headers).await?;
-    let trailers = if shared.masks.is_some() { Trailers::Drop } else { Trailers::Pass(redactor) };
-    let mut pieces = flow::download(shared, number, status.as_u16(), body, wash, trailers, link);
-    if (shared.masks.is_none() && shared.counting.is_none()) || is_live {
+    let trailers = if terms.masks.is_some() { Trailers::Drop } else { Trailers::Pass(redactor) };
+    let mut pieces = flow::download(shared, number, status.as_u16(), body, wash, trailers, source);
+    if (terms.masks.is_none() && terms.max_items.is_none()) || is_live {
         return Ok(Response::from_parts(parts, pieces.body(None)));
     }
     // a document that is broken at its beginning can still be refused outright
     match pieces.recv().await {
-        Some(Err(broken)) if shared.masks.is_some() => Err(Problem::unmaskable(broken)),
+        Some(Err(broken)) if terms.masks.is_some() => Err(Problem::unmaskable(broken)),
         Some(Err(broken)) => Err(Problem::unusable(broken.0)),
         first => Ok(Response::from_parts(parts, pieces.body(first))),
     }
 }
 
 /// The answer to an upgrade.
-pub(super) fn switching(response: Response<Incoming>, redactor: Option<&Redactor>) -> Response<Body> {
+pub(in crate::gateway) fn switching(
+    response: Response<Incoming>,
+    redactor: Option<&Redactor>,
+) -> Response<Body> {
     let (mut parts, _) = response.into_parts();
     parts.extensions.clear();
     head::strip_handed_out(&mut parts.headers);
@@ -117,7 +136,7 @@ pub(super) fn switching(response: Response<Incoming>, redactor: Option<&Redactor
 
 /// What the body goes through; `None` when there is none. The head is made to agree.
 fn wash(
-    shared: &Shared,
+    terms: &Terms,
     redactor: Option<&Redactor>,
     status: StatusCode,
     headers: &mut HeaderMap,
@@ -128,20 +147,18 @@ fn wash(
         let names = codings.map(HeaderValue::to_str).collect::<Result<Vec<_>, _>>();
         Coding::chain(names.unwrap_or_else(|_| vec!["unknown"]).into_iter())
     };
-    let count = if has_body { count(shared, headers) } else { None };
-    let (chain, masker) = match &shared.masks {
+    let count = if has_body { count(terms, headers) } else { None };
+    let (chain, masker) = match &terms.masks {
         Some(masks) => {
             let masker = match has_body {
-                true => Some(masker(headers, masks)?),
+                true => Some(terms.masker(headers, masks)?),
                 false => None,
             };
             let chain = if has_body { chain().map_err(Problem::unmaskable)? } else { Vec::new() };
             head::prepare_rewritten_response(status, headers).map_err(Problem::unmaskable)?;
             (chain, masker)
         }
-        None if has_body
-            && (redactor.is_some() || count.is_some() || shared.target.max_response.is_some()) =>
-        {
+        None if has_body && (redactor.is_some() || count.is_some() || terms.max_response.is_some()) => {
             let unusable = |error: &dyn std::fmt::Display| {
                 Problem::unusable(format!("it cannot be searched for the credential, or counted: {error}"))
             };
@@ -156,31 +173,18 @@ fn wash(
     if !has_body {
         return Ok(None);
     }
-    let wash = Wash::new(&chain, redactor.map(Redactor::body), masker, shared.target.max_response);
+    let wash = Wash::new(&chain, redactor.map(Redactor::body), masker, terms.max_response);
     let wash = wash.map_err(|error| Problem::unusable(error.to_string()))?;
     Ok(Some(wash.counted(count)))
 }
 
 /// How many items may come, where the target says so and the type has any.
-fn count(shared: &Shared, headers: &HeaderMap) -> Option<Count> {
-    let most = shared.target.max_items?;
-    if shared.masks.is_some() {
+fn count(terms: &Terms, headers: &HeaderMap) -> Option<Count> {
+    let most = terms.max_items?;
+    if terms.masks.is_some() {
         return Some(Count { most, counter: None });
     }
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let counter = BodyMasker::new(content_type, shared.counting.as_ref()?).ok()?;
-    Some(Count { most, counter: Some(counter) })
-}
-
-/// INVARIANT: what cannot be masked is not passed.
-fn masker(headers: &HeaderMap, masks: &Arc<DocumentPlan>) -> Result<BodyMasker, Problem> {
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (first, second) = (types.next(), types.next());
-    if second.is_some() {
-        return Err(Problem::unmaskable("it has more than one `Content-Type`"));
-    }
-    let content_type = first.and_then(|value| value.to_str().ok());
-    BodyMasker::new(content_type, masks).map_err(Problem::unmaskable)
+    Some(Count { most, counter: Some(terms.counter(headers)?) })
 }
 
 /// Why an answer is refused outright.
@@ -194,14 +198,15 @@ fn unwashed(error: WashError) -> Problem {
 /// A short answer, as a whole.
 async fn short(
     shared: &Arc<Shared>,
+    terms: &Terms,
     number: u64,
-    status: StatusCode,
-    headers: &mut HeaderMap,
-    mut body: Incoming,
+    head: &mut Parts,
+    mut body: impl Arrival,
     mut wash: Wash,
     redactor: Option<Redactor>,
 ) -> Result<Body, Problem> {
-    let broken = |why: String| match &shared.masks {
+    let (status, headers) = (head.status, &mut head.headers);
+    let broken = |why: String| match &terms.masks {
         Some(_) => Problem::unmaskable(why),
         None => Problem::unusable(format!("the API's answer is broken: {why}")),
     };
@@ -234,7 +239,7 @@ async fn short(
     headers.insert(CONTENT_LENGTH, HeaderValue::from(sent.len()));
     kept(shared, number, status, headers).await?;
     let reel = shared.turnstile.reel();
-    let trailers = if shared.masks.is_some() { Trailers::Drop } else { Trailers::Pass(redactor) };
+    let trailers = if terms.masks.is_some() { Trailers::Drop } else { Trailers::Pass(redactor) };
     let last = last.and_then(|last| trailers.shown(last));
     let recorded = async {
         if let Some(last) = &last {

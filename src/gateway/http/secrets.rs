@@ -10,7 +10,7 @@ use crate::domain::name::RuleName;
 use crate::mask::document::{DocumentPath, DocumentPlan, DocumentRule, KeyCase};
 
 /// The masks; `None` only when the names in this file are no names.
-pub(super) fn plan() -> Option<Arc<DocumentPlan>> {
+pub(in crate::gateway) fn plan() -> Option<Arc<DocumentPlan>> {
     static PLAN: LazyLock<Option<Arc<DocumentPlan>>> = LazyLock::new(|| {
         let rules: Option<Vec<DocumentRule>> = NAMES.iter().map(|name| rule(name)).collect();
         DocumentPlan::new(&rules?, KeyCase::Ignore).ok().map(Arc::new)

@@ -12,11 +12,10 @@ use http::header::{EXPECT, HOST};
 use super::door;
 use super::exchange::tape;
 use super::reading::{Arriving, Reading};
-use super::shared::Shared;
 use crate::wire::http::head;
 
 /// The headers of the client's that are sent.
-pub(super) fn headers(headers: &HeaderMap) -> HeaderMap {
+pub(in crate::gateway) fn headers(headers: &HeaderMap) -> HeaderMap {
     let mut sent = headers.clone();
     // what cannot be stripped is refused before it is sent
     let _refused = head::strip_hop_by_hop(&mut sent);
@@ -29,7 +28,7 @@ pub(super) fn headers(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// The headers that rules go by.
-pub(super) fn facts(sent: &HeaderMap) -> BTreeMap<String, String> {
+pub(in crate::gateway) fn facts(sent: &HeaderMap) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
     for name in headers(sent).keys().filter(|name| !USUAL.contains(&name.as_str())) {
         let values: Vec<_> = sent.get_all(name).iter().map(|value| head::recorded(name, value)).collect();
@@ -45,8 +44,8 @@ pub(super) fn facts(sent: &HeaderMap) -> BTreeMap<String, String> {
 }
 
 /// The call with everything that changes what it means, to the byte.
-pub(super) fn exact(reading: &Reading, headers: &HeaderMap) -> Vec<u8> {
-    let mut exact = format!("{} {}\n", reading.method, reading.resource).into_bytes();
+pub(in crate::gateway) fn exact(reading: &Reading, headers: &HeaderMap) -> Vec<u8> {
+    let mut exact = format!("{} {}\n", reading.method, reading.sent).into_bytes();
     for (name, value) in headers {
         exact.extend_from_slice(name.as_str().as_bytes());
         exact.extend_from_slice(b": ");
@@ -61,7 +60,7 @@ pub(super) fn exact(reading: &Reading, headers: &HeaderMap) -> Vec<u8> {
 }
 
 /// The call as it may be shown.
-pub(super) fn sent(shared: &Shared, reading: &Reading, headers: &HeaderMap) -> String {
+pub(in crate::gateway) fn sent(reading: &Reading, headers: &HeaderMap) -> String {
     let mut sent = reading.text.clone();
     for (name, value) in headers {
         sent.push_str(&format!("\n{name}: {}", head::recorded(name, value)));
@@ -71,7 +70,7 @@ pub(super) fn sent(shared: &Shared, reading: &Reading, headers: &HeaderMap) -> S
         return sent;
     }
     sent.push_str("\n\n");
-    let Some(shown) = tape(shared, reading).text(body) else {
+    let Some(shown) = tape(reading).text(body) else {
         sent.push_str(&format!("[a body of {} bytes, which cannot be shown]", body.len()));
         return sent;
     };

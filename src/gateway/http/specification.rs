@@ -14,7 +14,7 @@ use crate::wire::http::openapi::OpenApi;
 
 /// What is known of a target's operations.
 #[derive(Debug, Clone)]
-pub(super) enum Specification {
+pub(in crate::gateway) enum Specification {
     /// The target names no document.
     None,
     /// Its document.
@@ -29,7 +29,7 @@ pub(crate) struct Specifications(Arc<Known>);
 
 impl Specifications {
     /// That of a target.
-    pub(super) async fn of(&self, target: &HttpTarget) -> Specification {
+    pub(in crate::gateway) async fn of(&self, target: &HttpTarget) -> Specification {
         let Some(path) = target.openapi.clone() else { return Specification::None };
         let known = Arc::clone(&self.0);
         let work = tokio::task::spawn_blocking(move || read(&known, &path)).await;

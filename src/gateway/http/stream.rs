@@ -19,7 +19,7 @@ use super::{BUFFER, MOST_HEADERS, WINDOW};
 
 /// Runs the calls of one connection as tasks that belong to it.
 #[derive(Clone)]
-pub(super) struct Crew(pub(super) Arc<Shared>);
+pub(in crate::gateway) struct Crew(pub(in crate::gateway) Arc<Shared>);
 
 impl<F> Executor<F> for Crew
 where
@@ -31,7 +31,7 @@ where
 }
 
 /// A server of both versions, with its limits.
-pub(super) fn server(crew: Crew) -> auto::Builder<Crew> {
+pub(in crate::gateway) fn server(crew: Crew) -> auto::Builder<Crew> {
     let mut builder = auto::Builder::new(crew);
     builder.http1().max_buf_size(BUFFER).max_headers(MOST_HEADERS);
     builder
@@ -51,7 +51,7 @@ pub(super) fn server(crew: Crew) -> auto::Builder<Crew> {
 ///
 /// `:authority` stands for `Host` (RFC 9113 §8.3.1): it names the target's place in the client's eyes, chooses
 /// nothing, and where both are there they must be the same.
-pub(super) fn flatten<B>(request: &mut Request<B>) -> Result<(), Problem> {
+pub(in crate::gateway) fn flatten<B>(request: &mut Request<B>) -> Result<(), Problem> {
     if request.version() != Version::HTTP_2 {
         return Ok(());
     }

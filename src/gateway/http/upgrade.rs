@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const LEFT: &str = "the client had left, and the API went on";
 
 /// Relays until one side ends.
-pub(super) async fn relay(
+pub(in crate::gateway) async fn relay(
     shared: Arc<Shared>,
     number: u64,
     client: OnUpgrade,

@@ -7,18 +7,18 @@
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::mask::document::{BodyMasker, Unmaskable};
+use super::masker::Masker;
 use crate::wire::http::encoding::{Coding, CodingError, Decoder, Encoder, Pulled, UnpackLimits};
 use crate::wire::http::grpc::Messages;
 use crate::wire::http::redact::BodyRedactor;
 
 /// Why a body cannot be passed on.
 #[derive(Debug, Error)]
-pub(super) enum WashError {
+pub(in crate::gateway) enum WashError {
     #[error(transparent)]
     Coding(#[from] CodingError),
-    #[error(transparent)]
-    Mask(#[from] Unmaskable),
+    #[error("{0}")]
+    Mask(String),
     #[error("it cannot be packed again")]
     Packing(#[from] std::io::Error),
     #[error("it holds the credential that was injected")]
@@ -28,17 +28,17 @@ pub(super) enum WashError {
     #[error("it holds more than the {0} items that this target allows")]
     TooMany(u64),
     #[error("its items cannot be counted: {0}")]
-    Uncountable(Unmaskable),
+    Uncountable(String),
 }
 
 /// One body on its way.
-pub(super) struct Wash {
+pub(in crate::gateway) struct Wash {
     decoder: Decoder,
     redactor: Option<BodyRedactor>,
     /// Where messages of gRPC end: nothing of one waits for the next, and nothing in one may change. The lengths that
     /// say so are not to be believed, so somebody looks across the ends as well.
     messages: Option<(Messages, BodyRedactor)>,
-    masker: Option<BodyMasker>,
+    masker: Option<Masker>,
     encoder: Option<Encoder>,
     /// Whether each piece must be readable at once.
     is_live: bool,
@@ -54,28 +54,28 @@ pub(super) struct Wash {
 
 /// How many items may come.
 #[derive(Debug)]
-pub(super) struct Count {
+pub(in crate::gateway) struct Count {
     /// The most.
-    pub(super) most: u64,
+    pub(in crate::gateway) most: u64,
     /// What counts where no masker does; what it gives out is not used.
-    pub(super) counter: Option<BodyMasker>,
+    pub(in crate::gateway) counter: Option<Masker>,
 }
 
 /// What came out.
 #[derive(Debug, Default)]
-pub(super) struct Washed {
+pub(in crate::gateway) struct Washed {
     /// As it is recorded.
-    pub(super) shown: Bytes,
+    pub(in crate::gateway) shown: Bytes,
     /// As it is sent.
-    pub(super) sent: Bytes,
+    pub(in crate::gateway) sent: Bytes,
 }
 
 impl Wash {
     /// For a body with these codings.
-    pub(super) fn new(
+    pub(in crate::gateway) fn new(
         chain: &[Coding],
         redactor: Option<BodyRedactor>,
-        masker: Option<BodyMasker>,
+        masker: Option<Masker>,
         most: Option<u64>,
     ) -> Result<Self, WashError> {
         Ok(Self {
@@ -95,12 +95,12 @@ impl Wash {
     }
 
     /// For a body whose items are counted.
-    pub(super) fn counted(self, count: Option<Count>) -> Self {
+    pub(in crate::gateway) fn counted(self, count: Option<Count>) -> Self {
         Self { count, ..self }
     }
 
     /// How many items were let through, where they are counted.
-    pub(super) fn items(&self) -> Option<u64> {
+    pub(in crate::gateway) fn items(&self) -> Option<u64> {
         let counter = self.count.as_ref()?.counter.as_ref().or(self.masker.as_ref())?;
         Some(counter.items())
     }
@@ -122,37 +122,37 @@ impl Wash {
     }
 
     /// For a body whose pieces must be readable at once.
-    pub(super) fn live(self) -> Self {
+    pub(in crate::gateway) fn live(self) -> Self {
         Self { is_live: true, ..self }
     }
 
     /// For a body that is messages of gRPC, whose lengths stand before them.
-    pub(super) fn messages(self, watcher: BodyRedactor) -> Self {
+    pub(in crate::gateway) fn messages(self, watcher: BodyRedactor) -> Self {
         Self { messages: Some((Messages::default(), watcher)), is_sized: true, ..self }
     }
 
     /// For a body whose length was told.
-    pub(super) fn sized(self) -> Self {
+    pub(in crate::gateway) fn sized(self) -> Self {
         Self { is_sized: true, ..self }
     }
 
     /// How many secrets were taken out.
-    pub(super) fn found(&self) -> u64 {
+    pub(in crate::gateway) fn found(&self) -> u64 {
         self.redactor.as_ref().map_or(0, BodyRedactor::found)
     }
 
     /// Takes the next piece; pull until nothing comes.
-    pub(super) fn push(&mut self, piece: Bytes) {
+    pub(in crate::gateway) fn push(&mut self, piece: Bytes) {
         self.decoder.push(piece);
     }
 
     /// No more pieces come; pull until nothing comes.
-    pub(super) fn close(&mut self) {
+    pub(in crate::gateway) fn close(&mut self) {
         self.decoder.close();
     }
 
     /// What can be sent; `None` when another piece is needed, or all is out.
-    pub(super) fn pull(&mut self) -> Result<Option<Washed>, WashError> {
+    pub(in crate::gateway) fn pull(&mut self) -> Result<Option<Washed>, WashError> {
         // INVARIANT: what is masked is cut where its own length says, not where the API or the unpacking cut it
         let is_cut = self.masker.is_some() && !self.is_live;
         loop {
@@ -224,7 +224,8 @@ impl Wash {
         if let Some(masker) = &mut self.masker {
             let fed = masker.feed(&clean, &mut shown);
             let fed = fed.and_then(|()| if self.is_over { masker.finish(&mut shown) } else { Ok(()) });
-            fed.inspect_err(|error| tracing::debug!(?error, "an answer cannot be masked"))?;
+            fed.inspect_err(|error| tracing::debug!(?error, "an answer cannot be masked"))
+                .map_err(WashError::Mask)?;
         }
         self.count(&clean)?;
         if self.masker.is_none() {
@@ -268,7 +269,7 @@ mod tests {
     use super::*;
     use crate::domain::mask::Mask;
     use crate::domain::name::RuleName;
-    use crate::mask::document::{DocumentPath, DocumentPlan, DocumentRule, KeyCase};
+    use crate::mask::document::{BodyMasker, DocumentPath, DocumentPlan, DocumentRule, KeyCase};
 
     /// The lengths of the pieces that come out, sent packed in this way and cut like this.
     fn pieces(body: &str, cut: usize, chain: &[Coding]) -> Vec<(usize, usize)> {
@@ -279,6 +280,7 @@ mod tests {
         };
         let plan = Arc::new(DocumentPlan::new(&[rule], KeyCase::Exact).unwrap());
         let masker = BodyMasker::new(Some("application/json"), &plan).unwrap();
+        let masker = Masker::Document(masker);
         let mut wash = Wash::new(chain, None, Some(masker), None).unwrap();
         let (mut packed, mut encoder) = (BytesMut::new(), Encoder::new(chain).unwrap());
         encoder.encode(body.as_bytes(), &mut packed).unwrap();
