@@ -82,7 +82,7 @@ lifted_for = ["corp/nobody"]
     line 8: provider.client_id is missing
     line 9: provider.name `Corp` is not a provider name: 1 to 63 of a-z, 0-9 and -, starting with a letter
     line 10: provider.issuer must be https; plain http is for loopback hosts only
-    line 14: policy.presets `harmless` is not a preset; there are: allow-statements, bulk-export, bulk-read, dangerous-shell, destructive-sql, high-risk-fields, read-only, single-trace
+    line 14: policy.presets `harmless` is not a preset; there are: allow-statements, aws-bulk, aws-read-only, bulk-export, bulk-read, dangerous-shell, destructive-sql, high-risk-fields, read-only, single-trace
     line 18: target.protocol `mysql` is not supported; this version speaks `postgres`, `ssh`, `http` and `aws`
     line 21: target.tls can be `disable` only for a loopback host; use `verify-full` with root_certificates
     line 25: target.issuer.password is a secret, which never stands in the configuration: name a file, an env or a command

@@ -14,8 +14,10 @@ pub fn preset_names() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|(name, _)| *name)
 }
 
-const PRESETS: [(&str, &str); 8] = [
+const PRESETS: [(&str, &str); 10] = [
     ("allow-statements", include_str!("../../../policies/allow-statements.cedar")),
+    ("aws-bulk", include_str!("../../../policies/aws-bulk.cedar")),
+    ("aws-read-only", include_str!("../../../policies/aws-read-only.cedar")),
     ("bulk-export", include_str!("../../../policies/bulk-export.cedar")),
     ("bulk-read", include_str!("../../../policies/bulk-read.cedar")),
     ("dangerous-shell", include_str!("../../../policies/dangerous-shell.cedar")),

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod aws;
 mod holds;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ use crate::domain::target::{
 };
 
 /// Presets that say nothing of statements.
-const OF_OTHER_PROTOCOLS: &[&str] = &["bulk-read", "dangerous-shell"];
+const OF_OTHER_PROTOCOLS: &[&str] = &["aws-bulk", "aws-read-only", "bulk-read", "dangerous-shell"];
 
 #[test]
 fn each_preset_judges_as_its_file_says() {
