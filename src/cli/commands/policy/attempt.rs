@@ -98,6 +98,12 @@ impl Attempt {
             (None, Some(exec), None, None) => command(exec, *terminal)?,
             (None, None, Some(file), None) => operation(file)?,
             (None, None, None, Some(call)) => match (&target.kind, request(call)?) {
+                (TargetKind::Aws(aws), request) => {
+                    match crate::gateway::aws::facts::of(&target.name, aws, groups, request) {
+                        Ok(facts) => Deed::Call(facts),
+                        Err(unread) => return Ok(Self::refused(&unread)),
+                    }
+                }
                 (TargetKind::Http(http), request) => {
                     match facts::of(&target.name, http, groups, request).await {
                         Ok(facts) => Deed::Call(facts),
