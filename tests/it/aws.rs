@@ -1,4 +1,5 @@
-//! Accounts of AWS: credentials that are handed out, and calls that are signed anew.
+//! Accounts of AWS: credentials that are handed out, and calls that the gateway signs.
 
 mod account;
 mod credentials;
+mod gateway;

@@ -266,10 +266,11 @@ permit (principal == ?principal, action, resource);
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"exec" not found (did you mean `paths`?)
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"file" not found (did you mean `path`?)
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"forward" not found (did you mean `port`?)
+    first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"issue" not found (did you mean `role`?)
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"kill" not found
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"shell" not found (did you mean `terminal`?)
     first.cedar:23: rule `everywhere`: attribute `verb` in context for Hoop::Action::"subsystem" not found (did you mean `name`?)
-    first.cedar:25: rule `wrong-action`: unrecognized action `Hoop::Action::"conect"` (connect, audit, kill, statement, approve, exec, shell, file, forward, env, subsystem, call are known)
+    first.cedar:25: rule `wrong-action`: unrecognized action `Hoop::Action::"conect"` (connect, audit, kill, statement, approve, exec, shell, file, forward, env, subsystem, call, issue are known)
     first.cedar:27: rule `no-namespace`: unrecognized entity type `Group` (did you mean `Hoop::Group`?)
     first.cedar:28: rule `impossible`: policy is impossible: the policy expression evaluates to false for all valid requests
     first.cedar:30: templates (`?principal`, `?resource`) are not supported

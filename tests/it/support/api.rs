@@ -332,8 +332,12 @@ impl Front {
             credential: Credential::Http(Box::new(credential)),
             expires: jiff::Timestamp::MAX,
         };
-        let Hall { tunnels, session, device, book, closing, desk, .. } =
-            Hall::open(Plan { target, lease, policy: setup.policy, who: "alice", session: 7, ssh_key: None });
+        Self::of(Plan { target, lease, policy: setup.policy, who: "alice", session: 7, ssh_key: None }).await
+    }
+
+    /// A gateway for this session.
+    pub(crate) async fn of(plan: Plan<'_>) -> Self {
+        let Hall { tunnels, session, device, book, closing, desk, .. } = Hall::open(plan);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move {

@@ -1,0 +1,8 @@
+//! The signing gateway before moto, with the tools that people use and with bytes that none of them would send.
+
+mod answers;
+mod clients;
+mod hostile;
+mod masks;
+mod stage;
+mod verdicts;

@@ -1,0 +1,284 @@
+//! What no client of good will would send. Nothing of it reaches AWS.
+
+use hoopctl::wire::aws::sigv4::Payload;
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+use super::stage::{Account, Setup, Signed, TOKEN};
+use crate::support::api::Api;
+
+/// A gateway before something that notes what reaches it.
+async fn noted() -> (Api, Account) {
+    let api = Api::start().await;
+    let account = Account::start(Setup::open(api.port)).await;
+    (api, account)
+}
+
+async fn refused(request: Vec<u8>, code: &str) {
+    let (api, account) = noted().await;
+    sent(&api, &account, request, code).await;
+}
+
+async fn sent(api: &Api, account: &Account, request: Vec<u8>, code: &str) {
+    let answer = account.front.raw(&request).await;
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    assert!(answer.contains(code), "{code} is not in {answer}");
+    assert_eq!(api.lines(), [""; 0], "it reached AWS");
+    assert!(
+        account.front.book.deeds().iter().all(|deed| deed.starts_with("Deny")),
+        "{:?}",
+        account.front.book.deeds()
+    );
+}
+
+/// What is well signed goes through, so that the refusals below are for one reason each.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_reaches_aws_is_signed_by_the_lease_and_by_nobody_else() {
+    let (api, account) = noted().await;
+    let call = account.signed(
+        "GET",
+        "/traces/x",
+        &[
+            ("x-amz-request-payer", "requester"),
+            ("cookie", "a=b"),
+            ("x-forwarded-host", "evil"),
+            ("forwarded", "for=evil"),
+        ],
+        "",
+    );
+    let answer = account.front.raw(&call.bytes("")).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let seen = api.seen();
+    let [seen] = seen.as_slice() else { panic!("{seen:?}") };
+    let header =
+        |name: &str| seen.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    assert!(header("authorization").contains("Credential=ASIALEASE/"), "{seen:?}");
+    assert_eq!(header("x-amz-security-token"), TOKEN);
+    assert_eq!(header("host"), format!("127.0.0.1:{}", api.port));
+    assert_eq!(header("x-amz-request-payer"), "requester");
+    let all = format!("{seen:?}");
+    for own in [account.keys.access_key.as_str(), "cookie", "evil"] {
+        assert!(!all.contains(own), "{own}: {all}");
+    }
+    assert!(!answer.contains(TOKEN));
+    let recorded = account.recorded();
+    assert!(!recorded.contains(TOKEN) && !recorded.contains("Signature="), "{recorded}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_region_is_refused() {
+    let (api, account) = noted().await;
+    let empty = Payload::Hash(Sha256::digest("").into());
+    let call = account.signed_for("us-east-1", Timestamp::now(), "GET", "/traces/x", &[], empty);
+    sent(&api, &account, call.bytes(""), "AuthorizationHeaderMalformed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_or_future_date_is_refused() {
+    let (api, account) = noted().await;
+    let empty = Payload::Hash(Sha256::digest("").into());
+    for minutes in [-6, 6] {
+        let when = Timestamp::now() + SignedDuration::from_mins(minutes);
+        let call = account.signed_at(when, "GET", "/traces/x", &[], empty);
+        sent(&api, &account, call.bytes(""), "RequestTimeTooSkewed").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unsigned_payload_is_refused_unless_the_target_allows_it() {
+    let (api, account) = noted().await;
+    let call = account.signed_at(Timestamp::now(), "PUT", "/traces/x", &[], Payload::Unsigned);
+    sent(&api, &account, call.bytes("hello"), "UNSIGNED-PAYLOAD").await;
+    let account = Account::start(Setup { unsigned_payload: true, ..Setup::open(api.port) }).await;
+    let call = account.signed_at(Timestamp::now(), "PUT", "/traces/x", &[], Payload::Unsigned);
+    assert!(account.front.raw(&call.bytes("hello")).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(api.lines(), ["PUT /traces/x"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_another_session_are_refused() {
+    let (api, account) = noted().await;
+    let mut call = account.signed("GET", "/traces/x", &[], "");
+    for (_, value) in &mut call.headers {
+        *value = value.replace(account.keys.access_key.as_str(), "HOOPAAAAAAAAAAAAAAAA");
+    }
+    sent(&api, &account, call.bytes(""), "InvalidAccessKeyId").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_signed_is_refused() {
+    for (head, code) in [
+        ("", "MissingAuthenticationToken"),
+        ("Authorization: AWS HOOPAAAAAAAAAAAAAAAA:c2ln\r\n", "version 2"),
+        ("Authorization: Basic YTpvcGVuIHNlc2FtZQ==\r\n", ""),
+    ] {
+        refused(format!("GET /traces/x HTTP/1.1\r\nHost: localhost\r\n{head}\r\n").into_bytes(), code).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_or_target_that_was_not_signed_is_refused() {
+    let (api, account) = noted().await;
+    let call = || account.signed("PUT", "/traces/x", &[("x-amz-acl", "private")], "hello");
+    let injected = call().with("x-amz-acl", "public-read");
+    sent(&api, &account, injected.bytes("hello"), "SignatureDoesNotMatch").await;
+    let more = call().and("x-amz-copy-source", "/other/secret");
+    sent(&api, &account, more.bytes("hello"), "").await;
+    let moved = Signed { target: "/traces/y".into(), ..call() };
+    sent(&api, &account, moved.bytes("hello"), "SignatureDoesNotMatch").await;
+    let asked = Signed { target: "/traces/x?acl".into(), ..call() };
+    sent(&api, &account, asked.bytes("hello"), "SignatureDoesNotMatch").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_signatures_are_refused() {
+    let (api, account) = noted().await;
+    let call = account.signed("GET", "/traces/x", &[], "");
+    let authorization = call.headers.iter().find(|(name, _)| name == "authorization").expect("one").1.clone();
+    sent(&api, &account, call.clone().and("authorization", &authorization).bytes(""), "").await;
+    let target = "/traces/x?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00";
+    let both = Signed { target: target.into(), ..call };
+    sent(&api, &account, both.bytes(""), "").await;
+}
+
+/// The end of a body that is not the one that was signed is never sent, so AWS keeps nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tampered_body_is_cut_off() {
+    let (api, account) = noted().await;
+    let call = account.signed("PUT", "/traces/x", &[], "hello");
+    let answer = account.front.raw(&call.bytes("HELLO")).await;
+    assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+    assert!(api.seen().iter().all(|seen| !seen.body.ends_with(b"O")), "{:?}", api.seen());
+    // one that is read to be judged is refused before it is judged
+    let (api, account) = noted().await;
+    let body = "<Delete><Object><Key>a</Key></Object></Delete>";
+    let call = account.signed("POST", "/traces?delete", &[("content-md5", "x")], body);
+    sent(&api, &account, call.bytes(&body.replace(">a<", ">b<")), "XAmzContentSHA256Mismatch").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tampered_chunk_is_cut_off() {
+    let (api, account) = noted().await;
+    let headers = [("x-amz-decoded-content-length", "5"), ("content-encoding", "aws-chunked")];
+    let call = account.signed_at(Timestamp::now(), "PUT", "/traces/x", &headers, Payload::Chunks);
+    let zero = "0".repeat(64);
+    let body = format!("5;chunk-signature={zero}\r\nhello\r\n0;chunk-signature={zero}\r\n\r\n");
+    let answer = account.front.raw(&call.bytes(&body)).await;
+    assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+    assert!(api.seen().iter().all(|seen| seen.body.is_empty()), "{:?}", api.seen());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_name_chooses_nothing() {
+    let (api, account) = noted().await;
+    let call = |host: &str| {
+        let signed = account.signed("GET", "/x", &[], "");
+        signed.with("host", host).bytes("")
+    };
+    for host in ["traces.s3.amazonaws.com", "traces.localhost", "evil@127.0.0.1", ""] {
+        sent(&api, &account, call(host), "").await;
+    }
+    let full = Signed {
+        target: "http://169.254.169.254/latest/meta-data".into(),
+        ..account.signed("GET", "/x", &[], "")
+    };
+    sent(&api, &account, full.bytes(""), "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tricks_with_paths_are_refused_or_mean_what_they_say() {
+    let (api, account) = noted().await;
+    for path in ["/traces/../secrets/x", "/traces/./x", "/traces/%2e%2e/x", "/../traces", "/traces/%00"] {
+        let mut call = account.signed("GET", "/traces/x", &[], "");
+        call.target = path.into();
+        sent(&api, &account, call.bytes(""), "").await;
+    }
+    let account = Account::start(Setup::open(api.port)).await;
+    for (path, key) in [("/traces//a//b", "/a//b"), ("/traces/a%2Fb", "a/b")] {
+        let call = account.signed("GET", path, &[], "");
+        let answer = account.front.raw(&call.bytes("")).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        let deeds = account.front.book.deeds();
+        assert_eq!(
+            deeds.last().map(String::as_str),
+            Some(&*format!("Allow s3:GetObject arn:aws:s3:::traces/{key}"))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_call_judged_is_one_call_received() {
+    let (api, account) = noted().await;
+    let call = account.signed("PUT", "/traces/x", &[], "hello");
+    let plain = String::from_utf8(call.bytes("hello")).expect("text");
+    let smuggled = "DELETE /traces/y HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for spoilt in [
+        plain.replace("content-length: 5", "content-length: 5\r\ntransfer-encoding: chunked"),
+        plain.replace("content-length: 5", "content-length: 5\r\ncontent-length: 6"),
+        plain.replace("content-length: 5", "transfer-encoding : chunked"),
+        plain
+            .replace("\r\nhello", &format!("\r\n0\r\n\r\n{smuggled}"))
+            .replace("content-length: 5", "transfer-encoding: identity, chunked"),
+    ] {
+        let _answer = account.front.raw(spoilt.as_bytes()).await;
+    }
+    assert!(api.lines().iter().all(|line| !line.starts_with("DELETE")), "{:?}", api.lines());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_the_target_does_not_name_is_not_called() {
+    let api = Api::start().await;
+    let account = Account::start(Setup { services: vec!["dynamodb"], ..Setup::open(api.port) }).await;
+    let call = account.signed("GET", "/traces/x", &[], "");
+    sent(&api, &account, call.bytes(""), "").await;
+    let none = Account::start(Setup { services: Vec::new(), ..Setup::open(api.port) }).await;
+    let call = none.signed("GET", "/traces/x", &[], "");
+    sent(&api, &none, call.bytes(""), "").await;
+}
+
+/// Those of the next session are of another key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_presigned_url_that_has_expired_is_refused() {
+    let api = Api::start().await;
+    let account = Account::start(Setup::open(api.port)).await;
+    let url = account
+        .python(
+            "import datetime, botocore.auth, botocore.credentials, botocore.awsrequest, os, unittest.mock
+class Then(datetime.datetime):
+    @classmethod
+    def utcnow(cls): return datetime.datetime(2026, 1, 1)
+    @classmethod
+    def now(cls, tz=None): return datetime.datetime(2026, 1, 1, tzinfo=tz)
+botocore.auth.get_current_datetime = lambda remove_tzinfo=True: datetime.datetime(2026, 1, 1)
+s3 = boto3.client('s3', config=Config(signature_version='s3v4'))
+print(s3.generate_presigned_url('get_object', Params={'Bucket': 'traces', 'Key': 'p'}, ExpiresIn=60))",
+        )
+        .await;
+    assert!(url.contains("X-Amz-Date=20260101"), "{url}");
+    let target = url.trim().strip_prefix(&format!("http://{}", account.front.address)).expect("ours");
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", account.front.address);
+    sent(&api, &account, request.into_bytes(), "expired").await;
+}
+
+/// A header that `Connection` names would be judged, and then not sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_judged_is_what_is_sent() {
+    let (api, account) = noted().await;
+    let call = account.signed("GET", "/traces/x", &[("range", "bytes=0-0")], "").bytes("");
+    let call =
+        String::from_utf8(call).expect("text").replace("connection: close", "connection: close, range");
+    let _answer = account.front.raw(call.as_bytes()).await;
+    let reads_all = api.seen().iter().any(|seen| !seen.headers.contains_key("range"));
+    let deeds = account.front.book.deeds();
+    // where it was taken out, it was so before the call was read
+    assert!(!reads_all || !format!("{:?}", account.front.book.digests()).is_empty(), "{deeds:?}");
+    let (api, account) = noted().await;
+    let call = account.signed("PUT", "/traces/x", &[("x-amz-copy-source", "/traces/y")], "").bytes("");
+    let call = String::from_utf8(call)
+        .expect("text")
+        .replace("connection: close", "connection: close, x-amz-copy-source");
+    let _answer = account.front.raw(call.as_bytes()).await;
+    let deeds = account.front.book.deeds().join("\n");
+    assert_eq!(deeds, "Allow s3:PutObject arn:aws:s3:::traces/x");
+    assert!(api.seen().iter().all(|seen| !seen.headers.contains_key("x-amz-copy-source")));
+}
