@@ -1,7 +1,8 @@
 //! What no client of good will would send. Nothing of it reaches AWS.
 
+use hoopctl::gateway::clock::Clock;
 use hoopctl::wire::aws::sigv4::Payload;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use sha2::{Digest as _, Sha256};
 
 use super::stage::{Account, Setup, Signed, TOKEN};
@@ -69,7 +70,7 @@ async fn what_reaches_aws_is_signed_by_the_lease_and_by_nobody_else() {
 async fn another_region_is_refused() {
     let (api, account) = noted().await;
     let empty = Payload::Hash(Sha256::digest("").into());
-    let call = account.signed_for("us-east-1", Timestamp::now(), "GET", "/traces/x", &[], empty);
+    let call = account.signed_for("us-east-1", Clock::system().now(), "GET", "/traces/x", &[], empty);
     sent(&api, &account, call.bytes(""), "AuthorizationHeaderMalformed").await;
 }
 
@@ -78,7 +79,7 @@ async fn a_stale_or_future_date_is_refused() {
     let (api, account) = noted().await;
     let empty = Payload::Hash(Sha256::digest("").into());
     for minutes in [-6, 6] {
-        let when = Timestamp::now() + SignedDuration::from_mins(minutes);
+        let when = Clock::system().now() + SignedDuration::from_mins(minutes);
         let call = account.signed_at(when, "GET", "/traces/x", &[], empty);
         sent(&api, &account, call.bytes(""), "RequestTimeTooSkewed").await;
     }
@@ -87,10 +88,10 @@ async fn a_stale_or_future_date_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unsigned_payload_is_refused_unless_the_target_allows_it() {
     let (api, account) = noted().await;
-    let call = account.signed_at(Timestamp::now(), "PUT", "/traces/x", &[], Payload::Unsigned);
+    let call = account.signed_at(Clock::system().now(), "PUT", "/traces/x", &[], Payload::Unsigned);
     sent(&api, &account, call.bytes("hello"), "UNSIGNED-PAYLOAD").await;
     let account = Account::start(Setup { unsigned_payload: true, ..Setup::open(api.port) }).await;
-    let call = account.signed_at(Timestamp::now(), "PUT", "/traces/x", &[], Payload::Unsigned);
+    let call = account.signed_at(Clock::system().now(), "PUT", "/traces/x", &[], Payload::Unsigned);
     assert!(account.front.raw(&call.bytes("hello")).await.starts_with("HTTP/1.1 200"));
     assert_eq!(api.lines(), ["PUT /traces/x"]);
 }
@@ -160,7 +161,7 @@ async fn a_tampered_body_is_cut_off() {
 async fn a_tampered_chunk_is_cut_off() {
     let (api, account) = noted().await;
     let headers = [("x-amz-decoded-content-length", "5"), ("content-encoding", "aws-chunked")];
-    let call = account.signed_at(Timestamp::now(), "PUT", "/traces/x", &headers, Payload::Chunks);
+    let call = account.signed_at(Clock::system().now(), "PUT", "/traces/x", &headers, Payload::Chunks);
     let zero = "0".repeat(64);
     let body = format!("5;chunk-signature={zero}\r\nhello\r\n0;chunk-signature={zero}\r\n\r\n");
     let answer = account.front.raw(&call.bytes(&body)).await;

@@ -13,6 +13,7 @@ use hoopctl::domain::target::{
     TargetKind,
 };
 use hoopctl::gateway::authority::{AwsCredential, Credential, Lease};
+use hoopctl::gateway::clock::Clock;
 use hoopctl::gateway::journal::ItemKind;
 use hoopctl::wire::aws::sigv4::{BodyHash, Payload, SessionKeys, Upstream, session_keys, sign};
 use http::Request;
@@ -186,7 +187,7 @@ impl Account {
     /// A signed request, ready to be sent or spoilt.
     pub(crate) fn signed(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Signed {
         let hash = Sha256::digest(body).into();
-        self.signed_at(jiff::Timestamp::now(), method, target, headers, Payload::Hash(hash))
+        self.signed_at(Clock::system().now(), method, target, headers, Payload::Hash(hash))
     }
 
     /// The same, at another time and with another word for its body.
