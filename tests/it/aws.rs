@@ -1,5 +1,5 @@
 //! Accounts of AWS: credentials that are handed out, and calls that the gateway signs.
 
-mod account;
+pub(crate) mod account;
 mod credentials;
 mod gateway;

@@ -46,6 +46,11 @@ async fn the_page_about_json_says_what_commands_print() {
     seen.run(&bob, &["ssh-config", "--dry-run"], 0).await;
     seen.run(&bob, &["ssh-config"], 0).await;
     seen.run(&bob, &["ssh-config", "--remove"], 0).await;
+    for command in ["pg-service", "aws-profile"] {
+        seen.run(&bob, &[command, "--dry-run"], 0).await;
+        seen.run(&bob, &[command], 0).await;
+    }
+    seen.run(&bob, &["pg-service", "--remove"], 0).await;
     seen.run(&bob, &["doctor"], 0).await;
     let device = seen.last("device list")["id"].as_str().expect("an id").to_owned();
     seen.run(&bob, &["device", "revoke", &device], 0).await;
@@ -115,8 +120,9 @@ fn every_command_is_on_the_page_or_excused() {
     }
 }
 
-const NO_RESULT: [(&str, &str); 3] = [
+const NO_RESULT: [(&str, &str); 4] = [
     ("completions", "its result is a file for a shell"),
+    ("credentials", "its form is that of AWS for a `credential_process`"),
     ("demo", "its result is what one sees"),
     ("exec", "what it prints is the child's"),
 ];

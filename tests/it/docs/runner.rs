@@ -91,6 +91,7 @@ impl<'a> Play<'a> {
             "ini" => self.unit(&block.text).await,
             "sql" if block.note("block").is_some() => super::run_elsewhere(block),
             "sql" => self.setting.sql(&block.text).await,
+            "json" => documents(&block.text),
             "text" => Ok(()),
             other => Err(format!("nobody knows how to run `{other}`; see tests/it/docs/page.rs")),
         }
@@ -368,3 +369,9 @@ const KINDS: &[&str] = &["req_", "gra_", "ses_", "sha256:"];
 /// Of what is ended by us.
 const ENDED: i32 = -1;
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One JSON document after the other.
+fn documents(text: &str) -> Result<(), String> {
+    let all = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>();
+    all.collect::<Result<Vec<_>, _>>().map(drop).map_err(|error| format!("it is no JSON: {error}"))
+}

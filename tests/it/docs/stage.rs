@@ -1,6 +1,7 @@
 //! The stage on which the pages play: a provider, a database, an API, a host, and a broker before them.
 //!
-//! Everything has the names that the pages use: the targets `db`, `traces-api`, `billing-api` and `bastion`; alice (dba, oncall),
+//! Everything has the names that the pages use: the targets `db`, `traces-api`, `billing-api`, `bastion`,
+//! `aws-prod`, which hands out credentials, and `aws-traces`, which signs calls; alice (dba, oncall),
 //! bob (dev), and the job `robot` of the issuer `ci`.
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use crate::aws::account::{Account, KEY, tools};
 use crate::support::broker::Broker;
 use crate::support::cached;
 use crate::support::demo_api::DemoApi;
@@ -23,6 +25,7 @@ pub(super) struct Stage {
     pub(super) provider: Provider,
     pub(super) broker: Broker,
     pub(super) cluster: Cluster,
+    _account: Account,
     _api: DemoApi,
     _sshd: Sshd,
     /// Ids of pages that are over.
@@ -45,16 +48,19 @@ impl Stage {
         let api = DemoApi::start("the API's own key");
         let force = format!("ForceCommand /bin/sh {}/session", host.display());
         let sshd = Sshd::start_with(&Wishes { lines: &[&force], ..Wishes::default() });
-        let config = config(&provider, &cluster, &api, &sshd);
+        let account = Account::start();
+        let config = config(&provider, &cluster, &api, &sshd) + &accounts(account.port);
         let files = [
             ("admin-password", cluster.password.as_str()),
             ("api-key", "the API's own key"),
             ("app-owner-password", "the owner of the schema"),
+            ("aws-secret", KEY),
             ("policy.cedar", POLICY),
         ];
         let broker = Broker::start_with(&config, &files);
         let old = Mutex::default();
-        let stage = Self { old, provider, broker, cluster, _api: api, folder, _sshd: sshd };
+        let stage =
+            Self { old, provider, broker, cluster, _account: account, _api: api, folder, _sshd: sshd };
         let operator = Env::new(&stage.broker.url);
         let file = stage.broker.config.to_str().expect("a path");
         let authority = operator.run(&["broker", "ssh-ca", "--config", file]).await.ends(0);
@@ -157,6 +163,32 @@ kind = "ssh-certificate"
     )
 }
 
+/// One account, reached in both ways.
+fn accounts(port: u16) -> String {
+    let at = format!("http://127.0.0.1:{port}");
+    let target = |name: &str, more: &str| {
+        format!(
+            r#"
+[[target]]
+name = "{name}"
+protocol = "aws"
+region = "eu-central-1"
+role = "arn:aws:iam::123456789012:role/reader"
+owner = "corp/dba"
+endpoints = {{ s3 = "{at}", sts = "{at}" }}
+{more}
+[target.issuer]
+kind = "assume-role"
+[target.issuer.keys]
+access_key_id = "AKIABROKER"
+secret = {{ file = "aws-secret" }}
+"#
+        )
+    };
+    let signed = "access = \"gateway\"\nservices = [\"s3\", \"dynamodb\"]";
+    target("aws-prod", "access = \"credentials\"") + &target("aws-traces", signed)
+}
+
 /// What lies on the host, and a start of every session there.
 fn furnish_host(host: &Path) {
     let traces = host.join("traces");
@@ -191,6 +223,7 @@ fn programs(bin: &Path) {
         let program = cached(place, set_up).join("python/bin").join(name);
         std::os::unix::fs::symlink(program, bin.join(name)).expect("a link");
     }
+    std::os::unix::fs::symlink(tools().join("aws"), bin.join("aws")).expect("a link");
     // OpenSSH asks the system, not HOME, where its configuration is
     for name in ["ssh", "scp", "sftp"] {
         let config = "[ -f \"$HOME/.ssh/config\" ] && set -- -F \"$HOME/.ssh/config\" \"$@\"";
@@ -252,6 +285,9 @@ unless { principal in Hoop::Group::"ci/deploy" };
 
 @id("calls-read")
 permit (principal, action == Hoop::Action::"call", resource) when { context.read_only };
+
+@id("dba-gets-credentials")
+permit (principal in Hoop::Group::"corp/dba", action == Hoop::Action::"issue", resource);
 
 @id("hosts-are-for-work")
 permit (
