@@ -145,7 +145,11 @@ impl Sessions {
         {
             return Err(Refusal::Closed(reason));
         }
-        live.tethers.fetch_add(1, Ordering::SeqCst);
+        // one is held, and another is made when that was cut
+        if live.tethers.fetch_add(1, Ordering::SeqCst) >= MOST_TETHERS {
+            live.tethers.fetch_sub(1, Ordering::SeqCst);
+            return Err(Refusal::TooManyConnections);
+        }
         Ok(Tether { stop: live.stop.subscribe(), live })
     }
 
@@ -402,6 +406,8 @@ impl Live {
 
 /// How many sessions that are over a list shows.
 const LISTED: u32 = 500;
+/// Connections that tie one session to its client.
+const MOST_TETHERS: u64 = 4;
 
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,9 @@ use crate::wire::control::OpenedAws;
 pub fn fill(desk: &Desk<'_>) -> Result<Form, FormError> {
     let Endpoint::Tcp(address) = desk.endpoint else { return Err(FormError::Missing("a port")) };
     let aws = desk.session.aws.as_ref().ok_or(FormError::Missing("the region"))?;
+    if !is_plain(aws) {
+        return Err(FormError::Missing("a region and services by names that a configuration can hold"));
+    }
     let folder = desk.place.path();
     let config = folder.join("aws-config");
     let credentials = folder.join("aws-credentials");
@@ -51,6 +54,17 @@ pub fn fill(desk: &Desk<'_>) -> Result<Form, FormError> {
         hides: mixes,
         door: None,
     })
+}
+
+/// Whether nothing in it could be taken for another line of a configuration: the broker decides what may be reached, not what
+/// runs on this machine.
+#[must_use]
+pub fn is_plain(aws: &OpenedAws) -> bool {
+    let plain = |text: &str| {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+        !text.is_empty() && text.len() <= 64 && text.chars().all(fits)
+    };
+    plain(&aws.region) && aws.endpoints.keys().all(|name| plain(name))
 }
 
 fn found(variables: &[(String, OsString)], wanted: &str) -> Option<OsString> {
@@ -165,6 +179,20 @@ const HARMLESS: [&str; 9] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_region_cannot_be_a_line_of_a_configuration() {
+        let aws = |region: &str| OpenedAws {
+            region: region.into(),
+            hands_out: false,
+            endpoints: std::collections::BTreeMap::new(),
+            silence: None,
+        };
+        assert!(is_plain(&aws("eu-central-1")));
+        for region in ["", "x\n[default]\ncredential_process = touch /tmp/here", "a b", "a=b", "a]"] {
+            assert!(!is_plain(&aws(region)), "{region}");
+        }
+    }
 
     #[test]
     fn nothing_of_the_users_own_mixes_with_a_session() {

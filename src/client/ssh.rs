@@ -64,6 +64,10 @@ impl Host<'_> {
     /// When a path cannot be written so that ssh reads it as what it is.
     pub fn block(&self) -> Result<String, FormError> {
         let Self { name, user, command, .. } = self;
+        // the broker says it, and decides what may be reached, not what runs on this machine
+        if user.chars().any(char::is_control) {
+            return Err(FormError::Missing("a user that a configuration of ssh can hold"));
+        }
         let (key, known_hosts) = (path(self.key)?, path(self.known_hosts)?);
         let passes = if self.passes { "yes" } else { "no" };
         // in the command, ssh reads `%` as the begin of a token

@@ -29,7 +29,8 @@ pub(super) async fn list(
         let denial = config.policy.withheld(who, target, &Action::Connect).filter(|_| all)?;
         let denied =
             ExplainedDenial { rule: denial.rule.to_string(), reason: denial.reason, hint: denial.hint };
-        Some(TargetSummary { denied: Some(denied), ..explain::summarise(who, target) })
+        // nor where it is
+        Some(TargetSummary { denied: Some(denied), aws: None, ..explain::summarise(who, target) })
     });
     Json(Listing { items: mine.collect() })
 }

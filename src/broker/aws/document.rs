@@ -27,6 +27,14 @@ pub(crate) fn session_policy(permissions: Option<&[&AwsPermission]>, until: Time
             permissions.iter().map(|one| allow(json!(one.actions), json!(one.resources))).collect()
         }
     };
+    // INVARIANT: an allow's condition does not bind what a resource's own policy gives to the session; a deny does
+    let over = json!({
+        "Effect": "Deny",
+        "Action": "*",
+        "Resource": "*",
+        "Condition": { "DateGreaterThanEquals": { "aws:CurrentTime": iso(until) } },
+    });
+    let statements: Vec<Value> = statements.into_iter().chain([over]).collect();
     json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
 }
 

@@ -42,6 +42,9 @@ async fn a_role_is_assumed_in_the_principals_name_and_cut_down_to_what_is_theirs
     let expected = serde_json::json!({ "Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::traces/*"],
         "Condition": { "DateLessThan": { "aws:CurrentTime": "2026-11-21T08:00:00Z" } },
+    }, {
+        "Effect": "Deny", "Action": "*", "Resource": "*",
+        "Condition": { "DateGreaterThanEquals": { "aws:CurrentTime": "2026-11-21T08:00:00Z" } },
     }] });
     assert_eq!(policy, expected);
     // the same one until a third of its life is left, then another

@@ -14,6 +14,7 @@ use crate::cli::args::AwsProfile;
 use crate::cli::context::{Context, set};
 use crate::cli::failure::{Failure, FailureKind};
 use crate::client::api::Api;
+use crate::client::aws::is_plain;
 use crate::client::aws::profiles::{self, Profile, ProfileError};
 use crate::client::home::BrokerHome;
 use crate::client::userfile::UserFile;
@@ -101,6 +102,11 @@ async fn targets(api: &Api, wanted: &[String]) -> Result<Vec<(String, OpenedAws)
 }
 
 fn profile(context: &Context, place: &BrokerHome, name: &str, aws: &OpenedAws) -> Result<Profile, Failure> {
+    if !is_plain(aws) {
+        let message =
+            format!("the broker names a region or a service of `{name}` that no configuration can hold");
+        return Err(Failure::new(FailureKind::BadData, message));
+    }
     let mut words = Vec::new();
     // whoever runs it later may have another place for state, or none set
     if set("HOOPCTL_HOME").is_some() || set("XDG_STATE_HOME").is_some() {

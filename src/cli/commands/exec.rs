@@ -206,7 +206,8 @@ impl Stage {
             (Run::Native(words), [scene, ..]) => scene.native(words)?,
             (Run::Native(_), []) => return Err(Failure::new(FailureKind::Internal, "there is no target")),
         };
-        let inherited = std::env::vars_os().collect();
+        // it is good anywhere and for long, and hoopctl has read it
+        let inherited = std::env::vars_os().filter(|(name, _)| name != "HOOPCTL_CLIENT_SECRET").collect();
         let Environment { variables: added, hides } = environment;
         let launch = Launch { program, args, inherited, hides, added };
         let (known, child) = watch::channel(None);

@@ -23,6 +23,7 @@ pub async fn run(context: &Context, args: &Target) -> Result<u8, Failure> {
 fn show(ui: Ui, told: &Explanation) {
     let protocol = told.target.protocol.as_str();
     let what = match protocol {
+        "aws" => "role",
         "http" => "API",
         "ssh" => "login",
         _ => "database",

@@ -246,7 +246,9 @@ async fn ours(failure: &Response<Full<Bytes>>) -> Option<&'static str> {
 async fn says(failure: &Response<Full<Bytes>>, code: &str) -> bool {
     let Ok(body) = failure.body().clone().collect().await;
     let body = body.to_bytes();
-    body.windows(code.len()).any(|window| window == code.as_bytes())
+    // XML, or JSON with or without the shape's namespace; not where a key or an item is quoted
+    let forms = [format!("<Code>{code}</Code>"), format!("#{code}\""), format!("\"__type\":\"{code}")];
+    forms.iter().any(|form| body.windows(form.len()).any(|window| window == form.as_bytes()))
 }
 
 fn unsignable() -> Problem {

@@ -46,6 +46,10 @@ pub(in crate::gateway) fn facts(sent: &HeaderMap) -> BTreeMap<String, String> {
 /// The call with everything that changes what it means, to the byte.
 pub(in crate::gateway) fn exact(reading: &Reading, headers: &HeaderMap) -> Vec<u8> {
     let mut exact = format!("{} {}\n", reading.method, reading.sent).into_bytes();
+    if let Some(aws) = &reading.facts.aws {
+        // the same bytes are another call of another service
+        exact.extend_from_slice(format!("{}\n", aws.service).as_bytes());
+    }
     for (name, value) in headers {
         exact.extend_from_slice(name.as_str().as_bytes());
         exact.extend_from_slice(b": ");

@@ -102,7 +102,7 @@ enum Shape {
     /// A text of an item.
     Text(Live),
     /// A set of texts or numbers.
-    Texts,
+    Texts(Live),
     /// A value of an attribute.
     Value(Live, Option<Mask>),
 }
@@ -133,7 +133,7 @@ const ROOT: &[(&str, Shape)] = &[
     (
         "UnprocessedKeys",
         Shape::Tables(&Shape::Members(&[
-            ("AttributesToGet", Shape::Texts),
+            ("AttributesToGet", Shape::Texts(0)),
             ("ExpressionAttributeNames", Shape::Plain),
             ("Keys", ITEMS),
         ])),
@@ -171,7 +171,7 @@ impl Copy<'_> {
 
     /// A text of an item: as it is, or if it is JSON, masked inside.
     fn text(&mut self, live: Live, text: &str) -> Result<(), Unmaskable> {
-        if live != 0 && text.trim_start().starts_with(['{', '[']) {
+        if live != 0 && text.trim_start_matches(['\u{feff}', ' ', '\t', '\n', '\r']).starts_with(['{', '[']) {
             match self.inner(live, text)? {
                 Some(inner) => self.quoted(&inner),
                 None if self.names_protected(text) => {
@@ -311,7 +311,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
                     Shape::Value(live, copy.plan.mask(live))
                 }
                 Shape::Plain => Shape::Plain,
-                Shape::Texts => Shape::Text(0),
+                Shape::Texts(live) => Shape::Text(copy.plan.element(live, place)),
                 _ => return Err(A::Error::custom("not the form of an answer")),
             };
             let before = copy.out.len();
@@ -385,7 +385,8 @@ fn value<'de, A: MapAccess<'de>>(
     let shape = match kind.as_str() {
         "B" => Shape::Text(0),
         "BOOL" | "NULL" => Shape::Scalar,
-        "BS" | "NS" | "SS" => Shape::Texts,
+        "BS" | "NS" => Shape::Texts(0),
+        "SS" => Shape::Texts(live),
         "L" => Shape::List(live),
         "M" => Shape::Item(live),
         "N" => Shape::Text(0),

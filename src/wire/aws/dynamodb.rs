@@ -87,7 +87,8 @@ pub(super) fn read(head: &Head<'_>, body: Option<&[u8]>, region: &str) -> Result
             Unjudged::of(format!("the DynamoDB operation `{}` is not judged", shown(operation)))
         })?,
     };
-    let Parts { access, actions, tables, uses, unclear, all, limit, limits, items, returns, data } = parts;
+    let Parts { access, actions, tables, uses, unclear, all, limit, limits, items, returns, data, .. } =
+        parts;
     let mut facts = facts("dynamodb", operation, access);
     facts.actions = actions.into_iter().map(|action| format!("dynamodb:{action}")).collect();
     facts.limit = limit;
@@ -196,6 +197,7 @@ impl Default for Parts {
             items: false,
             returns: false,
             data: false,
+            named: 0,
         }
     }
 }

@@ -68,7 +68,12 @@ fn place(on: &[String], bucket: &str, key: Option<&str>) -> bool {
                 return true;
             }
             match key {
-                Some(key) => Glob(place).matches(&format!("{bucket}/{key}")),
+                Some(key) => {
+                    // some servers that speak like S3 take out what is doubled
+                    let plain: Vec<&str> = key.split('/').filter(|part| !part.is_empty()).collect();
+                    Glob(place).matches(&format!("{bucket}/{key}"))
+                        || Glob(place).matches(&format!("{bucket}/{}", plain.join("/")))
+                }
                 None => Glob(place).may_begin(&format!("{bucket}/")),
             }
         })

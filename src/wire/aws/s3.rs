@@ -203,6 +203,10 @@ fn bucket_name(name: &str) -> Result<String, Unjudged> {
     if name.ends_with("--x-s3") || name.ends_with("--table-s3") {
         return Err(Unjudged::new("directory and table buckets are not judged"));
     }
+    // INVARIANT: a bucket is judged by its one name; S3 reserves these endings for other names of buckets
+    if ["-s3alias", "--ol-s3", "--op-s3", "--xa-s3", ".mrap"].iter().any(|alias| name.ends_with(alias)) {
+        return Err(Unjudged::new("access points and their aliases are not judged"));
+    }
     Ok(name.to_owned())
 }
 

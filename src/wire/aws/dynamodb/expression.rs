@@ -28,7 +28,7 @@ impl<'a> Names<'a> {
 /// The paths of a ProjectionExpression.
 pub(super) fn projection(text: &str, names: &Names<'_>) -> Option<Vec<Use>> {
     let mut uses = Vec::new();
-    let mut tokens = Tokens { rest: text, names };
+    let mut tokens = Tokens::of(text, names)?;
     loop {
         let Token::Path(path) = tokens.next()?? else { return None };
         uses.push(Use { path, role: Role::Project });
@@ -43,7 +43,7 @@ pub(super) fn projection(text: &str, names: &Names<'_>) -> Option<Vec<Use>> {
 /// The paths of a condition, filter or key condition.
 pub(super) fn condition(text: &str, names: &Names<'_>, role: Role) -> Option<Vec<Use>> {
     let mut uses = Vec::new();
-    let mut tokens = Tokens { rest: text, names };
+    let mut tokens = Tokens::of(text, names)?;
     while let Some(token) = tokens.next()? {
         match token {
             Token::Function(name) if CONDITIONS.contains(&name) => {}
@@ -59,7 +59,7 @@ pub(super) fn condition(text: &str, names: &Names<'_>, role: Role) -> Option<Vec
 /// The paths of an UpdateExpression.
 pub(super) fn update(text: &str, names: &Names<'_>) -> Option<Vec<Use>> {
     let mut uses = Vec::new();
-    let mut tokens = Tokens { rest: text, names };
+    let mut tokens = Tokens::of(text, names)?;
     // the section at hand, whether a target is due, and how deep in parentheses
     let (mut section, mut target, mut depth) = (None, false, 0_usize);
     while let Some(token) = tokens.next()? {
@@ -107,6 +107,11 @@ struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
+    /// Of an expression that is no longer than DynamoDB takes.
+    fn of(text: &'a str, names: &'a Names<'a>) -> Option<Self> {
+        (text.len() <= LONGEST).then_some(Self { rest: text, names })
+    }
+
     /// The next token; `Some(None)` at the end, `None` when there is something else.
     #[expect(clippy::option_option, reason = "an end is not a fault")]
     fn next(&mut self) -> Option<Option<Token<'a>>> {
@@ -169,7 +174,8 @@ impl<'a> Tokens<'a> {
             self.rest = rest;
             let word = self.word();
             let whole = before.get(..word.len() + 1).filter(|_| !word.is_empty())?;
-            return self.names.0.get(whole).map(|name| ItemStep::Name((*name).to_owned()));
+            let name = self.names.0.get(whole).filter(|name| name.len() <= LONGEST_NAME)?;
+            return Some(ItemStep::Name((*name).to_owned()));
         }
         let word = self.word();
         let fine = word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
@@ -188,6 +194,10 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// The longest expression (Developer Guide, Quotas).
+const LONGEST: usize = 4096;
+/// A longer name of an attribute is judged no more; DynamoDB has 65,535 for most, which one expression could name a thousand times.
+pub(super) const LONGEST_NAME: usize = 1024;
 const CONDITIONS: &[&str] =
     &["attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains", "size"];
 const UPDATES: &[&str] = &["if_not_exists", "list_append"];

@@ -20,6 +20,8 @@ pub(in crate::wire::aws) struct Parts {
     pub(super) actions: BTreeSet<String>,
     pub(super) tables: BTreeSet<Table>,
     pub(super) uses: BTreeSet<Use>,
+    /// How many bytes all paths that were named have together.
+    pub(super) named: usize,
     pub(super) unclear: bool,
     /// Whole items are read.
     pub(super) all: bool,
@@ -189,6 +191,9 @@ impl Parts {
         let mut open: Vec<(Vec<ItemStep>, &Json)> = vec![(Vec::new(), item)];
         while let Some((path, item)) = open.pop() {
             for (name, value) in item.object().ok_or_else(|| malformed("an item"))? {
+                if name.len() > expression::LONGEST_NAME {
+                    return Err(malformed("an attribute's name"));
+                }
                 let mut path = path.clone();
                 path.push(ItemStep::Name(name.clone()));
                 // a value has one type
@@ -251,11 +256,20 @@ impl Parts {
     }
 
     fn insert(&mut self, one: Use) {
-        if self.uses.len() < MOST_USES {
+        let length: usize = one.path.iter().map(length).sum();
+        self.named = self.named.saturating_add(length);
+        if self.uses.len() < MOST_USES && self.named <= MOST_NAMED {
             self.uses.insert(one);
         } else {
             self.unclear = true;
         }
+    }
+}
+
+fn length(step: &ItemStep) -> usize {
+    match step {
+        ItemStep::Name(name) => name.len() + 1,
+        ItemStep::Index(_) => 8,
     }
 }
 
@@ -351,3 +365,5 @@ const LEGACY: &[(&str, Role)] = &[
 ];
 /// More names than these are not told apart.
 const MOST_USES: usize = 4096;
+/// A small body could name a long path very often.
+const MOST_NAMED: usize = 1024 * 1024;

@@ -254,3 +254,23 @@ const MODEL: &str = "BatchExecuteStatement BatchGetItem BatchWriteItem CancelBul
 const REFUSED: &str = "BatchExecuteStatement CancelBulkOperation DescribeBulkOperation DescribeExport DescribeImport \
     ExecuteStatement ExecuteTransaction ExportTableToPointInTime ImportTable ListBulkOperations ListExports ListImports \
     RestoreTableFromBackup RestoreTableToPointInTime SearchVectors StartBulkPutItems";
+
+/// One long name that is mentioned very often would be copied each time.
+#[test]
+fn long_names_and_expressions_cost_no_memory() {
+    let name = "x".repeat(2 * 1024 * 1024);
+    let mentions = vec!["#a"; 500_000].join(",");
+    let body = format!(
+        r##"{{"TableName":"t","Key":{{"id":{{"S":"1"}}}},"ProjectionExpression":"{mentions}","ExpressionAttributeNames":{{"#a":"{name}"}}}}"##
+    );
+    let whole = facts("GetItem", &body).attributes;
+    assert!(
+        whole.contains("*") && whole.iter().map(String::len).sum::<usize>() < 1024,
+        "it names everything"
+    );
+    let path = "y".repeat(1000);
+    let children: Vec<String> = (0..4000).map(|n| format!(r#""c{n}":{{"S":""}}"#)).collect();
+    let item = format!(r#"{{"id":{{"S":"1"}},"{path}":{{"M":{{{}}}}}}}"#, children.join(","));
+    let facts = facts("PutItem", &format!(r#"{{"TableName":"t","Item":{item}}}"#));
+    assert!(facts.length() < 2 * 1024 * 1024, "{}", facts.length());
+}

@@ -53,9 +53,25 @@ enum Means {
     Source,
 }
 
+/// A header of another vendor's, or one that makes Snowball unpack an archive.
+fn is_foreign(name: &str) -> bool {
+    let vendor = name.starts_with("x-") && !OF_S3.iter().any(|known| name.starts_with(known));
+    vendor
+        || name.starts_with("x-amz-meta-minio-")
+        || (name.starts_with("x-amz-") && name.contains("snowball"))
+}
+
+/// Headers of S3, and those that only tell whoever reads logs.
+const OF_S3: &[&str] = &["x-amz-", "x-amzn-", "x-b3-", "x-correlation-id", "x-forwarded-", "x-request-id"];
+
 impl Extras {
     pub(super) fn read(headers: &HeaderMap, hoisted: &[(String, String)]) -> Result<Self, Unjudged> {
         let mut extras = Self::default();
+        // servers that speak like S3 have headers of their own, which delete whole trees or unpack archives
+        let foreign = headers.keys().map(http::HeaderName::as_str).find(|name| is_foreign(name));
+        if let Some(name) = foreign {
+            return Err(Unjudged::of(format!("`{name}` is no header of S3, and is not judged")));
+        }
         for name in headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with("x-amz-")) {
             if hoisted.iter().any(|(other, _)| other == name) {
                 return Err(Unjudged::of(format!("`{name}` is in the query and in the headers")));

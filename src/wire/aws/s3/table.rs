@@ -219,7 +219,7 @@ pub(super) static ROWS: &[Row] = &[
     row("DeleteBucketLifecycle", "DELETE", Bucket, "lifecycle", &["s3:PutLifecycleConfiguration"], Write),
     row("GetBucketLocation", "GET", Bucket, "location", &["s3:GetBucketLocation"], Read),
     row("GetBucketLogging", "GET", Bucket, "logging", &["s3:GetBucketLogging"], Read),
-    row("PutBucketLogging", "PUT", Bucket, "logging", &["s3:PutBucketLogging"], Write),
+    row("PutBucketLogging", "PUT", Bucket, "logging", &["s3:PutBucketLogging"], Permissions),
     row(
         "GetBucketNotificationConfiguration",
         "GET",
@@ -234,7 +234,7 @@ pub(super) static ROWS: &[Row] = &[
         Bucket,
         "notification",
         &["s3:PutBucketNotification"],
-        Write,
+        Permissions,
     ),
     row(
         "GetObjectLockConfiguration",
@@ -298,7 +298,14 @@ pub(super) static ROWS: &[Row] = &[
         Permissions,
     ),
     row("GetBucketReplication", "GET", Bucket, "replication", &["s3:GetReplicationConfiguration"], Read),
-    row("PutBucketReplication", "PUT", Bucket, "replication", &["s3:PutReplicationConfiguration"], Write),
+    row(
+        "PutBucketReplication",
+        "PUT",
+        Bucket,
+        "replication",
+        &["s3:PutReplicationConfiguration"],
+        Permissions,
+    ),
     row(
         "DeleteBucketReplication",
         "DELETE",
@@ -341,7 +348,7 @@ pub(super) static ROWS: &[Row] = &[
         Bucket,
         "analytics",
         &["s3:PutAnalyticsConfiguration"],
-        Write,
+        Permissions,
     )
     .needs(&["id"]),
     row(
@@ -413,7 +420,7 @@ pub(super) static ROWS: &[Row] = &[
         Bucket,
         "inventory",
         &["s3:PutInventoryConfiguration"],
-        Write,
+        Permissions,
     )
     .needs(&["id"]),
     row(

@@ -377,3 +377,32 @@ proptest! {
         prop_assert_eq!(call.detail, Detail::S3(S3Call { bucket: Some("bkt".into()), key: Some(key), downloads: true, ..S3Call::default() }));
     }
 }
+
+/// S3 knows buckets by these names as well, and masks and rules do not.
+#[test]
+fn a_bucket_has_one_name() {
+    for alias in ["traces-x7-s3alias", "traces-x7--ol-s3", "traces-x7--op-s3", "traces-x7--xa-s3", "x7.mrap"]
+    {
+        let why = refused("GET", &format!("/{alias}/2026/x.json"), &[]);
+        assert!(why.contains("access points"), "{why}");
+        let source = format!("/{alias}/2026/x.json");
+        let why = refused("PUT", "/open/x.json", &[("x-amz-copy-source", &source)]);
+        assert!(why.contains("access points"), "{why}");
+    }
+}
+
+/// Servers that speak like S3 delete trees and unpack archives at these.
+#[test]
+fn headers_of_other_vendors_are_refused() {
+    for (name, value) in [
+        ("x-minio-force-delete", "true"),
+        ("x-minio-extract", "true"),
+        ("x-goog-copy-source", "/traces/x"),
+        ("x-amz-meta-snowball-auto-extract", "true"),
+        ("x-amz-meta-minio-snowball-prefix", "in/"),
+    ] {
+        let why = refused("DELETE", "/traces/2026", &[(name, value)]);
+        assert!(why.contains(name), "{why}");
+    }
+    facts("PUT", "/traces/x", &[("x-request-id", "1"), ("x-amz-meta-colour", "red")]);
+}

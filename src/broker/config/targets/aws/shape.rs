@@ -85,6 +85,7 @@ pub(super) fn endpoint(text: &str) -> Result<Url, String> {
     match url.scheme() {
         _ if host.is_empty() => Err("names no host".into()),
         _ if !plain => Err("holds a credential, which never stands in the configuration".into()),
+        _ if url.path() != "/" => Err("has no path: calls have their own".into()),
         _ if url.query().is_some() || url.fragment().is_some() => Err("has no query and no fragment".into()),
         "https" => Ok(url),
         "http" if is_loopback(host) => Ok(url),
