@@ -37,17 +37,18 @@ start() {
     keys "$at"
     monmaptool --create --fsid "$fsid" --addv a "[v2:127.0.0.1:$mon,v1:127.0.0.1:$((mon + 1))]" \
         --clobber "$at/monmap" >/dev/null
+    # whoever reads what this prints would wait for the daemons' end if they had it too
     exec 3>&1 4>&2 1>"$at/log/start" 2>&1
     # shellcheck disable=SC2064 # the folder is known now
     trap "failed '$at'" ERR
     ceph-mon -c "$at/ceph.conf" -i a --mkfs --monmap "$at/monmap" --keyring "$at/mon.keyring"
-    ceph-mon -c "$at/ceph.conf" -i a
-    ceph-mgr -c "$at/ceph.conf" -i x
+    ceph-mon -c "$at/ceph.conf" -i a 3>&- 4>&-
+    ceph-mgr -c "$at/ceph.conf" -i x 3>&- 4>&-
     osd=$(uuidgen)
     timeout 60 ceph -c "$at/ceph.conf" osd new "$osd" 0
     ceph-osd -c "$at/ceph.conf" -i 0 --mkfs --osd-uuid "$osd"
-    ceph-osd -c "$at/ceph.conf" -i 0
-    radosgw -c "$at/ceph.conf" -n client.rgw
+    ceph-osd -c "$at/ceph.conf" -i 0 3>&- 4>&-
+    radosgw -c "$at/ceph.conf" -n client.rgw 3>&- 4>&-
     answers "$http"
     radosgw-admin -c "$at/ceph.conf" -n client.rgw user create --uid=broker --display-name=broker \
         --access-key="$ACCESS_KEY" --secret="$SECRET_KEY"
