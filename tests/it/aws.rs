@@ -3,3 +3,4 @@
 pub(crate) mod account;
 mod credentials;
 mod gateway;
+mod on_ceph;
