@@ -10,6 +10,7 @@ use hoopctl::gateway::clock::Clock;
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 
+use crate::aws::account::{self, Account};
 use crate::idle::{DEVICE, KEY, POLICY, say, targets};
 use crate::support::client;
 use crate::support::demo_api::DemoApi;
@@ -27,16 +28,45 @@ async fn what_credentials_cost() {
     let count = std::env::var("HOOPCTL_LEASES").ok().and_then(|count| count.parse().ok()).unwrap_or(10_000);
     let (cluster, sshd) = (Cluster::start_with(18, &["shared_buffers=16MB"]), Sshd::start());
     let origin = DemoApi::start(KEY);
-    let files = [("admin-password", cluster.password.as_str()), ("api-key", KEY), ("policy.cedar", POLICY)];
-    for (kind, target) in [("PostgreSQL role", "db"), ("SSH certificate", "bastion")] {
+    let account = Account::start();
+    let files = [
+        ("admin-password", cluster.password.as_str()),
+        ("api-key", KEY),
+        ("aws-secret", account::KEY),
+        ("policy.cedar", POLICY),
+    ];
+    let targets = targets(&cluster, &sshd, &origin) + &aws(account.port);
+    for (kind, target) in
+        [("PostgreSQL role", "db"), ("SSH certificate", "bastion"), ("STS against moto", "aws-prod")]
+    {
         let metrics = free_port();
         let listen = format!("metrics_listen = \"127.0.0.1:{metrics}\"");
-        let mut house = House::built(&listen, &targets(&cluster, &sshd, &origin), &files).await;
+        let mut house = House::built(&listen, &targets, &files).await;
         let operator = Env::new(&house.broker.url);
         let file = house.broker.config.to_str().expect("a path");
         operator.run(&["broker", "ssh-ca", "--config", file]).await.ends(0);
         say(&row(kind, &mut house, target, count, metrics).await);
     }
+}
+
+/// An account whose credentials are handed out: each takes a verdict and a call of STS.
+fn aws(port: u16) -> String {
+    format!(
+        r#"
+[[target]]
+name = "aws-prod"
+protocol = "aws"
+access = "credentials"
+region = "eu-central-1"
+role = "arn:aws:iam::123456789012:role/reader"
+endpoints = {{ s3 = "http://127.0.0.1:{port}", sts = "http://127.0.0.1:{port}" }}
+[target.issuer]
+kind = "assume-role"
+[target.issuer.keys]
+access_key_id = "AKIABROKER"
+secret = {{ file = "aws-secret" }}
+"#
+    )
 }
 
 /// Opens that many sessions, whose leases are made at once, and kills the broker; tells what they cost, and how

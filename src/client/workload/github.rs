@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::token::{list, printable};
+use super::token::{is_of_others, list, printable};
 use super::{Variables, WorkloadError};
 use crate::client::provider::{ProviderHttp, is_private};
 use crate::wire::control::WorkloadInfo;
@@ -72,6 +72,8 @@ impl Runner {
 /// Whom to ask a token for: who was named, else the one whom the broker wants tokens for, of GitHub's
 /// issuer if there are several.
 pub(super) fn audience(known: &[WorkloadInfo], named: Option<String>) -> Result<String, WorkloadError> {
+    let known = known.iter().filter(|workload| !is_of_others(&workload.audience));
+    let known: Vec<&WorkloadInfo> = known.collect();
     let all = || known.iter().map(|workload| workload.audience.as_str());
     if let Some(named) = named {
         return if all().any(|audience| audience == named) {

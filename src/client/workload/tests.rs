@@ -70,6 +70,22 @@ async fn a_token_for_somebody_else_is_not_given_away() {
     }
 }
 
+/// A broker that wants tokens for AWS or a cluster is not one.
+#[tokio::test]
+async fn a_broker_cannot_ask_for_what_opens_something_else() {
+    let github = "https://token.actions.githubusercontent.com";
+    for audience in
+        ["sts.amazonaws.com", "https://kubernetes.default.svc.cluster.local", "api://AzureADTokenExchange"]
+    {
+        let known = [trusted("ci", github, audience)];
+        assert!(github::audience(&known, None).is_err(), "{audience}");
+        let token = jwt(&json!(audience));
+        let platform = Platform::new(Source::Env("T".into()), variables(&[("T", &token)]));
+        let given = platform.token(platform.mark().unwrap(), &known, Timestamp::UNIX_EPOCH).await;
+        assert!(matches!(given, Err(WorkloadError::Audience { .. })), "{audience}");
+    }
+}
+
 #[test]
 fn github_is_asked_for_the_audience_that_the_broker_wants() {
     let github = "https://token.actions.githubusercontent.com";

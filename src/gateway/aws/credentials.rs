@@ -199,7 +199,8 @@ impl Teller {
         };
         Case {
             protocol: "aws",
-            exact: text.clone().into_bytes(),
+            // what was allowed once says nothing of other limits
+            exact: format!("{text}\n{seconds}\n{:?}\n{:?}", facts.actions, facts.resources).into_bytes(),
             text,
             sent: None,
             deed: Deed::Issue(facts),
