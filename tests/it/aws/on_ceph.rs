@@ -154,7 +154,7 @@ async fn everybody_reads_what_the_grant_allows(stage: &Stage, target: &str) {
 read('a/1.json')
 read('b/1.json')
 attempt('put', s3.put_object, Key='a/2.json', Body=b'x')
-attempt('delete', s3.delete_object, Key='a/1.json')
+attempt('delete', s3.delete_object, Key='a/2.json')
 attempt('list', s3.list_objects_v2, Prefix='a/')";
     let hers = boto3(&stage.alice, target, script).await;
     let refused = "AccessDenied";
