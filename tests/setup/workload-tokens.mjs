@@ -13,7 +13,14 @@ import crypto from 'node:crypto';
 import { SignJWT } from 'jose';
 
 export function key() {
-  const { privateKey, publicKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
+  // as text: a key that shares its handle with the job that made it can lock itself up for good, when that job
+  // is collected while the key is exported (Node 20: ~KeyGenJob waits for the mutex that the export holds)
+  const pair = crypto.generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  const [privateKey, publicKey] = [crypto.createPrivateKey(pair.privateKey), crypto.createPublicKey(pair.publicKey)];
   const kid = crypto.randomBytes(8).toString('hex');
   const jwk = { ...privateKey.export({ format: 'jwk' }), kid, use: 'sig', alg: 'RS256' };
   return { kid, jwk, privateKey, publicKey };

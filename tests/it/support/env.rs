@@ -116,8 +116,13 @@ impl Env {
         .await
     }
 
-    /// Runs the program; `told` gets each line that it says, when it says it.
-    pub(crate) async fn watch(&self, arguments: &[&str], mut told: impl AsyncFnMut(String)) -> Ran {
+    /// Runs the program; `told` gets each line that it says, when it says it. Two minutes are the limit.
+    pub(crate) async fn watch(&self, arguments: &[&str], told: impl AsyncFnMut(String)) -> Ran {
+        let ran = tokio::time::timeout(Duration::from_secs(120), self.watched(arguments, told)).await;
+        ran.unwrap_or_else(|_| panic!("`hoopctl {}` does not end", arguments.join(" ")))
+    }
+
+    async fn watched(&self, arguments: &[&str], mut told: impl AsyncFnMut(String)) -> Ran {
         let mut child = self
             .command(arguments)
             .stdout(Stdio::piped())

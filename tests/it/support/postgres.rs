@@ -111,6 +111,7 @@ impl Cluster {
             .user(user)
             .password(password)
             .dbname(database)
+            .connect_timeout(Duration::from_secs(60))
             .ssl_mode(tokio_postgres::config::SslMode::Require)
             .connect(MakeRustlsConnect::new(self.tls()))
             .await?;

@@ -1,9 +1,11 @@
 //! The certified provider `oidc-provider` on a port of its own, and a person who uses its forms.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use url::Url;
@@ -17,8 +19,11 @@ pub(crate) struct Provider {
     pub(crate) issuer: String,
     child: Child,
     commands: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
+    answers: Answers,
 }
+
+/// The lines that it prints.
+struct Answers(Receiver<String>);
 
 /// The public client that it knows.
 pub(crate) const CLIENT_ID: &str = "hoopctl";
@@ -50,14 +55,12 @@ impl Provider {
                 .spawn()
                 .expect("node runs");
             let commands = child.stdin.take();
-            let mut answers = BufReader::new(child.stdout.take().expect("a pipe"));
-            let mut line = String::new();
-            while answers.read_line(&mut line).expect("its output") > 0 {
-                if line.starts_with("ready ") {
-                    return Self { issuer: format!("http://127.0.0.1:{port}"), child, commands, answers };
-                }
-                line.clear();
+            let answers = Answers::of(child.stdout.take().expect("a pipe"));
+            let issuer = format!("http://127.0.0.1:{port}");
+            if answers.say(&format!("ready {issuer}")) {
+                return Self { issuer, child, commands, answers };
             }
+            let _killed = child.kill();
             child.wait().expect("it ends");
         }
         panic!("oidc-provider did not start in {}; run: tests/setup/oidc-provider.sh", folder.display());
@@ -132,10 +135,23 @@ impl Provider {
     fn command(&mut self, line: &str) {
         let commands = self.commands.as_mut().expect("it runs");
         writeln!(commands, "{line}").expect("it listens");
-        // notices of its own come in between
-        let done = format!("done {}", line.trim());
-        let answered = self.answers.by_ref().lines().map_while(Result::ok).any(|answer| answer == done);
-        assert!(answered, "oidc-provider ended");
+        assert!(self.answers.say(&format!("done {}", line.trim())), "oidc-provider ended, or hangs");
+    }
+}
+
+impl Answers {
+    fn of(stdout: ChildStdout) -> Self {
+        let (told, answers) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            lines.try_for_each(|line| told.send(line))
+        });
+        Self(answers)
+    }
+
+    /// Waits for a line; notices of the provider's own come before it. Not when it ends, or takes a minute.
+    fn say(&self, awaited: &str) -> bool {
+        std::iter::from_fn(|| self.0.recv_timeout(Duration::from_secs(60)).ok()).any(|line| line == awaited)
     }
 }
 
@@ -180,6 +196,7 @@ impl Browser {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(60))
             .build()
             .expect("a client");
         Self { client, cookies: BTreeMap::new() }
