@@ -8,8 +8,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
 use super::gate::{Attempt, Entered, Gate, Opinion, Ruling};
-use super::hold::{Account, Interrupted, Notice, Pending, Stopped};
+use super::hold::{Account, Interrupt, Interrupted, Notice, Pending, Stopped};
 use super::journal::JournalError;
 use super::reel::Reel;
 use crate::domain::action::{Action, Deed};
@@ -154,6 +157,27 @@ impl Turnstile {
         self.rule(case, opinion, RefusedBy::Policy).await
     }
 
+    /// Judges a case that may have to wait, in a task that `spawn` starts: when whoever asked goes away meanwhile, it is
+    /// taken back, which is entered.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(super) async fn judge_while_asked(
+        &self,
+        case: Case,
+        spawn: impl FnOnce(BoxFuture<'static, ()>),
+    ) -> Result<Judged, JournalError> {
+        let interrupt = Interrupt::default();
+        let (interrupted, turnstile) = (interrupt.arm(), self.clone());
+        let (told, judged) = oneshot::channel();
+        spawn(Box::pin(async move {
+            // whoever asked may be gone
+            let _gone = told.send(turnstile.judge(&case, interrupted, |_| {}).await);
+        }));
+        let _ring = Ring(interrupt);
+        judged.await.unwrap_or_else(|_| Err(JournalError::Unwritable("the verdict was not entered".into())))
+    }
+
     /// Enters a case that the protocol refused before policy was asked; its number.
     ///
     /// # Errors
@@ -222,6 +246,15 @@ impl Turnstile {
             settings: case.settings.clone(),
             shape: None,
         }
+    }
+}
+
+/// Rings when it is dropped.
+struct Ring(Interrupt);
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.0.ring();
     }
 }
 

@@ -8,28 +8,8 @@ use rustix::process::Signal;
 use crate::support::env::{Env, Ran, program};
 use crate::support::house::House;
 
-const TARGETS: &str = r#"
-[[target]]
-name = "traces-api"
-protocol = "http"
-base = "https://traces.example.com"
-description = "the API of the traces"
-[target.issuer]
-kind = "none"
-[[target]]
-name = "bastion"
-protocol = "ssh"
-host = "bastion.example.com"
-login = "deploy"
-host_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHoAuuotw9/k7kY7889LiM0MW3Y88sZDBMBn5XXwuYYN"]
-[target.issuer]
-kind = "ssh-certificate"
-"#;
-
-const POLICY: &str = r#"@id("all") permit (principal, action, resource);"#;
-
 async fn stage() -> (House, Env) {
-    let house = House::furnished(TARGETS, &[("policy.cedar", POLICY)]).await;
+    let house = House::of_names("").await;
     let env = at_shell(house.machine().await);
     (house, env)
 }
@@ -98,10 +78,9 @@ async fn shells_offer_commands_options_and_values() {
 
 #[tokio::test]
 async fn ids_come_with_their_state() {
-    let policy = format!(
-        "{POLICY}\n@id(\"hold\") @review(\"corp/dba:1\") forbid (principal, action == Hoop::Action::\"connect\", resource == Hoop::Target::\"bastion\");"
-    );
-    let house = House::furnished(TARGETS, &[("policy.cedar", &policy)]).await;
+    let hold = r#"@id("hold") @review("corp/dba:1")
+        forbid (principal, action == Hoop::Action::"connect", resource == Hoop::Target::"bastion");"#;
+    let house = House::of_names(hold).await;
     let env = at_shell(house.machine().await);
     let filed = env.run(&["request", "approval", "bastion", "--reason", "look"]).await.ends(0);
     let id = filed.stdout.trim();

@@ -10,27 +10,8 @@ use serde_json::Value;
 use crate::support::env::{Env, Ran, program};
 use crate::support::house::House;
 
-const TARGETS: &str = r#"
-[[target]]
-name = "traces-api"
-protocol = "http"
-base = "https://traces.example.com"
-[target.issuer]
-kind = "none"
-[[target]]
-name = "bastion"
-protocol = "ssh"
-host = "bastion.example.com"
-login = "deploy"
-host_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHoAuuotw9/k7kY7889LiM0MW3Y88sZDBMBn5XXwuYYN"]
-[target.issuer]
-kind = "ssh-certificate"
-"#;
-
-const POLICY: &str = r#"@id("all") permit (principal, action, resource);"#;
-
 async fn stage() -> (House, Env) {
-    let house = House::furnished(TARGETS, &[("policy.cedar", POLICY)]).await;
+    let house = House::of_names("").await;
     let env = house.machine().await;
     (house, env)
 }

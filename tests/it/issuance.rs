@@ -35,7 +35,8 @@ async fn what_credentials_cost() {
         ("aws-secret", account::KEY),
         ("policy.cedar", POLICY),
     ];
-    let targets = targets(&cluster, &sshd, &origin) + &aws(account.port);
+    // each issue of credentials takes a verdict and a call of STS
+    let targets = targets(&cluster, &sshd, &origin) + &account.target("aws-prod", "access = \"credentials\"");
     for (kind, target) in
         [("PostgreSQL role", "db"), ("SSH certificate", "bastion"), ("STS against moto", "aws-prod")]
     {
@@ -47,26 +48,6 @@ async fn what_credentials_cost() {
         operator.run(&["broker", "ssh-ca", "--config", file]).await.ends(0);
         say(&row(kind, &mut house, target, count, metrics).await);
     }
-}
-
-/// An account whose credentials are handed out: each takes a verdict and a call of STS.
-fn aws(port: u16) -> String {
-    format!(
-        r#"
-[[target]]
-name = "aws-prod"
-protocol = "aws"
-access = "credentials"
-region = "eu-central-1"
-role = "arn:aws:iam::123456789012:role/reader"
-endpoints = {{ s3 = "http://127.0.0.1:{port}", sts = "http://127.0.0.1:{port}" }}
-[target.issuer]
-kind = "assume-role"
-[target.issuer.keys]
-access_key_id = "AKIABROKER"
-secret = {{ file = "aws-secret" }}
-"#
-    )
 }
 
 /// Opens that many sessions, whose leases are made at once, and kills the broker; tells what they cost, and how

@@ -23,7 +23,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::domain::action::Deed;
@@ -36,7 +36,7 @@ use crate::gateway::authority::{Admission, Authority, Credential, Lease, LeaseEr
 use crate::gateway::clock::Clock;
 use crate::gateway::deps::Deps;
 use crate::gateway::entrance;
-use crate::gateway::hold::{Interrupt, Seat};
+use crate::gateway::hold::Seat;
 use crate::gateway::journal::JournalError;
 use crate::gateway::judge::{Case, Judged, Turnstile};
 use crate::recording::item::Outcome;
@@ -176,15 +176,10 @@ impl Teller {
 
     /// Judges a case that may have to wait: when the caller goes away meanwhile, it is taken back, which is entered.
     async fn judge(&self, case: Case) -> Result<Judged, JournalError> {
-        let interrupt = Interrupt::default();
-        let (interrupted, turnstile) = (interrupt.arm(), self.turnstile.clone());
-        let (told, judged) = oneshot::channel();
-        self.tasks().spawn(async move {
-            // whoever asked may be gone
-            let _gone = told.send(turnstile.judge(&case, interrupted, |_| {}).await);
-        });
-        let _ring = Ring(interrupt);
-        judged.await.unwrap_or_else(|_| Err(JournalError::Unwritable("the verdict was not entered".into())))
+        let spawn = |task| {
+            self.tasks().spawn(task);
+        };
+        self.turnstile.judge_while_asked(case, spawn).await
     }
 
     /// What is to be judged, or why it is not.
@@ -254,15 +249,6 @@ impl Teller {
 
     fn tasks(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Rings when it is dropped.
-struct Ring(Interrupt);
-
-impl Drop for Ring {
-    fn drop(&mut self) {
-        self.0.ring();
     }
 }
 

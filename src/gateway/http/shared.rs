@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::api::Api;
@@ -12,7 +12,6 @@ use crate::domain::session::CloseReason;
 use crate::gateway::authority::{Authority, Lease, LeaseError, SessionContext};
 use crate::gateway::aws::Account;
 use crate::gateway::deps::Deps;
-use crate::gateway::hold::Interrupt;
 use crate::gateway::journal::JournalError;
 use crate::gateway::judge::{Case, Judged, Turnstile};
 use crate::recording::item::Outcome;
@@ -138,15 +137,7 @@ impl Shared {
 
     /// Judges a call that may have to wait: when the caller goes away meanwhile, it is taken back, which is entered.
     pub(in crate::gateway) async fn judge(&self, case: Case) -> Result<Judged, JournalError> {
-        let interrupt = Interrupt::default();
-        let (interrupted, turnstile) = (interrupt.arm(), self.turnstile.clone());
-        let (told, judged) = oneshot::channel();
-        self.spawn(async move {
-            // whoever asked may be gone
-            let _gone = told.send(turnstile.judge(&case, interrupted, |_| {}).await);
-        });
-        let _ring = Ring(interrupt);
-        judged.await.unwrap_or_else(|_| Err(JournalError::Unwritable("the verdict was not entered".into())))
+        self.turnstile.judge_while_asked(case, |task| self.spawn(task)).await
     }
 
     /// The session's lease.
@@ -174,15 +165,6 @@ impl Shared {
         let redactor = Redactor::new(&forms).map_err(|error| LeaseError::Secret(error.to_string()))?;
         known.redactor = Some(redactor.clone());
         Ok(redactor)
-    }
-}
-
-/// Rings when it is dropped.
-struct Ring(Interrupt);
-
-impl Drop for Ring {
-    fn drop(&mut self) {
-        self.0.ring();
     }
 }
 

@@ -172,7 +172,7 @@ async fn a_profile_lets_every_sdk_find_its_credentials_and_goes_without_a_trace(
     assert_eq!(std::fs::read_to_string(&file).expect("a file"), once);
     assert!(once.starts_with(own), "{once}");
     // as any program of alice's: nothing but a profile
-    let mut python = std::process::Command::new(super::account::tools().join("python"));
+    let mut python = std::process::Command::new(crate::support::moto::program("python"));
     python.args(["-c", READ]).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", stage.alice.home());
     python
         .env("AWS_CONFIG_FILE", &file)

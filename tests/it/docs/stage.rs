@@ -10,11 +10,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::aws::account::{Account, KEY, tools};
+use crate::aws::account::{Account, KEY};
 use crate::support::broker::Broker;
 use crate::support::cached;
 use crate::support::demo_api::DemoApi;
 use crate::support::env::{Env, program};
+use crate::support::moto;
 use crate::support::postgres::Cluster;
 use crate::support::provider::{CLIENT_ID, Provider};
 use crate::support::sshd::{Sshd, Wishes};
@@ -49,7 +50,7 @@ impl Stage {
         let force = format!("ForceCommand /bin/sh {}/session", host.display());
         let sshd = Sshd::start_with(&Wishes { lines: &[&force], ..Wishes::default() });
         let account = Account::start();
-        let config = config(&provider, &cluster, &api, &sshd) + &accounts(account.port);
+        let config = config(&provider, &cluster, &api, &sshd) + &accounts(&account);
         let files = [
             ("admin-password", cluster.password.as_str()),
             ("api-key", "the API's own key"),
@@ -164,29 +165,11 @@ kind = "ssh-certificate"
 }
 
 /// One account, reached in both ways.
-fn accounts(port: u16) -> String {
-    let at = format!("http://127.0.0.1:{port}");
-    let target = |name: &str, more: &str| {
-        format!(
-            r#"
-[[target]]
-name = "{name}"
-protocol = "aws"
-region = "eu-central-1"
-role = "arn:aws:iam::123456789012:role/reader"
-owner = "corp/dba"
-endpoints = {{ s3 = "{at}", sts = "{at}" }}
-{more}
-[target.issuer]
-kind = "assume-role"
-[target.issuer.keys]
-access_key_id = "AKIABROKER"
-secret = {{ file = "aws-secret" }}
-"#
-        )
-    };
-    let signed = "access = \"gateway\"\nservices = [\"s3\", \"dynamodb\"]";
-    target("aws-prod", "access = \"credentials\"") + &target("aws-traces", signed)
+fn accounts(account: &Account) -> String {
+    let owner = "owner = \"corp/dba\"";
+    let signed = format!("{owner}\naccess = \"gateway\"\nservices = [\"s3\", \"dynamodb\"]");
+    account.target("aws-prod", &format!("{owner}\naccess = \"credentials\""))
+        + &account.target("aws-traces", &signed)
 }
 
 /// What lies on the host, and a start of every session there.
@@ -223,7 +206,7 @@ fn programs(bin: &Path) {
         let program = cached(place, set_up).join("python/bin").join(name);
         std::os::unix::fs::symlink(program, bin.join(name)).expect("a link");
     }
-    std::os::unix::fs::symlink(tools().join("aws"), bin.join("aws")).expect("a link");
+    std::os::unix::fs::symlink(moto::program("aws"), bin.join("aws")).expect("a link");
     // OpenSSH asks the system, not HOME, where its configuration is
     for name in ["ssh", "scp", "sftp"] {
         let config = "[ -f \"$HOME/.ssh/config\" ] && set -- -F \"$HOME/.ssh/config\" \"$@\"";

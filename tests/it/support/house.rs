@@ -57,6 +57,12 @@ impl House {
         Self { broker: Broker::start_with(&config, files), frozen, ahead, _provider: provider }
     }
 
+    /// With targets that are nowhere, an API and a host, which everybody may reach unless `rules` say otherwise.
+    pub(crate) async fn of_names(rules: &str) -> Self {
+        let policy = format!("@id(\"all\") permit (principal, action, resource);{rules}");
+        Self::furnished(NAMES, &[("policy.cedar", &policy)]).await
+    }
+
     /// Stops the provider's clock, so long ago.
     pub(crate) fn freeze(&self, ago: i64) {
         self.frozen.store(Clock::system().now().as_second() - ago, Ordering::SeqCst);
@@ -108,3 +114,21 @@ pub(crate) async fn approve(page: &str) {
     let page = page.parse().expect("a page");
     decide(&page, Decision::Approve("alice")).await.expect("the page takes it");
 }
+
+const NAMES: &str = r#"
+[[target]]
+name = "traces-api"
+protocol = "http"
+base = "https://traces.example.com"
+description = "the API of the traces"
+[target.issuer]
+kind = "none"
+[[target]]
+name = "bastion"
+protocol = "ssh"
+host = "bastion.example.com"
+login = "deploy"
+host_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHoAuuotw9/k7kY7889LiM0MW3Y88sZDBMBn5XXwuYYN"]
+[target.issuer]
+kind = "ssh-certificate"
+"#;

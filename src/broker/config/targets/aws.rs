@@ -8,15 +8,14 @@ use std::path::Path;
 use url::Url;
 
 use self::shape::{action, arn, endpoint, external_id, region, role, service};
+use super::http::body_mask;
 use super::{known_group, secret};
 use crate::broker::aws::session_policy;
 use crate::broker::config::reader::Section;
-use crate::domain::mask::Mask;
-use crate::domain::name::{GroupName, RuleName};
+use crate::domain::name::GroupName;
 use crate::domain::target::{
-    AwsAccessMode, AwsBase, AwsIssuer, AwsMask, AwsPermission, AwsRevocation, AwsTarget, BodyMask,
+    AwsAccessMode, AwsBase, AwsIssuer, AwsMask, AwsPermission, AwsRevocation, AwsTarget,
 };
-use crate::mask::document::DocumentPath;
 
 /// Reads the keys of a target that is an account of AWS.
 pub(super) fn read(
@@ -165,28 +164,13 @@ fn fits(permissions: &[AwsPermission]) -> Result<(), String> {
 }
 
 fn mask(section: Section<'_, '_>, number: usize, groups: &BTreeSet<GroupName>) -> Option<AwsMask> {
-    let name = section.parsed("name", |text| RuleName::new(text));
-    let name = name.or_else(|| RuleName::new(format!("mask.{number}")).ok());
-    let path = section.required_parsed("path", |text| DocumentPath::new(text).map(|_| text.to_owned()));
-    let keep_last = section.number("keep_last", 1..65).and_then(|n| u16::try_from(n).ok());
-    let mask = section.required_parsed("mask", |text| match text {
-        "full" => Ok(Mask::Full),
-        "null" => Ok(Mask::Null),
-        "partial" => Ok(Mask::Partial { keep_last: keep_last.unwrap_or(4) }),
-        "token" => Ok(Mask::Token),
-        _ => Err("must be full, null, partial or token"),
-    });
-    if keep_last.is_some() && !matches!(mask, Some(Mask::Partial { .. }) | None) {
-        section.fault("keep_last", "belongs to the mask `partial` only");
-    }
-    let lifted_for = section.parsed_list("lifted_for", |text| known_group(text, groups));
+    let mask = body_mask(&section, number, groups);
     let on = section.parsed_list("on", |text| match text {
         "" => Err("is empty: a bucket and prefix, or a table"),
         _ => Ok(text.to_owned()),
     });
     section.finish();
-    let lifted_for = lifted_for.into_iter().collect();
-    Some(AwsMask { mask: BodyMask { name: name?, path: path?, mask: mask?, lifted_for }, on })
+    Some(AwsMask { mask: mask?, on })
 }
 
 fn issuer(section: &Section<'_, '_>, base: &Path) -> Option<AwsIssuer> {

@@ -116,6 +116,17 @@ fn page(section: Section<'_, '_>) -> Option<(String, Page)> {
 }
 
 fn mask(section: Section<'_, '_>, number: usize, groups: &BTreeSet<GroupName>) -> Option<BodyMask> {
+    let mask = body_mask(&section, number, groups);
+    section.finish();
+    mask
+}
+
+/// The keys of a mask on bodies, which others may stand beside.
+pub(super) fn body_mask(
+    section: &Section<'_, '_>,
+    number: usize,
+    groups: &BTreeSet<GroupName>,
+) -> Option<BodyMask> {
     let name = section.parsed("name", |text| RuleName::new(text));
     let name = name.or_else(|| RuleName::new(format!("mask.{number}")).ok());
     let path = section.required_parsed("path", |text| DocumentPath::new(text).map(|_| text.to_owned()));
@@ -131,7 +142,6 @@ fn mask(section: Section<'_, '_>, number: usize, groups: &BTreeSet<GroupName>) -
         section.fault("keep_last", "belongs to the mask `partial` only");
     }
     let lifted_for = section.parsed_list("lifted_for", |text| known_group(text, groups));
-    section.finish();
     Some(BodyMask { name: name?, path: path?, mask: mask?, lifted_for: lifted_for.into_iter().collect() })
 }
 
