@@ -21,6 +21,9 @@ use crate::support::sshd::Sshd;
 
 /// How many sessions are opened at a time.
 const ABREAST: usize = 8;
+/// How many more may be open than have their lease. Their programs would wait; what waits for ten seconds to be
+/// made is given up, and left to the session's next connection.
+const AHEAD: usize = 200;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement: benches/issuance.sh"]
@@ -61,8 +64,13 @@ async fn row(kind: &str, house: &mut House, target: &str, count: usize, metrics:
     let apis: Vec<Arc<Api>> =
         machines.iter().map(|machine| client::api(machine, &url, Clock::system())).collect();
     let (began, nothing, idle) = (Instant::now(), house.broker.memory(), house.broker.processor());
-    let opening = (0..count).map(|number| open(&apis[number / DEVICE], target));
-    let sessions: Vec<_> = futures_util::stream::iter(opening).buffered(ABREAST).collect().await;
+    let mut sessions = Vec::with_capacity(count);
+    while sessions.len() < count {
+        until(metrics, "issued", sessions.len().saturating_sub(AHEAD)).await;
+        let next = sessions.len()..count.min(sessions.len() + AHEAD);
+        let opening = next.map(|number| open(&apis[number / DEVICE], target));
+        sessions.extend(futures_util::stream::iter(opening).buffered(ABREAST).collect::<Vec<_>>().await);
+    }
     until(metrics, "issued", count).await;
     let (took, busy) = (began.elapsed().as_secs_f64(), house.broker.processor() - idle);
     let each = house.broker.memory().saturating_sub(nothing) / 1024 / count as u64;
