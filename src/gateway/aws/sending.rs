@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -188,7 +188,7 @@ async fn body(
             let passage = if payload.is_chunked() {
                 let reader = ChunkReader::new(verified, headers);
                 let reader = reader.map_err(|fault| Problem::unsigned(fault.code(), fault.to_string()))?;
-                Passage::Chunks(Box::new((reader, Rechunker::new(signed, payload))))
+                Passage::Chunks(Box::new((reader, Rechunker::new(signed, payload))), BytesMut::new())
             } else {
                 Passage::Plain(Box::new(verified.watch()), None)
             };

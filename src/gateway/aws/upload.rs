@@ -20,8 +20,9 @@ use crate::wire::aws::sigv4::BodyWatch;
 
 /// What a body goes through.
 pub(super) enum Passage {
-    /// In chunks, which are signed anew.
-    Chunks(Box<(ChunkReader, Rechunker)>),
+    /// In chunks, which are signed anew; the byte that is held back until the next piece: a body that ends after any other
+    /// chunk than the last would be whole by its `Content-Length`.
+    Chunks(Box<(ChunkReader, Rechunker)>, BytesMut),
     /// As it is; what is held back until the next piece.
     Plain(Box<BodyWatch>, Option<Bytes>),
 }
@@ -30,11 +31,14 @@ impl Passage {
     /// Takes the next piece: what goes on, and what of the object it holds.
     fn take(&mut self, data: Bytes) -> Result<(Bytes, Vec<Bytes>), Broken> {
         match self {
-            Self::Chunks(both) => {
+            Self::Chunks(both, held) => {
                 let (reader, writer) = &mut **both;
                 let mut events = Vec::new();
                 reader.feed(data, &mut events).map_err(|fault| Broken(fault.to_string()))?;
-                Ok(written(writer, &events))
+                let mut out = std::mem::take(held);
+                let objects = written(writer, &events, &mut out);
+                *held = out.split_off(out.len().saturating_sub(1));
+                Ok((out.freeze(), objects))
             }
             Self::Plain(watch, held) => {
                 watch.feed(&data);
@@ -47,10 +51,10 @@ impl Passage {
     /// The end: what still goes on.
     fn finish(self) -> Result<Bytes, Broken> {
         match self {
-            Self::Chunks(both) => {
+            Self::Chunks(both, held) => {
                 let (reader, _) = *both;
                 reader.finish().map_err(|fault| Broken(fault.to_string()))?;
-                Ok(Bytes::new())
+                Ok(held.freeze())
             }
             Self::Plain(watch, held) => {
                 watch.finish().map_err(|fault| Broken(fault.to_string()))?;
@@ -60,14 +64,13 @@ impl Passage {
     }
 }
 
-fn written(writer: &mut Rechunker, events: &[Event]) -> (Bytes, Vec<Bytes>) {
-    let mut out = BytesMut::new();
+fn written(writer: &mut Rechunker, events: &[Event], out: &mut BytesMut) -> Vec<Bytes> {
     let mut data = Vec::new();
     for event in events {
-        writer.write(event, &mut out);
+        writer.write(event, out);
         data.push(Bytes::copy_from_slice(event.data()));
     }
-    (out.freeze(), data)
+    data
 }
 
 /// Hands a body on, as fast as AWS takes it.
