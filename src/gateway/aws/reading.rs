@@ -61,11 +61,15 @@ impl Account {
         let presented = Presented::read(&parts).map_err(|fault| unsigned(&fault))?;
         self.check_payload(&presented)?;
         let hash = match presented.payload() {
-            // the body itself is signed, and its hash stands nowhere
-            Payload::Absent => hashed(&mut body, reading::LONGEST).await?,
+            // the body itself is signed, and its hash stands nowhere; a stranger's is not read
+            Payload::Absent => {
+                self.expecting(keys, |expected| presented.check(expected))?;
+                hashed(&mut body, reading::LONGEST).await?
+            }
             _ => BodyHash::Unread,
         };
-        let verified = self.verify(&presented, &parts, hash, keys)?;
+        let verified =
+            self.expecting(keys, |expected| presented.verify(&parts, hash, &keys.secret, expected))?;
         verified.release(&mut parts).map_err(|fault| unsigned(&fault))?;
         // INVARIANT: what is judged is what is sent: nothing is taken out of a head after this but what masks take out
         exchange::strip(&mut parts.headers, None).map_err(|error| Problem::unclear(error.to_string()))?;
@@ -157,13 +161,12 @@ impl Account {
         Ok(())
     }
 
-    fn verify(
+    /// Holds a signature against what it must be for.
+    fn expecting<T>(
         &self,
-        presented: &Presented,
-        parts: &Parts,
-        hash: BodyHash,
         keys: &SessionKeys,
-    ) -> Result<Verified, Problem> {
+        holds: impl FnOnce(&Expected<'_>) -> Result<T, SignatureFault>,
+    ) -> Result<T, Problem> {
         let services: Vec<&str> = self.target.services.iter().map(String::as_str).collect();
         // no list is no service, and not any
         let services = if services.is_empty() { vec![""] } else { services };
@@ -174,7 +177,7 @@ impl Account {
             regions: &[&self.target.region],
             services: &services,
         };
-        presented.verify(parts, hash, &keys.secret, &expected).map_err(|fault| {
+        holds(&expected).map_err(|fault| {
             let problem = unsigned(&fault);
             match fault {
                 SignatureFault::Region { .. } => {

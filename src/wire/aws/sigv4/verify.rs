@@ -100,7 +100,12 @@ impl Presented {
         })
     }
 
-    fn check(&self, expected: &Expected<'_>) -> Result<(), SignatureFault> {
+    /// Whether it is for this session and time, as it says itself: what can be known before the body is read.
+    /// [`Presented::verify`] asks it too.
+    ///
+    /// # Errors
+    /// [`SignatureFault`]: another access key, region, service, time or session token.
+    pub fn check(&self, expected: &Expected<'_>) -> Result<(), SignatureFault> {
         if self.access_key != expected.access_key {
             return Err(SignatureFault::AccessKey);
         }
