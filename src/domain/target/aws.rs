@@ -41,7 +41,8 @@ pub struct AwsTarget {
     pub max_response: Option<u64>,
     /// The most entries of one listing, or items of one answer.
     pub max_items: Option<u64>,
-    /// Whether a call may come without a digest of its body in its signature, other than presigned ones.
+    /// Whether a call may leave its body out of its signature (`UNSIGNED-PAYLOAD`), other than presigned ones. A body in
+    /// chunks with a checksum behind them (`STREAMING-UNSIGNED-PAYLOAD-TRAILER`), which SDKs choose by themselves, always may.
     pub unsigned_payload: bool,
     /// How many connections one session may hold at a time.
     pub max_connections: u16,
