@@ -1,5 +1,8 @@
 //! Tools that people use, from the first byte to the last.
 
+use aws_config::BehaviorVersion;
+use aws_sdk_sts::error::ProvideErrorMetadata as _;
+use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
 use super::stage::{Account, BUCKET, Setup, prepare};
@@ -109,8 +112,15 @@ for method in ['put_object', 'get_object']:
     let curl = async |arguments: &[&str]| account.run(Command::new("curl").arg("-sS").args(arguments)).await;
     assert_eq!(curl(&["-T", "config", urls[0]]).await, "");
     assert!(curl(&[urls[1]]).await.contains("addressing_style"));
-    let other = curl(&[&urls[1].replace("/p?", "/q?")]).await;
-    assert!(other.contains("SignatureDoesNotMatch"), "{other}");
+    for (part, other) in [
+        ("/p?", "/q?"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=600"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=60&response-content-type=text%2Fhtml"),
+    ] {
+        assert!(urls[1].contains(part), "{}", urls[1]);
+        let other = curl(&[&urls[1].replace(part, other)]).await;
+        assert!(other.contains("SignatureDoesNotMatch"), "{other}");
+    }
     let deeds = account.front.book.deeds().join("\n");
     assert!(deeds.contains("Allow s3:PutObject arn:aws:s3:::traces/p (presigned)"), "{deeds}");
     // whoever reads the record cannot use it
@@ -144,4 +154,71 @@ async fn rclone_copies_up_and_down_and_lists() {
     let down = rclone(&["copyto", &format!("{remote}/2026/big"), "back"]).await;
     assert!(!down.contains("ERROR"), "{down}");
     assert_eq!(std::fs::read(account.home.path().join("back")).expect("it is there"), vec![7; 12 << 20]);
+}
+
+const CLOSED: &str = r#"@id("calls") permit(principal, action == Hoop::Action::"call", resource);
+    @id("no-names") @reason("roles are not told") forbid(principal, action == Hoop::Action::"call", resource)
+    when { context has aws && context.aws.operation == "GetCallerIdentity" };"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rust_sdk_asks_who_it_is_and_decodes_what_policy_says() {
+    let moto = Moto::start();
+    let services = || vec!["sts"];
+    let open = Account::start(Setup { services: services(), ..Setup::open(moto.port) }).await;
+    let told = open.run(&mut as_child()).await;
+    assert!(told.contains("it is Some(\"arn:aws:"), "{told}");
+    assert_eq!(open.front.book.deeds(), ["Allow sts:GetCallerIdentity"]);
+    let closed =
+        Account::start(Setup { services: services(), policy: CLOSED, ..Setup::open(moto.port) }).await;
+    let told = closed.run(&mut as_child()).await;
+    assert!(told.contains("it is refused: Some(\"AccessDenied\")"), "{told}");
+    assert!(told.contains("roles are not told (rule no-names)"), "{told}");
+    // and not asked again
+    assert_eq!(closed.front.book.deeds(), ["Deny sts:GetCallerIdentity"]);
+}
+
+/// This program again, as what the session's child is: the SDK reads the environment of its process.
+fn as_child() -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--ignored", "--exact", "--nocapture", "aws::gateway::clients::asks_as_the_child"]);
+    command
+}
+
+#[ignore = "what the story above runs below itself"]
+#[expect(clippy::print_stdout, reason = "the story reads it")]
+#[tokio::test]
+async fn asks_as_the_child() {
+    let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    match aws_sdk_sts::Client::new(&config).get_caller_identity().send().await {
+        Ok(identity) => println!("it is {:?}", identity.arn()),
+        Err(error) => println!("it is refused: {:?} {:?}", error.code(), error.message()),
+    }
+}
+
+/// minio-go: uploads in chunks that are signed, a listing for each folder of its own, reads in ranges.
+#[tokio::test(flavor = "multi_thread")]
+async fn restic_backs_up_and_restores() {
+    let moto = Moto::start();
+    prepare(&moto, BUCKET).await;
+    let account = Account::start(Setup::open(moto.port)).await;
+    let data = account.home.path().join("data");
+    std::fs::create_dir(&data).expect("a folder");
+    // which cannot be packed
+    let body: Vec<u8> = (0..12_500_u32).flat_map(|at| Sha256::digest(at.to_le_bytes())).collect();
+    std::fs::write(data.join("big"), &body).expect("it writes");
+    let restic = async |arguments: &[&str]| {
+        let mut command = Command::new("restic");
+        command.arg("-r").arg(format!("s3:http://{}/traces/kept", account.front.address));
+        command.args(["-o", "s3.bucket-lookup=path", "--no-cache"]).args(arguments);
+        account.run(command.env("RESTIC_PASSWORD", "of the repository")).await
+    };
+    let made = restic(&["init"]).await;
+    assert!(made.contains("created restic repository"), "{made}");
+    let kept = restic(&["backup", "data"]).await;
+    assert!(kept.contains("snapshot") && kept.contains("saved"), "{kept}");
+    let back = restic(&["restore", "latest", "--target", "back"]).await;
+    assert!(back.contains("restoring"), "{back}");
+    assert_eq!(std::fs::read(account.home.path().join("back/data/big")).expect("it is back"), body);
+    let recorded = account.recorded();
+    assert!(recorded.contains("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"), "its chunks are signed");
 }
