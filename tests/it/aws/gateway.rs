@@ -4,5 +4,6 @@ mod answers;
 mod clients;
 mod hostile;
 mod masks;
+mod rust_sdk;
 mod stage;
 mod verdicts;
