@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::page::Page;
 use super::stage::Stage;
-use crate::support::env::Env;
+use crate::support::env::{Env, program};
 use crate::support::postgres::{Cluster, free_port, majors};
 use crate::support::provider;
 
@@ -83,6 +83,9 @@ impl<'a> Setting<'a> {
     pub(super) fn stands_in(&self, text: &str) -> String {
         let issuer = &self.stage.provider.issuer;
         let text = text.replace("https://login.example.com", issuer);
+        let text =
+            text.replace("https://files.example.com", &format!("file://{}", self.stage.bin().display()));
+        let text = if text.contains(DIGEST) { text.replace(DIGEST, &digest()) } else { text };
         match &self.own {
             None => {
                 let url = &self.stage.broker.url;
@@ -119,3 +122,15 @@ impl Own {
         Self { cluster, port: free_port(), passwords }
     }
 }
+
+/// What `sha256sum` says of the program.
+fn digest() -> String {
+    static KNOWN: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let ran = std::process::Command::new("sha256sum").arg(program()).output().expect("it runs");
+        String::from_utf8_lossy(&ran.stdout).chars().take(64).collect()
+    });
+    KNOWN.clone()
+}
+
+/// What stands on the pages for it.
+const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
