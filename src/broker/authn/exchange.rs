@@ -333,15 +333,18 @@ impl Authn {
                     principal(&workload.name, &claims, PrincipalKind::Machine, groups, Kin::default());
                 self.store.read(|on| emails::complete(on, &principal.id, &mut kin))?;
                 principal.kin = kin;
-                // a job cannot refresh as a person's client does: its rule says how long it may stay
-                let idle = SignedDuration::try_from(rule.session_max).unwrap_or(SignedDuration::MAX);
+                let most = SignedDuration::try_from(rule.session_max).unwrap_or(SignedDuration::MAX);
+                // INVARIANT: a token that its platform lets expire ends its login. A job whose token is not renewed cannot
+                // refresh as a person's client does, so the token's own time counts where it is longer
+                let silence = SignedDuration::try_from(config.login_idle).unwrap_or(SignedDuration::MAX);
+                let idle = claims.expires.duration_since(now).max(silence).min(most);
                 Ok(Identity {
                     principal,
                     claims,
                     provider: None,
                     asked: false,
                     idle,
-                    session_cap: Some(idle),
+                    session_cap: Some(most),
                 })
             }
             _ => Err(AuthnError::BadRequest("the subject token must be an ID token or a JWT")),

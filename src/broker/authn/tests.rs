@@ -253,8 +253,11 @@ async fn an_id_token_that_was_laid_by_renews_no_login() {
 async fn a_workload_without_a_token_loses_its_sessions() {
     let bench = Bench::new(PERMIT_ALL);
     let job = [("aud", json!("https://broker.example")), ("repository", json!("org/app"))];
+    // each token is good for five minutes
     let exchange = async || {
-        let token = bench.issuer.sign(&with(Issuer::claims("job", bench.hand.now()), &job));
+        let now = bench.hand.now();
+        let life = [("exp", json!(now.as_second() + 300))];
+        let token = bench.issuer.sign(&with(with(Issuer::claims("job", now), &job), &life));
         let answer = bench.exchange(&key(1), &token, TOKEN_TYPE_JWT).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         User { bench: &bench, key: key(1), token: answer.json::<TokenResponse>().access_token }
@@ -269,21 +272,41 @@ async fn a_workload_without_a_token_loses_its_sessions() {
     let user = exchange().await;
     bench.hand.advance(60);
     let session = user.open().await;
-    bench.hand.advance(1730);
-    exchange().await;
+    for pause in [530, 590, 590] {
+        bench.hand.advance(pause);
+        exchange().await;
+    }
     // the login lives on, but no session is longer than its rule
-    bench.hand.advance(69);
+    bench.hand.advance(89);
     assert_eq!(reason(&session), None);
     bench.hand.advance(1);
     assert_eq!(reason(&session), Some(CloseReason::Expired));
 
+    // the rule would let it stay for half an hour, but nobody stands by the job any more
     let user = exchange().await;
     bench.hand.advance(60);
     let session = user.open().await;
-    bench.hand.advance(1739);
+    bench.hand.advance(539);
     assert_eq!(reason(&session), None);
     bench.hand.advance(1);
     assert_eq!(reason(&session), Some(CloseReason::LoginEnded));
+}
+
+/// Some platforms hand over one token for the whole job.
+#[tokio::test]
+async fn a_workload_with_a_long_token_stays_while_that_lasts_and_no_longer_than_its_rule() {
+    let bench = Bench::new(PERMIT_ALL);
+    let job = [("aud", json!("https://broker.example")), ("repository", json!("org/app"))];
+    for (life, lasts) in [(1200, 1200), (7200, 1800)] {
+        let now = bench.hand.now();
+        let life = [("exp", json!(now.as_second() + life))];
+        let token = bench.issuer.sign(&with(with(Issuer::claims("job", now), &job), &life));
+        assert_eq!(bench.exchange(&key(1), &token, TOKEN_TYPE_JWT).await.status, StatusCode::OK);
+        bench.hand.advance(lasts - 1);
+        assert!(bench.core.logins.of(&key(1).thumbprint(), bench.hand.now()).is_some());
+        bench.hand.advance(1);
+        assert!(bench.core.logins.of(&key(1).thumbprint(), bench.hand.now()).is_none());
+    }
 }
 
 #[tokio::test]
