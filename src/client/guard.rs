@@ -77,4 +77,5 @@ kill -s TERM -- "$child" || exit 0
 tries=0
 while [ "$tries" -lt 50 ] && kill -s 0 -- "$child"; do sleep 0.2; tries=$((tries + 1)); done
 kill -s KILL -- "$child""#;
-const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// The system's own first.
+const PATH: &str = "/usr/bin:/bin:/usr/local/bin";
