@@ -1,5 +1,6 @@
 //! What the documentation says is true: every block of every page is run.
 
+mod debian;
 mod page;
 mod pipeline;
 mod rules;

@@ -1,13 +1,13 @@
 //! Where a page plays: on the stage, or at somebody's own database.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use super::debian;
 use super::page::Page;
 use super::stage::Stage;
 use crate::support::env::{Env, program};
-use crate::support::postgres::{Cluster, free_port, majors};
+use crate::support::postgres::{Cluster, free_port};
 use crate::support::provider;
 
 /// Where a page plays.
@@ -16,12 +16,13 @@ pub(super) struct Setting<'a> {
     own: Option<Own>,
 }
 
-/// What a newcomer has: a database whose superuser they are, and no broker yet.
+/// What a newcomer has: a database of their distribution's on the same machine, and no broker yet.
 struct Own {
     cluster: Cluster,
     /// The port that their broker will have.
     port: u16,
-    passwords: tempfile::NamedTempFile,
+    /// `hoopctl` and `sudo`.
+    tools: tempfile::TempDir,
 }
 
 impl<'a> Setting<'a> {
@@ -30,7 +31,7 @@ impl<'a> Setting<'a> {
         let asked = page.blocks.iter().find_map(|block| block.note("stage"));
         let own = match asked {
             None => None,
-            Some("own-database") => Some(Own::open().await),
+            Some("own-database") => Some(Own::open()),
             Some(other) => panic!("{}: there is no stage `{other}`", page.name),
         };
         Self { stage, own }
@@ -38,19 +39,14 @@ impl<'a> Setting<'a> {
 
     /// Where the stage's programs are.
     pub(super) fn bin(&self) -> PathBuf {
-        self.stage.bin()
+        self.own.as_ref().map_or_else(|| self.stage.bin(), |own| own.tools.path().to_owned())
     }
 
     /// Somebody's machine.
     pub(super) async fn machine(&self, person: &str) -> Env {
         let broker = &self.stage.broker;
-        if let Some(own) = &self.own {
-            let mut env = Env::new("");
-            env.set("PGHOST", "127.0.0.1");
-            env.set("PGPORT", &own.cluster.port.to_string());
-            env.set("PGUSER", "postgres");
-            env.set("PGPASSFILE", &own.passwords.path().to_string_lossy());
-            return env;
+        if self.own.is_some() {
+            return Env::new("");
         }
         let mut env = Env::new(&broker.url);
         env.set("HOOPCTL_BROKER_PIN", &broker.pin());
@@ -95,8 +91,7 @@ impl<'a> Setting<'a> {
             }
             Some(own) => text
                 .replace("127.0.0.1:7443", &format!("127.0.0.1:{}", own.port))
-                .replace("port = 5432", &format!("port = {}", own.cluster.port))
-                .replace("/etc/ssl/certs/db-root.pem", &own.cluster.root_certificate.to_string_lossy()),
+                .replace("port = 5432", &format!("port = {}", own.cluster.port)),
         }
     }
 
@@ -111,15 +106,10 @@ impl<'a> Setting<'a> {
 }
 
 impl Own {
-    async fn open() -> Self {
-        // no older than the client that makes its database
-        let major = majors().into_iter().filter(|major| *major <= 16).max().expect("a major");
-        let cluster = Cluster::start(major);
-        let line = format!("127.0.0.1:{}:*:postgres:{}\n", cluster.port, cluster.password);
-        let passwords = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(passwords.path(), line).expect("a file");
-        fs::set_permissions(passwords.path(), fs::Permissions::from_mode(0o600)).expect("private");
-        Self { cluster, port: free_port(), passwords }
+    fn open() -> Self {
+        let tools = tempfile::Builder::new().prefix("hoopctl-tools-").tempdir().expect("a folder");
+        std::os::unix::fs::symlink(program(), tools.path().join("hoopctl")).expect("a link");
+        Self { cluster: debian::cluster(tools.path()), port: free_port(), tools }
     }
 }
 

@@ -95,7 +95,9 @@ async fn what_was_killed_together_with_its_guard_is_swept_by_the_next() {
     let pid = child.id().expect("it runs");
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("its children");
     let is_guard = |process: &&str| {
-        std::fs::read_to_string(format!("/proc/{process}/cmdline")).expect("it runs").contains("hoopctl-guard")
+        std::fs::read_to_string(format!("/proc/{process}/cmdline"))
+            .expect("it runs")
+            .contains("hoopctl-guard")
     };
     let (guard, command): (Vec<&str>, Vec<&str>) = children.split_whitespace().partition(is_guard);
     assert_eq!((guard.len(), command.len()), (1, 1), "{children}");
