@@ -135,69 +135,115 @@ fn claims(section: &Section<'_, '_>, issuer: Option<&Url>) -> BTreeMap<String, C
     claims
 }
 
-/// An issuer that signs tokens for everybody in the world, with any audience. A rule must say whose jobs it
-/// means, or it means everybody's.
-#[derive(Debug, Clone, Copy)]
-enum Public {
-    Github,
-    Gitlab,
+/// An issuer that signs tokens for everybody who has an account there, with any audience that they choose. A rule must say
+/// whose jobs it means, or it means everybody's. Those that have an issuer for each customer (`CircleCI`, Bitbucket) are none.
+#[derive(Debug)]
+struct Public {
+    who: &'static str,
+    host: &'static str,
+    /// Claims that name an owner when they are written out.
+    whole: &'static [&'static str],
+    /// Claims of which the part before the first `/` does.
+    first: &'static [&'static str],
+    /// How a subject begins that goes on with an owner; where several are listed, the customer chooses which comes first.
+    subjects: &'static [&'static str],
 }
 
 impl Public {
-    fn of(issuer: &Url) -> Option<Self> {
-        match issuer.host_str()? {
-            // an enterprise may have a path of its own there, with tokens of its own
-            "token.actions.githubusercontent.com" if issuer.path() == "/" => Some(Self::Github),
-            "gitlab.com" => Some(Self::Gitlab),
-            _ => None,
-        }
+    fn of(issuer: &Url) -> Option<&'static Self> {
+        // what has a path of its own there (an enterprise of GitHub, a team of Vercel) is one customer's
+        PUBLIC.iter().find(|public| issuer.host_str() == Some(public.host) && issuer.path() == "/")
     }
 
     /// Whether a claim names an owner, whatever its `*` stand for. What others can bring about
     /// (`ref`, `workflow`, `actor`, a reusable workflow's `job_workflow_ref`) names none.
-    fn is_pinned_by(self, claim: &str, rule: &ClaimRule) -> bool {
-        let whole = |_: &str, exact: bool| exact;
-        // the first part is written out up to its end
-        let first = |before: &str, exact: bool| exact || before.contains('/');
-        let subject = |prefixes: &[&str], before: &str, exact: bool| {
-            let rest = prefixes.iter().find_map(|prefix| before.strip_prefix(prefix)).unwrap_or_default();
+    fn is_pinned_by(&self, claim: &str, rule: &ClaimRule) -> bool {
+        let subject = |before: &str, exact: bool| {
+            let rest =
+                self.subjects.iter().find_map(|prefix| before.strip_prefix(prefix)).unwrap_or_default();
             let owner = rest.split_once(['/', ':']).map_or(if exact { rest } else { "" }, |(owner, _)| owner);
             !owner.is_empty()
         };
-        match (self, claim) {
-            (
-                Self::Github,
-                "repository_id" | "repository_owner" | "repository_owner_id" | "enterprise_id",
-            )
-            | (Self::Gitlab, "namespace_id" | "project_id") => rule.is_pinned(whole),
-            (Self::Github, "repository") | (Self::Gitlab, "namespace_path" | "project_path") => {
-                rule.is_pinned(first)
-            }
-            (Self::Github, "sub") => rule.is_pinned(|before, exact| subject(GITHUB_SUBJECTS, before, exact)),
-            (Self::Gitlab, "sub") => {
-                rule.is_pinned(|before, exact| subject(&["project_path:"], before, exact))
-            }
-            _ => false,
+        if self.whole.contains(&claim) {
+            rule.is_pinned(|_, exact| exact)
+        } else if self.first.contains(&claim) {
+            // the first part is written out up to its end
+            rule.is_pinned(|before, exact| exact || before.contains('/'))
+        } else {
+            claim == "sub" && rule.is_pinned(subject)
         }
     }
 
-    fn advice(self) -> &'static str {
-        match self {
-            Self::Github => {
-                "must say whose jobs are meant, without `*` in the owner: `repository_owner_id`, `repository_id`, \
-                 `repository` or `sub`; everybody on GitHub gets tokens of this issuer"
-            }
-            Self::Gitlab => {
-                "must say whose jobs are meant, without `*` in the first group: `namespace_id`, `project_id`, \
-                 `project_path` or `sub`; everybody on gitlab.com gets tokens of this issuer"
-            }
-        }
+    fn advice(&self) -> String {
+        let subject = (!self.subjects.is_empty()).then_some("sub");
+        let claims = self.whole.iter().chain(self.first).copied().chain(subject);
+        let claims: Vec<String> = claims.map(|claim| format!("`{claim}`")).collect();
+        format!(
+            "must say whose jobs are meant, by one of {} without `*` in the owner; everybody on {} gets tokens of this issuer",
+            claims.join(", "),
+            self.who
+        )
     }
 }
 
-/// How a subject of GitHub begins that names an owner; which of them comes first can be chosen there.
-const GITHUB_SUBJECTS: &[&str] =
-    &["repo:", "repository:", "repository_id:", "repository_owner:", "repository_owner_id:"];
+/// By the platforms' own pages on their tokens.
+const PUBLIC: &[Public] = &[
+    Public {
+        who: "Buildkite",
+        host: "agent.buildkite.com",
+        whole: &["organization_id", "organization_slug", "pipeline_id"],
+        first: &[],
+        subjects: &["organization:"],
+    },
+    Public {
+        who: "Codefresh",
+        host: "oidc.codefresh.io",
+        whole: &["account_id", "pipeline_id"],
+        first: &[],
+        subjects: &["account:"],
+    },
+    Public {
+        who: "GitHub",
+        host: "token.actions.githubusercontent.com",
+        whole: &["repository_id", "repository_owner_id", "repository_owner", "enterprise_id"],
+        first: &["repository"],
+        subjects: &["repo:", "repository:", "repository_id:", "repository_owner:", "repository_owner_id:"],
+    },
+    Public {
+        who: "gitlab.com",
+        host: "gitlab.com",
+        whole: &["namespace_id", "project_id"],
+        first: &["namespace_path", "project_path"],
+        subjects: &["project_path:"],
+    },
+    Public {
+        who: "Google",
+        host: "accounts.google.com",
+        // the number of a service account, or its address
+        whole: &["sub", "email"],
+        first: &[],
+        subjects: &[],
+    },
+    Public {
+        who: "HCP Terraform",
+        host: "app.terraform.io",
+        whole: &[
+            "terraform_organization_id",
+            "terraform_organization_name",
+            "terraform_project_id",
+            "terraform_workspace_id",
+        ],
+        first: &[],
+        subjects: &["organization:"],
+    },
+    Public {
+        who: "Vercel",
+        host: "oidc.vercel.com",
+        whole: &["owner", "owner_id", "project_id"],
+        first: &[],
+        subjects: &["owner:"],
+    },
+];
 
 /// An address or a file.
 fn jwks(text: &str, base: &Path) -> Result<JwksSource, String> {

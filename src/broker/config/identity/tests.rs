@@ -72,6 +72,46 @@ fn a_rule_for_everybody_on_gitlab_is_refused() {
 }
 
 #[test]
+fn a_rule_for_everybody_on_a_platform_with_one_issuer_for_all_is_refused() {
+    for (issuer, claims, mine) in [
+        ("https://agent.buildkite.com", r#"organization_slug = "acme", pipeline_slug = "deploy""#, true),
+        (
+            "https://agent.buildkite.com",
+            r#"sub = "organization:acme:pipeline:deploy:ref:refs/heads/main:*""#,
+            true,
+        ),
+        ("https://agent.buildkite.com", r#"pipeline_slug = "deploy""#, false),
+        ("https://agent.buildkite.com", r#"sub = "organization:acme*:pipeline:deploy:ref:main""#, false),
+        ("https://oidc.codefresh.io", r#"account_id = "628a80b693a1""#, true),
+        ("https://oidc.codefresh.io", r#"pipeline_name = "shop/deploy""#, false),
+        ("https://accounts.google.com", r#"sub = "117""#, true),
+        ("https://accounts.google.com/", r#"email = "bot@shop.iam.gserviceaccount.com""#, true),
+        ("https://accounts.google.com", r#"email = "bot@*""#, false),
+        ("https://accounts.google.com", r#"email_verified = "true""#, false),
+        (
+            "https://app.terraform.io",
+            r#"terraform_organization_id = "org-1", terraform_run_phase = "apply""#,
+            true,
+        ),
+        (
+            "https://app.terraform.io",
+            r#"sub = "organization:acme:project:*:workspace:prod:run_phase:apply""#,
+            true,
+        ),
+        ("https://app.terraform.io", r#"terraform_workspace_name = "prod""#, false),
+        ("https://oidc.vercel.com", r#"owner_id = "team_1", environment = "production""#, true),
+        ("https://oidc.vercel.com", r#"project = "shop", environment = "production""#, false),
+        // one customer's own
+        ("https://oidc.vercel.com/acme", r#"project = "shop""#, true),
+        ("https://tfe.example.com", r#"terraform_workspace_name = "prod""#, true),
+        ("https://oidc.circleci.com/org/b9b8", r#"vcs_ref = "refs/heads/main""#, true),
+    ] {
+        let read = rule(issuer, claims);
+        assert_eq!(read.is_ok(), mine, "{issuer} {claims}: {:?}", read.err());
+    }
+}
+
+#[test]
 fn claims_are_values_lists_and_patterns_and_nothing_else() {
     let why = |claims: &str| rule("https://ci.example", claims).unwrap_err();
     let faults =
