@@ -71,11 +71,12 @@ impl Place {
     pub fn new(context: &ClientContext) -> Result<Self, PlaceError> {
         let run = context.home.run()?;
         let fits = run.as_os_str().len() + LONGEST_NAME <= MAX_SOCKET_PATH;
-        let parent = if fits { run } else { context.temporary.clone() };
-        sweep(&parent);
+        // in a folder that others use too, nothing of theirs may look like ours
+        let (parent, prefix) = if fits { (run, PREFIX) } else { (context.temporary.clone(), SHARED_PREFIX) };
+        sweep(&parent, prefix);
         let failed = |cause| PlaceError::Make { parent: parent.clone(), cause };
         let dir = tempfile::Builder::new()
-            .prefix(PREFIX)
+            .prefix(prefix)
             .rand_bytes(8)
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(&parent)
@@ -208,11 +209,11 @@ fn derived(path: &Path, broker: &BrokerHome, target: &str) -> u16 {
 }
 
 /// Removes what processes left that were killed together with their guard.
-fn sweep(parent: &Path) {
+fn sweep(parent: &Path, prefix: &str) {
     let me = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let path = entry.path();
-        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
         let mine = || fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir() && meta.uid() == me);
         if !ours || !mine() {
             continue;
@@ -226,6 +227,7 @@ fn sweep(parent: &Path) {
 }
 
 const PREFIX: &str = "s-";
+const SHARED_PREFIX: &str = "hoopctl-s-";
 const LOCK: &str = ".lock";
 /// `/s-xxxxxxxx/.s.PGSQL.5432`
 const LONGEST_NAME: usize = 26;
@@ -264,8 +266,14 @@ mod tests {
         make("s-dead", true);
         make("s-fresh", false);
         make("other", true);
-        sweep(dir.path());
-        let left: BTreeSet<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(left, ["other", "s-fresh", "s-held"].map(Into::into).into());
+        make("hoopctl-s-dead", true);
+        let left = || -> BTreeSet<_> {
+            fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        // in `/tmp`, an `s-…` with a lock may be any program's
+        sweep(dir.path(), SHARED_PREFIX);
+        assert_eq!(left(), ["other", "s-dead", "s-fresh", "s-held"].map(Into::into).into());
+        sweep(dir.path(), PREFIX);
+        assert_eq!(left(), ["other", "s-fresh", "s-held"].map(Into::into).into());
     }
 }
