@@ -135,6 +135,23 @@ async fn a_session_ends_at_its_expiry() {
     assert_eq!(reason(&over(&bench, &id).await), CloseReason::Expired);
 }
 
+/// One is held and another is made when that was cut; whoever wants more holds the broker's descriptors.
+#[tokio::test]
+async fn a_session_has_few_tethers_at_a_time() {
+    let bench = Bench::new(PERMIT_ALL);
+    let alice = bench.login("alice", 1).await;
+    let id = alice.open().await;
+    let device = alice.device("alice");
+    let tie = || bench.core.sessions.tether(&id, &device);
+    let mut held: Vec<_> = (0..4).map(|_| tie().unwrap()).collect();
+    assert!(matches!(tie(), Err(Refusal::TooManyConnections)));
+    held.pop();
+    held.push(tie().unwrap());
+    assert!(tie().is_err());
+    drop(held);
+    assert!(!bench.core.sessions.is_tethered(&id));
+}
+
 #[tokio::test]
 async fn a_session_ends_with_its_login_and_lives_on_while_that_is_refreshed() {
     let mut bench = Bench::new(PERMIT_ALL);
