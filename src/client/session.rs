@@ -218,11 +218,13 @@ fn refusal(error: &TunnelError) -> Refusal {
 /// Ties the session to the life of this process: the broker closes it when the system has cut the tie, and nobody makes
 /// a new one. Short work never pays for it, because the broker waits longer for the first one.
 async fn tie(api: Arc<Api>, session: SessionId) {
-    let mut pause = FIRST_TIE;
+    let (mut pause, mut patience) = (FIRST_TIE, FIRST_PATIENCE);
     loop {
         tokio::time::sleep(pause).await;
-        match tunnel::tether(&api, &session).await {
-            Ok(()) => pause = Duration::from_millis(200),
+        match tunnel::tether(&api, &session, patience).await {
+            Ok(()) => (pause, patience) = (NEXT_TIE, FIRST_PATIENCE),
+            // one that hangs must not use up what the broker grants; a line may be slow all the same
+            Err(TunnelError::Timeout) => (pause, patience) = (NEXT_TIE, (patience * 2).min(LAST_PATIENCE)),
             // it is over, or the broker is an older one that knows no such thing
             Err(TunnelError::Link(LinkError::Problem(problem)))
                 if matches!(
@@ -270,6 +272,10 @@ async fn keep<S, R>(
 }
 
 const FIRST_TIE: Duration = Duration::from_secs(1);
+const NEXT_TIE: Duration = Duration::from_millis(200);
+/// Three attempts are within what the broker waits.
+const FIRST_PATIENCE: Duration = Duration::from_secs(2);
+const LAST_PATIENCE: Duration = Duration::from_secs(30);
 const LAST_TIE: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(240);

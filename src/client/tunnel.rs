@@ -144,17 +144,28 @@ async fn attempt(
     Ok(Box::new(stream))
 }
 
-/// Ties a session to the life of this process: returns when the connection is gone, or was refused.
+/// Ties a session to the life of this process: returns when the connection is gone, or was refused. An attempt to make
+/// the tie is given up after `patience`, for the broker waits some seconds only, and another way there may be open.
 ///
 /// # Errors
 /// [`TunnelError`].
-pub async fn tether(api: &Api, session: &SessionId) -> Result<(), TunnelError> {
-    let work = async {
-        let access = api.access().await?;
-        let outer = dial(api.link()).await?;
-        upgrade(api, session, &access, outer, (TETHER_PROTOCOL, None)).await
+pub async fn tether(api: &Api, session: &SessionId, patience: Duration) -> Result<(), TunnelError> {
+    let attempt = async |access: &super::login::Access| {
+        let work = async {
+            let outer = dial(api.link()).await?;
+            upgrade(api, session, access, outer, (TETHER_PROTOCOL, None)).await
+        };
+        tokio::time::timeout(patience, work).await.map_err(|_| TunnelError::Timeout)?
     };
-    let mut held = tokio::time::timeout(OPEN_TIMEOUT, work).await.map_err(|_| TunnelError::Timeout)??;
+    // what the provider is asked for may take longer than the broker waits
+    let access = match api.identity().at_hand(api.context().clock.now()) {
+        Some(access) => access,
+        None => api.access().await?,
+    };
+    let mut held = match attempt(&access).await {
+        Err(TunnelError::Link(error)) if is_stale(&error) => attempt(&api.renew(&access).await?).await?,
+        other => other?,
+    };
     let mut ignored = [0; 16];
     loop {
         tokio::select! {

@@ -1,6 +1,7 @@
 //! Lines that break, machines that sleep, clients that die.
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::support::world::{Twist, World, last_words};
 struct Line {
     cut: watch::Sender<u32>,
     open: Arc<Mutex<Vec<watch::Sender<bool>>>>,
+    swallows: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -29,29 +31,38 @@ impl Line {
         let (cut, cuts) = watch::channel(0);
         let open = Arc::new(Mutex::new(Vec::new()));
         let all = Arc::clone(&open);
+        let swallows = Arc::new(AtomicBool::new(false));
+        let next = Arc::clone(&swallows);
         let task = tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let mut cuts = cuts.clone();
                 cuts.mark_unchanged();
                 let (kill, mut dead) = watch::channel(false);
+                kill.send_replace(next.swap(false, Ordering::SeqCst));
                 all.lock().expect("not poisoned").push(kill);
                 tokio::spawn(async move {
                     let mut broker = TcpStream::connect(("127.0.0.1", broker)).await.expect("the broker");
                     tokio::select! {
+                        biased;
+                        _ = dead.wait_for(|dead| *dead) => {}
                         _ = copy_bidirectional(&mut client, &mut broker) => return,
                         _ = cuts.changed() => return,
-                        _ = dead.wait_for(|dead| *dead) => {}
                     }
                     // both ends stay open, and unheard
                     let _cut = cuts.changed().await;
                 });
             }
         });
-        Self { cut, open, task }
+        Self { cut, open, swallows, task }
     }
 
     fn cut(&self) {
         self.cut.send_modify(|count| *count += 1);
+    }
+
+    /// The next connection is dead from its beginning.
+    fn swallow_next(&self) {
+        self.swallows.store(true, Ordering::SeqCst);
     }
 
     /// The connection that was made last goes dead.
@@ -87,6 +98,31 @@ async fn a_line_that_is_cut_is_named_and_the_next_connection_has_a_new_one() {
     assert_eq!(out, "psql ended with 2\n42\n", "{err}");
     assert!(err.contains("connection"), "{err}");
     until_queries(&world, 0).await;
+}
+
+/// The broker closes a session some seconds after its client's line was cut, unless the client is back by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_way_back_that_leads_nowhere_costs_no_session() {
+    let port = free_port();
+    let url = format!("https://127.0.0.1:{port}");
+    let world = World::start(Twist { public_url: Some(&url), ..Twist::default() }).await;
+    let line = Line::start(port, world.broker.port).await;
+    let alice = world.login("alice").await;
+    let mut command = alice.command(&["exec", "db", "--", "sh", "-c", "read -r _; psql -XAtc 'select 42'"]);
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    // long enough that the session is tied to it
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    line.swallow_next();
+    line.cut();
+    // longer than the broker waits
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert!(!line.swallows.load(Ordering::SeqCst), "nobody came");
+    child.stdin.take().expect("a pipe").write_all(b"go\n").await.expect("it reads");
+    let output = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await;
+    let output = output.expect("in time").expect("it ends");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(out, "42\n", "{err}\n{}", world.broker.log());
 }
 
 /// Warpgate carries a session's connections in one tunnel: when that is dead, so is the session.
