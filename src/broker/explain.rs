@@ -30,8 +30,8 @@ pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
         name: target.name.clone(),
         protocol: target.kind.protocol().into(),
         description: target.description.clone(),
-        masked,
-        record: target.record,
+        masked: Some(masked),
+        record: Some(target.record),
         approval: None,
         aws: match &target.kind {
             TargetKind::Aws(aws) => Some(opened(aws, None)),

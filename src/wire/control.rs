@@ -202,12 +202,14 @@ pub struct TargetSummary {
     pub name: TargetName,
     /// Its protocol.
     pub protocol: String,
-    /// One line.
+    /// One line. Empty where sessions are denied.
     pub description: String,
-    /// Whether anything on it is masked for the caller.
-    pub masked: bool,
-    /// What is recorded.
-    pub record: RecordLevel,
+    /// Whether anything on it is masked for the caller. Absent where sessions are denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masked: Option<bool>,
+    /// What is recorded. Absent where sessions are denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordLevel>,
     /// What a session takes first, for people: `approval: 1 of corp/dba`. Absent when it takes nothing,
     /// or the caller holds a grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -29,8 +29,17 @@ pub(super) async fn list(
         let denial = config.policy.withheld(who, target, &Action::Connect).filter(|_| all)?;
         let denied =
             ExplainedDenial { rule: denial.rule.to_string(), reason: denial.reason, hint: denial.hint };
-        // nor where it is
-        Some(TargetSummary { denied: Some(denied), aws: None, ..explain::summarise(who, target) })
+        // nor, beyond its name, what it is
+        Some(TargetSummary {
+            name: target.name.clone(),
+            protocol: target.kind.protocol().into(),
+            description: String::new(),
+            masked: None,
+            record: None,
+            approval: None,
+            aws: None,
+            denied: Some(denied),
+        })
     });
     Json(Listing { items: mine.collect() })
 }

@@ -58,9 +58,9 @@ fn a_mask_is_shown_to_whom_it_binds() {
     let target = with(|postgres| postgres.masks = vec![rule(Mask::Null, None)]);
     let bound = explained(&target, &who(&[]));
     assert_eq!(bound.masked.len(), 1);
-    assert!(bound.target.masked);
+    assert_eq!(bound.target.masked, Some(true));
     let lifted = explained(&target, &who(&["corp/dba"]));
-    assert!(lifted.masked.is_empty() && !lifted.target.masked);
+    assert!(lifted.masked.is_empty() && lifted.target.masked == Some(false));
 }
 
 #[test]

@@ -39,13 +39,13 @@ pub async fn run(context: &Context, args: &List) -> Result<u8, Failure> {
     let rows = targets
         .iter()
         .map(|target| {
-            let masked = if target.masked { "yes" } else { "no" };
+            let masked = target.masked.map_or("", |masked| if masked { "yes" } else { "no" });
             vec![
                 target.name.to_string(),
                 target.protocol.clone(),
                 how(target),
                 masked.into(),
-                level(target.record).into(),
+                target.record.map_or("", level).into(),
                 target.description.clone(),
             ]
         })
