@@ -59,8 +59,9 @@ pub struct Global {
     /// For CI jobs, services and agents; nobody is asked, and tokens are got anew as they expire.
     /// `github[:AUDIENCE]` asks the runner, `gitlab[:NAME]` reads a variable of `id_tokens:`
     /// (HOOPCTL_ID_TOKEN), `kubernetes[:PATH]` a projected token (/var/run/secrets/hoopctl/token).
+    /// HOOPCTL_WORKLOAD_AUDIENCE says whom it is to be for, where the broker takes several.
     /// `client-credentials[:NAME]` takes HOOPCTL_CLIENT_ID, and HOOPCTL_CLIENT_SECRET or
-    /// HOOPCTL_CLIENT_SECRET_FILE, to the issuer that the broker names.
+    /// HOOPCTL_CLIENT_SECRET_FILE, to HOOPCTL_CLIENT_ISSUER.
     ///
     /// A token is good for the key that it was first exchanged with, so the commands of a job share one: it
     /// lies below HOOPCTL_HOME, RUNNER_TEMP or XDG_RUNTIME_DIR, whichever is set first. Where none is, it

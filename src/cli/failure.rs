@@ -298,8 +298,11 @@ impl From<WorkloadError> for Failure {
             WorkloadError::Missing { missing, .. } if missing.starts_with("ACTIONS_") => failure.hint(
                 "give the job `permissions: {id-token: write}`; pull requests of forks get no such tokens",
             ),
+            WorkloadError::Missing { missing: "HOOPCTL_CLIENT_ISSUER", .. } => {
+                failure.hint("set it to the URL of the identity provider that knows this client")
+            }
             WorkloadError::Missing { .. } => failure.hint(
-                "set HOOPCTL_CLIENT_ID, and HOOPCTL_CLIENT_SECRET or HOOPCTL_CLIENT_SECRET_FILE",
+                "set HOOPCTL_CLIENT_ISSUER, HOOPCTL_CLIENT_ID, and HOOPCTL_CLIENT_SECRET or HOOPCTL_CLIENT_SECRET_FILE",
             ),
             WorkloadError::Provider(error) => error.into(),
             WorkloadError::Refused { .. } => failure.hint(

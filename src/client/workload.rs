@@ -194,8 +194,7 @@ impl Platform {
         }
         let token = match &self.source {
             Source::ClientCredentials { issuer } => {
-                let expected = self.variables.get("HOOPCTL_CLIENT_ISSUER");
-                let chosen = credentials::choose(known, issuer.as_deref(), expected.as_deref())?;
+                let chosen = credentials::choose(known, issuer.as_deref(), &self.client_issuer()?)?;
                 let secret = credentials::secret(&self.variables)?;
                 credentials::ask(chosen, self.client_id()?, &secret).await?
             }
@@ -259,6 +258,12 @@ impl Platform {
 
     fn wanted_audience(&self, named: Option<&String>) -> Option<String> {
         named.cloned().or_else(|| self.variables.get("HOOPCTL_WORKLOAD_AUDIENCE"))
+    }
+
+    fn client_issuer(&self) -> Result<String, WorkloadError> {
+        let missing = "HOOPCTL_CLIENT_ISSUER";
+        let why = "it says who may get the client secret, for the broker is not asked that";
+        self.variables.get(missing).ok_or(WorkloadError::Missing { missing, why })
     }
 
     fn client_id(&self) -> Result<String, WorkloadError> {

@@ -136,6 +136,10 @@ async fn a_robot_logs_in_with_an_id_and_a_secret() {
     let ran = robot.run(&["whoami"]).await.ends(79);
     assert!(ran.stderr.contains("HOOPCTL_CLIENT_ID is not set"), "{}", ran.stderr);
     robot.set("HOOPCTL_CLIENT_ID", "robot");
+    // the broker names an issuer, and nothing is sent there on its word alone
+    let ran = robot.run(&["whoami"]).await.ends(79);
+    assert!(ran.stderr.contains("HOOPCTL_CLIENT_ISSUER is not set"), "{}", ran.stderr);
+    robot.set("HOOPCTL_CLIENT_ISSUER", &forge.provider.issuer);
     let ran = robot.run(&["whoami"]).await.ends(79);
     assert!(ran.stderr.contains("HOOPCTL_CLIENT_SECRET is not set"), "{}", ran.stderr);
 

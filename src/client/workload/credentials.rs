@@ -21,7 +21,7 @@ use crate::wire::control::{ClientCredentials, ProviderInfo, WorkloadInfo};
 pub(super) fn choose<'k>(
     known: &'k [WorkloadInfo],
     name: Option<&str>,
-    expected: Option<&str>,
+    expected: &str,
 ) -> Result<&'k WorkloadInfo, WorkloadError> {
     let fits = |workload: &&WorkloadInfo| match name {
         Some(name) => workload.name.as_str() == name,
@@ -33,10 +33,8 @@ pub(super) fn choose<'k>(
         let what = "it cannot be told which issuer client credentials are for";
         return Err(WorkloadError::Unclear { what, known });
     };
-    // a broker that is not believed this far must not choose who gets the secret
-    if let Some(expected) = expected
-        && Url::parse(expected).ok().as_ref() != Some(&chosen.issuer)
-    {
+    // INVARIANT: the broker does not choose who gets the secret, which works from anywhere until it is changed
+    if Url::parse(expected).ok().as_ref() != Some(&chosen.issuer) {
         let named = chosen.issuer.to_string();
         return Err(WorkloadError::Issuer { named, expected: expected.to_owned() });
     }

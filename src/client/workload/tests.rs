@@ -118,18 +118,19 @@ fn the_request_token_goes_to_an_https_address_only() {
 #[test]
 fn a_secret_goes_to_the_issuer_that_is_meant() {
     let mut known = [trusted("ci", "https://ci.example", "x"), trusted("idp", "https://idp.example", "x")];
-    let choose = |known: &[WorkloadInfo], name: Option<&str>, expected: Option<&str>| {
+    let choose = |known: &[WorkloadInfo], name: Option<&str>, expected: &str| {
         credentials::choose(known, name, expected).map(|chosen| chosen.name.to_string())
     };
     // none is marked, so that one must be named
-    assert!(matches!(choose(&known, None, None), Err(WorkloadError::Unclear { .. })));
-    assert_eq!(choose(&known, Some("idp"), None).unwrap(), "idp");
+    assert!(matches!(choose(&known, None, "https://idp.example"), Err(WorkloadError::Unclear { .. })));
+    assert_eq!(choose(&known, Some("idp"), "https://idp.example").unwrap(), "idp");
     known[1].client_credentials = Some(ClientCredentials::default());
-    assert_eq!(choose(&known, None, None).unwrap(), "idp");
-    assert_eq!(choose(&known, None, Some("https://idp.example")).unwrap(), "idp");
-    assert!(matches!(choose(&known, None, Some("https://ci.example")), Err(WorkloadError::Issuer { .. })));
+    assert_eq!(choose(&known, None, "https://idp.example").unwrap(), "idp");
+    for other in ["https://ci.example", "", "idp.example"] {
+        assert!(matches!(choose(&known, None, other), Err(WorkloadError::Issuer { .. })), "{other}");
+    }
     known[0].client_credentials = Some(ClientCredentials::default());
-    assert!(matches!(choose(&known, None, None), Err(WorkloadError::Unclear { .. })));
+    assert!(matches!(choose(&known, None, "https://idp.example"), Err(WorkloadError::Unclear { .. })));
 }
 
 #[test]

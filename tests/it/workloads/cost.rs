@@ -49,6 +49,7 @@ fn job(world: &World, source: &str) -> Env {
     let mut job = Env::new(&world.broker.url);
     job.set("HOOPCTL_BROKER_PIN", &world.pin());
     job.set("HOOPCTL_WORKLOAD", source);
+    job.set("HOOPCTL_CLIENT_ISSUER", &world.provider.issuer);
     job.set("HOOPCTL_CLIENT_ID", "robot");
     job.set("HOOPCTL_CLIENT_SECRET", "robot-secret");
     for (name, value) in world.provider.github_job() {
