@@ -46,7 +46,10 @@ impl Environment {
         for part in parts {
             let prefix = prefix(part.target);
             for (name, value) in &part.form.named {
-                variables.entry(format!("{prefix}_{name}").into()).or_insert_with(|| value.clone());
+                let name = format!("{prefix}_{name}");
+                if !OTHERS.contains(&name.as_str()) {
+                    variables.entry(name.into()).or_insert_with(|| value.clone());
+                }
             }
         }
         write_shares(parts)?;
@@ -78,6 +81,9 @@ fn write_shares(parts: &[Part<'_>]) -> Result<(), HomeError> {
 pub fn prefix(target: &str) -> String {
     target.to_ascii_uppercase().replace('-', "_")
 }
+
+/// What a target's name could make that programs take for something else: git runs `GIT_SSH` as a program by that name.
+const OTHERS: &[&str] = &["DATABASE_URL", "GIT_SSH", "MONGODB_URL", "MONGO_URL", "REDIS_URL", "SVN_SSH"];
 
 #[cfg(test)]
 mod tests {
@@ -113,8 +119,8 @@ mod tests {
             .iter()
             .map(|(name, value)| format!("{}={}", name.display(), value.display()))
             .collect();
-        let expected =
-            ["DATABASE_URL=three", "DB_URL=one", "HTTP_PROXY=three", "ORDERS_DB_URL=two", "PGHOST=one"];
+        // a client of databases that finds the URL of an API in DATABASE_URL would be misled
+        let expected = ["DB_URL=one", "HTTP_PROXY=three", "ORDERS_DB_URL=two", "PGHOST=one"];
         assert_eq!(shown, expected);
         let files = places.map(|place| std::fs::read_to_string(place.path().join("file")).unwrap());
         assert_eq!(files, ["one\ntwo\nthree\nend\n", "two\nend\n", "three\nend\n"]);
