@@ -11,7 +11,8 @@ function __hoopctl_complete
             __fish_complete_path "$current"
         case '*'
             set -e answers[1]
-            printf '%s\n' $answers
+            # without arguments it would offer an empty word
+            set -q answers[1]; and printf '%s\n' $answers
     end
 end
 

@@ -90,7 +90,8 @@ pub enum Command {
     /// Sign in
     ///
     /// Shows a page and a code; sign in there, on any device. The credential goes into the system's
-    /// keyring, or into a file that only you can read where there is no keyring.
+    /// keyring, or into a file that only you can read where there is no keyring. HOOPCTL_CREDENTIAL_STORE says
+    /// which: `keyring`, `file`, or `auto`.
     #[command(
         after_long_help = "Examples:\n  hoopctl login --broker https://broker.example:7443\n  hoopctl login --broker 127.0.0.1:7443 --broker-pin sha256:4f5a…\n  hoopctl login --workload github --broker https://broker.example:7443"
     )]

@@ -88,6 +88,7 @@ async fn ids_come_with_their_state() {
     let offered = fish(&env, "hoopctl request show ").await.stdout;
     assert_eq!(offered, format!("{id}\tbastion: alice asks, pending\n"));
     assert_eq!(bash(&env, &["session", "kill", ""]).await.stdout, "\n", "none is open");
+    assert_eq!(fish(&env, "hoopctl session kill ").await.stdout, "", "nor an empty word");
 }
 
 /// What the broker's people write is data for every shell.
