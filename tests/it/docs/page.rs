@@ -11,7 +11,7 @@
 //! | `background` | the story goes on at once; it ends, as it should, before the page does |
 //! | `file: NAME` | not run, but written into this file |
 //! | `stage: own-database` | of a page whose stage is not the usual one; once, above its first block |
-//! | `as: workflow` | a pipeline of GitHub, `gitlab` or `kubernetes`, whose steps are run as the platform would run them |
+//! | `as: workflow` | a pipeline of GitHub, `gitlab`, `kubernetes` or a crontab (`cron`), run as the platform would |
 //! | `frame: NAME` | what a fragment of configuration is put into: `targets`, `policy`, `whole` |
 //! | `skip: REASON` | not run, for one of the reasons that `super::REASONS` knows |
 //! | `block: NAME` | what another test calls it |

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -20,8 +21,9 @@ use crate::support::provider::Provider;
 /// Runs the jobs of a pipeline.
 pub(super) async fn run(play: &mut Play<'_>, platform: &str, text: &str) -> Result<(), String> {
     let text = play.setting.stands_in(text).replace("sha256:…", &play.setting.stage.broker.pin());
-    let document = parse(&text)?;
+    let document = if platform == "cron" { Value::Null } else { parse(&text)? };
     let jobs = match platform {
+        "cron" => crontab(&text),
         "workflow" => workflow(&document),
         "gitlab" => gitlab(&document),
         "kubernetes" => kubernetes(&document),
@@ -59,6 +61,8 @@ struct Step {
 struct Runner {
     folder: tempfile::TempDir,
     checkout: PathBuf,
+    /// Where the page says that `hoopctl` is, or has it installed.
+    bin: PathBuf,
     path: String,
     variables: Vec<(String, String)>,
     token: String,
@@ -74,22 +78,24 @@ impl Runner {
             path = format!("{}:{path}", play.setting.bin().display());
         }
         let token = match platform {
-            "workflow" => String::new(),
+            "cron" | "workflow" => String::new(),
             shape => provider.mint(json!({ "shape": shape })).await,
         };
         fs::write(folder.path().join("token"), &token).expect("a file");
         let variables = match platform {
             "workflow" => github(folder.path(), &checkout, provider, job.may_ask),
             "gitlab" => gitlab_variables(folder.path(), &checkout),
+            "cron" => cron(folder.path()),
             // neither a home nor anything else
             _ => vec![("KUBERNETES_SERVICE_HOST".to_owned(), "10.0.0.1".to_owned())],
         };
-        Self { folder, checkout, path, variables, token }
+        Self { folder, checkout, bin: play.setting.bin(), path, variables, token }
     }
 
     async fn run(&self, job: &Job, step: &Step) -> Result<(), String> {
         let script = self.folder.path().join("script");
-        fs::write(&script, &step.run).expect("a file");
+        fs::write(&script, step.run.replace("/srv/app", &self.checkout.display().to_string()))
+            .expect("a file");
         let (program, arguments) = job.shell.split_first().expect("a shell");
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).arg(&script).env_clear().current_dir(&self.checkout).kill_on_drop(true);
@@ -123,8 +129,10 @@ impl Runner {
         if value == "kubernetes" {
             return format!("kubernetes:{}", self.folder.path().join("token").display());
         }
-        // a container's own
-        let value = value.replace("/tmp/", &format!("{}/", self.folder.path().display()));
+        // a container's own, and a user's
+        let own = format!("{}/", self.folder.path().display());
+        let value = value.replace("/tmp/", &own).replace("/var/lib/report/", &own);
+        let value = value.replace("/usr/local/bin", &self.bin.display().to_string());
         self.variables.iter().fold(value, |value, (name, with)| value.replace(&format!("${name}"), with))
     }
 }
@@ -179,6 +187,32 @@ fn gitlab_variables(folder: &Path, checkout: &Path) -> Vec<(String, String)> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
+}
+
+/// What Debian's cron sets; the secret lies where the page says.
+fn cron(folder: &Path) -> Vec<(String, String)> {
+    let secret = folder.join("secret");
+    fs::write(&secret, "robot-secret").expect("a file");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("private");
+    [("HOME", folder.display().to_string()), ("LOGNAME", "report".into()), ("SHELL", "/bin/sh".into())]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+}
+
+/// crontab(5): variables, and commands behind five fields.
+fn crontab(text: &str) -> Result<Vec<Job>, String> {
+    let (mut variables, mut steps) = (Vec::new(), Vec::new());
+    for line in text.lines() {
+        match line.split_once('=') {
+            Some((name, value)) if !name.contains(' ') => variables.push((name.to_owned(), value.to_owned())),
+            _ => {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let run = words.get(5..).ok_or_else(|| format!("`{line}` has no command"))?.join(" ");
+                steps.push(Step { variables: variables.clone(), run });
+            }
+        }
+    }
+    Ok(vec![Job { image: false, tokens: Vec::new(), may_ask: false, shell: &["sh"], steps }])
 }
 
 /// GitHub: jobs, each with steps that `run` or `use`.

@@ -111,6 +111,7 @@ groups = ["dba", "oncall", "dev"]
 name = "ci"
 issuer = "{issuer}"
 audience = "urn:hoopctl:broker"
+[workload.client_credentials]
 [[workload.rule]]
 claims = {{ client_id = "robot" }}
 groups = ["deploy"]
