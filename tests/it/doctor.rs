@@ -165,12 +165,17 @@ async fn a_brokers_machine_is_looked_at_too() {
     std::fs::create_dir_all(&data).expect("a folder");
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).expect("open to all");
     // something else listens there, until it was asked twice
-    let listener = std::thread::spawn(move || taken.incoming().take(2).for_each(drop));
+    let listener = std::thread::spawn(move || taken.incoming().take(3).for_each(drop));
     is_fault(&broker().await, "data-dir", 78, "chmod 700");
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700)).expect("private");
     is_fault(&broker().await, "port", 78, "ss -ltnp");
+    assert_eq!(found(&broker().await, "disk").0, "ok");
     listener.join().expect("it ends");
     assert_eq!(found(&broker().await, "port").0, "ok");
+    // a file system that has no room for anybody
+    let full = text.replace(&format!("data_dir = \"{}\"", data_dir(&text).display()), "data_dir = \"/proc\"");
+    std::fs::write(env.home().join("broker.toml"), full).expect("written");
+    is_fault(&broker().await, "disk", 78, "df /proc");
 }
 
 fn data_dir(config: &str) -> &Path {

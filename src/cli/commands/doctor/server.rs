@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use rustix::fs::Access;
+
 use super::Finding;
 use crate::broker::config::Config;
 use crate::cli::failure::{Failure, FailureKind};
@@ -22,6 +24,7 @@ pub(super) async fn look(path: &Path, findings: &mut Vec<Finding>) {
     };
     findings.push(Finding::ok("config", format!("{} is valid", path.display())));
     findings.push(data_dir(&config.data_dir));
+    findings.push(disk(&config.data_dir));
     findings.push(port(&config).await);
 }
 
@@ -52,6 +55,37 @@ fn data_dir(dir: &Path) -> Finding {
             Finding::fault(DATA_DIR, &failure.hint(format!("type `chmod 700 {shown}`")))
         }
         Ok(_) => Finding::ok(DATA_DIR, format!("{shown} is the broker's alone")),
+    }
+}
+
+/// Room for the ledger and the recordings: a broker that cannot write them closes the sessions.
+fn disk(dir: &Path) -> Finding {
+    let shown = dir.display();
+    if !dir.exists() {
+        return Finding::not_looked_at(DISK, format!("{shown} is made when the broker starts"));
+    }
+    let fault = |message: String, hint: String| {
+        Finding::fault(DISK, &Failure::new(FailureKind::Configuration, message).hint(hint))
+    };
+    match rustix::fs::statvfs(dir) {
+        Err(error) => fault(
+            format!("cannot look at the file system of `{shown}`: {error}"),
+            "run this as the broker's user".into(),
+        ),
+        Ok(room) if room.f_bavail.saturating_mul(room.f_frsize) < LEAST_ROOM => fault(
+            format!("there is no room for recordings in `{shown}`"),
+            format!("`df {shown}` shows what is left; give the broker's disk more"),
+        ),
+        Ok(room) => match rustix::fs::access(dir, Access::WRITE_OK) {
+            Err(error) => fault(
+                format!("nothing can be written in `{shown}`: {error}"),
+                "mount its file system for writing, or move the broker with `data_dir`".into(),
+            ),
+            Ok(()) => {
+                let free = room.f_bavail.saturating_mul(room.f_frsize) >> 20;
+                Finding::ok(DISK, format!("{free} MiB are free for the ledger and recordings"))
+            }
+        },
     }
 }
 
@@ -86,3 +120,6 @@ async fn speaks(config: &Config) -> bool {
 }
 
 const DATA_DIR: &str = "data-dir";
+const DISK: &str = "disk";
+/// Below this much, the end is near.
+const LEAST_ROOM: u64 = 64 << 20;
