@@ -64,6 +64,9 @@ impl Ground<'_> {
         let call = call::read(service, &head(parts), body, &self.target.region);
         let mut call = call.map_err(|why| unjudged(&why))?;
         call.facts.presigned = presigned;
+        if !is_of_aws(self.base) {
+            call.check_elsewhere().map_err(|why| unjudged(&why))?;
+        }
         if service == "sts" && call.facts.operation != "GetCallerIdentity" {
             return Err(Problem::elsewhere("it would give out keys that work without this gateway"));
         }
@@ -159,6 +162,12 @@ pub(super) fn head(parts: &Parts) -> Head<'_> {
     }
 }
 
+/// Whether AWS itself answers there, also by a VPC endpoint ("AWS service endpoints").
+fn is_of_aws(base: &Url) -> bool {
+    let host = base.host_str().unwrap_or_default();
+    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|of_aws| host.ends_with(of_aws))
+}
+
 fn unjudged(why: &Unjudged) -> Problem {
     Problem::unclear(why.to_string())
 }
@@ -184,3 +193,6 @@ fn text(facts: &AwsFacts) -> String {
 
 /// How many resources a line names.
 const MOST_SHOWN: usize = 20;
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,20 @@ pub struct AwsCall {
     pub detail: Detail,
 }
 
+impl AwsCall {
+    /// What else must hold where a server answers that only speaks like AWS's: such servers clean keys up, so that one
+    /// object has many names (MinIO), and keep addresses for themselves that look like buckets (MinIO, Ceph).
+    ///
+    /// # Errors
+    /// When such a server could take the call for another one.
+    pub fn check_elsewhere(&self) -> Result<(), Unjudged> {
+        match &self.detail {
+            Detail::S3(detail) => s3::check_elsewhere(detail, self.facts.prefix.as_deref()),
+            Detail::Dynamo(_) | Detail::Named => Ok(()),
+        }
+    }
+}
+
 /// What is particular to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Detail {

@@ -224,6 +224,24 @@ fn key_name(key: String) -> Result<String, Unjudged> {
     Ok(key)
 }
 
+/// What only AWS's own S3 reads in one way ([`AwsCall::check_elsewhere`]).
+pub(super) fn check_elsewhere(call: &S3Call, prefix: Option<&str>) -> Result<(), Unjudged> {
+    let source = call.source.as_ref();
+    let buckets = call.bucket.iter().chain(source.map(|source| &source.bucket));
+    if let Some(name) = buckets.into_iter().find(|name| OF_SERVERS.contains(&name.as_str())) {
+        return Err(Unjudged::of(format!("`{name}` is no bucket to some servers that speak like S3")));
+    }
+    let keys = call.key.iter().chain(source.map(|source| &source.key)).chain(&call.deleted);
+    // INVARIANT: an object is judged by its one name; a slash at the end is part of it
+    let is_doubled = |key: &str| key.starts_with('/') || key.contains("//");
+    if keys.map(String::as_str).chain(prefix).any(is_doubled) {
+        return Err(Unjudged::new(
+            "the key begins with a slash or doubles one, and only AWS's own S3 is known to take that for another key",
+        ));
+    }
+    Ok(())
+}
+
 /// The row of the table that fits, and no other.
 fn row(method: &str, scope: Scope, query: &Query, copies: bool) -> Result<&'static Row, Unjudged> {
     let subs: Vec<&str> =
@@ -290,6 +308,8 @@ fn raise(access: &mut AwsAccess, to: AwsAccess) {
 }
 
 const LONGEST_KEY: usize = 1024;
+/// First parts of paths that MinIO and Ceph's gateway answer themselves: their administration, their other protocols.
+const OF_SERVERS: &[&str] = &["admin", "auth", "minio", "swift"];
 
 #[cfg(test)]
 mod tests;

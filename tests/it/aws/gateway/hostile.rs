@@ -202,21 +202,17 @@ async fn tricks_with_paths_are_refused_or_mean_what_they_say() {
         ("/traces/%2e%2e/x", "which servers read differently"),
         ("/../traces", "is no bucket"),
         ("/traces/%00", "the address holds a NUL"),
+        ("/traces//a//b", "begins with a slash or doubles one"),
     ] {
         let call = account.signed("GET", path, &[], "");
         sent(&api, &account, call.bytes(""), why).await;
     }
     let account = Account::start(Setup::open(api.port)).await;
-    for (path, key) in [("/traces//a//b", "/a//b"), ("/traces/a%2Fb", "a/b")] {
-        let call = account.signed("GET", path, &[], "");
-        let answer = account.front.raw(&call.bytes("")).await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-        let deeds = account.front.book.deeds();
-        assert_eq!(
-            deeds.last().map(String::as_str),
-            Some(&*format!("Allow s3:GetObject arn:aws:s3:::traces/{key}"))
-        );
-    }
+    let call = account.signed("GET", "/traces/a%2Fb", &[], "");
+    let answer = account.front.raw(&call.bytes("")).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let deeds = account.front.book.deeds();
+    assert_eq!(deeds.last().map(String::as_str), Some("Allow s3:GetObject arn:aws:s3:::traces/a/b"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
