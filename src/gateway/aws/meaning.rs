@@ -22,7 +22,7 @@ use crate::gateway::http::terms::{self, BodyForm, Terms};
 use crate::mask::document::{DocumentPlan, TokenKey};
 use crate::wire::aws::call::{self, AwsCall, Detail, Head, Unjudged};
 use crate::wire::aws::cap;
-use crate::wire::aws::protected::{self, Treatment};
+use crate::wire::aws::protected::{self, Protection, Treatment};
 
 /// For whom, and on what, a call is read.
 #[derive(Clone, Copy)]
@@ -123,7 +123,9 @@ impl Ground<'_> {
             None => plan,
         };
         let on: Vec<&[String]> = bound.iter().map(|mask| mask.on.as_slice()).collect();
-        let treatment = protected::check(call, &on, &|path| plan.reach(path));
+        let protection =
+            Protection { reach: &|path| plan.reach(path), shifts: &|list| plan.protects_by_place(list) };
+        let treatment = protected::check(call, &on, protection);
         let treatment = treatment.map_err(|refusal| Problem::protected(refusal.to_string()))?;
         let plan = Some(Arc::new(plan));
         let terms = match &call.detail {

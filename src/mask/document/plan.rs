@@ -166,15 +166,28 @@ impl DocumentPlan {
             if self.mask(live).is_some() {
                 return Reach::Within;
             }
-            live = match step {
-                ItemStep::Index(place) => self.element(live, *place),
-                ItemStep::Name(name) => self.member(live, name.as_bytes()),
-            };
+            live = self.step(live, step);
         }
         match live {
             _ if self.mask(live).is_some() => Reach::Within,
             0 => Reach::Clear,
             _ => Reach::Above,
+        }
+    }
+
+    /// Whether elements of the list at this place are protected by where they stand in it: not if all are.
+    #[must_use]
+    pub fn protects_by_place(&self, list: &[ItemStep]) -> bool {
+        let live = list.iter().fold(self.initial, |live, step| self.step(live, step));
+        // what comes down the first places of a list stays among them
+        let moves = |places: &Places| places.start > 0 || places.step > 1;
+        self.slices.iter().any(|(segments, places)| live & segments != 0 && moves(places))
+    }
+
+    fn step(&self, live: Live, step: &ItemStep) -> Live {
+        match step {
+            ItemStep::Index(place) => self.element(live, *place),
+            ItemStep::Name(name) => self.member(live, name.as_bytes()),
         }
     }
 

@@ -54,6 +54,8 @@ pub enum Role {
     Put,
     /// To decide or to compute with it: filters, conditions, sources of updates.
     Read,
+    /// To take it away, upon which what stands behind it in a list moves up.
+    Remove,
 }
 
 pub(super) fn read(head: &Head<'_>, body: Option<&[u8]>, region: &str) -> Result<AwsCall, Unjudged> {

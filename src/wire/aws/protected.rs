@@ -79,18 +79,22 @@ fn place(on: &[String], bucket: &str, key: Option<&str>) -> bool {
         })
 }
 
-/// Judges a call that masks meet. `on` holds the places of each mask that [`meets`] it; `reach` says how a place in an item
-/// lies to what those masks protect.
+/// What masks protect of an item, for whoever may not name them.
+#[derive(Clone, Copy)]
+pub struct Protection<'a> {
+    /// How a place lies to what is protected.
+    pub reach: &'a dyn Fn(&[ItemStep]) -> Reach,
+    /// Whether something else is protected of a list once its elements have moved up.
+    pub shifts: &'a dyn Fn(&[ItemStep]) -> bool,
+}
+
+/// Judges a call that masks meet. `on` holds the places of each mask that [`meets`] it.
 ///
 /// # Errors
 /// When its answer, or what it does, would depend on protected values in another way than by showing them masked.
-pub fn check(
-    call: &AwsCall,
-    on: &[&[String]],
-    reach: &dyn Fn(&[ItemStep]) -> Reach,
-) -> Result<Treatment, Refusal> {
+pub fn check(call: &AwsCall, on: &[&[String]], protection: Protection<'_>) -> Result<Treatment, Refusal> {
     match &call.detail {
-        Detail::Dynamo(detail) => dynamo(call, detail, reach),
+        Detail::Dynamo(detail) => dynamo(call, detail, protection),
         Detail::Named => Ok(Treatment::default()),
         Detail::S3(detail) => s3(call, detail, on),
     }
@@ -153,11 +157,7 @@ fn s3(call: &AwsCall, detail: &S3Call, on: &[&[String]]) -> Result<Treatment, Re
     }
 }
 
-fn dynamo(
-    call: &AwsCall,
-    detail: &DynamoCall,
-    reach: &dyn Fn(&[ItemStep]) -> Reach,
-) -> Result<Treatment, Refusal> {
+fn dynamo(call: &AwsCall, detail: &DynamoCall, protection: Protection<'_>) -> Result<Treatment, Refusal> {
     let operation = call.facts.operation.as_str();
     if !detail.data {
         let changes = matches!(call.facts.access, AwsAccess::Permissions | AwsAccess::Write);
@@ -173,14 +173,24 @@ fn dynamo(
         return refuse("an expression of the call was not understood, and the table has masks".into());
     }
     for one in &detail.uses {
-        let reach = reach(&one.path);
+        // INVARIANT: what is protected by its place in a list keeps that place
+        if let (Role::Remove, Some((ItemStep::Index(_), list))) = (one.role, one.path.split_last())
+            && (protection.shifts)(list)
+        {
+            let name = shown(&one.path);
+            return refuse(format!(
+                "{operation} removes `{name}`, upon which what is masked in that list would move to where it is not: \
+                 set the element to another value"
+            ));
+        }
+        let reach = (protection.reach)(&one.path);
         let place = one.path.iter().any(|step| matches!(step, ItemStep::Index(_)));
         let refused = match (one.role, reach) {
             (_, Reach::Clear) => false,
             (_, Reach::Within) | (Role::Read, Reach::Above) => true,
             // what comes back of a list has other places than in the item
             (Role::Project, Reach::Above) => place,
-            (Role::Put, Reach::Above) => place && detail.returns,
+            (Role::Put | Role::Remove, Reach::Above) => place && detail.returns,
             (Role::Key, Reach::Above) => false,
         };
         if refused {
@@ -189,6 +199,7 @@ fn dynamo(
                 Role::Project => "asks by name for",
                 Role::Put => "writes",
                 Role::Read => "decides or computes with",
+                Role::Remove => "removes",
             };
             let name = shown(&one.path);
             let advice = match (one.role, reach) {

@@ -144,3 +144,25 @@ fn a_place_lies_within_above_or_clear() {
     assert_eq!(anywhere.reach(&[name("a")]), Reach::Above);
     assert_eq!(anywhere.reach(&[name("a"), name("k")]), Reach::Within);
 }
+
+#[test]
+fn a_list_is_protected_by_place_unless_all_of_it_or_its_beginning_is() {
+    let name = |name: &str| ItemStep::Name(name.into());
+    for (path, expected) in [
+        ("$.steps[3].k", true),
+        ("$.steps[1:].k", true),
+        ("$.steps[::2].k", true),
+        ("$..[2].k", true),
+        ("$.steps[*].k", false),
+        ("$.steps[0].k", false),
+        ("$.steps[:4]", false),
+        ("$..k", false),
+        ("$.other[3]", false),
+    ] {
+        let plan = plan(&[(path, Mask::Full)]);
+        assert_eq!(plan.protects_by_place(&[name("steps")]), expected, "{path}");
+    }
+    let nested = plan(&[("$.a[*].b[3]", Mask::Full)]);
+    assert!(nested.protects_by_place(&[name("a"), ItemStep::Index(7), name("b")]));
+    assert!(!nested.protects_by_place(&[name("a")]));
+}

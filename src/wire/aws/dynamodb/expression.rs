@@ -69,9 +69,10 @@ pub(super) fn update(text: &str, names: &Names<'_>) -> Option<Vec<Use>> {
                 let role = match section? {
                     // what is set is computed of what stands behind the equals sign
                     "SET" if !target => Role::Read,
+                    "REMOVE" => Role::Remove,
                     _ => Role::Put,
                 };
-                if role == Role::Put && !target {
+                if role != Role::Read && !target {
                     return None;
                 }
                 target = false;

@@ -97,11 +97,12 @@ fn writes_name_what_they_write_and_what_they_read() {
         uses("UpdateItem", &serde_json::json!({"TableName": "t", "UpdateExpression": expression}).to_string())
     };
     let (put, read) = (|name: &str| (Role::Put, name.to_owned()), |name: &str| (Role::Read, name.to_owned()));
+    let remove = |name: &str| (Role::Remove, name.to_owned());
     assert_eq!(update("SET a = :v"), [put("a")]);
     assert_eq!(update("SET a = b, c.d = c.d + :v"), [put("a"), read("b"), put("c.d"), read("c.d")]);
     assert_eq!(
         update("set a=if_not_exists(b,:v),c=list_append(d, :w) REMOVE e[1], f ADD g :v DELETE h :w"),
-        [put("a"), read("b"), put("c"), read("d"), put("e[1]"), put("f"), put("g"), put("h")]
+        [put("a"), read("b"), put("c"), read("d"), remove("e[1]"), remove("f"), put("g"), put("h")]
     );
     assert_eq!(
         uses(

@@ -8,9 +8,10 @@ use std::num::NonZeroU32;
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::domain::item::Reach;
+use crate::domain::item::{ItemStep, Reach};
 use crate::wire::aws::call::{Head, needs_body, read};
 use crate::wire::aws::listing::{Listing, ListingError};
+use crate::wire::aws::protected::Protection;
 use crate::wire::aws::{cap, protected};
 
 /// A call, and an answer to it: `SERVICE METHOD TARGET`, headers, an empty line, a body.
@@ -65,9 +66,9 @@ pub fn all(data: &[u8]) {
     let on = [vec!["bkt/a*".to_owned()], Vec::new()];
     for on in &on {
         if protected::meets(&call, on) {
-            drop(protected::check(&call, &[on], &|path| {
-                if path.len() > 1 { Reach::Within } else { Reach::Above }
-            }));
+            let reach = |path: &[ItemStep]| if path.len() > 1 { Reach::Within } else { Reach::Above };
+            let protection = Protection { reach: &reach, shifts: &|list| list.len() > 1 };
+            drop(protected::check(&call, &[on], protection));
         }
     }
     if let Ok(Some(lowered)) = cap::lower(&mut call, NonZeroU32::MIN, needed) {

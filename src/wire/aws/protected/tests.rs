@@ -24,7 +24,7 @@ fn on(places: &[&str]) -> Vec<String> {
 /// As a gateway would do it: judged where a mask meets it.
 fn judged(call: &AwsCall, places: &[&str]) -> Option<Result<Treatment, Refusal>> {
     let on = on(places);
-    meets(call, &on).then(|| check(call, &[&on], &|_| Reach::Clear))
+    meets(call, &on).then(|| check(call, &[&on], Protection { reach: &|_| Reach::Clear, shifts: &|_| false }))
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn an_item_with_masks_is_no_oracle() {
     let verdict = |operation: &str, body: &str| {
         let call = dynamo(operation, body).unwrap();
         assert!(meets(&call, &on(&["t"])));
-        check(&call, &[&on(&["t"])], &reach)
+        check(&call, &[&on(&["t"])], Protection { reach: &reach, shifts: &|_| false })
     };
     for (operation, rest) in [
         ("Scan", r#""FilterExpression": "begins_with(api_key, :v)""#),
@@ -174,4 +174,40 @@ fn an_item_with_masks_is_no_oracle() {
     assert!(!meets(&dynamo("Scan", r#"{"TableName": "other"}"#).unwrap(), &on(&["t"])));
     let by_arn = dynamo("Scan", r#"{"TableName": "arn:aws:dynamodb:eu-west-1:1:table/t"}"#).unwrap();
     assert!(meets(&by_arn, &on(&["t"])));
+}
+
+#[test]
+fn what_is_masked_by_its_place_in_a_list_is_not_moved() {
+    // $.steps[3].api_key
+    let reach = |path: &[ItemStep]| match path {
+        [ItemStep::Name(name)] if name == "steps" => Reach::Above,
+        [ItemStep::Name(name), ItemStep::Index(3)] if name == "steps" => Reach::Above,
+        _ => Reach::Clear,
+    };
+    let shifts = |list: &[ItemStep]| matches!(list, [ItemStep::Name(name)] if name == "steps");
+    let verdict = |update: &str| {
+        let body =
+            format!(r#"{{"TableName": "t", "Key": {{"id": {{"S": "a"}}}}, "UpdateExpression": "{update}"}}"#);
+        let transaction = format!(r#"{{"TransactItems": [{{"Update": {body}}}]}}"#);
+        let one = |operation: &str, body: &str| {
+            let call = dynamo(operation, body).unwrap();
+            check(&call, &[&on(&["t"])], Protection { reach: &reach, shifts: &shifts }).is_ok()
+        };
+        let alone = one("UpdateItem", &body);
+        assert_eq!(alone, one("TransactWriteItems", &transaction), "{update}");
+        alone
+    };
+    for update in ["REMOVE steps[0]", "REMOVE steps[3]", "remove steps [7]", "SET a = :a REMOVE b, steps[2]"]
+    {
+        assert!(!verdict(update), "{update}");
+    }
+    for update in [
+        "REMOVE steps",
+        "REMOVE steps[0].note",
+        "REMOVE other[0]",
+        "SET steps[0] = :a",
+        "REMOVE steps[0].list[1]",
+    ] {
+        assert!(verdict(update), "{update}");
+    }
 }
