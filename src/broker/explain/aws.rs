@@ -133,6 +133,17 @@ fn not_covered(target: &Target, aws: &AwsTarget, masks: &[&AwsMask]) -> Vec<Stri
             if masks.is_empty() {
                 gap("nothing is masked in objects and items");
             }
+            if !masks.is_empty() {
+                gap(
+                    "masks do not hide the sizes of objects, how many items fit into a page, or the order of items whose sort key is \
+                     masked",
+                );
+                gap(
+                    "masks are for objects of S3 and items of DynamoDB: other services that the target names read the same data \
+                     unmasked",
+                );
+                gap("binary attributes of DynamoDB (B, BS) pass as they are, whatever was packed into them");
+            }
             if aws.max_response.is_none() && aws.max_items.is_none() {
                 gap("how much one answer holds is not capped: neither max_response nor max_items is set");
             }

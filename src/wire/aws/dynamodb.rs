@@ -28,6 +28,8 @@ pub struct DynamoCall {
     pub items: bool,
     /// Whether it gives back attributes of what it writes: `ReturnValues` and its like.
     pub returns: bool,
+    /// Whether it asks how large items are: `ReturnConsumedCapacity` and `ReturnItemCollectionMetrics`.
+    pub sizes: bool,
     /// Whether it is about data, not about tables.
     pub data: bool,
     /// Whether `Limit` bounds it, and what it says.
@@ -89,8 +91,9 @@ pub(super) fn read(head: &Head<'_>, body: Option<&[u8]>, region: &str) -> Result
             Unjudged::of(format!("the DynamoDB operation `{}` is not judged", shown(operation)))
         })?,
     };
-    let Parts { access, actions, tables, uses, unclear, all, limit, limits, items, returns, data, .. } =
-        parts;
+    let Parts {
+        access, actions, tables, uses, unclear, all, limit, limits, items, returns, sizes, data, ..
+    } = parts;
     let mut facts = facts("dynamodb", operation, access);
     facts.actions = actions.into_iter().map(|action| format!("dynamodb:{action}")).collect();
     facts.limit = limit;
@@ -108,7 +111,8 @@ pub(super) fn read(head: &Head<'_>, body: Option<&[u8]>, region: &str) -> Result
         attributes.insert("*".into());
     }
     facts.attributes = attributes;
-    let detail = DynamoCall { uses: uses.into_iter().collect(), unclear, items, returns, data, limits };
+    let detail =
+        DynamoCall { uses: uses.into_iter().collect(), unclear, items, returns, sizes, data, limits };
     Ok(AwsCall {
         facts,
         path: "/".into(),
@@ -198,6 +202,7 @@ impl Default for Parts {
             limits: false,
             items: false,
             returns: false,
+            sizes: false,
             data: false,
             named: 0,
         }

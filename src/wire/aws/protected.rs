@@ -4,8 +4,8 @@
 //! digests, parts), or the [`Treatment`] of a plain read. Boundary: which paths of an item are protected is asked of the
 //! caller; bodies are masked elsewhere. Failure mode: refused when in doubt.
 //!
-//! Not covered, and to be said where masks are configured: the sizes of objects, and the order in which a query returns items
-//! whose sort key is protected. A protected attribute should be no key.
+//! Not covered, and to be said where masks are configured: the sizes of objects and of whole pages, and the order in which a
+//! query returns items whose sort key is protected. A protected attribute should be no key.
 
 use super::call::{AwsCall, Detail};
 use super::dynamodb::{DynamoCall, Role};
@@ -168,6 +168,12 @@ fn dynamo(call: &AwsCall, detail: &DynamoCall, protection: Protection<'_>) -> Re
         } else {
             Ok(Treatment::default())
         };
+    }
+    if detail.sizes {
+        return refuse(format!(
+            "{operation} asks for the capacity that it takes, which tells how long masked values are: \
+             leave ReturnConsumedCapacity and ReturnItemCollectionMetrics out"
+        ));
     }
     if detail.unclear {
         return refuse("an expression of the call was not understood, and the table has masks".into());

@@ -29,6 +29,7 @@ pub(in crate::wire::aws) struct Parts {
     pub(super) limits: bool,
     pub(super) items: bool,
     pub(super) returns: bool,
+    pub(super) sizes: bool,
     pub(super) data: bool,
 }
 
@@ -52,6 +53,9 @@ pub(super) fn read(operation: &str, members: &Members) -> Result<Option<Parts>, 
     };
     let mut parts = Parts { access, items: true, data: true, ..Parts::default() };
     only(members, &[allowed, &[&["ReturnConsumedCapacity"]]].concat())?;
+    for name in ["ReturnConsumedCapacity", "ReturnItemCollectionMetrics"] {
+        parts.sizes |= text(members, name)?.is_some_and(|wanted| wanted != "NONE");
+    }
     match operation {
         "BatchGetItem" => parts.batch_get(members)?,
         "BatchWriteItem" => parts.batch_write(members)?,

@@ -177,6 +177,32 @@ fn an_item_with_masks_is_no_oracle() {
 }
 
 #[test]
+fn how_long_an_item_is_is_not_told_where_masks_meet() {
+    let verdict = |operation: &str, rest: &str| {
+        let call = dynamo(operation, &format!("{{{rest}}}")).unwrap();
+        check(&call, &[&on(&["t"])], Protection { reach: &|_| Reach::Clear, shifts: &|_| false }).is_ok()
+    };
+    let key = r#""TableName": "t", "Key": {"id": {"S": "a"}}"#;
+    let batch = r#""RequestItems": {"t": [{"DeleteRequest": {"Key": {"id": {"S": "a"}}}}]}"#;
+    for (operation, body) in [
+        ("GetItem", key),
+        ("DeleteItem", key),
+        ("Scan", r#""TableName": "t""#),
+        ("BatchWriteItem", batch),
+        ("TransactWriteItems", &format!(r#""TransactItems": [{{"Delete": {{{key}}}}}]"#)),
+    ] {
+        assert!(verdict(operation, body), "{operation}");
+        let with = |more: &str| verdict(operation, &format!("{body}, {more}"));
+        assert!(!with(r#""ReturnConsumedCapacity": "TOTAL""#), "{operation}");
+        assert!(!with(r#""ReturnConsumedCapacity": "INDEXES""#), "{operation}");
+        assert!(with(r#""ReturnConsumedCapacity": "NONE""#), "{operation}");
+        if !matches!(operation, "GetItem" | "Scan") {
+            assert!(!with(r#""ReturnItemCollectionMetrics": "SIZE""#), "{operation}");
+        }
+    }
+}
+
+#[test]
 fn what_is_masked_by_its_place_in_a_list_is_not_moved() {
     // $.steps[3].api_key
     let reach = |path: &[ItemStep]| match path {
