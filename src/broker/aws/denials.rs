@@ -2,7 +2,8 @@
 //!
 //! Job: keep one inline policy per role that names the ended sessions whose tokens have not expired yet, and take it
 //! away when there are none. Boundary: tokens of other sessions, also of the same principal, go on. Failure mode: what
-//! cannot be denied now is tried again every minute, counted and logged; rows survive a broker that is killed.
+//! cannot be denied now is tried again every minute, counted and logged; rows survive a broker that is killed. A role
+//! whose policy would be too long once all sessions have ended gives out no more tokens.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ pub(super) struct Denials {
     policy: String,
     /// Sessions of this process that have not ended.
     alive: Mutex<BTreeSet<SessionId>>,
+    /// Held while room in a policy is looked for and taken.
+    room: Mutex<()>,
     /// The policy that each role has, as far as this process knows. Held while it is changed.
     applied: tokio::sync::Mutex<HashMap<String, Option<String>>>,
 }
@@ -47,6 +50,9 @@ struct Place {
     root_certificates: Option<PathBuf>,
     /// A standing key; without one, what the surroundings say.
     keys: Option<(String, SecretSource)>,
+    /// Whose session it is; rows of older brokers do not say.
+    #[serde(default)]
+    principal: Option<String>,
 }
 
 impl Denials {
@@ -68,6 +74,7 @@ impl Denials {
             stamp,
             policy,
             alive: Mutex::default(),
+            room: Mutex::default(),
             applied: tokio::sync::Mutex::default(),
         }
     }
@@ -96,6 +103,7 @@ impl Denials {
                 AwsBase::Environment => None,
                 AwsBase::Keys { access_key_id, secret } => Some((access_key_id.clone(), secret.clone())),
             },
+            principal: Some(context.principal.id.to_string()),
         };
         let mark = match tags {
             true => Mark::Tag(context.id.to_string()),
@@ -111,6 +119,9 @@ impl Denials {
             is_over: false,
             place: serde_json::to_string(&place).map_err(|error| unwritable(error.to_string()))?,
         };
+        let _room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = self.store.denials().map_err(|error| unwritable(error.to_string()))?;
+        fits(rows, &row, place.principal.as_deref(), (self.stamp)().at)?;
         self.alive().insert(context.id.clone());
         self.store.begin_denial(&row).map_err(|error| unwritable(error.to_string()))
     }
@@ -236,5 +247,49 @@ impl Denials {
     }
 }
 
+/// Whether the role's policy has room for one more session, whichever of them end first.
+///
+/// INVARIANT: what the broker must take back has its place in the policy before it exists. Leaving the sessions out that end
+/// first would let whoever opens enough others give a killed session its tokens back; a denial by the time of issue
+/// would stop everybody who lives.
+fn fits(
+    rows: Vec<DenialRow>,
+    new: &DenialRow,
+    principal: Option<&str>,
+    now: Timestamp,
+) -> Result<(), LeaseError> {
+    let others: Vec<DenialRow> =
+        rows.into_iter().filter(|row| row.role == new.role && row.until > now).collect();
+    if others.iter().any(|row| row.session == new.session) {
+        return Ok(());
+    }
+    let is_own = |row: &&DenialRow| {
+        let place = serde_json::from_str::<Place>(&row.place).ok();
+        place.and_then(|place| place.principal).as_deref() == principal
+    };
+    let whose = if length(others.iter().filter(is_own).chain([new])) > LONGEST_OF_ONE {
+        "of your own sessions with it"
+    } else if length(others.iter().chain([new])) > LONGEST {
+        "sessions with it"
+    } else {
+        return Ok(());
+    };
+    let first = others.iter().filter(|row| row.is_over).map(|row| row.until).min();
+    let when =
+        first.map_or_else(|| "when some have ended and expired".into(), |until| format!("from {until} on"));
+    Err(LeaseError::Issuer(format!(
+        "the role's policy, which takes tokens back, has no room for more: too many {whose} are open or have tokens that are \
+         still good; try again {when}"
+    )))
+}
+
+/// How long the policy is that denies all of these.
+fn length<'a>(rows: impl Iterator<Item = &'a DenialRow>) -> usize {
+    let marks: Vec<Mark> = rows.filter_map(|row| Mark::read(&row.mark)).collect();
+    denying(&marks).map_or(0, |document| document.len())
+}
+
+/// What the sessions of one principal may take of it, so that nobody shuts the others out alone.
+const LONGEST_OF_ONE: usize = LONGEST / 2;
 /// All inline policies of a role together have 10,240 characters (IAM quotas); some are left to others.
 const LONGEST: usize = 8192;

@@ -212,6 +212,82 @@ async fn what_a_killed_broker_left_is_denied_by_the_next_and_tried_until_it_is()
     assert!(bench.aws.asked().pop().unwrap()["PolicyDocument"].contains(context.id.as_str()));
 }
 
+/// Whoever opens many short sessions pushes nobody's denial out: when all that is alive has ended, all of it is denied.
+#[tokio::test]
+async fn a_role_whose_policy_is_full_gives_out_no_more_tokens() {
+    let bench = Bench::new().await;
+    let mut target = bench.target();
+    target.revoke = AwsRevocation::InlineDeny;
+    let (killed, target) = bench.session(target);
+    bench.accounts.issue(&killed, &target).await.unwrap();
+    bench.accounts.revoke(&killed.id).await;
+    let issued = bench.aws.asked().len();
+    let session = |number: u8, subject: &str| {
+        let (mut context, _) = bench.session(target.clone());
+        context.id = SessionId::from_random([number; 16]);
+        context.principal.id.subject = Subject::new(subject).unwrap();
+        context
+    };
+    // as many as there is room for, the most by others who wait until the end
+    let pattern = bench.store.denials().unwrap().remove(0);
+    let fill = |numbers: std::ops::Range<u8>, subject: &str| {
+        for number in numbers {
+            let mut row = pattern.clone();
+            row.session = SessionId::from_random([number, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+            row.mark = format!("tag {}", row.session);
+            row.place = row.place.replace("alice@example.com", subject);
+            row.until = row.until.checked_add(SignedDuration::from_hours(1)).unwrap();
+            bench.store.begin_denial(&row).unwrap();
+        }
+    };
+    fill(0..98, "bob");
+    fill(98..196, "carol");
+    let mut given = 0;
+    let refused = loop {
+        assert!(given < 50, "there is always room");
+        match bench.accounts.issue(&session(200 + given, "dave"), &target).await {
+            Ok(_) => given += 1,
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(refused.contains("has no room for more: too many sessions with it"), "{refused}");
+    assert_eq!(bench.aws.asked().len(), issued + usize::from(given));
+    // who has tokens may have newer ones
+    bench.later(2500);
+    bench.accounts.issue(&session(200, "dave"), &target).await.unwrap();
+    bench.later(-2500);
+    let next = bench.restarted();
+    assert_eq!(next.accounts.reap().await, 0);
+    let document = &bench.aws.asked().pop().unwrap()["PolicyDocument"];
+    assert!(document.contains(killed.id.as_str()), "{document}");
+    assert_eq!(document.matches("ses_").count(), 197 + usize::from(given), "{document}");
+    // and then there is room
+    bench.later(3 * 3600);
+    bench.accounts.issue(&session(250, "dave"), &target).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_fills_the_policy_of_a_role_alone() {
+    let bench = Bench::new().await;
+    let mut target = bench.target();
+    target.revoke = AwsRevocation::InlineDeny;
+    let (first, target) = bench.session(target);
+    bench.accounts.issue(&first, &target).await.unwrap();
+    let pattern = bench.store.denials().unwrap().remove(0);
+    for number in 0..120 {
+        let mut row = pattern.clone();
+        row.session = SessionId::from_random([number; 16]);
+        row.mark = format!("tag {}", row.session);
+        bench.store.begin_denial(&row).unwrap();
+    }
+    let (mut second, _) = bench.session(target.clone());
+    second.id = SessionId::from_random([200; 16]);
+    let refused = bench.accounts.issue(&second, &target).await.unwrap_err().to_string();
+    assert!(refused.contains("too many of your own sessions"), "{refused}");
+    second.principal.id.subject = Subject::new("bob").unwrap();
+    bench.accounts.issue(&second, &target).await.unwrap();
+}
+
 #[test]
 fn no_two_principals_share_a_name() {
     let who = |provider: &str, subject: &str| PrincipalId {
