@@ -44,7 +44,7 @@ struct Entry {
 
 /// A lease that ends sooner is replaced before it is used.
 const SPARE: SignedDuration = SignedDuration::from_secs(30);
-/// How long a lease may be for a session that was made longer after it began: its context tells its first end.
+/// How long a lease may be for a session that should have ended: its context tells its end, if nobody knows another.
 const LONGER: SignedDuration = SignedDuration::from_hours(1);
 
 impl Issued {

@@ -171,7 +171,7 @@ impl std::fmt::Debug for Slot {
 }
 
 /// What the gateway needs to know of a session. Fixed for the session's life, except for policy.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SessionContext {
     /// The session.
     pub id: SessionId,

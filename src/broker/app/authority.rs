@@ -64,8 +64,12 @@ impl Authority for Core {
             if matches!(context.target.kind, TargetKind::Aws(_)) && !self.sessions.is_open(&context.id) {
                 return Err(LeaseError::Issuer("the session has closed".into()));
             }
-            let lease = leases.issue(context).await?;
-            match self.sessions.ends(&context.id) {
+            let ends = self.sessions.ends(&context.id);
+            // the context tells the session's first end, and a grant may have been made longer since
+            let longer = ends.filter(|ends| *ends > context.expires);
+            let longer = longer.map(|expires| SessionContext { expires, ..context.clone() });
+            let lease = leases.issue(longer.as_ref().unwrap_or(context)).await?;
+            match ends {
                 // its grant was made longer; what ends by itself is made anew instead
                 Some(until) if lease.expires < until && context.target.kind.postgres().is_some() => {
                     match leases.extend(&context.id, until).await {

@@ -66,7 +66,10 @@ fn credential(who: &Principal, aws: &AwsTarget) -> String {
         AwsRevocation::InlineDeny => {
             "their tokens are denied when the session ends, as soon as IAM has spread that (seconds)"
         }
-        AwsRevocation::None => "they allow nothing after the session's end, but cannot be taken back before",
+        AwsRevocation::None => {
+            "they allow nothing after the time at which the session was to end, and cannot be taken back before, also when \
+             the session is closed earlier"
+        }
     };
     format!("{held}, for {} at a time; {}; {end}", lasting(aws.seconds), allowed(who, aws))
 }
@@ -154,9 +157,14 @@ fn not_covered(target: &Target, aws: &AwsTarget, masks: &[&AwsMask]) -> Vec<Stri
     }
     if aws.permissions.is_empty() {
         gap("what the role allows is not cut down: the target lists no permissions");
+    } else {
+        gap(
+            "permissions do not bind what the policy of a bucket, key or queue gives to the session's own ARN; the end of their \
+             time does",
+        );
     }
     if aws.revoke == AwsRevocation::None {
-        gap("credentials last until they expire, also when their session is killed");
+        gap("credentials last until they expire, also when their session is killed or its program has ended");
     }
     match &aws.issuer {
         AwsIssuer::AssumeRole { source_identity, tags, base, .. } => {

@@ -78,12 +78,17 @@ impl Journal for Memory {
     }
 }
 
-/// Leases that only remember which were taken back, and which were made longer; two resist.
+/// Leases that only remember which were taken back, which were made longer, and until when one was wanted last; two resist.
 #[derive(Default)]
-pub(crate) struct Lender(pub(crate) Mutex<Vec<SessionId>>, pub(crate) Mutex<BTreeMap<SessionId, Timestamp>>);
+pub(crate) struct Lender(
+    pub(crate) Mutex<Vec<SessionId>>,
+    pub(crate) Mutex<BTreeMap<SessionId, Timestamp>>,
+    pub(crate) Mutex<Option<Timestamp>>,
+);
 
 impl LeaseKeeper for Lender {
     fn issue<'a>(&'a self, context: &'a SessionContext) -> BoxFuture<'a, Result<Lease, LeaseError>> {
+        *self.2.lock().unwrap() = Some(context.expires);
         let credential = Credential::Password(SecretString::from("p"));
         let lease = Lease { user: "u".into(), credential, expires: context.expires };
         Box::pin(async move { Ok(lease) })

@@ -262,6 +262,11 @@ async fn a_grant_starts_later_is_made_longer_and_is_asked_for_once_per_key() {
     assert_eq!(expires.as_second() - grant.ends.as_second(), 900);
     tokio::task::yield_now().await;
     assert_eq!(bench.lender.1.lock().unwrap().get(&session), Some(&expires), "and its database role with it");
+    // what ends by itself is made for what is left, and no longer
+    let context = bench.core.admit(&session, &alice.device("alice")).unwrap().context;
+    assert!(context.expires < expires);
+    bench.core.lease(&context).await.unwrap();
+    assert_eq!(*bench.lender.2.lock().unwrap(), Some(expires));
     // a statement that is held after the first end waits as long as any other
     bench.hand.advance(605);
     let statement = Statement::of(&bench, &session, &alice, "alice");
