@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::domain::facts::{AwsAccess, AwsFacts, CallFacts};
@@ -80,6 +80,9 @@ impl Ground<'_> {
             None => None,
         };
         let (terms, treatment, touches_masked) = self.protect(&call)?;
+        if touches_masked {
+            hide(&mut parts.headers);
+        }
         let query = call.query.to_string();
         let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media = |value: &str| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -174,6 +177,20 @@ fn unjudged(why: &Unjudged) -> Problem {
     Problem::unclear(why.to_string())
 }
 
+/// Marks what is said of an object that is masked: it is neither recorded nor shown, as is what is written there.
+pub(super) fn hide(headers: &mut HeaderMap) {
+    for (name, value) in headers {
+        let name = name.as_str();
+        let is_told = OF_OBJECTS.iter().any(|told| match told.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == *told,
+        });
+        if is_told {
+            value.set_sensitive(true);
+        }
+    }
+}
+
 /// What it does, in a line.
 fn text(facts: &AwsFacts) -> String {
     let mut text = format!("{}:{}", facts.service, facts.operation);
@@ -193,6 +210,8 @@ fn text(facts: &AwsFacts) -> String {
     text
 }
 
+/// Headers that hold what their author says of an object: digests of it, or parts; `*` stands for what follows.
+const OF_OBJECTS: &[&str] = &["content-md5", "x-amz-checksum-*", "x-amz-meta-*", "x-amz-tagging"];
 /// How many resources a line names.
 const MOST_SHOWN: usize = 20;
 

@@ -13,7 +13,7 @@ use hyper::body::{Body as _, Incoming};
 use sha2::{Digest as _, Sha256};
 
 use super::Account;
-use super::meaning::{Ground, Meaning, head};
+use super::meaning::{Ground, Meaning, head, hide};
 use crate::gateway::authority::SessionContext;
 use crate::gateway::http::answer::Problem;
 use crate::gateway::http::dial::Upstreams;
@@ -250,7 +250,12 @@ pub(in crate::gateway) async fn gather(reading: &mut Reading) -> Result<(), Prob
     let Some(errand) = &mut reading.aws else { return Ok(()) };
     let Some(verified) = errand.verified.take() else { return Ok(()) };
     let whole = if verified.payload().is_chunked() {
-        unchunk(verified, whole, &mut reading.headers)?
+        let whole = unchunk(verified, whole, &mut reading.headers)?;
+        if reading.facts.touches_masked {
+            // trailers have become headers
+            hide(&mut reading.headers);
+        }
+        whole
     } else {
         check_body(&verified, &whole)?;
         whole

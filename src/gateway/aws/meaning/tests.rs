@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use http::Request;
 
 use super::*;
-use crate::domain::target::{AwsAccessMode, AwsBase, AwsIssuer, AwsRevocation};
+use crate::domain::mask::Mask;
+use crate::domain::name::RuleName;
+use crate::domain::target::{AwsAccessMode, AwsBase, AwsIssuer, AwsRevocation, BodyMask};
 
 fn target() -> AwsTarget {
     AwsTarget {
@@ -81,4 +83,44 @@ fn a_key_that_some_servers_clean_up_goes_to_aws_only() {
     for line in ["GET /traces/2026/x.json", "GET /traces/folder/", "GET /traces?list-type=2&prefix=2026/"] {
         assert!(read(&target, "https://s3.internal", line, &[], "").is_ok(), "{line}");
     }
+}
+
+/// The value of these is a digest of what is masked as often as not.
+#[test]
+fn what_is_said_of_an_object_that_is_masked_is_no_fact_and_not_shown() {
+    let mut target = target();
+    target.masks = vec![AwsMask {
+        mask: BodyMask {
+            name: RuleName::new("keys").unwrap(),
+            path: "$..api_key".into(),
+            mask: Mask::Full,
+            lifted_for: BTreeSet::new(),
+        },
+        on: vec!["traces/2026/*".into()],
+    }];
+    let headers = [
+        ("x-amz-meta-sha256", "5e884898"),
+        ("x-amz-tagging", "key=s3cret"),
+        ("x-amz-checksum-crc32", "AAAAAA=="),
+        ("x-amz-storage-class", "GLACIER"),
+    ];
+    let names = |line: &str| {
+        let facts = read(&target, "https://s3.internal", line, &headers, "").unwrap().facts;
+        facts.headers.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(names("PUT /traces/2026/x.json"), ["x-amz-storage-class"]);
+    assert_eq!(names("PUT /traces/2025/x.json").len(), 4);
+    // recording and reviewers read them by the same mark
+    let mut call = Request::put("/traces/2026/x.json").header("x-amz-meta-sha256", "5e884898");
+    call = call.header("x-amz-storage-class", "GLACIER");
+    let (mut parts, ()) = call.body(()).unwrap().into_parts();
+    let (base, groups) = ("https://s3.internal".parse().unwrap(), BTreeSet::new());
+    let ground = Ground { target: &target, groups: &groups, token_key: None, base: &base };
+    assert!(ground.read("s3", &mut parts, None, false).is_ok());
+    let recorded = |name: &str| {
+        let (name, value) = (HeaderName::try_from(name).unwrap(), parts.headers.get(name).unwrap());
+        crate::wire::http::head::recorded(&name, value).into_owned()
+    };
+    assert_eq!(recorded("x-amz-meta-sha256"), "[redacted]");
+    assert_eq!(recorded("x-amz-storage-class"), "GLACIER");
 }
