@@ -570,6 +570,7 @@ fn again(error: &LeaseError) -> LeaseError {
         LeaseError::Secret(text) => LeaseError::Secret(text.clone()),
         LeaseError::OverPrivileged(text) => LeaseError::OverPrivileged(text.clone()),
         LeaseError::Journal(text) => LeaseError::Journal(text.clone()),
+        LeaseError::Unreachable(text) => LeaseError::Unreachable(text.clone()),
     }
 }
 

@@ -276,9 +276,12 @@ pub enum Refusal {
 /// Why no lease could be had.
 #[derive(Debug, Error)]
 pub enum LeaseError {
-    /// AWS gave no credentials.
+    /// AWS gives no credentials, or none may be asked for: asking again is of no use.
     #[error("there are no credentials for this session: {0}")]
     Issuer(String),
+    /// AWS could not be asked for credentials, or not now.
+    #[error("there are no credentials for this session: {0}")]
+    Unreachable(String),
     /// The database refused or could not be reached.
     #[error("the database could not be prepared for this session: {0}")]
     Upstream(String),

@@ -160,6 +160,7 @@ async fn prepare(
             LeaseError::Issuer(_)
             | LeaseError::Secret(_)
             | LeaseError::OverPrivileged(_)
+            | LeaseError::Unreachable(_)
             | LeaseError::Journal(_) => "08004",
         };
         fatal(code, format!("target {}: {error}", context.target.name))

@@ -15,20 +15,26 @@ where
     E: ProvideErrorMetadata + Error + 'static,
     R: std::fmt::Debug + 'static,
 {
-    LeaseError::Issuer(match error {
+    match error {
         SdkError::ServiceError(answer) => {
             let (code, message) = (answer.err().code().unwrap_or("?"), answer.err().message());
-            advice(code, message.unwrap_or_default())
+            let told = advice(code, message.unwrap_or_default());
+            match BUSY.contains(&code) {
+                true => LeaseError::Unreachable(told),
+                false => LeaseError::Issuer(told),
+            }
         }
-        SdkError::TimeoutError(_) => "STS did not answer in time".into(),
-        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+        SdkError::TimeoutError(_) => LeaseError::Unreachable("STS did not answer in time".into()),
+        SdkError::DispatchFailure(failure) => LeaseError::Unreachable(match failure.as_connector_error() {
             Some(error) => format!("STS cannot be asked: {}", deepest(error)),
             None => "STS cannot be asked".into(),
-        },
+        }),
         // no credentials of the broker's own are an error of this kind
-        SdkError::ConstructionFailure(_) => format!("the call of STS cannot be made: {}", deepest(error)),
-        _ => format!("STS cannot be understood: {}", deepest(error)),
-    })
+        SdkError::ConstructionFailure(_) => {
+            LeaseError::Issuer(format!("the call of STS cannot be made: {}", deepest(error)))
+        }
+        _ => LeaseError::Unreachable(format!("STS cannot be understood: {}", deepest(error))),
+    }
 }
 
 /// An answer that is not what it must be.
@@ -92,3 +98,7 @@ fn deepest(error: &(dyn Error + 'static)) -> String {
 fn plain(text: &str) -> String {
     text.chars().filter(|c| !crate::domain::text::deceives(*c)).take(300).collect()
 }
+
+/// Codes of services that have no time (STS, Common errors).
+const BUSY: &[&str] =
+    &["InternalFailure", "RequestLimitExceeded", "ServiceUnavailable", "Throttling", "ThrottlingException"];

@@ -148,8 +148,11 @@ async fn a_broker_that_is_nobody_and_an_sts_that_is_not_there_are_told() {
     let mut target = bench.target();
     target.sts = Some("http://127.0.0.1:1/".parse().unwrap());
     let (context, target) = bench.session(target);
-    let error = bench.accounts.issue(&context, &target).await.unwrap_err().to_string();
-    assert!(error.contains("STS cannot be asked"), "{error}");
+    let error = bench.accounts.issue(&context, &target).await.unwrap_err();
+    assert!(
+        matches!(error, LeaseError::Unreachable(_)) && error.to_string().contains("STS cannot be asked"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -326,6 +326,7 @@ pub(super) fn reason(error: impl Into<LeaseError>) -> String {
         | LeaseError::Upstream(text)
         | LeaseError::Secret(text)
         | LeaseError::OverPrivileged(text)
+        | LeaseError::Unreachable(text)
         | LeaseError::Journal(text) => text,
     }
 }

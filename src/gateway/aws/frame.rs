@@ -137,6 +137,8 @@ mod tests {
     use super::*;
     use crate::domain::name::RuleName;
     use crate::domain::policy::Denial;
+    use crate::gateway::authority::LeaseError;
+    use crate::gateway::http::exchange::no_lease;
 
     fn call(media: &str) -> Frame {
         Frame::of(&Request::post("/").header(CONTENT_TYPE, media).body(()).unwrap())
@@ -181,5 +183,10 @@ mod tests {
         assert_eq!(status(Problem::elsewhere("x")), 403);
         assert_eq!(status(Problem::unclear("x")), 400);
         assert_eq!(status(Problem::unreachable("x")), 503);
+        // STS, or the target's permissions, say no; or STS cannot be asked now
+        let lease = |error: LeaseError| status(no_lease(&error));
+        assert_eq!(lease(LeaseError::Issuer("no permission of this target is for your groups".into())), 403);
+        assert_eq!(lease(LeaseError::Unreachable("STS did not answer in time".into())), 503);
+        assert_eq!(lease(LeaseError::Journal("the disk is full".into())), 503);
     }
 }

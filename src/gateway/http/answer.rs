@@ -125,6 +125,11 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "not with what is masked here", why)
     }
 
+    /// Whoever makes the session's credential says no.
+    pub(in crate::gateway) fn without_lease(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "no credential for this call", why)
+    }
+
     /// With what to do next.
     pub(in crate::gateway) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());

@@ -360,10 +360,14 @@ fn not_sendable() -> Problem {
 }
 
 pub(in crate::gateway) fn no_lease(error: &LeaseError) -> Problem {
-    Problem::unreachable(match error {
-        LeaseError::Upstream(why) => format!("no credential could be had for this session: {why}"),
-        error => error.to_string(),
-    })
+    match error {
+        // asking again would be told the same
+        LeaseError::Issuer(_) => Problem::without_lease(error.to_string()),
+        LeaseError::Upstream(why) => {
+            Problem::unreachable(format!("no credential could be had for this session: {why}"))
+        }
+        error => Problem::unreachable(error.to_string()),
+    }
 }
 
 fn told(error: &hyper::Error) -> String {
