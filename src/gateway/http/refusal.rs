@@ -9,7 +9,7 @@ use http::Request;
 use super::answer::Problem;
 use super::exchange::unrecorded;
 use super::reading::Reading;
-use super::shared::Shared;
+use super::shared::{Behind, Shared};
 use crate::domain::action::Deed;
 use crate::domain::facts::CallFacts;
 use crate::domain::policy::Denial;
@@ -44,13 +44,16 @@ impl Sketch {
         Self { method: Some(reading.facts.method.clone()), path }
     }
 
-    fn case(&self, why: &str) -> Case {
+    fn case(&self, behind: &Behind, why: &str) -> Case {
         let unknown = || "?".to_owned();
         let (method, path) =
             (self.method.clone().unwrap_or_else(unknown), self.path.clone().unwrap_or_else(unknown));
         let text = format!("{method} {path} ({why})");
         Case {
-            protocol: "http",
+            protocol: match behind {
+                Behind::Account(_) => "aws",
+                Behind::Api(_) => "http",
+            },
             exact: format!("{method} {path}").into_bytes(),
             text,
             sent: None,
@@ -66,7 +69,7 @@ pub(in crate::gateway) async fn enter(shared: &Shared, sketch: &Sketch, problem:
     let (status, why) = (status.as_u16().to_string(), why.to_owned());
     let denial = Denial { rule: problem.built_in(), reason: why.clone(), hint: None };
     let entered = async {
-        let number = shared.turnstile.refuse(&sketch.case(&why), denial).await?;
+        let number = shared.turnstile.refuse(&sketch.case(&shared.behind, &why), denial).await?;
         let outcome = Outcome { number, rows: 0, tag: Some(status), error: Some(why) };
         shared.turnstile.reel().outcome(&outcome).await
     };
