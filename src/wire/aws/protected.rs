@@ -161,7 +161,8 @@ fn dynamo(call: &AwsCall, detail: &DynamoCall, protection: Protection<'_>) -> Re
     let operation = call.facts.operation.as_str();
     if !detail.data {
         let changes = matches!(call.facts.access, AwsAccess::Permissions | AwsAccess::Write);
-        return if changes && !HARMLESS.contains(&operation) {
+        let opens = call.facts.access == AwsAccess::Permissions;
+        return if changes && (opens || !HARMLESS.contains(&operation)) {
             refuse(format!(
                 "{operation} could have items that are masked copied, or their protected attributes indexed"
             ))

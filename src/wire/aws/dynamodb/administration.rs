@@ -16,6 +16,11 @@ pub(super) fn read(operation: &str, members: &BTreeMap<String, Json>) -> Result<
     let Some((_, access)) = OPERATIONS.iter().find(|(name, _)| *name == operation) else { return Ok(None) };
     let mut parts = Parts { access: *access, ..Parts::default() };
     parts.actions.insert(operation.into());
+    if operation == "CreateTable" && text(members, "ResourcePolicy")?.is_some() {
+        // it may be anybody's from its first item on
+        parts.access = AwsAccess::Permissions;
+        parts.actions.insert("PutResourcePolicy".into());
+    }
     for name in ["TableName", "GlobalTableName", "ResourceArn", "BackupArn"] {
         let Some(text) = text(members, name)? else { continue };
         // arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/backup/ID
@@ -49,7 +54,8 @@ const OPERATIONS: &[(&str, AwsAccess)] = &[
     ("DescribeTableReplicaAutoScaling", AwsAccess::Read),
     ("DescribeTimeToLive", AwsAccess::Read),
     ("DisableKinesisStreamingDestination", AwsAccess::Write),
-    ("EnableKinesisStreamingDestination", AwsAccess::Write),
+    // IAM calls it a write, but from then on every item leaves the table
+    ("EnableKinesisStreamingDestination", AwsAccess::Permissions),
     ("GetResourcePolicy", AwsAccess::Read),
     ("ListBackups", AwsAccess::List),
     ("ListContributorInsights", AwsAccess::List),

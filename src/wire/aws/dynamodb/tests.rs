@@ -49,6 +49,19 @@ fn each_operation_of_the_model_is_itself_or_refused_by_name() {
     assert!(call("NoSuchOperation", "{}").is_err());
 }
 
+/// A rule that permits writes does not permit to open a table.
+#[test]
+fn what_opens_a_table_to_others_is_no_write() {
+    let plain = facts("CreateTable", r#"{"TableName": "t"}"#);
+    assert_eq!(plain.access, AwsAccess::Write);
+    let open = facts("CreateTable", r#"{"TableName": "t", "ResourcePolicy": "{}"}"#);
+    assert_eq!(open.access, AwsAccess::Permissions);
+    assert_eq!(open.actions, set(&["dynamodb:CreateTable", "dynamodb:PutResourcePolicy"]));
+    for operation in ["PutResourcePolicy", "EnableKinesisStreamingDestination"] {
+        assert_eq!(facts(operation, r#"{"TableName": "t"}"#).access, AwsAccess::Permissions, "{operation}");
+    }
+}
+
 #[test]
 fn reads_name_tables_and_attributes() {
     let get = facts(

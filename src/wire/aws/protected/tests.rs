@@ -148,6 +148,7 @@ fn an_item_with_masks_is_no_oracle() {
         ("UpdateItem", r#""Key": {"id": {"S": "a"}}, "UpdateExpression": "REMOVE api_key""#),
         ("UpdateItem", r#""Key": {"id": {"S": "a"}}, "AttributeUpdates": {"api_key": {}}"#),
         ("UpdateTable", r#""GlobalSecondaryIndexUpdates": []"#),
+        ("CreateTable", r#""ResourcePolicy": "{}""#),
         ("EnableKinesisStreamingDestination", r#""StreamArn": "x""#),
         ("UpdateTimeToLive", r#""TimeToLiveSpecification": {}"#),
     ] {

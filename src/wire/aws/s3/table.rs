@@ -322,7 +322,7 @@ pub(super) static ROWS: &[Row] = &[
     row("GetBucketVersioning", "GET", Bucket, "versioning", &["s3:GetBucketVersioning"], Read),
     row("PutBucketVersioning", "PUT", Bucket, "versioning", &["s3:PutBucketVersioning"], Write),
     row("GetBucketWebsite", "GET", Bucket, "website", &["s3:GetBucketWebsite"], Read),
-    row("PutBucketWebsite", "PUT", Bucket, "website", &["s3:PutBucketWebsite"], Write),
+    row("PutBucketWebsite", "PUT", Bucket, "website", &["s3:PutBucketWebsite"], Permissions),
     row("DeleteBucketWebsite", "DELETE", Bucket, "website", &["s3:DeleteBucketWebsite"], Write),
     row(
         "GetBucketAnalyticsConfiguration",

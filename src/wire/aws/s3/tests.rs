@@ -406,3 +406,26 @@ fn headers_of_other_vendors_are_refused() {
     }
     facts("PUT", "/traces/x", &[("x-request-id", "1"), ("x-amz-meta-colour", "red")]);
 }
+
+/// The destination stands in the body, which nobody reads: whoever may write objects may not have them sent elsewhere.
+#[test]
+fn what_sends_a_bucket_elsewhere_is_no_write() {
+    for setting in [
+        "acl",
+        "analytics&id=a",
+        "inventory&id=a",
+        "logging",
+        "notification",
+        "policy",
+        "publicAccessBlock",
+        "replication",
+        "website",
+    ] {
+        let target = format!("/bkt?{setting}");
+        assert_eq!(facts("PUT", &target, &[]).access, AwsAccess::Permissions, "{setting}");
+    }
+    for setting in ["lifecycle", "metrics&id=a"] {
+        let target = format!("/bkt?{setting}");
+        assert_eq!(facts("PUT", &target, &[]).access, AwsAccess::Write, "{setting}");
+    }
+}
