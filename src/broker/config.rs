@@ -212,6 +212,9 @@ impl Config {
                 self.public_url
             ));
         }
+        for (name, target) in &self.targets {
+            warnings.extend(targets::warning(target).map(|why| format!("target `{name}` {why}")));
+        }
         warnings
     }
 

@@ -38,6 +38,14 @@ pub(super) fn read(
     all
 }
 
+/// What is valid of a target and yet unlikely to work as it is meant.
+pub(super) fn warning(target: &Target) -> Option<String> {
+    match &target.kind {
+        TargetKind::Aws(aws) => aws::warning(aws),
+        _ => None,
+    }
+}
+
 fn target(
     section: &Section<'_, '_>,
     name: Option<TargetName>,

@@ -408,3 +408,24 @@ path = "$.customer_id"
 mask = "token"
 lifted_for = ["corp/dba"]
 "#;
+
+/// Nobody is told when tokens that were to be denied by their tag have none.
+#[test]
+fn a_denial_by_tags_that_an_sts_may_forget_is_warned_of() {
+    let warnings = |sts: &str, more: &str, tags: &str| {
+        let target = format!(
+            "[[target]]\nname = \"bucket\"\nprotocol = \"aws\"\naccess = \"credentials\"\nregion = \"eu-central-1\"\n\
+             role = \"arn:aws:iam::123456789012:role/r\"\nendpoints = {{ sts = \"{sts}\" }}\n{more}\n\
+             [target.issuer]\nkind = \"assume-role\"\n{tags}\n"
+        );
+        let text = format!("{}\n{target}", Config::template());
+        Config::parse(&text, Path::new("/etc/hoopctl")).unwrap().warnings().join("; ")
+    };
+    let (ceph, aws) = ("https://ceph.internal", "https://sts.eu-central-1.amazonaws.com");
+    let deny = "revoke = \"inline-deny\"";
+    let warned = warnings(ceph, deny, "");
+    assert!(warned.contains("target `bucket`") && warned.contains("tags = false"), "{warned}");
+    assert_eq!(warnings(ceph, deny, "tags = false"), "");
+    assert_eq!(warnings(ceph, "", ""), "");
+    assert_eq!(warnings(aws, deny, ""), "");
+}

@@ -64,7 +64,7 @@ impl Ground<'_> {
         let call = call::read(service, &head(parts), body, &self.target.region);
         let mut call = call.map_err(|why| unjudged(&why))?;
         call.facts.presigned = presigned;
-        if !is_of_aws(self.base) {
+        if !call::is_of_aws(self.base.host_str().unwrap_or_default()) {
             call.check_elsewhere().map_err(|why| unjudged(&why))?;
         }
         if service == "sts" && call.facts.operation != "GetCallerIdentity" {
@@ -165,12 +165,6 @@ pub(super) fn head(parts: &Parts) -> Head<'_> {
         query: parts.uri.query(),
         headers: &parts.headers,
     }
-}
-
-/// Whether AWS itself answers there, also by a VPC endpoint ("AWS service endpoints").
-fn is_of_aws(base: &Url) -> bool {
-    let host = base.host_str().unwrap_or_default();
-    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|of_aws| host.ends_with(of_aws))
 }
 
 fn unjudged(why: &Unjudged) -> Problem {

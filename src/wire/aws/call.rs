@@ -124,6 +124,12 @@ pub fn read(service: &str, head: &Head<'_>, body: Option<&[u8]>, region: &str) -
     }
 }
 
+/// Whether AWS itself answers at a host, also as a VPC endpoint ("AWS service endpoints").
+#[must_use]
+pub fn is_of_aws(host: &str) -> bool {
+    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|of_aws| host.ends_with(of_aws))
+}
+
 /// A header that may be there once, as text.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Unjudged> {
     let mut values = headers.get_all(name).iter();

@@ -16,6 +16,7 @@ use crate::domain::name::GroupName;
 use crate::domain::target::{
     AwsAccessMode, AwsBase, AwsIssuer, AwsMask, AwsPermission, AwsRevocation, AwsTarget,
 };
+use crate::wire::aws::call::is_of_aws;
 
 /// Reads the keys of a target that is an account of AWS.
 pub(super) fn read(
@@ -75,6 +76,18 @@ pub(super) fn read(
         max_items,
         unsigned_payload,
         max_connections: max_connections.unwrap_or(100),
+    })
+}
+
+/// What cannot be found out by asking: an STS takes session tags and says nothing of whether it keeps them.
+pub(super) fn warning(aws: &AwsTarget) -> Option<String> {
+    let denies_by_tag = aws.revoke == AwsRevocation::InlineDeny && aws.issuer.tags();
+    let sts = aws.sts.as_ref().filter(|_| denies_by_tag)?.host_str().unwrap_or_default();
+    (!is_of_aws(sts)).then(|| {
+        format!(
+            "takes credentials back by session tags (revoke = \"inline-deny\") at {sts}, which is not AWS's own: some such \
+             servers take tags and forget them (Ceph's gateway), and then nothing is taken back; set issuer.tags = false"
+        )
     })
 }
 
