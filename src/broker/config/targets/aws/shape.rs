@@ -144,6 +144,9 @@ mod tests {
             ("http://127.0.0.1:5000", true),
             ("http://sts.example.com", false),
             ("https://key:secret@sts.example.com", false),
+            // calls would go to another application's paths
+            ("https://gw.internal/s3/", false),
+            ("https://gw.internal/?x=1", false),
             ("ftp://127.0.0.1", false),
         ] {
             assert_eq!(endpoint(text).is_ok(), good, "{text}");
