@@ -2,107 +2,14 @@
 
 use std::time::Duration;
 
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use super::{newest, wait_for};
-use crate::support::gateway::{Gateway, SECRET, Setup};
+use crate::support::gateway::{Gateway, Setup};
+use crate::support::raw::{PROTOCOL_3_0, Raw, told};
 
-const PROTOCOL_3_0: u32 = 3 << 16;
 const PROTOCOL_3_2: u32 = 3 << 16 | 2;
-
-/// A client that speaks for itself.
-struct Raw {
-    stream: UnixStream,
-    process: [u8; 4],
-    key: Vec<u8>,
-}
-
-impl Raw {
-    /// Logs in; an error's SQLSTATE and message where that fails.
-    async fn open(gateway: &Gateway, version: u32, more: &[(&str, &str)]) -> Result<Self, String> {
-        let mut body = version.to_be_bytes().to_vec();
-        for (name, value) in [("user", "alice"), ("database", "postgres")].iter().chain(more) {
-            body.extend_from_slice(format!("{name}\0{value}\0").as_bytes());
-        }
-        body.push(0);
-        let stream = UnixStream::connect(gateway.folder().join(".s.PGSQL.5432")).await.expect("a socket");
-        let mut raw = Self { stream, process: [0; 4], key: Vec::new() };
-        raw.packet(&body).await;
-        let mut scram = ScramSha256::new(SECRET.as_bytes(), ChannelBinding::unsupported());
-        loop {
-            let (tag, body) = raw.receive().await;
-            match (tag, body.get(..4)) {
-                (b'R', Some([0, 0, 0, 10])) => {
-                    let first = scram.message().to_vec();
-                    let length = u32::try_from(first.len()).expect("short").to_be_bytes();
-                    raw.send(b'p', &[SCRAM_SHA_256.as_bytes(), b"\0", &length, &first].concat()).await;
-                }
-                (b'R', Some([0, 0, 0, 11])) => {
-                    scram.update(&body[4..]).expect("a challenge");
-                    raw.send(b'p', scram.message()).await;
-                }
-                (b'R', Some([0, 0, 0, 12])) => {
-                    scram.finish(&body[4..]).expect("the gateway knows the secret");
-                }
-                (b'K', Some(process)) => {
-                    raw.process.copy_from_slice(process);
-                    raw.key = body[4..].to_vec();
-                }
-                (b'E', _) => return Err(told(&body)),
-                (b'Z', _) => return Ok(raw),
-                _ => {}
-            }
-        }
-    }
-
-    async fn packet(&mut self, body: &[u8]) {
-        let length = u32::try_from(body.len() + 4).expect("short").to_be_bytes();
-        self.stream.write_all(&[&length, body].concat()).await.expect("sent");
-    }
-
-    async fn send(&mut self, tag: u8, body: &[u8]) {
-        self.stream.write_all(&[tag]).await.expect("sent");
-        self.packet(body).await;
-    }
-
-    async fn query(&mut self, text: &str) {
-        self.send(b'Q', format!("{text}\0").as_bytes()).await;
-    }
-
-    async fn receive(&mut self) -> (u8, Vec<u8>) {
-        let message = async {
-            let tag = self.stream.read_u8().await.expect("a message");
-            let length = self.stream.read_u32().await.expect("a message");
-            let mut body = vec![0; length as usize - 4];
-            self.stream.read_exact(&mut body).await.expect("a message");
-            (tag, body)
-        };
-        tokio::time::timeout(Duration::from_secs(20), message).await.expect("an answer in time")
-    }
-
-    /// The tags of everything up to this one, and its body.
-    async fn until(&mut self, wanted: u8) -> (String, Vec<u8>) {
-        let mut tags = String::new();
-        loop {
-            let (tag, body) = self.receive().await;
-            tags.push(char::from(tag));
-            if tag == wanted {
-                return (tags, body);
-            }
-        }
-    }
-}
-
-/// SQLSTATE and message of an ErrorResponse.
-fn told(body: &[u8]) -> String {
-    let field = |code: u8| {
-        let found = body.split(|byte| *byte == 0).find(|field| field.first() == Some(&code));
-        String::from_utf8_lossy(found.map_or(&[][..], |field| &field[1..])).into_owned()
-    };
-    format!("{} {}", field(b'C'), field(b'M'))
-}
 
 /// Asks for a cancel, and waits until the gateway has heard it.
 async fn cancel(gateway: &Gateway, process: [u8; 4], key: &[u8]) {

@@ -163,6 +163,11 @@ impl Gateway {
         Ok(client)
     }
 
+    /// The target's database.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
     /// The folder of the socket.
     pub(crate) fn folder(&self) -> &Path {
         self.socket.path()
