@@ -83,14 +83,7 @@ pub(super) struct Members {
 
 /// The document with its members masked; `json` columns go through `jsonb`.
 pub(super) fn members(members: &Members, is_json: bool) -> String {
-    let mut text = String::from(if is_json {
-        // jsonb refuses the character zero, and its error would quote the document
-        "(SELECT CASE WHEN pg_catalog.strpos(hoopctl_t.v, '\\u0000') OPERATOR(pg_catalog.>) 0 \
-         THEN '\"[masked]\"'::pg_catalog.jsonb ELSE (hoopctl_t.v)::pg_catalog.jsonb END \
-         FROM (SELECT ($1)::pg_catalog.text AS v OFFSET 0) AS hoopctl_t)"
-    } else {
-        "($1)::pg_catalog.jsonb"
-    });
+    let mut text = if is_json { binary() } else { "($1)::pg_catalog.jsonb".to_owned() };
     for path in &members.paths {
         text = along(&text, path, 0);
     }
@@ -99,6 +92,49 @@ pub(super) fn members(members: &Members, is_json: bool) -> String {
     }
     text
 }
+
+/// A `json` document as `jsonb`, which holds less: not the character zero, no half of a surrogate pair, no number
+/// beyond `numeric`, and outside of UTF-8 no character that the database's encoding lacks. An error or another form
+/// would tell of members that are to be masked, so what cannot be held is replaced where it stands, each by itself:
+/// characters by U+FFFD or `?`, numbers by null.
+fn binary() -> String {
+    // JSON text has no such character, so it can stand for something else meanwhile
+    let mark = "pg_catalog.chr(1)";
+    let concat = "OPERATOR(pg_catalog.||)";
+    let all = |text: &str, pattern: &str, by: &str| {
+        format!("pg_catalog.regexp_replace({text}, {}, {by}, 'g')", literal(pattern))
+    };
+    let replaced = |text: &str, what: &str, by: &str| format!("pg_catalog.replace({text}, {what}, {by})");
+    // a whole string, or a number that is too long: only the string is put back
+    let numbers = all("hoopctl_t.v", ODD_NUMBERS, &format!("'\\1' {concat} {mark}"));
+    let numbers = replaced(&numbers, &format!("'\"' {concat} {mark}"), "'\"'");
+    let numbers = replaced(&numbers, mark, "'null'");
+    let pairs =
+        all(&numbers, PAIRS, &format!("'\\1' {concat} {mark} {concat} '\\2' {concat} {mark} {concat} '\\3'"));
+    let unicode = replaced(&all(&pairs, LONE, "'\\1\\\\ufffd'"), mark, "'\\u'");
+    let other = all(&numbers, FOREIGN, "'\\1?'");
+    let utf8 = "(pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.=) 'UTF8'::pg_catalog.name)";
+    format!(
+        "(SELECT (CASE WHEN hoopctl_t.v OPERATOR(pg_catalog.~) {odd} THEN CASE WHEN {utf8} THEN {unicode} ELSE {other} END \
+         WHEN NOT {utf8} AND (pg_catalog.strpos(hoopctl_t.v, '\\u') OPERATOR(pg_catalog.>) 0) THEN {other} \
+         ELSE hoopctl_t.v END)::pg_catalog.jsonb FROM (SELECT ($1)::pg_catalog.text AS v OFFSET 0) AS hoopctl_t)",
+        odd = literal(ODD),
+    )
+}
+
+/// Whether there can be anything in a document that `jsonb` cannot hold.
+const ODD: &str = r"\\u(0000|[dD][89a-fA-F])|[0-9]{255}|[eE][-+]?[0-9]{4}";
+const ODD_NUMBERS: &str = concat!(
+    r#"("(?:[^"\\]|\\.)*")"#,
+    r"|-?[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{4,}",
+    r"|-?[0-9]{255}[0-9]*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?",
+    r"|-?[0-9]+\.[0-9]{255}[0-9]*(?:[eE][-+]?[0-9]+)?"
+);
+/// Behind an even number of backslashes.
+const PAIRS: &str =
+    concat!(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})", r"\\u([dD][c-fC-F][0-9a-fA-F]{2})");
+const LONE: &str = r"(?<!\\)((?:\\\\)*)\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})";
+const FOREIGN: &str = r"(?<!\\)((?:\\\\)*)\\u(?:0000|(?!00[0-7])[0-9a-fA-F]{4})";
 
 /// Masks the member that a path leads to. A document that is no array is handled as an array of one; an
 /// array in an array on the way is masked whole.

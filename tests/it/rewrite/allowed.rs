@@ -61,6 +61,42 @@ async fn masks_look_as_promised() {
     }
 }
 
+/// What `json` takes and `jsonb` does not was an error, or changed the whole answer, where it stood in a masked member.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_jsonb_cannot_hold_is_replaced_where_it_stands() {
+    let digits = "9".repeat(300);
+    let odd = [
+        r#""\ud83d""#,
+        r#""\u0000""#,
+        "1e999999",
+        "-1.5E+99999",
+        &digits,
+        r#""\ude00\ud83d""#,
+        r#"{"a": 1e-99999}"#,
+    ];
+    let open = [
+        (r#""\ud83d\ude00 \\ud83d \\\ud83d x""#, "\"😀 \\\\ud83d \\\\\u{fffd} x\""),
+        (r#""1e999999 \u0000""#, "\"1e999999 \u{fffd}\""),
+        (r#"[1e20, -0.5e1, 1E4000, "\" 1e5000"]"#, r#"[100000000000000000000, -5, null, "\" 1e5000"]"#),
+    ];
+    for major in extremes() {
+        let twins = Twins::start(major).await;
+        let owner =
+            twins.cluster.connect("postgres", &twins.cluster.password, "one").await.expect("the owner");
+        for (open, shown) in open {
+            let expected = format!(r#"{{"open": {shown}, "secret": "[masked]"}}"#);
+            for hidden in odd.iter().chain(&[r#""plain""#]) {
+                let document = format!(r#"{{"open": {open}, "secret": {hidden}}}"#);
+                let change = "UPDATE reasoning_traces SET doc = $1::text::json WHERE id = 3";
+                owner.execute(change, &[&document]).await.expect("json takes it");
+                let [answer, _] = twins.answers("SELECT doc FROM reasoning_traces WHERE id = 3").await;
+                let row = answer.unwrap_or_else(|error| panic!("{major}: {document}: {error}"))[1].clone();
+                assert_eq!(row, [Some(expected.clone())], "{major}: {document}");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn facts_and_records_of_masked_statements() {
     let major = extremes().into_iter().next_back().expect("a server");
