@@ -44,6 +44,7 @@ mod issuance;
 mod keyring;
 mod leases;
 mod metrics;
+mod noninterference;
 mod objects;
 mod protocol;
 mod redefinitions;
