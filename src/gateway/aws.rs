@@ -1,7 +1,7 @@
 //! Accounts of AWS behind the gateway.
 //!
 //! Job: one connection of a session, from its first byte to its last entry. Boundary: transport, order of events, recording and
-//! limits are those of [`http`](super::http); what differs is here: signatures instead of a secret, facts in the words of
+//! limits are those of [`http`]; what differs is here: signatures instead of a secret, facts in the words of
 //! IAM, one endpoint for each service, and a signature anew. Failure mode: the client is told why in the frame of the service
 //! that it called; nothing reaches AWS.
 

@@ -1,7 +1,7 @@
 //! Signatures of requests (AWS Signature Version 4).
 //!
 //! Job: [`Presented`] reads what a request presents, and verifies it with the keys of a session
-//! ([`session_keys`]); [`Verified::release`] takes the signature out again, and [`sign`] makes one for the real
+//! ([`session_keys`]); [`Verified::release`] takes the signature out again, and [`sign()`] makes one for the real
 //! service. Boundary: heads only; whoever has the body says its SHA-256, or watches it with [`BodyWatch`] or
 //! [`super::chunks`]. Failure mode: a [`SignatureFault`]; nothing is believed before the signature holds.
 
