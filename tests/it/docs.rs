@@ -22,7 +22,7 @@ const REASONS: &[(&str, &str, usize)] = &[
     ("hours", "it takes longer than a test may", 2),
     ("itself", "it runs the tests, of which this is one", 4),
     ("root", "it changes the machine that it is typed at", 1),
-    ("other-program", "configuration of a program that is not here", 2),
+    ("other-program", "configuration of a program that is not here", 1),
 ];
 
 /// From the first to the last line of each page, on one stage. `HOOPCTL_TEST_PAGE=docs/http.md` plays one page only.

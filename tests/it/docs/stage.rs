@@ -201,10 +201,9 @@ fn furnish_host(host: &Path) {
 fn programs(bin: &Path) {
     fs::create_dir_all(bin).expect("a folder");
     std::os::unix::fs::symlink(program(), bin.join("hoopctl")).expect("a link");
-    let places =
-        [("ssh", "ssh", "ansible"), ("recipes", "recipes", "yoyo"), ("recipes", "recipes", "alembic")];
-    for (place, set_up, name) in places {
-        let program = cached(place, set_up).join("python/bin").join(name);
+    let places = [("ssh", "ansible"), ("recipes", "yoyo"), ("recipes", "alembic"), ("recipes", "terraform")];
+    for (place, name) in places {
+        let program = cached(place, place).join("python/bin").join(name);
         std::os::unix::fs::symlink(program, bin.join(name)).expect("a link");
     }
     std::os::unix::fs::symlink(moto::program("aws"), bin.join("aws")).expect("a link");
