@@ -119,23 +119,18 @@ impl Accounts {
             },
         };
         let revocable = target.revoke == AwsRevocation::InlineDeny;
+        let mut is_first = false;
         if revocable {
             // INVARIANT: what a broker must take back is on the disk before it exists
             let longest = later(now, order.seconds).checked_add(SKEW).unwrap_or(Timestamp::MAX);
-            self.denials.begin(context, target, &order.name, longest).await?;
+            is_first = self.denials.begin(context, target, &order.name, longest).await?;
         }
-        let keys = match &target.issuer {
-            AwsIssuer::AssumeRole { base, external_id, source_identity, .. } => {
-                let base = self.bases.of(target, base).await?;
-                let source = source_identity.then(|| session_name(&context.principal.id, None));
-                sts::assume(&base, target, &order, external_id.as_deref(), source).await?
-            }
-            AwsIssuer::WebIdentity { audience } => {
-                let token = self.identity(context, audience, now)?;
-                let base = self.bases.nobody(target).await?;
-                sts::assume_with(&base, target, &order, &token).await?
-            }
-        };
+        let assumed = self.assumed(context, target, &order, now).await;
+        if is_first && matches!(assumed, Err(LeaseError::Issuer(_))) {
+            // STS said no: there is nothing to take back, and no room to be kept for it
+            self.denials.never_began(&context.id);
+        }
+        let keys = assumed?;
         let expires = keys.expires.min(until);
         let note = match revocable {
             true => format!("its tokens are denied by the policy `{}` of the role", self.denials.policy()),
@@ -149,6 +144,27 @@ impl Accounts {
             drop(self.denials.end(&context.id).await);
         }
         given
+    }
+
+    async fn assumed(
+        &self,
+        context: &SessionContext,
+        target: &AwsTarget,
+        order: &Order<'_>,
+        now: Timestamp,
+    ) -> Result<sts::Keys, LeaseError> {
+        match &target.issuer {
+            AwsIssuer::AssumeRole { base, external_id, source_identity, .. } => {
+                let base = self.bases.of(target, base).await?;
+                let source = source_identity.then(|| session_name(&context.principal.id, None));
+                sts::assume(&base, target, order, external_id.as_deref(), source).await
+            }
+            AwsIssuer::WebIdentity { audience } => {
+                let token = self.identity(context, audience, now)?;
+                let base = self.bases.nobody(target).await?;
+                sts::assume_with(&base, target, order, &token).await
+            }
+        }
     }
 
     /// Ends the session's lease, and denies its tokens where the target says so.

@@ -69,7 +69,8 @@ impl Authority for Core {
             let longer = ends.filter(|ends| *ends > context.expires);
             let longer = longer.map(|expires| SessionContext { expires, ..context.clone() });
             let lease = leases.issue(longer.as_ref().unwrap_or(context)).await?;
-            match ends {
+            // and while it was being made
+            match self.sessions.ends(&context.id) {
                 // its grant was made longer; what ends by itself is made anew instead
                 Some(until) if lease.expires < until && context.target.kind.postgres().is_some() => {
                     match leases.extend(&context.id, until).await {

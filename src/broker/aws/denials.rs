@@ -84,14 +84,14 @@ impl Denials {
         &self.policy
     }
 
-    /// Notes that a session is about to get tokens which last until then.
+    /// Notes that a session is about to get tokens which last until then; whether they are its first.
     pub(super) async fn begin(
         &self,
         context: &SessionContext,
         target: &AwsTarget,
         name: &str,
         until: Timestamp,
-    ) -> Result<(), LeaseError> {
+    ) -> Result<bool, LeaseError> {
         let AwsIssuer::AssumeRole { base, tags, .. } = &target.issuer else {
             return Err(LeaseError::Issuer("tokens of a web identity cannot be taken back".into()));
         };
@@ -121,9 +121,19 @@ impl Denials {
         };
         let _room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = self.store.denials().map_err(|error| unwritable(error.to_string()))?;
+        let is_first = rows.iter().all(|known| known.session != row.session);
         fits(rows, &row, place.principal.as_deref(), (self.stamp)().at)?;
         self.alive().insert(context.id.clone());
-        self.store.begin_denial(&row).map_err(|error| unwritable(error.to_string()))
+        self.store.begin_denial(&row).map_err(|error| unwritable(error.to_string()))?;
+        Ok(is_first)
+    }
+
+    /// Gives the room of a session back that got no tokens.
+    pub(super) fn never_began(&self, session: &SessionId) {
+        self.alive().remove(session);
+        if let Err(error) = self.store.drop_denial(session) {
+            tracing::error!(%session, %error, "a session that got no tokens keeps its place among those that did");
+        }
     }
 
     /// Denies the tokens of a session that has ended.

@@ -100,5 +100,13 @@ fn plain(text: &str) -> String {
 }
 
 /// Codes of services that have no time (STS, Common errors).
-const BUSY: &[&str] =
-    &["InternalFailure", "RequestLimitExceeded", "ServiceUnavailable", "Throttling", "ThrottlingException"];
+const BUSY: &[&str] = &[
+    "IDPCommunicationError",
+    "InternalError",
+    "InternalFailure",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+];

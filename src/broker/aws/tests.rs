@@ -269,6 +269,22 @@ async fn a_role_whose_policy_is_full_gives_out_no_more_tokens() {
     bench.accounts.issue(&session(250, "dave"), &target).await.unwrap();
 }
 
+/// A session that STS refused has nothing to be taken back, and keeps nobody out.
+#[tokio::test]
+async fn who_got_no_tokens_takes_no_room() {
+    let bench = Bench::new().await;
+    let mut target = bench.target();
+    target.revoke = AwsRevocation::InlineDeny;
+    let (context, target) = bench.session(target);
+    bench.aws.refuse("AccessDenied", "not authorized to perform: sts:AssumeRole");
+    assert!(matches!(bench.accounts.issue(&context, &target).await, Err(LeaseError::Issuer(_))));
+    assert!(bench.store.denials().unwrap().is_empty());
+    // it may have given tokens without saying so
+    bench.aws.refuse("ServiceUnavailable", "later");
+    assert!(matches!(bench.accounts.issue(&context, &target).await, Err(LeaseError::Unreachable(_))));
+    assert_eq!(bench.store.denials().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn nobody_fills_the_policy_of_a_role_alone() {
     let bench = Bench::new().await;

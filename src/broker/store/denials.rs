@@ -70,6 +70,17 @@ impl Store {
         })
     }
 
+    /// Forgets a session that got no tokens.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub(crate) fn drop_denial(&self, session: &SessionId) -> Result<(), StoreError> {
+        self.write(|tx| {
+            tx.execute("DELETE FROM aws_denials WHERE session = ?1", [session.as_str()])?;
+            Ok(())
+        })
+    }
+
     /// Forgets the ended sessions of a role whose tokens have expired.
     ///
     /// # Errors

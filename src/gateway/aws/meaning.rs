@@ -64,7 +64,7 @@ impl Ground<'_> {
         let call = call::read(service, &head(parts), body, &self.target.region);
         let mut call = call.map_err(|why| unjudged(&why))?;
         call.facts.presigned = presigned;
-        if !call::is_of_aws(self.base.host_str().unwrap_or_default()) {
+        if !call::is_s3_of_aws(self.base.host_str().unwrap_or_default()) {
             call.check_elsewhere().map_err(|why| unjudged(&why))?;
         }
         if service == "sts" && call.facts.operation != "GetCallerIdentity" {
@@ -80,9 +80,10 @@ impl Ground<'_> {
             None => None,
         };
         let (terms, treatment, touches_masked) = self.protect(&call)?;
-        if touches_masked {
-            hide(&mut parts.headers);
-        }
+        let hidden = if touches_masked { hide(&mut parts.headers) } else { BTreeSet::new() };
+        let mut headers = shown::facts(&parts.headers);
+        // a rule against a header is one against it here, too
+        headers.extend(hidden.into_iter().map(|name| (name, String::new())));
         let query = call.query.to_string();
         let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media = |value: &str| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -95,7 +96,7 @@ impl Ground<'_> {
             downloads: matches!(&call.detail, Detail::S3(detail) if detail.downloads),
             facts: CallFacts {
                 query: call.query.iter().map(|(name, _)| name.to_owned()).collect(),
-                headers: shown::facts(&parts.headers),
+                headers,
                 content_type: content_type.map(media),
                 page_size: call.facts.limit,
                 listing: call.facts.access == AwsAccess::List,
@@ -171,8 +172,10 @@ fn unjudged(why: &Unjudged) -> Problem {
     Problem::unclear(why.to_string())
 }
 
-/// Marks what is said of an object that is masked: it is neither recorded nor shown, as is what is written there.
-pub(super) fn hide(headers: &mut HeaderMap) {
+/// Marks what is said of an object that is masked: it is neither recorded nor shown, as is what is written there. Returns
+/// which headers say it.
+pub(super) fn hide(headers: &mut HeaderMap) -> BTreeSet<String> {
+    let mut hidden = BTreeSet::new();
     for (name, value) in headers {
         let name = name.as_str();
         let is_told = OF_OBJECTS.iter().any(|told| match told.strip_suffix('*') {
@@ -181,8 +184,10 @@ pub(super) fn hide(headers: &mut HeaderMap) {
         });
         if is_told {
             value.set_sensitive(true);
+            hidden.insert(name.to_owned());
         }
     }
+    hidden
 }
 
 /// What it does, in a line.

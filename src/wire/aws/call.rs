@@ -130,6 +130,12 @@ pub fn is_of_aws(host: &str) -> bool {
     [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|of_aws| host.ends_with(of_aws))
 }
 
+/// Whether AWS's own S3 answers at a host: below AWS's names are machines and balancers of its customers as well.
+#[must_use]
+pub fn is_s3_of_aws(host: &str) -> bool {
+    is_of_aws(host) && host.split('.').any(|label| label == "s3" || label.starts_with("s3-"))
+}
+
 /// A header that may be there once, as text.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Unjudged> {
     let mut values = headers.get_all(name).iter();
