@@ -12,6 +12,7 @@ pub mod facts;
 pub mod item;
 pub mod mask;
 pub mod name;
+pub mod planted;
 pub mod policy;
 pub mod principal;
 pub mod session;

@@ -4,6 +4,8 @@
 //! Boundary: functions of users are never allowed here; the operator's `trusted_functions` are.
 //! Failure mode: volatile functions that are not listed are refused, so that a new release's are.
 
+use crate::domain::planted::{Leak, is_planted};
+
 /// Whether a built-in function is known not to run SQL given as text, not to read files, large objects,
 /// statistics or other sessions, and not to touch the server.
 pub(crate) fn is_harmless(name: &str, volatile: bool) -> bool {
@@ -28,7 +30,7 @@ pub(crate) fn is_total_size(name: &str) -> bool {
 /// The catalogs and views of `pg_catalog` that hold nothing of tables' contents, of other sessions, of
 /// secrets or of files. Those of `information_schema` are all of that kind.
 pub(crate) fn is_readable_catalog(name: &str) -> bool {
-    CATALOGS.contains(&name)
+    CATALOGS.contains(&name) || (is_planted(Leak::Statistics) && name == "pg_stats")
 }
 
 /// Columns of catalogs that say something about tables' contents; read as NULL.

@@ -15,6 +15,7 @@
 //! Detail, hint, context, and the names of columns and constraints are never kept.
 
 use super::error::{ErrorFields, Fields, Severity};
+use crate::domain::planted::{Leak, is_planted};
 
 /// What to hide in errors, notices and notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +47,10 @@ pub fn scrub(fields: &Fields<'_>) -> ErrorFields {
             name(&sqlstate)
         )
     };
+    let detail = summary.detail.filter(|_| is_planted(Leak::Error));
     // a position inside a function's own text would tell nothing to the client
     let position = summary.position.filter(|_| fields.field(b'q').is_none());
-    ErrorFields { severity: summary.severity, sqlstate, message, detail: None, hint: None, position }
+    ErrorFields { severity: summary.severity, sqlstate, message, detail, hint: None, position }
 }
 
 fn is_safe(fields: &Fields<'_>, summary: &ErrorFields) -> bool {

@@ -4,6 +4,7 @@ use pg_query::protobuf::{CopyStmt, RangeVar};
 use pg_query::{Node, NodeEnum};
 
 use crate::domain::facts::CopyDirection;
+use crate::domain::planted::{Leak, is_planted};
 use crate::sql::assess::Effect;
 use crate::sql::catalog::Relation;
 use crate::sql::facts::definition;
@@ -58,7 +59,9 @@ impl<'a> Walk<'a> {
         let mut ctes = std::mem::take(&mut self.ctes);
         let outcome = self.read(name);
         self.ctes.append(&mut ctes);
-        if let Some(instead) = outcome? {
+        if let Some(instead) = outcome?
+            && !is_planted(Leak::Copy)
+        {
             let relation = self.resolve(&mut name.clone())?;
             copy.query = tree::boxed(tree::select(columns(copy, relation), vec![tree::node(instead)]));
             copy.relation = None;
