@@ -73,8 +73,10 @@ pub(crate) struct Relation {
     pub(crate) definition: Option<String>,
     /// User-defined functions that the server calls on its own for this relation.
     pub(crate) calls: Vec<ImplicitCall>,
-    /// Columns that its row-level security policies read.
-    pub(crate) policy_columns: Vec<i16>,
+    /// What its row-level security policies read: relations and columns, 0 for what may be all of them.
+    pub(crate) policy_reads: Vec<(u32, i16)>,
+    /// Columns that its partition key reads.
+    pub(crate) partition_columns: Vec<i16>,
     /// Columns that CHECK and EXCLUDE constraints read.
     pub(crate) checked_columns: Vec<i16>,
     /// Generated columns, each with a column that it is computed from.

@@ -7,7 +7,7 @@
 mod lineage;
 mod views;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::{NodeEnum, protobuf};
 use thiserror::Error;
@@ -17,6 +17,7 @@ use super::parse::on_big_stack;
 use super::tree;
 use crate::domain::mask::{MaskableColumn, Masked, Masker};
 use crate::domain::name::RuleName;
+use crate::domain::planted::{Leak, is_planted};
 
 pub use views::{BROKER_SCHEMA, MaskView};
 
@@ -26,6 +27,9 @@ pub struct Protection {
     tables: BTreeMap<u32, Vec<ProtectedColumn>>,
     templates: BTreeMap<(u32, i16), Template>,
     views: BTreeMap<u32, MaskView>,
+    /// Tables whose partition key reads a protected column, and their partitions, also those below others.
+    divided: BTreeSet<u32>,
+    partitions: BTreeSet<u32>,
 }
 
 /// What stands for a protected column.
@@ -149,7 +153,25 @@ impl Protection {
             };
             protection.add(relation, column, masked)?;
         }
+        protection.divide(catalog);
         Ok(protection)
+    }
+
+    /// Finds the partitions whose rows are told apart by a protected column.
+    fn divide(&mut self, catalog: &Catalog) {
+        let told = |relation: &&Relation| {
+            relation.partition_columns.iter().any(|number| self.is_protected(relation.oid, *number))
+        };
+        self.divided = catalog.relations().filter(told).map(|relation| relation.oid).collect();
+        loop {
+            let known = |oid: &u32| self.divided.contains(oid) || self.partitions.contains(oid);
+            let below = catalog.parents().iter().filter(|(parent, _)| known(parent)).map(|(_, child)| *child);
+            let below: BTreeSet<u32> = below.filter(|child| !self.partitions.contains(child)).collect();
+            if below.is_empty() {
+                return;
+            }
+            self.partitions.extend(below);
+        }
     }
 
     fn add(&mut self, relation: &Relation, column: &Column, masked: Masked) -> Result<(), ProtectionError> {
@@ -210,6 +232,16 @@ impl Protection {
         self.tables.get(&relation).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether the table's partitions are told apart by a protected column.
+    pub(crate) fn is_divided(&self, relation: u32) -> bool {
+        self.divided.contains(&relation)
+    }
+
+    /// Whether which rows are in this partition tells of a protected column.
+    pub(crate) fn is_partition(&self, relation: u32) -> bool {
+        self.partitions.contains(&relation)
+    }
+
     /// The OIDs of relations with protected columns.
     pub(crate) fn relations(&self) -> impl Iterator<Item = u32> + '_ {
         self.tables.keys().copied()
@@ -235,7 +267,7 @@ fn find(catalog: &Catalog, masker: &dyn Masker) -> BTreeMap<(u32, i16), Masked> 
             }
         }
     }
-    while spread(catalog, masker, &mut found) {}
+    while !is_planted(Leak::Spread) && spread(catalog, masker, &mut found) {}
     found
 }
 

@@ -171,6 +171,9 @@ fn rules() -> Vec<MaskRule> {
         rule("public.reasoning_traces.doc", Some("$.secret"), Mask::Full),
         rule("public.tokens.secret", None, Mask::Full),
         rule("public.events.token", None, Mask::Full),
+        rule("public.vault.code", None, Mask::Full),
+        rule("public.safes.code", None, Mask::Full),
+        rule("public.chests.code", None, Mask::Full),
         rule("public.named_*.api_key", None, Mask::Null),
     ]
 }

@@ -130,7 +130,8 @@ fn details(rows: &[Rows], found: &mut BTreeMap<u32, Relation>) -> Result<(), Cat
         let Some(relation) = found.get_mut(&row.number(0)?) else { continue };
         let read = row.number(2)?;
         match row.text(1)?.as_str() {
-            "p" => relation.policy_columns.push(read),
+            "p" => relation.policy_reads.push((row.number(3)?, read)),
+            "k" => relation.partition_columns.push(read),
             "c" => relation.checked_columns.push(read),
             _ => relation.generated.push((row.number(1)?, read)),
         }

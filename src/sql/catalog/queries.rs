@@ -97,13 +97,20 @@ pub(super) const CATALOG: &[&str] = &[
      'pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_policy'::pg_catalog.regclass)) x \
      JOIN pg_catalog.pg_proc p ON p.oid = x.proc JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
      WHERE x.rel IS NOT NULL AND x.rel <> 0",
-    // 12 columns that policies (p), CHECK and EXCLUDE constraints (c) and generated columns (their number) read
-    "SELECT y.polrelid, 'p', d.refobjsubid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_policy y ON y.oid = d.objid \
+    // 12 columns that policies (p), partition keys (k), CHECK and EXCLUDE constraints (c) and generated columns (their
+    // number) read; a policy's whole row (0) is in its text only, and of other tables the first column stands for it
+    "SELECT y.polrelid, 'p', d.refobjsubid, d.refobjid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_policy y ON y.oid = d.objid \
      WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-     AND d.refobjid = y.polrelid AND d.refobjsubid > 0 \
-     UNION SELECT k.conrelid, 'c', u.n FROM pg_catalog.pg_constraint k, pg_catalog.unnest(k.conkey) u(n) \
+     AND (d.refobjsubid > 0 OR d.refobjid <> y.polrelid) \
+     UNION SELECT y.polrelid, 'p', 0, y.polrelid FROM pg_catalog.pg_policy y WHERE pg_catalog.strpos( \
+     pg_catalog.concat(pg_catalog.pg_get_expr(y.polqual, y.polrelid), pg_catalog.pg_get_expr(y.polwithcheck, y.polrelid)), '.*') > 0 \
+     UNION SELECT d.objid, 'k', d.objsubid, d.objid FROM pg_catalog.pg_depend d \
+     JOIN pg_catalog.pg_partitioned_table t ON t.partrelid = d.objid \
+     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+     AND d.objsubid > 0 AND d.refobjid = d.objid AND d.refobjsubid = 0 \
+     UNION SELECT k.conrelid, 'c', u.n, k.conrelid FROM pg_catalog.pg_constraint k, pg_catalog.unnest(k.conkey) u(n) \
      WHERE k.contype IN ('c', 'x') AND k.conrelid >= 16384 \
-     UNION SELECT a.adrelid, a.adnum::pg_catalog.text, d.refobjsubid FROM pg_catalog.pg_depend d \
+     UNION SELECT a.adrelid, a.adnum::pg_catalog.text, d.refobjsubid, a.adrelid FROM pg_catalog.pg_depend d \
      JOIN pg_catalog.pg_attrdef a ON (d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid = d.objid) \
      OR (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND a.adrelid = d.objid AND a.adnum = d.objsubid) \
      JOIN pg_catalog.pg_attribute t ON t.attrelid = a.adrelid AND t.attnum = a.adnum AND t.attgenerated <> '' \

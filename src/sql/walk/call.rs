@@ -4,7 +4,7 @@ use pg_query::protobuf::{self, FuncCall, TypeName};
 use pg_query::{Node, NodeEnum};
 
 use super::{Outcome, Walk, refuse, unsupported};
-use crate::sql::catalog::Function;
+use crate::sql::catalog::{Function, Kind};
 use crate::sql::functions;
 use crate::sql::tree;
 
@@ -153,6 +153,9 @@ impl<'a> Walk<'a> {
     fn hide_sizes(&self, call: &mut FuncCall) -> Outcome {
         let catalog = self.scope.catalog;
         let mut hidden: Vec<u32> = self.scope.protection.relations().collect();
+        // what they keep may have been made of what is protected
+        let kept = catalog.relations().filter(|relation| relation.kind == Kind::MaterializedView);
+        hidden.extend(kept.map(|relation| relation.oid));
         for _ in 0..2 {
             // an index of a TOAST table is two steps away
             let more: Vec<u32> = catalog

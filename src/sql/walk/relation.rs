@@ -1,10 +1,13 @@
 //! Relations: what a name means, and what is read in its place.
 
+use std::collections::BTreeSet;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Alias, RangeSubselect, RangeVar, SelectStmt};
 
 use super::{Outcome, Refusal, Walk, refuse, unsupported};
 use crate::domain::facts::Facts;
+use crate::domain::planted::{Leak, is_planted};
 use crate::sql::catalog::{CalledBy, Kind, Relation};
 use crate::sql::functions;
 use crate::sql::names::Names;
@@ -44,6 +47,7 @@ impl<'a> Walk<'a> {
         }
         match relation.kind {
             Kind::Table | Kind::Sequence => Ok(None),
+            Kind::View if is_planted(Leak::View) => Ok(None),
             Kind::View | Kind::MaterializedView => self.read_view(relation, name),
             Kind::Foreign => Err(foreign(relation)),
             Kind::Composite | Kind::Other => Err(unsupported("a relation of this kind")),
@@ -96,7 +100,9 @@ impl<'a> Walk<'a> {
                 "query the tables themselves",
             ));
         }
-        name.schemaname.clone_from(&relation.schema);
+        if !is_planted(Leak::Rebound) {
+            name.schemaname.clone_from(&relation.schema);
+        }
         Ok(relation)
     }
 
@@ -117,17 +123,46 @@ impl<'a> Walk<'a> {
                 &format!("the operator can list `{}` under trusted_functions of this target", call.function),
             ));
         }
-        let protection = self.scope.protection;
-        if relation.row_security
-            && relation.policy_columns.iter().any(|number| protection.is_protected(relation.oid, *number))
-        {
+        self.rows_tell_nothing(relation)
+    }
+
+    /// Which rows there are must not tell of a protected column: by policies, or by being in this partition.
+    pub(super) fn rows_tell_nothing(&self, relation: &Relation) -> Outcome {
+        if self.policies_tell(relation, &mut BTreeSet::new()) {
             return Err(refuse(
                 "mask.relation",
                 &format!("{}, whose row-level security reads a masked column,", relation.full_name()),
                 "the operator can base its policies on other columns",
             ));
         }
+        if self.scope.protection.is_partition(relation.oid) {
+            return Err(refuse(
+                "mask.partition",
+                &format!("the partition {}, whose rows a masked column chooses,", relation.full_name()),
+                "name the table that it is a partition of",
+            ));
+        }
         Ok(())
+    }
+
+    /// Whether policies read what is protected, here or in a table that they look into. Views are not followed.
+    fn policies_tell(&self, relation: &Relation, seen: &mut BTreeSet<u32>) -> bool {
+        let protection = self.scope.protection;
+        relation.row_security
+            && seen.insert(relation.oid)
+            && relation.policy_reads.iter().any(|(oid, number)| {
+                if *oid == relation.oid && *number > 0 {
+                    return protection.is_protected(*oid, *number);
+                }
+                match self.scope.catalog.relation_by_oid(*oid) {
+                    Some(other) => {
+                        !protection.of(*oid).is_empty()
+                            || other.kind != Kind::Table
+                            || self.policies_tell(other, seen)
+                    }
+                    None => *oid >= FIRST_OF_USERS,
+                }
+            })
     }
 
     /// `SELECT every column, masked where it must be, FROM the relation`, under the relation's alias.

@@ -5,3 +5,5 @@ UPDATE reasoning_traces SET api_key = 'other-' || (21 - id), customer_id = CASE 
 UPDATE tokens SET secret = 'changed-' || name;
 UPDATE events SET token = NULL;
 UPDATE other.reasoning_traces SET api_key = NULL;
+UPDATE vault SET code = 505 - code;
+UPDATE safes SET code = 'other';

@@ -11,6 +11,22 @@ CREATE TABLE tokens (name text PRIMARY KEY, secret text NOT NULL);
 CREATE TABLE events (id int, day date NOT NULL, token text) PARTITION BY RANGE (day);
 CREATE TABLE events_2025 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE vault (id int, code int) PARTITION BY RANGE (code);
+CREATE TABLE vault_low PARTITION OF vault FOR VALUES FROM (MINVALUE) TO (100);
+CREATE TABLE vault_high PARTITION OF vault FOR VALUES FROM (100) TO (MAXVALUE) PARTITION BY RANGE (id);
+CREATE TABLE vault_higher PARTITION OF vault_high FOR VALUES FROM (0) TO (100);
+CREATE TABLE safes (id int, owner text, code text);
+CREATE POLICY theirs ON safes USING (code LIKE 'o%');
+CREATE TABLE shelves (id int, label text);
+CREATE POLICY known ON shelves USING (EXISTS (SELECT FROM tokens t WHERE t.name = label AND t::text LIKE '%tok%'));
+CREATE TABLE boxes (id int, shelf int);
+CREATE POLICY placed ON boxes USING (EXISTS (SELECT FROM shelves s WHERE s.id = shelf));
+CREATE TABLE chests (id int, code text);
+CREATE POLICY whole ON chests USING (chests::text LIKE '%o%');
+ALTER TABLE safes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE shelves ENABLE ROW LEVEL SECURITY;
+ALTER TABLE boxes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE chests ENABLE ROW LEVEL SECURITY;
 CREATE VIEW trace_keys AS SELECT id, project, api_key AS k FROM reasoning_traces;
 CREATE VIEW over_keys AS SELECT upper(k) AS uk, id FROM trace_keys WHERE project <> 'none';
 CREATE VIEW named_keys AS SELECT id, api_key, md5(api_key) AS digest FROM reasoning_traces;
@@ -45,6 +61,12 @@ SELECT n, CASE n % 3 WHEN 0 THEN 'apollo' WHEN 1 THEN 'gemini' ELSE 'zeus' END, 
         'meta', jsonb_build_object('user', jsonb_build_object('email', 'u' || n || '@example.com', 'name', 'u'))),
     'sk-live-' || n, 1000 + n, '4111-1111-1111-' || 1000 + n, json_build_object('secret', 's' || n, 'open', n)
 FROM generate_series(1, 20) n;
+INSERT INTO vault VALUES (1, 5), (2, 500);
+INSERT INTO safes VALUES (1, 'ann', 'open'), (2, 'bob', 'shut');
+INSERT INTO shelves VALUES (1, 'ci');
+GRANT SELECT (id), INSERT, UPDATE, DELETE ON vault, vault_low, vault_high, vault_higher TO reader;
+GRANT SELECT (id, owner), INSERT, UPDATE, DELETE ON safes TO reader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON shelves, boxes TO reader;
 GRANT USAGE ON SCHEMA public, other, ops TO reader;
 GRANT SELECT (id, project, agent, prompt, steps, card, doc, created_at, "createdAt"),
     INSERT, UPDATE, DELETE ON reasoning_traces TO reader;

@@ -2,6 +2,7 @@
 
 use pg_query::{Node, NodeEnum};
 
+use crate::domain::planted::{Leak, is_planted};
 use crate::sql::protect::Template;
 use crate::sql::tree;
 use crate::sql::walk::{Outcome, Walk, refuse};
@@ -20,6 +21,8 @@ impl Walk<'_> {
             known(name)
                 .filter(|column| self.scope.protection.is_protected(target.relation.oid, column.number))
         };
+        let divided = self.scope.protection.is_divided(target.relation.oid);
+        let system_column = |name: &str| is_system(name) || (name == "tableoid" && divided);
         let ours = |qualifier: &str| qualifier == target.name || is_row_alias(qualifier);
         let column = match (fields.as_slice(), star) {
             ([], true) if self.inside > 0 => return Ok(()),
@@ -34,15 +37,16 @@ impl Walk<'_> {
                         "write its table before it",
                     ));
                 }
-                None if is_system(name) => return Err(system(name)),
+                None if system_column(name) => return Err(system(name)),
+                None if is_planted(Leak::Row) => return Ok(()),
                 None if known(name).is_none() && ours(name) => return Err(whole_row(name)),
                 None => return Ok(()),
             },
             ([qualifier, name], _) if ours(qualifier) => match protected(name) {
                 Some(column) if *qualifier == target.name => column,
                 Some(_) => return Err(whole_row(qualifier)),
+                None if system_column(name) => return Err(system(name)),
                 None if known(name).is_some() || *name == "tableoid" => return Ok(()),
-                None if is_system(name) => return Err(system(name)),
                 None => return Err(whole_row(qualifier)),
             },
             ([_, _], _) => return Ok(()),
@@ -54,6 +58,9 @@ impl Walk<'_> {
                 ));
             }
         };
+        if is_planted(Leak::Condition) || (is_planted(Leak::Conflict) && !target.substitute) {
+            return Ok(());
+        }
         if !target.substitute {
             return Err(refuse(
                 "mask.write",
