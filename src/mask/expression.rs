@@ -5,6 +5,7 @@
 //! search path can give these texts another meaning. Names that start with `hoopctl_` are ours.
 
 use crate::domain::name::TargetName;
+use crate::domain::planted::{Leak, is_planted};
 
 /// A constant of the type; NULL where the type has no neutral value.
 pub(super) fn full(type_schema: &str, type_name: &str) -> &'static str {
@@ -90,7 +91,16 @@ pub(super) fn members(members: &Members, is_json: bool) -> String {
     if !members.anywhere.is_empty() {
         text = anywhere(&text, &members.anywhere);
     }
+    let mut keys = members.paths.iter().flatten().chain(&members.anywhere);
+    if is_json && keys.any(|key| !key.is_ascii()) {
+        // such a key may be written as escapes, which are replaced there
+        return format!("(CASE WHEN {} THEN {text} ELSE {MASKED} END)", is_utf8());
+    }
     text
+}
+
+fn is_utf8() -> String {
+    "(pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.=) 'UTF8'::pg_catalog.name)".into()
 }
 
 /// A `json` document as `jsonb`, which holds less: not the character zero, no half of a surrogate pair, no number
@@ -98,32 +108,37 @@ pub(super) fn members(members: &Members, is_json: bool) -> String {
 /// would tell of members that are to be masked, so what cannot be held is replaced where it stands, each by itself:
 /// characters by U+FFFD or `?`, numbers by null.
 fn binary() -> String {
+    let concat = "OPERATOR(pg_catalog.||)";
     // JSON text has no such character, so it can stand for something else meanwhile
     let mark = "pg_catalog.chr(1)";
-    let concat = "OPERATOR(pg_catalog.||)";
     let all = |text: &str, pattern: &str, by: &str| {
         format!("pg_catalog.regexp_replace({text}, {}, {by}, 'g')", literal(pattern))
     };
     let replaced = |text: &str, what: &str, by: &str| format!("pg_catalog.replace({text}, {what}, {by})");
+    let has = |pattern: &str| format!("(hoopctl_t.v OPERATOR(pg_catalog.~) {})", literal(pattern));
     // a whole string, or a number that is too long: only the string is put back
     let numbers = all("hoopctl_t.v", ODD_NUMBERS, &format!("'\\1' {concat} {mark}"));
     let numbers = replaced(&numbers, &format!("'\"' {concat} {mark}"), "'\"'");
     let numbers = replaced(&numbers, mark, "'null'");
-    let pairs =
-        all(&numbers, PAIRS, &format!("'\\1' {concat} {mark} {concat} '\\2' {concat} {mark} {concat} '\\3'"));
+    // it takes long, and changes nothing elsewhere
+    let numbers = format!("CASE WHEN {} THEN {numbers} ELSE hoopctl_t.v END", has(MAYBE_ODD_NUMBERS));
+    let pairs = all(
+        "hoopctl_n.v",
+        PAIRS,
+        &format!("'\\1' {concat} {mark} {concat} '\\2' {concat} {mark} {concat} '\\3'"),
+    );
     let unicode = replaced(&all(&pairs, LONE, "'\\1\\\\ufffd'"), mark, "'\\u'");
-    let other = all(&numbers, FOREIGN, "'\\1?'");
-    let utf8 = "(pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.=) 'UTF8'::pg_catalog.name)";
+    let other = all("hoopctl_n.v", FOREIGN, "'\\1?'");
+    let has_escapes = "(pg_catalog.strpos(hoopctl_n.v, '\\u') OPERATOR(pg_catalog.>) 0)";
     format!(
-        "(SELECT (CASE WHEN hoopctl_t.v OPERATOR(pg_catalog.~) {odd} THEN CASE WHEN {utf8} THEN {unicode} ELSE {other} END \
-         WHEN NOT {utf8} AND (pg_catalog.strpos(hoopctl_t.v, '\\u') OPERATOR(pg_catalog.>) 0) THEN {other} \
-         ELSE hoopctl_t.v END)::pg_catalog.jsonb FROM (SELECT ($1)::pg_catalog.text AS v OFFSET 0) AS hoopctl_t)",
-        odd = literal(ODD),
+        "(SELECT (CASE WHEN NOT {has_escapes} THEN hoopctl_n.v WHEN {} THEN {unicode} ELSE {other} END)::pg_catalog.jsonb \
+         FROM (SELECT {numbers} AS v FROM (SELECT ($1)::pg_catalog.text AS v OFFSET 0) AS hoopctl_t OFFSET 0) AS hoopctl_n)",
+        is_utf8()
     )
 }
 
-/// Whether there can be anything in a document that `jsonb` cannot hold.
-const ODD: &str = r"\\u(0000|[dD][89a-fA-F])|[0-9]{255}|[eE][-+]?[0-9]{4}";
+const MAYBE_ODD_NUMBERS: &str = r"(^|[[:space:][,:])-?[0-9.]+[eE][-+]?[0-9]{4}|[0-9]{255}";
+/// More than 254 digits on a side of the point, or more than three in the exponent.
 const ODD_NUMBERS: &str = concat!(
     r#"("(?:[^"\\]|\\.)*")"#,
     r"|-?[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{4,}",
@@ -196,7 +211,7 @@ fn anywhere(document: &str, keys: &[String]) -> String {
         exists = exists.join(" OR "),
         others = others.join(" AND "),
         is_object = is("hoopctl_w.v", "object"),
-        is_array = is("hoopctl_w.v", "array"),
+        is_array = if is_planted(Leak::Elements) { "false".into() } else { is("hoopctl_w.v", "array") },
     )
 }
 

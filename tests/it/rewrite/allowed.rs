@@ -1,6 +1,12 @@
 //! What is allowed gives the same answer over different protected cells, to a role that cannot read them.
 
-use super::{DEFAULT_PATH, Twins, extremes};
+use std::collections::BTreeSet;
+
+use hoopctl::domain::mask::{JsonPath, MaskRule, MaskableColumn, Masker as _};
+use hoopctl::mask::MaskPlan;
+
+use super::{DEFAULT_PATH, Twins, extremes, rows_of, rules};
+use crate::support::postgres::Cluster;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn different_secrets_same_answers() {
@@ -97,6 +103,46 @@ async fn what_jsonb_cannot_hold_is_replaced_where_it_stands() {
     }
 }
 
+/// Where the database is not in UTF-8, escapes are replaced, and a key may be written with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_not_ascii_is_masked_in_every_encoding() {
+    for major in extremes() {
+        let cluster = Cluster::start(major);
+        let admin = cluster.admin().await;
+        for (encoding, open) in
+            [("UTF8", "café 1e99999"), ("LATIN1", "caf? 1e99999"), ("SQL_ASCII", "caf? 1e99999")]
+        {
+            let create = format!("CREATE DATABASE \"{encoding}\" TEMPLATE template0 ENCODING '{encoding}'");
+            admin.batch_execute(&create).await.expect("a database");
+            let client = cluster.connect("postgres", &cluster.password, encoding).await.expect("the owner");
+            let shown = async |path: &str, document: &str| {
+                let rule = MaskRule { path: Some(JsonPath::new(path).expect("a path")), ..rules().remove(0) };
+                let plan = MaskPlan::new(&[rule], &BTreeSet::new());
+                let column = MaskableColumn {
+                    schema: "public",
+                    table: "reasoning_traces",
+                    column: "api_key",
+                    type_schema: "pg_catalog",
+                    type_name: "json",
+                };
+                let mask = plan.mask(&column).expect("a mask").expression;
+                let query =
+                    format!("SELECT ({})::text", mask.replacen("$1", &format!("'{document}'::json"), 1));
+                rows_of(&client, &query).await.remove(0).remove(0).expect("a document")
+            };
+            let escaped = r#"{"cl\u00e9": "SECRET", "o": "caf\u00e9 1e99999", "n": 1E99999}"#;
+            for path in ["$.clé", "$.**.clé"] {
+                assert!(!shown(path, escaped).await.contains("SECRET"), "{major} {encoding} {path}");
+            }
+            let ascii = shown("$.n", escaped).await;
+            assert!(
+                ascii.contains(open) && ascii.contains(r#""n": "[masked]""#),
+                "{major} {encoding}: {ascii}"
+            );
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn facts_and_records_of_masked_statements() {
     let major = extremes().into_iter().next_back().expect("a server");
@@ -185,6 +231,8 @@ const STATEMENTS: &[&str] = &[
     "SELECT * FROM ONLY events ORDER BY id",
     "SELECT * FROM events ORDER BY id",
     "SELECT token FROM events_2025",
+    "SELECT count(*), max(id) FROM vault",
+    "UPDATE vault SET id = 7 WHERE id = 2 RETURNING id",
     "SELECT * FROM (projects p JOIN reasoning_traces r ON p.name = r.project) AS j ORDER BY id",
     "SELECT * FROM other.reasoning_traces",
     "SELECT k, id FROM trace_keys ORDER BY id",
