@@ -18,6 +18,8 @@ const IN_A_WORLD: u64 = 8;
 
 /// Two clusters, and the superusers who make worlds in them.
 pub(super) struct Twins {
+    /// Leaves out all masks of each world but the last: the control, in which there must be leaks.
+    careless: bool,
     sides: [(Side, Cluster, tokio_postgres::Client); 2],
 }
 
@@ -25,9 +27,10 @@ pub(super) struct Twins {
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) conversations: u64,
-    /// Of these, how many had no statement refused by the gateway.
+    /// Of these, how many had no statement refused by the gateway, and one at least that did not fail.
     pub(super) answered: u64,
-    pub(super) reordered: u64,
+    /// The seeds of those with rows in another order, where their statement leaves it open.
+    pub(super) reordered: Vec<u64>,
     pub(super) statements: u64,
     pub(super) refused: u64,
     pub(super) failed: u64,
@@ -47,6 +50,15 @@ pub(super) struct Leak {
 
 impl Twins {
     pub(super) async fn start(major: u32) -> Self {
+        Self::start_with(major, false).await
+    }
+
+    /// Twins before whom all masks but one are forgotten.
+    pub(super) async fn careless(major: u32) -> Self {
+        Self::start_with(major, true).await
+    }
+
+    async fn start_with(major: u32, careless: bool) -> Self {
         let side = async |side| {
             let settings =
                 ["autovacuum=off", "max_connections=60", "jit=off", "max_parallel_workers_per_gather=0"];
@@ -55,7 +67,7 @@ impl Twins {
             admin.batch_execute("ALTER DATABASE postgres SET search_path = s, public").await.expect("a path");
             (side, cluster, admin)
         };
-        Self { sides: [side(Side::One).await, side(Side::Other).await] }
+        Self { careless, sides: [side(Side::One).await, side(Side::Other).await] }
     }
 
     /// Plays the conversations of these seeds.
@@ -73,9 +85,9 @@ impl Twins {
             let steps = conversation(world, seed);
             let [one, other] = talked(gateways, &steps).await;
             report.count(&steps, &one);
-            match likeness(gateways, &one, &other) {
+            match likeness(gateways, &steps, &one, &other) {
                 Likeness::Same => {}
-                Likeness::Reordered => report.reordered += 1,
+                Likeness::Reordered => report.reordered.push(seed),
                 Likeness::Different(..) => {
                     let shortest = self.shortened(world, steps).await;
                     report.leaks.push(Leak { seed, world: number, conversation: shortest });
@@ -117,7 +129,7 @@ impl Twins {
     async fn differs(&self, world: &World, steps: &[Step]) -> Option<String> {
         let gateways = self.make(world).await;
         let [one, other] = talked(&gateways, steps).await;
-        match likeness(&gateways, &one, &other) {
+        match likeness(&gateways, steps, &one, &other) {
             Likeness::Different(step, how) => Some(format!("step {step}: {how}")),
             Likeness::Same | Likeness::Reordered => None,
         }
@@ -130,7 +142,11 @@ impl Twins {
             admin.batch_execute(&script).await.unwrap_or_else(|error| panic!("{error:?}\n{script}"));
         }
         let gateway = |cluster: &Cluster| {
-            Gateway::start(cluster, Setup { masks: masks(world), ..Setup::open(cluster) })
+            let mut masks = masks(world);
+            if self.careless {
+                masks = masks.split_off(masks.len().saturating_sub(1));
+            }
+            Gateway::start(cluster, Setup { masks, ..Setup::open(cluster) })
         };
         [gateway(&self.sides[0].1), gateway(&self.sides[1].1)]
     }
@@ -143,9 +159,9 @@ pub(super) async fn talked(gateways: &[Gateway; 2], steps: &[Step]) -> [Vec<Answ
 }
 
 /// Verdicts are compared as well.
-fn likeness(gateways: &[Gateway; 2], one: &[Answer], other: &[Answer]) -> Likeness {
+fn likeness(gateways: &[Gateway; 2], steps: &[Step], one: &[Answer], other: &[Answer]) -> Likeness {
     let [a, b] = [&gateways[0], &gateways[1]].map(|gateway| gateway.book.statements());
-    match (compare(one, other), a == b) {
+    match (compare(steps, one, other), a == b) {
         (likeness, true) | (likeness @ Likeness::Different(..), false) => likeness,
         (_, false) => Likeness::Different(0, "the verdicts, or what is entered of them".into()),
     }
@@ -172,10 +188,13 @@ fn masks(world: &World) -> Vec<MaskRule> {
 impl Report {
     fn count(&mut self, steps: &[Step], answers: &[Answer]) {
         self.conversations += 1;
-        let mut refused = false;
+        let (mut refused, mut worked) = (false, false);
         for (_, answer) in steps.iter().zip(answers) {
             self.statements += 1;
-            let Some((_, body)) = answer.iter().find(|(tag, _)| *tag == b'E') else { continue };
+            let Some((_, body)) = answer.iter().find(|(tag, _)| *tag == b'E') else {
+                worked = true;
+                continue;
+            };
             let field = |code: u8| {
                 let field = body.split(|byte| *byte == 0).find(|field| field.first() == Some(&code));
                 String::from_utf8_lossy(field.map_or(&[][..], |field| &field[1..])).into_owned()
@@ -194,6 +213,6 @@ impl Report {
             };
             *self.reasons.entry(reason).or_default() += 1;
         }
-        self.answered += u64::from(!refused);
+        self.answered += u64::from(!refused && worked);
     }
 }

@@ -69,7 +69,13 @@ impl Queries<'_> {
             },
             2 => match columns.first() {
                 Some(column) => {
-                    format!(" ON CONFLICT (id) DO UPDATE SET {0} = excluded.{0}", column.name)
+                    let scope = scope_of(&table, "i");
+                    let value = if self.dice.chance(50) {
+                        format!("excluded.{}", column.name)
+                    } else {
+                        scalar(self.dice, &scope, column.spelling.of, 1)
+                    };
+                    format!(" ON CONFLICT (id) DO UPDATE SET {} = {value}", column.name)
                 }
                 None => String::new(),
             },
@@ -87,6 +93,9 @@ impl Queries<'_> {
         let Some(column) = columns.first().cloned() else {
             return format!("UPDATE {} SET part = part WHERE id = 1", table.name);
         };
+        if self.dice.chance(5) {
+            return format!("UPDATE {} SET id = NULL WHERE id = 2", table.name);
+        }
         let value = if self.dice.chance(50) {
             literal(self.dice, column.spelling.of)
         } else {
@@ -149,7 +158,10 @@ impl Queries<'_> {
     fn returning(&mut self, table: &Relation, alias: &str) -> String {
         match self.dice.below(8) {
             0 => format!(" RETURNING {alias}.id"),
-            1 => format!(" RETURNING {alias}.*"),
+            1 => format!(
+                " RETURNING {}",
+                self.dice.pick(&["*", alias, &format!("{alias}.*"), &format!("{alias}::text")])
+            ),
             2 => {
                 let scope = self.readable(table, alias);
                 format!(" RETURNING {}", scalar(self.dice, &scope, Type::Text, 1))

@@ -1,5 +1,6 @@
 //! Whether two sides said the same, but for what the design leaves open (its section 3.2).
 
+use super::conversation::Step;
 use super::talk::Answer;
 
 /// How two conversations relate.
@@ -14,18 +15,18 @@ pub(super) enum Likeness {
 }
 
 /// Compares what two sides said.
-pub(super) fn compare(one: &[Answer], other: &[Answer]) -> Likeness {
+pub(super) fn compare(steps: &[Step], one: &[Answer], other: &[Answer]) -> Likeness {
     let mut reordered = false;
-    for step in 0..one.len().max(other.len()) {
-        let (Some(a), Some(b)) = (one.get(step), other.get(step)) else {
-            return Likeness::Different(step, "one side closed the connection".into());
+    for (at, step) in steps.iter().enumerate().take(one.len().max(other.len())) {
+        let (Some(a), Some(b)) = (one.get(at), other.get(at)) else {
+            return Likeness::Different(at, "one side closed the connection".into());
         };
         let (a, b) = (normal(a), normal(b));
         if a == b {
             continue;
         }
-        if sorted(&a) != sorted(&b) {
-            return Likeness::Different(step, told(&a, &b));
+        if is_ordered(step.sql(), &a) || sorted(&a) != sorted(&b) {
+            return Likeness::Different(at, told(&a, &b));
         }
         reordered = true;
     }
@@ -39,6 +40,15 @@ fn normal(answer: &Answer) -> Answer {
         _ => (*tag, body.clone()),
     };
     answer.iter().map(whole).collect()
+}
+
+/// Whether a statement orders its rows by all of its columns, so that rows which change places are alike.
+fn is_ordered(sql: &str, answer: &Answer) -> bool {
+    let columns =
+        answer.iter().find(|(tag, _)| *tag == b'T').map(|(_, body)| u16::from_be_bytes([body[0], body[1]]));
+    let Some((_, order)) = sql.rsplit_once(" ORDER BY ") else { return false };
+    let all: Vec<String> = (1..=columns.unwrap_or_default()).map(|place| place.to_string()).collect();
+    columns.is_some() && order == all.join(", ")
 }
 
 /// With rows that follow each other in an order of ours.
@@ -56,7 +66,7 @@ fn told(one: &Answer, other: &Answer) -> String {
 }
 
 /// A message, readable.
-pub(super) fn shown(message: Option<&(u8, Vec<u8>)>) -> String {
+fn shown(message: Option<&(u8, Vec<u8>)>) -> String {
     let Some((tag, body)) = message else { return "nothing".into() };
     let text: String =
         String::from_utf8_lossy(body).chars().map(|c| if c.is_control() { '·' } else { c }).collect();

@@ -60,7 +60,8 @@ pub(super) fn conversation(world: &World, seed: u64) -> Conversation {
 }
 
 fn piece(world: &World, dice: &mut Dice, steps: &mut Vec<Step>) {
-    let kind = dice.weighted(&[(54, 0), (13, 1), (5, 2), (5, 3), (2, 4), (4, 5), (4, 6), (2, 7), (6, 8)]);
+    let kind =
+        dice.weighted(&[(54, 0), (13, 1), (5, 2), (5, 3), (2, 4), (4, 5), (4, 6), (2, 7), (6, 8), (1, 9)]);
     let sent = |dice: &mut Dice, sql: String| {
         if dice.chance(45) { extended(dice, sql) } else { Step::Simple(sql) }
     };
@@ -76,6 +77,7 @@ fn piece(world: &World, dice: &mut Dice, steps: &mut Vec<Step>) {
         5 => return steps.extend(Queries::new(world, dice).cursor().into_iter().map(Step::Simple)),
         6 => return steps.extend(Queries::new(world, dice).prepared().into_iter().map(Step::Simple)),
         7 => return steps.extend(Queries::new(world, dice).objects().into_iter().map(Step::Simple)),
+        9 => return steps.extend(Queries::new(world, dice).statistics().into_iter().map(Step::Simple)),
         _ => Queries::new(world, dice).utility(),
     };
     let step = sent(dice, sql);

@@ -89,7 +89,7 @@ impl<'a> Queries<'a> {
     }
 
     fn order(&mut self, scope: &Scope, count: usize) -> String {
-        if self.dice.chance(25) {
+        if self.dice.chance(45) {
             return ordinals(count);
         }
         let ids: Vec<&str> =
@@ -159,7 +159,10 @@ impl<'a> Queries<'a> {
         if self.dice.chance(12) {
             return plain(&alias);
         }
-        let relation = self.dice.pick(&self.world.relations).clone();
+        let mut relation = self.dice.pick(&self.world.relations).clone();
+        if !relation.children.is_empty() && self.dice.chance(30) {
+            relation.name.clone_from(self.dice.pick(&relation.children));
+        }
         let schema = if self.dice.chance(30) { format!("{SCHEMA}.") } else { String::new() };
         Item { sql: format!("{schema}{} AS {alias}", relation.name), scope: scope_of(&relation, &alias) }
     }

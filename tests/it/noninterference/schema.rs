@@ -47,6 +47,8 @@ pub(super) struct Relation {
     pub(super) name: String,
     pub(super) columns: Vec<Column>,
     pub(super) kind: Kind,
+    /// Its partitions and heirs, which have its columns.
+    pub(super) children: Vec<String>,
     /// What makes it, beside its rows.
     ddl: Vec<String>,
     rows: Vec<Vec<Cell>>,
@@ -201,6 +203,11 @@ fn table(dice: &mut Dice, name: &str, before: &[Relation]) -> Relation {
         })
         .collect();
     let shape = dice.below(10);
+    let children = match shape {
+        0 | 1 => (0..3).map(|part| format!("{name}_{part}")).collect(),
+        2 => vec![format!("{name}_heir")],
+        _ => Vec::new(),
+    };
     let defined: Vec<String> =
         columns.iter().map(|column| format!("{} {}", column.name, column.spelling.sql)).collect();
     let defined = defined.join(", ");
@@ -264,7 +271,23 @@ fn table(dice: &mut Dice, name: &str, before: &[Relation]) -> Relation {
         // rows that have no parent could not be inserted
         ddl.push(format!("ALTER TABLE {name} DROP CONSTRAINT {name}_id_fkey"));
     }
-    Relation { name: name.into(), columns, kind: Kind::Table, ddl, rows }
+    if let Some(check) = check(&columns)
+        && dice.chance(50)
+    {
+        ddl.push(format!("ALTER TABLE {name} ADD CHECK ({check})"));
+    }
+    Relation { name: name.into(), columns, kind: Kind::Table, children, ddl, rows }
+}
+
+/// What a CHECK may ask of two protected columns: whoever may choose one would learn of the other. No row breaks it until
+/// somebody writes `zq`: what fails on its own tells by the success of writes, which is excused.
+fn check(columns: &[Column]) -> Option<String> {
+    let mut hidden = columns.iter().filter(|column| {
+        column.spelling.of == Type::Text
+            && matches!(column.protected, Some(Protection::Full | Protection::Null))
+    });
+    let (one, other) = (hidden.next()?, hidden.next()?);
+    Some(format!("{}::text <> 'zq' OR length({}::text) < 5", one.name, other.name))
 }
 
 const PATHS: &[&str] = &["$.secret", "$.**.key", "$.items[*].key", "$.user.mail"];
@@ -340,5 +363,5 @@ fn view(dice: &mut Dice, name: &str, before: &[Relation]) -> Relation {
     };
     let barrier = if dice.chance(4) { " WITH (security_barrier)" } else { "" };
     let ddl = vec![format!("CREATE VIEW {name}{barrier} AS {text}")];
-    Relation { name: name.into(), columns, kind: Kind::View, ddl, rows: Vec::new() }
+    Relation { name: name.into(), columns, kind: Kind::View, children: Vec::new(), ddl, rows: Vec::new() }
 }

@@ -90,6 +90,9 @@ impl Queries<'_> {
     pub(super) fn prepared(&mut self) -> Vec<String> {
         let relation = self.dice.pick(&self.world.relations).clone();
         let name = format!("p{}", self.dice.below(1000));
+        if self.dice.chance(30) {
+            return rebound(&name);
+        }
         let mut steps = vec![format!(
             "PREPARE {name} (int) AS SELECT * FROM {} AS x WHERE x.id > $1 ORDER BY x.id",
             relation.name
@@ -111,6 +114,19 @@ impl Queries<'_> {
         steps.push(format!("EXECUTE {name} (1)"));
         steps.push(format!("DEALLOCATE {name}"));
         steps
+    }
+
+    /// What is known of the values of a table.
+    pub(super) fn statistics(&mut self) -> Vec<String> {
+        let name = self.dice.pick(&self.world.relations).name.clone();
+        let column =
+            self.dice.pick(&["most_common_vals::text", "histogram_bounds::text", "avg_width", "null_frac"]);
+        vec![
+            format!("ANALYZE {name}"),
+            format!(
+                "SELECT attname, {column} FROM pg_stats WHERE schemaname = 's' AND tablename = '{name}' ORDER BY 1"
+            ),
+        ]
     }
 
     /// New objects, and a look at what is in them.
@@ -216,4 +232,16 @@ impl Queries<'_> {
             _ => "SELECT 'x' 'y'; SELECT 2; SELECT".into(),
         }
     }
+}
+
+/// A statement about one of two tables of a name, executed when the name leads to the other.
+fn rebound(name: &str) -> Vec<String> {
+    vec![
+        "SET search_path = aside, s".into(),
+        format!("PREPARE {name} (int) AS SELECT * FROM accounts AS x WHERE x.id > $1 ORDER BY x.id"),
+        format!("EXECUTE {name} (1)"),
+        "SET search_path = s, aside".into(),
+        format!("EXECUTE {name} (1)"),
+        "RESET search_path".into(),
+    ]
 }
