@@ -36,6 +36,15 @@ use crate::domain::name::SessionId;
 use crate::domain::target::{AwsIssuer, AwsRevocation, AwsTarget};
 use crate::gateway::authority::{Credential, Lease, LeaseError, SessionContext};
 use crate::gateway::journal::Journal;
+use crate::wire::aws::call::is_of_aws;
+
+/// The STS of a target that denies tokens by session tags, where it is not AWS's own: some take tags and forget them,
+/// and no answer says so.
+pub(crate) fn forgetful_sts(aws: &AwsTarget) -> Option<&str> {
+    let denies_by_tag = aws.revoke == AwsRevocation::InlineDeny && aws.issuer.tags();
+    let host = aws.sts.as_ref().filter(|_| denies_by_tag)?.host_str().unwrap_or_default();
+    (!is_of_aws(host)).then_some(host)
+}
 
 /// Makes leases of AWS.
 pub(crate) struct Accounts {

@@ -194,7 +194,9 @@ impl Platform {
         }
         let token = match &self.source {
             Source::ClientCredentials { issuer } => {
-                let chosen = credentials::choose(known, issuer.as_deref(), &self.client_issuer()?)?;
+                let why = "it says who may get the client secret, for the broker is not asked that";
+                let expected = self.required("HOOPCTL_CLIENT_ISSUER", why)?;
+                let chosen = credentials::choose(known, issuer.as_deref(), &expected)?;
                 let secret = credentials::secret(&self.variables)?;
                 credentials::ask(chosen, self.client_id()?, &secret).await?
             }
@@ -260,15 +262,11 @@ impl Platform {
         named.cloned().or_else(|| self.variables.get("HOOPCTL_WORKLOAD_AUDIENCE"))
     }
 
-    fn client_issuer(&self) -> Result<String, WorkloadError> {
-        let missing = "HOOPCTL_CLIENT_ISSUER";
-        let why = "it says who may get the client secret, for the broker is not asked that";
-        self.variables.get(missing).ok_or(WorkloadError::Missing { missing, why })
+    fn client_id(&self) -> Result<String, WorkloadError> {
+        self.required("HOOPCTL_CLIENT_ID", "client credentials are an id and a secret")
     }
 
-    fn client_id(&self) -> Result<String, WorkloadError> {
-        let missing = "HOOPCTL_CLIENT_ID";
-        let why = "client credentials are an id and a secret";
+    fn required(&self, missing: &'static str, why: &'static str) -> Result<String, WorkloadError> {
         self.variables.get(missing).ok_or(WorkloadError::Missing { missing, why })
     }
 }

@@ -124,11 +124,11 @@ fn binary() -> String {
     let numbers = format!("CASE WHEN {} THEN {numbers} ELSE hoopctl_t.v END", has(MAYBE_ODD_NUMBERS));
     let pairs = all(
         "hoopctl_n.v",
-        PAIRS,
+        &escaped(PAIR),
         &format!("'\\1' {concat} {mark} {concat} '\\2' {concat} {mark} {concat} '\\3'"),
     );
-    let unicode = replaced(&all(&pairs, LONE, "'\\1\\\\ufffd'"), mark, "'\\u'");
-    let other = all("hoopctl_n.v", FOREIGN, "'\\1?'");
+    let unicode = replaced(&all(&pairs, &escaped(LONE), "'\\1\\\\ufffd'"), mark, "'\\u'");
+    let other = all("hoopctl_n.v", &escaped(FOREIGN), "'\\1?'");
     let has_escapes = "(pg_catalog.strpos(hoopctl_n.v, '\\u') OPERATOR(pg_catalog.>) 0)";
     format!(
         "(SELECT (CASE WHEN NOT {has_escapes} THEN hoopctl_n.v WHEN {} THEN {unicode} ELSE {other} END)::pg_catalog.jsonb \
@@ -145,11 +145,14 @@ const ODD_NUMBERS: &str = concat!(
     r"|-?[0-9]{255}[0-9]*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?",
     r"|-?[0-9]+\.[0-9]{255}[0-9]*(?:[eE][-+]?[0-9]+)?"
 );
-/// Behind an even number of backslashes.
-const PAIRS: &str =
-    concat!(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})", r"\\u([dD][c-fC-F][0-9a-fA-F]{2})");
-const LONE: &str = r"(?<!\\)((?:\\\\)*)\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})";
-const FOREIGN: &str = r"(?<!\\)((?:\\\\)*)\\u(?:0000|(?!00[0-7])[0-9a-fA-F]{4})";
+const PAIR: &str = r"([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})";
+const LONE: &str = r"(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})";
+const FOREIGN: &str = r"(?:0000|(?!00[0-7])[0-9a-fA-F]{4})";
+
+/// An escape with these digits: behind an even number of backslashes, which are the first group.
+fn escaped(digits: &str) -> String {
+    format!(r"(?<!\\)((?:\\\\)*)\\u{digits}")
+}
 
 /// Masks the member that a path leads to. A document that is no array is handled as an array of one; an
 /// array in an array on the way is masked whole.

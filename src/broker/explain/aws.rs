@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Told;
+use crate::broker::aws::forgetful_sts;
 use crate::domain::mask::Mask;
 use crate::domain::principal::Principal;
 use crate::domain::target::{
     AwsAccessMode, AwsBase, AwsIssuer, AwsMask, AwsRevocation, AwsTarget, RecordLevel, Target,
 };
-use crate::wire::aws::call::is_of_aws;
 use crate::wire::control::{ExplainedMask, OpenedAws};
 
 /// What a client must know of it; `login_idle` is how long a login may be silent.
@@ -167,10 +167,7 @@ fn not_covered(target: &Target, aws: &AwsTarget, masks: &[&AwsMask]) -> Vec<Stri
     if aws.revoke == AwsRevocation::None {
         gap("credentials last until they expire, also when their session is killed or its program has ended");
     }
-    if aws.revoke == AwsRevocation::InlineDeny
-        && aws.issuer.tags()
-        && aws.sts.as_ref().is_some_and(|sts| !is_of_aws(sts.host_str().unwrap_or_default()))
-    {
+    if forgetful_sts(aws).is_some() {
         gap(
             "credentials are taken back by their session tags, which an STS that is not AWS's own may forget",
         );

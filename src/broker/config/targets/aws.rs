@@ -10,13 +10,12 @@ use url::Url;
 use self::shape::{action, arn, endpoint, external_id, region, role, service};
 use super::http::body_mask;
 use super::{known_group, secret};
-use crate::broker::aws::session_policy;
+use crate::broker::aws::{forgetful_sts, session_policy};
 use crate::broker::config::reader::Section;
 use crate::domain::name::GroupName;
 use crate::domain::target::{
     AwsAccessMode, AwsBase, AwsIssuer, AwsMask, AwsPermission, AwsRevocation, AwsTarget,
 };
-use crate::wire::aws::call::is_of_aws;
 
 /// Reads the keys of a target that is an account of AWS.
 pub(super) fn read(
@@ -79,16 +78,13 @@ pub(super) fn read(
     })
 }
 
-/// What cannot be found out by asking: an STS takes session tags and says nothing of whether it keeps them.
+/// What cannot be found out by asking.
 pub(super) fn warning(aws: &AwsTarget) -> Option<String> {
-    let denies_by_tag = aws.revoke == AwsRevocation::InlineDeny && aws.issuer.tags();
-    let sts = aws.sts.as_ref().filter(|_| denies_by_tag)?.host_str().unwrap_or_default();
-    (!is_of_aws(sts)).then(|| {
-        format!(
-            "takes credentials back by session tags (revoke = \"inline-deny\") at {sts}, which is not AWS's own: some such \
-             servers take tags and forget them (Ceph's gateway), and then nothing is taken back; set issuer.tags = false"
-        )
-    })
+    let sts = forgetful_sts(aws)?;
+    Some(format!(
+        "takes credentials back by session tags (revoke = \"inline-deny\") at {sts}, which is not AWS's own: some such \
+         servers take tags and forget them (Ceph's gateway), and then nothing is taken back; set issuer.tags = false"
+    ))
 }
 
 /// What is about calls that go through the gateway.

@@ -67,25 +67,23 @@ fn disk(dir: &Path) -> Finding {
     let fault = |message: String, hint: String| {
         Finding::fault(DISK, &Failure::new(FailureKind::Configuration, message).hint(hint))
     };
-    match rustix::fs::statvfs(dir) {
-        Err(error) => fault(
+    let free = rustix::fs::statvfs(dir).map(|room| room.f_bavail.saturating_mul(room.f_frsize));
+    match (free, rustix::fs::access(dir, Access::WRITE_OK)) {
+        (Err(error), _) => fault(
             format!("cannot look at the file system of `{shown}`: {error}"),
             "run this as the broker's user".into(),
         ),
-        Ok(room) if room.f_bavail.saturating_mul(room.f_frsize) < LEAST_ROOM => fault(
+        (Ok(free), _) if free < LEAST_ROOM => fault(
             format!("there is no room for recordings in `{shown}`"),
             format!("`df {shown}` shows what is left; give the broker's disk more"),
         ),
-        Ok(room) => match rustix::fs::access(dir, Access::WRITE_OK) {
-            Err(error) => fault(
-                format!("nothing can be written in `{shown}`: {error}"),
-                "mount its file system for writing, or move the broker with `data_dir`".into(),
-            ),
-            Ok(()) => {
-                let free = room.f_bavail.saturating_mul(room.f_frsize) >> 20;
-                Finding::ok(DISK, format!("{free} MiB are free for the ledger and recordings"))
-            }
-        },
+        (_, Err(error)) => fault(
+            format!("nothing can be written in `{shown}`: {error}"),
+            "mount its file system for writing, or move the broker with `data_dir`".into(),
+        ),
+        (Ok(free), Ok(())) => {
+            Finding::ok(DISK, format!("{} MiB are free for the ledger and recordings", free >> 20))
+        }
     }
 }
 
