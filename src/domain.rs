@@ -9,6 +9,7 @@ pub mod approval;
 pub mod device;
 pub mod event;
 pub mod facts;
+pub mod filter;
 pub mod item;
 pub mod mask;
 pub mod name;

@@ -80,7 +80,7 @@ impl ColumnPattern {
             {
                 Ok(Self { schema: schema.into(), table: table.into(), column: column.into() })
             }
-            _ => Err(PatternError),
+            _ => Err(PatternError::Column),
         }
     }
 
@@ -116,10 +116,16 @@ impl std::fmt::Display for ColumnPattern {
     }
 }
 
-/// A column pattern that is not `schema.table.column`.
+/// Why a pattern is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a column is written schema.table.column, each part a name or a pattern with *")]
-pub struct PatternError;
+pub enum PatternError {
+    /// It is not `schema.table.column`.
+    #[error("a column is written schema.table.column, each part a name or a pattern with *")]
+    Column,
+    /// It is not `schema.table`.
+    #[error("a table is written schema.table, each part a name or a pattern with *")]
+    Table,
+}
 
 /// A path to JSON members: `$.a.b` is the member `b` of the member `a` of the document; `$.**.key`
 /// is every member called `key` at any depth; `[*]` steps into every element of an array.
@@ -210,7 +216,7 @@ fn is_member(name: &str) -> bool {
 
 /// Matches a pattern in which `*` stands for any run of characters, in time linear in the product
 /// of the lengths and without recursion.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(first) = parts.next() else { return false };
     let Some(mut rest) = text.strip_prefix(first) else { return false };

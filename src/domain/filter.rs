@@ -1,0 +1,202 @@
+//! Which rows a principal sees: a predicate per table, with claims of the login as values.
+//!
+//! Job: say which filters bind somebody, and bind the claims that they name. Boundary: the predicate is
+//! text here; `sql::filter` reads it, and puts claims in as values, never as text. Failure mode: a claim
+//! that the login does not carry is an [`UnboundClaim`], and no session opens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::mask::{PatternError, glob};
+use super::name::{GroupName, RuleName};
+
+/// One row filter of a target.
+///
+/// A filter without `only_for` is a fence around everybody: all such filters of a table hold at once. Filters with
+/// `only_for` are slices: who is in several sees them all, and who is in none of a table's slices sees no row of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowFilter {
+    /// The name that errors, `explain` and the ledger show.
+    pub name: RuleName,
+    /// The tables it is about.
+    pub table: TablePattern,
+    /// An expression over the table's columns and `principal.<claim>` that is true for the rows that are seen.
+    pub predicate: String,
+    /// The claims that the predicate names.
+    pub claims: BTreeSet<String>,
+    /// The slice of these groups; empty for a fence around everybody.
+    #[serde(default)]
+    pub only_for: BTreeSet<GroupName>,
+    /// Members of any of these groups are not bound by a fence.
+    #[serde(default)]
+    pub lifted_for: BTreeSet<GroupName>,
+}
+
+/// `schema.table`, each part a literal or a glob with `*`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TablePattern {
+    schema: String,
+    table: String,
+}
+
+impl TablePattern {
+    /// Parses `schema.table`; a part may hold `*`, which stands for any run of characters.
+    ///
+    /// # Errors
+    /// When there are not exactly two non-empty parts.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        match text.split_once('.') {
+            Some((schema, table)) if !schema.is_empty() && !table.is_empty() && !table.contains('.') => {
+                Ok(Self { schema: schema.into(), table: table.into() })
+            }
+            _ => Err(PatternError::Table),
+        }
+    }
+
+    /// Whether the pattern covers this table.
+    #[must_use]
+    pub fn matches(&self, schema: &str, table: &str) -> bool {
+        glob(&self.schema, schema) && glob(&self.table, table)
+    }
+}
+
+impl TryFrom<String> for TablePattern {
+    type Error = PatternError;
+    fn try_from(text: String) -> Result<Self, PatternError> {
+        Self::new(&text)
+    }
+}
+
+impl From<TablePattern> for String {
+    fn from(pattern: TablePattern) -> Self {
+        pattern.to_string()
+    }
+}
+
+impl std::fmt::Display for TablePattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
+/// What a claim of a login says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Claim {
+    /// One value.
+    One(String),
+    /// Several; in a predicate `column = ANY (principal.<claim>)`.
+    Many(BTreeSet<String>),
+}
+
+/// What one principal sees of the tables of a pattern, with the values that stand for its claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundFilter {
+    /// The filter's name.
+    pub name: RuleName,
+    /// The tables.
+    pub table: TablePattern,
+    /// The predicate; `None` for a slice of others, which shows this principal nothing.
+    pub predicate: Option<String>,
+    /// The values of the claims that the predicate names.
+    pub claims: BTreeMap<String, Claim>,
+    /// Whether this is a slice: a table's slices are joined by OR, everything else by AND.
+    pub is_slice: bool,
+}
+
+/// A filter names a claim that the login does not carry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("row filter {filter} compares with principal.{claim}, and your login carries no such claim")]
+pub struct UnboundClaim {
+    /// The filter.
+    pub filter: RuleName,
+    /// The claim.
+    pub claim: String,
+}
+
+impl RowFilter {
+    /// What it means for somebody in `groups` whose login carries `claims`; `None` where it does not bind them.
+    ///
+    /// # Errors
+    /// [`UnboundClaim`].
+    pub fn bind(
+        &self,
+        groups: &BTreeSet<GroupName>,
+        claims: &BTreeMap<String, Claim>,
+    ) -> Result<Option<BoundFilter>, UnboundClaim> {
+        let is_slice = !self.only_for.is_empty();
+        let bound = |predicate, claims| BoundFilter {
+            name: self.name.clone(),
+            table: self.table.clone(),
+            predicate,
+            claims,
+            is_slice,
+        };
+        if is_slice && self.only_for.is_disjoint(groups) {
+            return Ok(Some(bound(None, BTreeMap::new())));
+        }
+        if !self.lifted_for.is_disjoint(groups) {
+            return Ok(None);
+        }
+        let mut values = BTreeMap::new();
+        for name in &self.claims {
+            let unbound = || UnboundClaim { filter: self.name.clone(), claim: name.clone() };
+            values.insert(name.clone(), claims.get(name).cloned().ok_or_else(unbound)?);
+        }
+        Ok(Some(bound(Some(self.predicate.clone()), values)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    fn group(text: &str) -> GroupName {
+        text.parse().unwrap()
+    }
+
+    fn filter(only_for: &[&str], lifted_for: &[&str]) -> RowFilter {
+        RowFilter {
+            name: "own-project".parse().unwrap(),
+            table: TablePattern::new("public.*").unwrap(),
+            predicate: "project = principal.project".into(),
+            claims: BTreeSet::from(["project".to_owned()]),
+            only_for: only_for.iter().copied().map(group).collect(),
+            lifted_for: lifted_for.iter().copied().map(group).collect(),
+        }
+    }
+
+    fn carried() -> BTreeMap<String, Claim> {
+        BTreeMap::from([("project".to_owned(), Claim::One("x".into()))])
+    }
+
+    #[test]
+    fn a_fence_binds_all_but_those_it_is_lifted_for() {
+        let fence = filter(&[], &["corp/auditors"]);
+        assert!(fence.bind(&[group("corp/auditors")].into(), &carried()).unwrap().is_none());
+        let bound = fence.bind(&[group("corp/dev")].into(), &carried()).unwrap().unwrap();
+        assert_eq!((bound.claims, bound.is_slice), (carried(), false));
+    }
+
+    #[test]
+    fn a_slice_of_others_shows_nothing() {
+        let slice = filter(&["corp/eu"], &[]);
+        let other = slice.bind(&[group("corp/us")].into(), &BTreeMap::new()).unwrap().unwrap();
+        assert_eq!(other.predicate, None);
+        let own = slice.bind(&[group("corp/eu")].into(), &carried()).unwrap().unwrap();
+        assert!(own.predicate.is_some() && own.is_slice);
+    }
+
+    #[test]
+    fn a_claim_that_is_not_carried_opens_nothing() {
+        let error = filter(&[], &[]).bind(&BTreeSet::new(), &BTreeMap::new()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "row filter own-project compares with principal.project, and your login carries no such claim"
+        );
+    }
+}
