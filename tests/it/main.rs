@@ -48,6 +48,7 @@ mod noninterference;
 mod objects;
 mod protocol;
 mod redefinitions;
+mod regress;
 mod requests;
 mod restarts;
 mod reviews;
