@@ -168,7 +168,7 @@ impl Reviews for SignedReviews {
     }
 }
 
-/// Waits until a request is no longer pending, or `limit` is over; `changed` gets every state on the
+/// Waits until a request is answered and what the answer gives is in force, or `limit` is over; `changed` gets every state on the
 /// way. A broker that restarts meanwhile is waited for as well; one where too many calls wait is asked every
 /// few seconds instead.
 ///
@@ -191,7 +191,7 @@ async fn watch(
     let end = limit.map(|limit| Instant::now() + limit);
     let mut silent_since: Option<Instant> = None;
     let mut latest: Option<RequestView> = None;
-    let mut is_crowded = false;
+    let (mut is_crowded, mut unissued) = (false, 0);
     loop {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         // the first call never waits, so that `changed` is called at once
@@ -203,9 +203,10 @@ async fn watch(
                 silent_since = None;
                 changed(&view);
                 let over = end.is_some_and(|end| Instant::now() >= end);
-                if view.request.state != RequestState::Pending || over {
+                if is_settled(&view) || over || unissued >= MOST_UNISSUED {
                     return Ok(view);
                 }
+                unissued += u32::from(view.request.state != RequestState::Pending);
                 // a broker that does not wait must not be asked without a pause
                 if is_crowded || (latest.as_ref() == Some(&view) && asked.elapsed() < PAUSE) {
                     tokio::time::sleep(PAUSE).await;
@@ -228,6 +229,15 @@ async fn watch(
     }
 }
 
+/// Answered, and what the answer gives is in force: a grant enters the ledger first, and is shown after that.
+fn is_settled(view: &RequestView) -> bool {
+    match view.request.state {
+        RequestState::Pending => false,
+        RequestState::Granted { .. } => view.grant.is_some(),
+        _ => true,
+    }
+}
+
 /// Whether more calls wait for an answer than may.
 fn is_too_many(error: &ApiError) -> bool {
     matches!(error, ApiError::Link(LinkError::Problem(problem)) if problem.status == 429)
@@ -247,6 +257,8 @@ fn is_passing(error: &ApiError) -> bool {
 const POLL: u64 = 25;
 /// Between two attempts to reach a broker that is away.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often an approved request is asked for whose grant is not there: a grant that ended long ago never comes.
+const MOST_UNISSUED: u32 = 30;
 /// How long a broker may be away.
 const PATIENCE: Duration = Duration::from_secs(300);
 

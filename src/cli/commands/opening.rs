@@ -14,7 +14,7 @@ use futures_util::stream::FuturesUnordered;
 use secrecy::SecretString;
 
 use crate::cli::args::Ask;
-use crate::cli::commands::request::ask::Way;
+use crate::cli::commands::request::ask::{Mine, Way, refusal};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::client::api::{Api, ApiError};
@@ -109,12 +109,20 @@ struct Opening<'a> {
 
 impl Openings<'_> {
     async fn open(&mut self, signals: &mut Signals) -> Result<(), Failure> {
-        let faults = self.attempt(signals).await?;
-        let held: Vec<Held<'_>> = faults.iter().filter_map(Held::of).collect();
-        if held.is_empty() || held.len() < faults.len() {
+        let mut faults = self.attempt(signals).await?;
+        if !only_held(&faults) {
             return self.unless(faults);
         }
-        self.approved(&held, signals).await?;
+        // asked after the refusals: what was approved since then opens now, and what was not by now is waited for
+        let mine = until_signal(signals, Mine::of(self.api)).await?;
+        if faults.iter().any(|fault| mine.may_admit(&fault.target)) {
+            faults = self.attempt(signals).await?;
+            if !only_held(&faults) {
+                return self.unless(faults);
+            }
+        }
+        let held: Vec<Held<'_>> = faults.iter().filter_map(Held::of).collect();
+        self.approved(&held, &mine, signals).await?;
         for opening in &mut self.openings {
             // somebody may have taken his time
             opening.opened.take_if(|(session, _)| *session.stopped().borrow());
@@ -170,12 +178,12 @@ impl Openings<'_> {
     }
 
     /// Files every request, and then waits for all answers.
-    async fn approved(&self, held: &[Held<'_>], signals: &mut Signals) -> Result<(), Failure> {
+    async fn approved(&self, held: &[Held<'_>], mine: &Mine, signals: &mut Signals) -> Result<(), Failure> {
         let ways = held.iter().map(|held| Way { ask: self.ask, problem: held.problem, target: held.target });
         let ways: Vec<Way<'_>> = ways.collect();
         let (mut filed, mut failures, mut reason) = (Vec::new(), Vec::new(), None);
         for way in &ways {
-            match way.file(self.context, self.api, signals, &mut reason).await {
+            match way.file(self.context, self.api, signals, mine, &mut reason).await {
                 Ok(view) => filed.push((way, view)),
                 Err(failure) if failure.is_signal() => return Err(failure),
                 Err(failure) => failures.push((way.target.to_owned(), failure)),
@@ -209,10 +217,9 @@ impl Openings<'_> {
     }
 
     fn unless(&self, faults: Vec<Fault>) -> Result<(), Failure> {
-        let ask = self.ask;
         let failures = faults.into_iter().map(|fault| {
             let failure = match Held::of(&fault) {
-                Some(held) => Way { ask, problem: held.problem, target: held.target }.refusal(),
+                Some(held) => refusal(held.problem),
                 None => fault.error.into(),
             };
             (fault.target, failure)
@@ -238,6 +245,11 @@ impl Openings<'_> {
     fn named(&self, target: &str, failure: Failure) -> Failure {
         if self.openings.len() == 1 { failure } else { failure.about(target) }
     }
+}
+
+/// Whether there is something to ask for, and nothing that asking does not help.
+fn only_held(faults: &[Fault]) -> bool {
+    !faults.is_empty() && faults.iter().all(|fault| Held::of(fault).is_some())
 }
 
 /// A session that could not be opened.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::domain::approval::{Request, SessionSubject, Threshold};
-use crate::domain::name::{DeviceId, RuleName, TargetName};
+use crate::domain::approval::{Grant, GrantState, Request, SessionSubject, Threshold};
+use crate::domain::name::{DeviceId, GrantId, RuleName, TargetName};
 use crate::domain::principal::PrincipalId;
 
 fn principal(subject: &str) -> PrincipalId {
@@ -177,4 +177,44 @@ async fn where_too_many_calls_wait_the_broker_is_asked_again_and_again() {
     let answered = watch(ask, None, |_| ()).await.unwrap();
     assert_eq!(answered.request.state, RequestState::Denied);
     assert_eq!(*asked.borrow(), [None, Some(POLL), None, None]);
+}
+
+fn grant() -> Grant {
+    Grant {
+        id: GrantId::from_random([3; 16]),
+        request: id(1),
+        principal: principal("alice"),
+        target: TargetName::new("db").unwrap(),
+        reason: "incident 4711".into(),
+        starts: Timestamp::UNIX_EPOCH,
+        ends: Timestamp::MAX,
+        once: false,
+        state: GrantState::Active,
+    }
+}
+
+/// Approved; its grant is in force from the given call on. Each answer is another one, so that none is paused after.
+async fn approvals_answer(in_force_at: u32) -> (Option<Grant>, u32) {
+    let asked = std::cell::Cell::new(0);
+    let ask = async |_: Option<u64>| {
+        asked.set(asked.get() + 1);
+        let mut approved = view();
+        approved.missing = asked.get().to_string();
+        approved.request.state = RequestState::Granted { grant: grant().id };
+        approved.grant = (asked.get() >= in_force_at).then(grant);
+        Ok(approved)
+    };
+    let answered = watch(ask, None, |_| ()).await.unwrap();
+    (answered.grant, asked.get())
+}
+
+/// An approval is written down before its grant is in force, and a session that is opened in between is refused.
+#[tokio::test]
+async fn an_approval_is_an_answer_once_its_grant_is_in_force() {
+    assert_eq!(approvals_answer(3).await, (Some(grant()), 3));
+}
+
+#[tokio::test]
+async fn a_grant_that_is_gone_is_not_waited_for_for_ever() {
+    assert_eq!(approvals_answer(u32::MAX).await, (None, MOST_UNISSUED + 1));
 }

@@ -13,7 +13,7 @@ use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::{Waiting, harmless};
 use crate::client::api::{Api, Scope};
 use crate::client::signals::Signals;
-use crate::domain::approval::{RequestState, SubjectText, What};
+use crate::domain::approval::{GrantState, RequestState, SubjectText, What};
 use crate::domain::name::GrantId;
 use crate::wire::control::{AskSession, Problem, RequestView};
 
@@ -61,8 +61,51 @@ pub struct Way<'a> {
     pub target: &'a str,
 }
 
+/// The caller's own requests for sessions from now on, as they were at one moment after openings were refused.
+pub struct Mine {
+    views: Vec<RequestView>,
+    at: Timestamp,
+}
+
+impl Mine {
+    /// Asks the broker.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn of(api: &Api) -> Result<Self, Failure> {
+        let mut views = api.requests(Scope::Mine, None).await?;
+        views.retain(is_for_sessions_from_now_on);
+        Ok(Self { views, at: api.context().clock.now() })
+    }
+
+    /// One that is to be waited for: pending, or approved and its grant not in force yet.
+    fn awaited(&self, target: &str) -> Option<&RequestView> {
+        self.on(target).find(|view| {
+            let awaits = match view.request.state {
+                RequestState::Pending => true,
+                RequestState::Granted { .. } => view.grant.is_none(),
+                _ => false,
+            };
+            awaits && view.request.expires > self.at
+        })
+    }
+
+    /// Whether there is a grant that may not have been there when the opening was refused. Whether it admits is the
+    /// broker's to say: one more try does no harm.
+    #[must_use]
+    pub fn may_admit(&self, target: &str) -> bool {
+        self.on(target).any(|view| {
+            view.grant.as_ref().is_some_and(|grant| grant.state == GrantState::Active && grant.ends > self.at)
+        })
+    }
+
+    fn on(&self, target: &str) -> impl Iterator<Item = &RequestView> {
+        self.views.iter().filter(move |view| view.request.target.as_str() == target)
+    }
+}
+
 impl Way<'_> {
-    /// Files a request, or finds the one that is pending. `said` is the reason that a person has given, for this
+    /// Files a request, or finds the one of `mine` that is awaited. `said` is the reason that a person has given, for this
     /// target or one before it.
     ///
     /// # Errors
@@ -72,9 +115,10 @@ impl Way<'_> {
         context: &Context,
         api: &Api,
         signals: &mut Signals,
+        mine: &Mine,
         said: &mut Option<String>,
     ) -> Result<RequestView, Failure> {
-        let pending = self.pending(api).await?;
+        let pending = mine.awaited(self.target).cloned();
         let ui = context.ui;
         if self.ask.request && self.ask.wait.is_none() {
             let view = match pending {
@@ -99,7 +143,7 @@ impl Way<'_> {
                 let reason = said.insert(self.question(context, signals).await?).clone();
                 self.ask_for(context, api, reason).await?
             }
-            (None, _) => return Err(self.refusal()),
+            (None, _) => return Err(refusal(self.problem)),
         };
         if view.request.state == RequestState::Pending {
             // whoever cannot be asked and did not say `--wait` does not want to wait
@@ -132,23 +176,6 @@ impl Way<'_> {
         Ok(())
     }
 
-    /// What the broker said, and what to type.
-    #[must_use]
-    pub fn refusal(&self) -> Failure {
-        Failure::from(self.problem.clone()).hint("or add `--wait --reason TEXT` here, to ask, wait and go on")
-    }
-
-    /// The caller's own request for sessions on the target, if one is pending.
-    async fn pending(&self, api: &Api) -> Result<Option<RequestView>, Failure> {
-        let now = api.context().clock.now();
-        let mine = api.requests(Scope::Mine, None).await?;
-        Ok(mine.into_iter().find(|view| {
-            let waits = view.request.state == RequestState::Pending && view.request.expires > now;
-            let here = view.request.target.as_str() == self.target;
-            waits && here && is_for_sessions_from_now_on(view)
-        }))
-    }
-
     async fn ask_for(&self, context: &Context, api: &Api, reason: String) -> Result<RequestView, Failure> {
         let ask = AskSession {
             target: self.target.to_owned(),
@@ -179,8 +206,14 @@ impl Way<'_> {
                 return Err(Failure::new(FailureKind::Signal(signal), "interrupted; nothing was filed"));
             }
         };
-        answer.ok_or_else(|| self.refusal())
+        answer.ok_or_else(|| refusal(self.problem))
     }
+}
+
+/// What the broker said, and what to type.
+#[must_use]
+pub fn refusal(problem: &Problem) -> Failure {
+    Failure::from(problem.clone()).hint("or add `--wait --reason TEXT` here, to ask, wait and go on")
 }
 
 /// Whether an approval of this request would let `connect` in at once.
@@ -248,6 +281,8 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use super::*;
+    use crate::domain::approval::Grant;
+    use crate::domain::name::{DeviceId, Digest, RequestId, TargetName};
 
     #[test]
     fn a_beginning_is_written_in_four_ways() {
@@ -262,5 +297,54 @@ mod tests {
         for wrong in ["", "soon", "+", "+soon", "25:00", "2026-13-01T00:00"] {
             assert_eq!(at(wrong).unwrap_err().code(), crate::cli::exit::USAGE, "{wrong}");
         }
+    }
+
+    /// What was approved between a refusal and this look must not be asked for anew.
+    #[test]
+    fn what_is_pending_is_awaited_and_what_was_granted_is_tried() {
+        let at: Timestamp = "2026-11-21T20:30:00Z".parse().unwrap();
+        let found = |change: &dyn Fn(&mut RequestView)| {
+            let mut view = view();
+            change(&mut view);
+            let mine = Mine { views: vec![view], at };
+            (mine.awaited("db").is_some(), mine.may_admit("db"))
+        };
+        let granted = |grant: Option<Grant>| {
+            move |view: &mut RequestView| {
+                view.request.state = RequestState::Granted { grant: GrantId::from_random([3; 16]) };
+                view.grant.clone_from(&grant);
+            }
+        };
+        assert_eq!(found(&|_| ()), (true, false));
+        assert_eq!(found(&|view| view.request.expires = at), (false, false), "nobody answers it any more");
+        assert_eq!(found(&granted(None)), (true, false), "its grant is not in force yet");
+        assert_eq!(found(&granted(Some(grant()))), (false, true));
+        assert_eq!(found(&granted(Some(Grant { ends: at, ..grant() }))), (false, false));
+        assert_eq!(found(&granted(Some(Grant { state: GrantState::Used, ..grant() }))), (false, false));
+        assert_eq!(found(&|view| view.request.state = RequestState::Denied), (false, false));
+        assert_eq!(found(&|view| view.request.target = TargetName::new("other").unwrap()), (false, false));
+    }
+
+    fn view() -> RequestView {
+        serde_json::from_value(serde_json::json!({
+            "request": {
+                "id": RequestId::from_random([1; 16]), "requester": {"provider": "corp", "subject": "alice"},
+                "display": "alice", "device": DeviceId::from_digest(&[1; 32]), "target": "db",
+                "subject": Digest::from_bytes(&[0; 32]), "threshold": "corp/dba:1", "people_only": false,
+                "standing_max": 0, "filed": Timestamp::UNIX_EPOCH, "expires": Timestamp::MAX,
+                "state": RequestState::Pending, "reviews": []
+            },
+            "subject": "", "missing": "", "reviewable": false
+        }))
+        .unwrap()
+    }
+
+    fn grant() -> Grant {
+        serde_json::from_value(serde_json::json!({
+            "id": GrantId::from_random([3; 16]), "request": RequestId::from_random([1; 16]),
+            "principal": {"provider": "corp", "subject": "alice"}, "target": "db", "reason": "incident 4711",
+            "starts": Timestamp::UNIX_EPOCH, "ends": Timestamp::MAX, "once": false, "state": "active"
+        }))
+        .unwrap()
     }
 }
