@@ -9,7 +9,7 @@ pub mod aws;
 mod cache;
 pub mod clock;
 mod deps;
-mod dial;
+pub(crate) mod dial;
 mod digests;
 mod entrance;
 mod gate;

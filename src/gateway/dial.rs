@@ -141,8 +141,8 @@ async fn log_in(
     }
 }
 
-/// A database that vanished without a word is noticed within a minute and a half.
-pub(super) fn keep_alive(socket: &TcpStream) -> io::Result<()> {
+/// Whoever vanished without a word is noticed within a minute and a half.
+pub(crate) fn keep_alive(socket: &TcpStream) -> io::Result<()> {
     use rustix::net::sockopt;
     sockopt::set_socket_keepalive(socket, true)?;
     sockopt::set_tcp_keepidle(socket, Duration::from_secs(45))?;

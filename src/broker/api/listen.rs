@@ -28,6 +28,7 @@ use super::caller::{Peer, forwarded, is_proxy};
 use super::fault::Fault;
 use super::strangers::{Stranger, Strangers};
 use crate::broker::app::core::Core;
+use crate::gateway::dial::keep_alive;
 use crate::gateway::tls::buffered;
 
 /// How long a handshake, a request head or a body may take.
@@ -57,8 +58,8 @@ pub(crate) async fn serve(
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "no TCP_NODELAY");
+        if let Err(error) = socket.set_nodelay(true).and_then(|()| keep_alive(&socket)) {
+            tracing::debug!(%error, "no TCP_NODELAY, or nothing that notices a client that vanished");
         }
         let config = core.config();
         let stranger = match is_proxy(peer.ip().to_canonical(), &config) {
