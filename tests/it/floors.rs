@@ -28,6 +28,11 @@ const TOP: &str = "cli";
 const TOP_ONLY: &[&str] =
     &["env::var", "env::home_dir", "env::args", "process::exit", "println!", "eprint", "dbg!"];
 
+/// Below the client nothing is started (`psql \\!` on a gateway would be a shell there), but the command that an
+/// operator named to give out a secret.
+const STARTS: &[&str] = &["process::Command", "Command::new"];
+const MAY_START: &[&str] = &["broker/secrets.rs"];
+
 #[test]
 fn every_module_names_lower_floors_only() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -54,6 +59,7 @@ fn planted_faults_are_found() {
         fault("client/home.rs", "\n\nlet home = std::env::var(\"HOME\");").starts_with("client/home.rs:3: ")
     );
     assert!(fault("broker/app.rs", "println!(\"up\");").contains("below the floor"));
+    assert!(fault("gateway/relay.rs", "use tokio::process::Command;").contains("is started"));
     assert_eq!(fault("cli/context.rs", "std::env::var(name)"), "");
     assert!(fault("cli/ui.rs", "use super::super::args;").contains("super::super"));
     assert!(fault("gateway/gate.rs", "use crate::{domain::name, broker};").contains("broker"));
@@ -73,6 +79,10 @@ fn faults_of(path: &Path, text: &str) -> Vec<String> {
         for clock in CLOCKS.iter().filter(|clock| TIMELESS.contains(&own.as_str()) && code.contains(**clock))
         {
             fault(format!("`{clock}` in `{own}`, where time is an argument"));
+        }
+        let starts = STARTS.iter().any(|word| code.contains(word));
+        if starts && own != "client" && own != TOP && !MAY_START.iter().any(|may| path == Path::new(may)) {
+            fault("a program is started below the client".to_owned());
         }
         for word in TOP_ONLY.iter().filter(|word| own != TOP && code.contains(**word)) {
             fault(format!("`{word}` in `{own}`, below the floor that may"));

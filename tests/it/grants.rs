@@ -1,5 +1,7 @@
 //! What a request may ask for beside a session: only one, a longer one, and one however often it is asked.
 
+use futures_util::future::join_all;
+
 use crate::requests::reviewed_world;
 use crate::support::world::psql;
 
@@ -35,4 +37,18 @@ async fn a_grant_is_for_one_session_or_longer_as_it_was_asked_for() {
     for _ in 0..2 {
         psql(&bob, "select 1").await.ends(0);
     }
+}
+
+/// Warpgate's one-use tickets let several in when sixteen clients use one at the same instant.
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_programs_at_once_get_one_session_out_of_a_grant_for_one() {
+    let world = reviewed_world().await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let asked = bob.run(&["request", "approval", "db", "--once", "--reason", "incident 4711"]).await.ends(0);
+    alice.run(&["request", "approve", asked.stdout.trim(), "--yes"]).await.ends(0);
+    let ran = join_all((0..16).map(|_| psql(&bob, "select 1"))).await;
+    let mut codes: Vec<i32> = ran.iter().map(|ran| ran.code).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [[0].as_slice(), &[75; 15]].concat());
+    alice.run(&["audit", "verify"]).await.ends(0);
 }

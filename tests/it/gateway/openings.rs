@@ -124,3 +124,14 @@ async fn a_replication_connection_is_denied_unless_the_target_says_so() {
     let refused = Raw::open(&gateway, PROTOCOL_3_0, &[("replication", "true")]).await.err();
     assert_eq!(refused.as_deref(), Some("42501 replication would carry masked columns in the clear"));
 }
+
+/// `\c` opens a second connection of the same session.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_database_than_the_targets_is_denied() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let (out, err, ok) =
+        gateway.run(&["-At", "-c", "select 1", "-c", "\\c template1", "-c", "select 2"]).await;
+    assert!(!ok && out.starts_with("1\n") && err.contains("is one database"), "{out}{err}");
+    assert!(!out.contains('2'), "{out}");
+}

@@ -57,6 +57,21 @@ async fn the_second_account_of_a_machines_owner_is_the_owner() {
 }
 
 #[tokio::test]
+async fn groups_count_as_they_are_when_the_review_is_given() {
+    let bench = Bench::new(BY_DBA);
+    let (alice, _) = pair(&bench).await;
+    let one = asked(&alice).await.request.id.to_string();
+    let bob_who_left = bench.login_with("bob", 5, json!({"groups": []})).await;
+    let refused = bob_who_left.review("bob", &one, Decision::Approve).await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND);
+    let carol = bench.login_with("carol", 6, json!({"groups": []})).await;
+    let refused = carol.review("carol", &one, Decision::Approve).await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND);
+    let carol_who_joined = bench.login_with("carol", 7, json!({"groups": ["dba"]})).await;
+    assert_eq!(carol_who_joined.review("carol", &one, Decision::Approve).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_review_counts_only_when_an_enrolled_key_signed_exactly_this_just_now() {
     let bench = Bench::new(BY_DBA);
     let (alice, bob) = pair(&bench).await;
