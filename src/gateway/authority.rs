@@ -1,5 +1,6 @@
 //! What the gateway asks: may this session, with which credential?
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use futures_util::future::BoxFuture;
@@ -196,6 +197,19 @@ pub struct SessionContext {
     pub digest_key: SecretString,
     /// Why it was opened, in the requester's words, when it was asked for.
     pub reason: Option<String>,
+    /// What was tried on policy or protected objects, on whichever connection.
+    pub attempts: Attempts,
+}
+
+/// Attempts of one session to change policy or protected objects. Copies count together.
+#[derive(Debug, Clone, Default)]
+pub struct Attempts(Arc<AtomicU32>);
+
+impl Attempts {
+    /// Counts one; returns how many there are now.
+    pub(super) fn count(&self) -> u32 {
+        self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
 }
 
 /// A credential of the resource, alive as long as its session.

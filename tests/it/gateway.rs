@@ -381,3 +381,20 @@ async fn a_panic_ends_one_connection_only() {
     let (out, err, ok) = gateway.run(&["-Atc", "SELECT a FROM kept"]).await;
     assert!(ok && out == "1\n", "{err}");
 }
+
+/// One `psql` for each attempt is no way round the count.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_third_attempt_on_policy_closes_the_session_whichever_connection_makes_it() {
+    let cluster = newest();
+    cluster.admin().await.batch_execute("CREATE TABLE people (ssn text)").await.expect("a table");
+    let masks = vec![masked("public.people.ssn", hoopctl::domain::mask::Mask::Full)];
+    let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
+    for attempt in ["SET ROLE postgres", "GRANT SELECT ON people TO PUBLIC"] {
+        let (_, err, ok) = gateway.run(&["-c", attempt]).await;
+        assert!(!ok && err.contains("policy.tamper"), "{err}");
+    }
+    let (out, err, _) = gateway.run(&["-Atc", "SELECT 1"]).await;
+    assert_eq!((out.as_str(), err.as_str()), ("1\n", ""), "two attempts end nothing");
+    gateway.run(&["-c", "COMMENT ON COLUMN people.ssn IS 'x'"]).await;
+    assert_eq!(*gateway.closing.borrow(), Some(CloseReason::Tampering));
+}

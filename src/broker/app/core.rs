@@ -38,7 +38,7 @@ use crate::domain::principal::Principal;
 use crate::domain::session::{CloseReason, Session, SessionState};
 use crate::domain::target::{AwsAccessMode, Target, TargetKind};
 use crate::domain::text;
-use crate::gateway::authority::SessionContext;
+use crate::gateway::authority::{Attempts, SessionContext};
 use crate::gateway::clock::Clock;
 use crate::gateway::journal::JournalError;
 use crate::wire::control::{OpenSession, OpenedSession};
@@ -206,6 +206,7 @@ impl Core {
             ssh_key: ask.ssh_key.clone(),
             digest_key: self.digest_key(&target.name),
             reason,
+            attempts: Attempts::default(),
         });
         let (expires, id) = (session.expires, session.id.clone());
         // stored first, so that a crash between the two leaves a row to clean up, not a ghost

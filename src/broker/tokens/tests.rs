@@ -217,6 +217,7 @@ impl Bench {
             ssh_key: None,
             digest_key: "key".into(),
             reason: None,
+            attempts: crate::gateway::authority::Attempts::default(),
         };
         (context, http)
     }

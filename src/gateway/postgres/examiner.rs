@@ -89,7 +89,6 @@ pub(super) struct Examiner {
     judged: Vec<item::Statement>,
     /// How many messages that execute something were let through.
     let_through: u64,
-    tampered: u32,
     circumstances: Circumstances,
     /// Ends what is held when the client does not want to wait any longer.
     interrupt: Interrupt,
@@ -159,7 +158,6 @@ impl Examiner {
             running: BTreeMap::new(),
             judged: Vec::new(),
             let_through: 0,
-            tampered: 0,
         }
     }
 
@@ -484,12 +482,11 @@ impl Examiner {
         // a refusal waits for nothing: no bytes move on the strength of it
         let _denied = self.ruling(&denied, &[text.0.as_ref()], &[])?;
         if denial.rule.as_str() == "policy.tamper" {
-            self.tampered += 1;
             self.gate.enter(What::PolicyTampered {
                 session: self.gate.context().id.clone(),
                 attempt: denial.reason.clone(),
             })?;
-            if self.tampered >= TAMPERINGS {
+            if self.gate.context().attempts.count() >= TAMPERINGS {
                 self.gate.close(CloseReason::Tampering);
             }
         }

@@ -17,7 +17,7 @@ use hoopctl::domain::target::{
     GrantTemplate, LeaseIssuer, PostgresTarget, RecordLevel, RoleIssuer, SecretSource, TablePrivilege,
     Target, TargetKind, UpstreamTls,
 };
-use hoopctl::gateway::authority::{Lease, SessionContext};
+use hoopctl::gateway::authority::{Attempts, Lease, SessionContext};
 use hoopctl::gateway::clock::Clock;
 use hoopctl::gateway::journal::{Journal, JournalError, Recorder, Ticket};
 use jiff::SignedDuration;
@@ -219,6 +219,7 @@ pub(crate) fn session(display: &str, subject: &str, target: Arc<Target>) -> Sess
         ssh_key: None,
         digest_key: String::new().into(),
         reason: None,
+        attempts: Attempts::default(),
     }
 }
 

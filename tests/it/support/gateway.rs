@@ -20,8 +20,8 @@ use hoopctl::domain::target::{
     LeaseIssuer, PostgresTarget, RecordLevel, SecretSource, Target, TargetKind, UpstreamTls,
 };
 use hoopctl::gateway::authority::{
-    Admission, Authority, Credential, Filed, Held, HoldError, Lease, LeaseError, Refusal, SessionContext,
-    Slot,
+    Admission, Attempts, Authority, Credential, Filed, Held, HoldError, Lease, LeaseError, Refusal,
+    SessionContext, Slot,
 };
 use hoopctl::gateway::clock::Clock;
 use hoopctl::gateway::journal::{ItemKind, Journal, JournalError, Recorder, Ticket};
@@ -227,6 +227,7 @@ impl Hall {
             ssh_key: plan.ssh_key,
             digest_key: SecretString::from("digest key"),
             reason: None,
+            attempts: Attempts::default(),
         });
         let (closing, closes) = watch::channel(None);
         let text = format!("{BASE}\n{}", plan.policy);

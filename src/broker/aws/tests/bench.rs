@@ -22,7 +22,7 @@ use crate::domain::target::{
     AwsAccessMode, AwsBase, AwsIssuer, AwsPermission, AwsRevocation, AwsTarget, RecordLevel, SecretSource,
     Target, TargetKind,
 };
-use crate::gateway::authority::{Credential, Lease, SessionContext};
+use crate::gateway::authority::{Attempts, Credential, Lease, SessionContext};
 use crate::gateway::journal::Journal;
 
 /// When it all begins: 2026-11-21 00:00 UTC.
@@ -136,6 +136,7 @@ impl Bench {
             ssh_key: None,
             digest_key: "key".into(),
             reason: None,
+            attempts: Attempts::default(),
         };
         (context, aws)
     }
