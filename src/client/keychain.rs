@@ -1,7 +1,7 @@
 //! Where the credential of a broker is kept.
 //!
 //! Job: the device key, the refresh token and what was pinned, in the system's keyring (Secret
-//! Service on Linux, the Keychain on macOS), else in a 0600 file; the caller is told
+//! Service on Linux, the Keychain on macOS, where nobody has tried it), else in a 0600 file; the caller is told
 //! which. Boundary: one entry per broker, read and written whole. Failure mode:
 //! [`KeychainError`]; a store that cannot be proven to work is not used.
 

@@ -64,8 +64,20 @@ async fn a_burst_loses_no_entry() {
     let file = alice.home().join("burst.sql");
     std::fs::write(&file, script).expect("written");
     alice.run(&["connect", "db", "--", "-XAtqf", &file.to_string_lossy()]).await.ends(0);
+    // and eight connections at once, each of which prepares a statement first
+    let transaction = alice.home().join("transaction.sql");
+    std::fs::write(&transaction, "\\set n random(1, 1000)\nSELECT :n;\n").expect("written");
+    let pgbench = format!(
+        "{} -n -c 8 -j 2 -t 500 -M prepared -f {} \"$DB_URL\"",
+        crate::drivers::program("pgbench").as_std().get_program().to_string_lossy(),
+        transaction.display()
+    );
+    let ran = alice.run(&["exec", "db", "--", "sh", "-c", &pgbench]).await.ends(0);
+    assert!(ran.stdout.contains("4000/4000"), "{}", ran.text());
     let list = alice.run(&["--output", "json", "session", "list"]).await.ends(0);
-    assert!(list.stdout.contains("\"statements\":3000"), "{}", list.stdout);
+    for entered in ["\"statements\":3000", "\"statements\":4008"] {
+        assert!(list.stdout.contains(entered), "{}", list.stdout);
+    }
     verify(&alice, &world.broker.data().join("ledger")).await.ends(0);
 }
 

@@ -168,7 +168,7 @@ const TABLES: &str = "
 /// Debian's client programs, and its server of the same version.
 const DEBIAN: u32 = 15;
 
-fn program(name: &str) -> Command {
+pub(crate) fn program(name: &str) -> Command {
     let path = Path::new("/usr/lib/postgresql").join(DEBIAN.to_string()).join("bin").join(name);
     assert!(path.exists(), "{} is missing; run: tests/setup/postgres.sh {DEBIAN}", path.display());
     Command::new(path)

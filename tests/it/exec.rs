@@ -8,7 +8,6 @@ mod sticky;
 use std::process::Stdio;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::support::env::Env;
 use stage::{KEY, Stage, places};

@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::broker::approvals::stage::{Statement, pair};
@@ -174,6 +175,58 @@ async fn an_endpoint_that_never_answers_keeps_neither_another_nor_a_statement_wa
         tokio::task::yield_now().await;
     }
     assert!(bench.core.webhooks.busy.lock().unwrap().contains("silent"));
+}
+
+/// Bytes that are no HTTP, a head without an end, a line that is cut, a way to somewhere else: none is a yes, and nobody follows.
+#[tokio::test]
+async fn an_endpoint_that_answers_garbage_gets_the_same_message_again_and_delays_nobody() {
+    let elsewhere = Arc::new(Receiver::default());
+    let elsewhere_url = elsewhere.start().await;
+    let answers = [
+        b"\x00\xff\xfe garbage\r\n\r\n".to_vec(),
+        [b"HTTP/1.1 200 OK\r\n".as_slice(), &b"x-endless: aaaaaaaaaaaaaaaa\r\n".repeat(1 << 16)].concat(),
+        Vec::new(),
+        format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere_url}\r\ncontent-length: 0\r\n\r\n")
+            .into(),
+        b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+    ];
+    let attempts = answers.len();
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
+    let heard = Arc::clone(&got);
+    tokio::spawn(async move {
+        for answer in answers {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") {
+                assert!(socket.read_buf(&mut request).await.unwrap() > 0);
+            }
+            heard.lock().unwrap().push(String::from_utf8(request).unwrap());
+            // whoever has heard enough hangs up
+            let _cut = socket.write_all(&answer).await;
+        }
+    });
+    let up = Arc::new(Receiver::default());
+    let up_url = up.start().await;
+    let bench =
+        bench(&[hook("odd", &url, WebhookFormat::Standard), hook("up", &up_url, WebhookFormat::Standard)]);
+    let alice = bench.login("alice", 1).await;
+    alice.ask(json!({})).await;
+    settle(&bench).await;
+    assert_eq!(up.ids().len(), 1);
+    for _ in 1..=attempts {
+        bench.hand.advance(3600);
+        settle(&bench).await;
+    }
+    let got = got.lock().unwrap().clone();
+    let id = |request: &String| {
+        let line = request.lines().find_map(|line| line.strip_prefix("webhook-id: "));
+        line.unwrap_or_else(|| panic!("{request}")).to_owned()
+    };
+    let ids: HashSet<String> = got.iter().map(id).collect();
+    assert_eq!((got.len(), ids.len()), (attempts, 1), "until it is taken, and not once more");
+    assert!(elsewhere.ids().is_empty());
 }
 
 /// Statements, values and reasons hold what is protected here, and a name what Slack would obey.
