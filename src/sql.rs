@@ -9,6 +9,7 @@
 mod assess;
 mod catalog;
 mod facts;
+pub mod filter;
 mod functions;
 mod names;
 mod parse;
@@ -26,6 +27,6 @@ pub use parse::{
     same_statements,
 };
 pub use pattern::{Finding, Pattern, Template, free_literals};
-pub use protect::{BROKER_SCHEMA, MaskView, ProtectedColumn, Protection, ProtectionError};
+pub use protect::{BROKER_SCHEMA, FilteredTable, MaskView, ProtectedColumn, Protection, ProtectionError};
 pub use shape::{Literals, shape};
 pub(crate) use tree::quoted;

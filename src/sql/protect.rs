@@ -4,6 +4,7 @@
 //! Boundary: views are not resolved here but followed where a statement names them. Failure mode: a
 //! mask that cannot be written for a column is a [`ProtectionError`], and the session must not open.
 
+mod fence;
 mod lineage;
 mod views;
 
@@ -13,12 +14,15 @@ use pg_query::{NodeEnum, protobuf};
 use thiserror::Error;
 
 use super::catalog::{Catalog, Column, Kind, Relation};
+use super::filter::FilterError;
 use super::parse::on_big_stack;
 use super::tree;
+use crate::domain::filter::BoundFilter;
 use crate::domain::mask::{MaskableColumn, Masked, Masker};
 use crate::domain::name::RuleName;
 use crate::domain::planted::{Leak, is_planted};
 
+pub use fence::FilteredTable;
 pub use views::{BROKER_SCHEMA, MaskView};
 
 /// What is protected in one database from one session.
@@ -30,6 +34,8 @@ pub struct Protection {
     /// Tables whose partition key reads a protected column, and their partitions, also those below others.
     divided: BTreeSet<u32>,
     partitions: BTreeSet<u32>,
+    /// The relations whose rows are filtered.
+    filtered: Vec<FilteredTable>,
 }
 
 /// What stands for a protected column.
@@ -88,6 +94,16 @@ pub enum ProtectionError {
         /// How many characters the result has.
         width: u32,
     },
+    /// A row filter that says nothing about a table that it is about.
+    #[error("row filter {filter} cannot be kept on {table}: {reason}")]
+    Filter {
+        /// The filter.
+        filter: RuleName,
+        /// The table.
+        table: String,
+        /// What is wrong.
+        reason: FilterError,
+    },
     /// A view over masked columns cannot be written: a fault of ours.
     #[error("a view over masked columns cannot be written: {0}")]
     View(String),
@@ -95,12 +111,19 @@ pub enum ProtectionError {
 
 impl Protection {
     /// Finds every column that a rule protects, and those that show the same values: same-named columns
-    /// of partitions, children and parents, and generated columns computed from them.
+    /// of partitions, children and parents, and generated columns computed from them; and the rows that filters
+    /// leave of each table.
     ///
     /// # Errors
     /// [`ProtectionError`].
-    pub fn resolve(catalog: &Catalog, masker: &dyn Masker) -> Result<Self, ProtectionError> {
-        Self::of_found(catalog, find(catalog, masker))
+    pub fn resolve(
+        catalog: &Catalog,
+        masker: &dyn Masker,
+        filters: &[BoundFilter],
+    ) -> Result<Self, ProtectionError> {
+        let mut protection = Self::of_found(catalog, find(catalog, masker))?;
+        protection.fence(catalog, filters)?;
+        Ok(protection)
     }
 
     /// [`Self::resolve`] where masks that read their columns are computed in views of the broker's, which the
@@ -108,7 +131,11 @@ impl Protection {
     ///
     /// # Errors
     /// [`ProtectionError`].
-    pub fn resolve_with_views(catalog: &Catalog, masker: &dyn Masker) -> Result<Self, ProtectionError> {
+    pub fn resolve_with_views(
+        catalog: &Catalog,
+        masker: &dyn Masker,
+        filters: &[BoundFilter],
+    ) -> Result<Self, ProtectionError> {
         let mut found = find(catalog, masker);
         // a view over a masked table shows the mask already: a token's token would join with nothing
         let shown: Vec<(u32, i16)> = found
@@ -141,6 +168,7 @@ impl Protection {
         }
         let mut protection = Self::of_found(catalog, found)?;
         protection.through_views(catalog).map_err(ProtectionError::View)?;
+        protection.fence(catalog, filters)?;
         Ok(protection)
     }
 
@@ -215,7 +243,7 @@ impl Protection {
     /// Whether nothing is protected.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty()
+        self.tables.is_empty() && self.filtered.is_empty()
     }
 
     /// Whether a value in text form could be what a mask gives out: assigning it to a protected column

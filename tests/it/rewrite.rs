@@ -56,7 +56,7 @@ impl Twins {
         let rows = run_all(&one, Catalog::QUERIES).await;
         let catalog = Catalog::from_rows(Arc::new(builtins), &rows).expect("a catalog");
         let plan = MaskPlan::new(&rules(), &BTreeSet::new());
-        let protection = Protection::resolve(&catalog, &plan).expect("protection");
+        let protection = Protection::resolve(&catalog, &plan, &[]).expect("protection");
         let version =
             rows_of(&one, "SHOW server_version_num").await[0][0].as_deref().expect("a version").parse();
         Self {

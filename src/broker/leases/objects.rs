@@ -62,7 +62,7 @@ pub(super) async fn look(session: &Session, group: &str, plan: Option<&MaskPlan>
     let mut views = Vec::new();
     if let Some(plan) = plan {
         let catalog = snapshot(client).await?;
-        let protection = Protection::resolve_with_views(&catalog, plan)
+        let protection = Protection::resolve_with_views(&catalog, plan, &[])
             .map_err(|error| LeaseError::Upstream(error.to_string()))?;
         views.extend(protection.views().cloned());
     }

@@ -80,9 +80,9 @@ impl Catalogs {
         let catalog = Arc::new(Catalog::from_rows(builtins, &rows)?);
         let Some(postgres) = target.kind.postgres() else { return Err(ReadError::NotADatabase) };
         let protection = if postgres.objects {
-            Protection::resolve_with_views(&catalog, plan)?
+            Protection::resolve_with_views(&catalog, plan, &[])?
         } else {
-            Protection::resolve(&catalog, plan)?
+            Protection::resolve(&catalog, plan, &[])?
         };
         let protection = Arc::new(protection);
         let version = version.parse().unwrap_or_default();
