@@ -31,6 +31,8 @@ pub enum Leak {
     Condition,
     /// Statistics may be read.
     Statistics,
+    /// A row filter stands beside the conditions of the client, not before them.
+    Fence,
 }
 
 impl Leak {
@@ -47,6 +49,7 @@ impl Leak {
         Self::Copy,
         Self::Condition,
         Self::Statistics,
+        Self::Fence,
     ];
 }
 

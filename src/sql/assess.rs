@@ -124,7 +124,7 @@ pub enum Effect {
 
 /// Why a statement may not be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{construct} cannot be used on a target with masked columns")]
+#[error("{construct} cannot be used on a target with masks or row filters")]
 pub struct Refusal {
     /// The rule: `mask.unsupported`, `mask.function`, `mask.setting`, `policy.tamper`, …
     pub rule: RuleName,

@@ -23,6 +23,7 @@ use crate::domain::name::RuleName;
 use crate::domain::planted::{Leak, is_planted};
 
 pub use fence::FilteredTable;
+pub(crate) use fence::{Fence, SOURCE};
 pub use views::{BROKER_SCHEMA, MaskView};
 
 /// What is protected in one database from one session.
@@ -34,8 +35,10 @@ pub struct Protection {
     /// Tables whose partition key reads a protected column, and their partitions, also those below others.
     divided: BTreeSet<u32>,
     partitions: BTreeSet<u32>,
-    /// The relations whose rows are filtered.
-    filtered: Vec<FilteredTable>,
+    /// What stands between relations and their readers, what `explain` says of it, and the parents that show more.
+    fences: BTreeMap<u32, Fence>,
+    filtered: BTreeMap<u32, FilteredTable>,
+    straddling: BTreeMap<u32, String>,
 }
 
 /// What stands for a protected column.
@@ -122,7 +125,7 @@ impl Protection {
         filters: &[BoundFilter],
     ) -> Result<Self, ProtectionError> {
         let mut protection = Self::of_found(catalog, find(catalog, masker))?;
-        protection.fence(catalog, filters)?;
+        protection.keep_filters(catalog, filters)?;
         Ok(protection)
     }
 
@@ -168,7 +171,7 @@ impl Protection {
         }
         let mut protection = Self::of_found(catalog, found)?;
         protection.through_views(catalog).map_err(ProtectionError::View)?;
-        protection.fence(catalog, filters)?;
+        protection.keep_filters(catalog, filters)?;
         Ok(protection)
     }
 
@@ -270,9 +273,10 @@ impl Protection {
         self.partitions.contains(&relation)
     }
 
-    /// The OIDs of relations with protected columns.
+    /// The OIDs of relations with protected columns or rows.
     pub(crate) fn relations(&self) -> impl Iterator<Item = u32> + '_ {
-        self.tables.keys().copied()
+        let filtered = self.filtered.keys().filter(|oid| !self.tables.contains_key(oid));
+        self.tables.keys().chain(filtered).copied()
     }
 
     /// What stands for a protected column.

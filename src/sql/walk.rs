@@ -43,6 +43,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) effect: Effect,
     /// Whether a protected relation is involved.
     pub(crate) touched: bool,
+    /// Whether a row filter stands in it.
+    fenced: bool,
     /// Whether something was called or done that changes the database.
     pub(crate) writes: bool,
     /// Whether the tree has become deeper than the statement was.
@@ -84,6 +86,7 @@ impl<'a> Walk<'a> {
             facts,
             effect: Effect::None,
             touched: false,
+            fenced: false,
             writes: false,
             deepened: false,
             masks: Vec::new(),

@@ -4,13 +4,15 @@
 mod alike;
 mod allowed;
 mod facts;
+mod filters;
 mod psql;
 mod refused;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
+use futures_util::TryStreamExt as _;
+use hoopctl::domain::filter::BoundFilter;
 use hoopctl::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
 use hoopctl::domain::name::RuleName;
 use hoopctl::mask::MaskPlan;
@@ -35,11 +37,17 @@ struct Twins {
 
 impl Twins {
     async fn start(major: u32) -> Self {
+        let (setup, changed) = (include_str!("rewrite/setup.sql"), include_str!("rewrite/changed.sql"));
+        Self::of(major, setup, changed, &rules(), &[]).await
+    }
+
+    /// Two databases: `setup` makes the one, and `changed` then makes the other of it.
+    async fn of(major: u32, setup: &str, changed: &str, rules: &[MaskRule], filters: &[BoundFilter]) -> Self {
         let cluster = Cluster::start(major);
         let admin = cluster.admin().await;
         admin.batch_execute("CREATE DATABASE one").await.expect("a database");
         let owner = cluster.connect("postgres", &cluster.password, "one").await.expect("the owner");
-        owner.batch_execute(include_str!("rewrite/setup.sql")).await.expect("the tables");
+        owner.batch_execute(setup).await.expect("the tables");
         drop(owner);
         loop {
             // the template may have no other connection, and the owner's is still closing
@@ -49,14 +57,14 @@ impl Twins {
             tokio::task::yield_now().await;
         }
         let owner = cluster.connect("postgres", &cluster.password, "other").await.expect("the owner");
-        owner.batch_execute(include_str!("rewrite/changed.sql")).await.expect("the difference");
+        owner.batch_execute(changed).await.expect("the difference");
         let one = cluster.connect("reader", "reader", "one").await.expect("a reader");
         let other = cluster.connect("reader", "reader", "other").await.expect("a reader");
         let builtins = Builtins::from_rows(&run_all(&one, Builtins::QUERIES).await).expect("built-ins");
         let rows = run_all(&one, Catalog::QUERIES).await;
         let catalog = Catalog::from_rows(Arc::new(builtins), &rows).expect("a catalog");
-        let plan = MaskPlan::new(&rules(), &BTreeSet::new());
-        let protection = Protection::resolve(&catalog, &plan, &[]).expect("protection");
+        let plan = MaskPlan::new(rules, &BTreeSet::new());
+        let protection = Protection::resolve(&catalog, &plan, filters).expect("protection");
         let version =
             rows_of(&one, "SHOW server_version_num").await[0][0].as_deref().expect("a version").parse();
         Self {
@@ -111,8 +119,9 @@ type Answer = Vec<Vec<Option<String>>>;
 async fn answer(client: &tokio_postgres::Client, sql: &str) -> Result<Answer, String> {
     if sql.starts_with("COPY") {
         let copied = client.copy_out(sql).await.map_err(|error| format!("{error:?}"))?;
-        let lines: Vec<_> = copied.map(|line| format!("{line:?}")).collect().await;
-        return Ok(lines.into_iter().map(|line| vec![Some(line)]).collect());
+        // one that has failed goes on failing
+        let lines: Vec<_> = copied.try_collect().await.map_err(|error| format!("{error:?}"))?;
+        return Ok(lines.into_iter().map(|line| vec![Some(format!("{line:?}"))]).collect());
     }
     let messages = client.simple_query(sql).await.map_err(|error| match error.as_db_error() {
         Some(error) => format!("{}: {}", error.code().code(), error.message()),

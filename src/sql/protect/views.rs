@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use pg_query::NodeEnum;
 use sha2::{Digest as _, Sha256};
 
-use super::{Protection, Template};
+use super::{Protection, SOURCE, Template};
 use crate::sql::catalog::{Catalog, Kind, Relation};
 use crate::sql::tree;
 
@@ -112,6 +112,3 @@ fn constant(expression: &NodeEnum) -> Result<String, String> {
     let text = tree::deparse(&tree::select(vec![target], Vec::new()))?;
     text.strip_prefix("SELECT ").map(|text| format!("({text})")).ok_or_else(|| "not an expression".into())
 }
-
-/// The table inside of its view.
-const SOURCE: &str = "hoopctl_source";

@@ -48,12 +48,19 @@ impl<'a> Walk<'a> {
         let relation = self.resolve(name)?;
         let full = relation.full_name();
         self.facts.relations_written.insert(full.clone());
-        if !self.scope.protection.of(relation.oid).is_empty() {
+        if self.scope.protection.covers(relation.oid) {
             self.touched = true;
+        }
+        if self.scope.protection.is_filtered(relation.oid) {
+            return Err(refuse(
+                "mask.filter",
+                &format!("a change of {full}, whose rows are filtered,"),
+                "rows of this relation can be read and not changed here",
+            ));
         }
         match relation.kind {
             Kind::Table => {}
-            Kind::View if self.scope.protection.of(relation.oid).is_empty() => {
+            Kind::View if !self.scope.protection.covers(relation.oid) => {
                 let before = std::mem::replace(&mut self.touched, false);
                 self.read(&mut name.clone())?;
                 if std::mem::replace(&mut self.touched, before) {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{Alias, RangeSubselect, RangeVar, SelectStmt};
+use pg_query::protobuf::{
+    AConst, Alias, Integer, LimitOption, RangeSubselect, RangeVar, SelectStmt, a_const,
+};
 
 use super::{Outcome, Refusal, Walk, refuse, unsupported};
 use crate::domain::facts::Facts;
@@ -12,7 +14,7 @@ use crate::sql::catalog::{CalledBy, Kind, Relation};
 use crate::sql::functions;
 use crate::sql::names::Names;
 use crate::sql::parse::{ParseLimits, fits_small_stack, on_big_stack};
-use crate::sql::protect::{BROKER_SCHEMA, MaskView, Template};
+use crate::sql::protect::{BROKER_SCHEMA, Fence, MaskView, SOURCE, Template};
 use crate::sql::tree;
 
 impl<'a> Walk<'a> {
@@ -30,11 +32,12 @@ impl<'a> Walk<'a> {
             return self.read_catalog(relation, name);
         }
         self.reads_safely(relation)?;
-        if !self.scope.protection.of(relation.oid).is_empty() {
+        if self.scope.protection.covers(relation.oid) {
+            let condition = self.filtered(relation, name)?;
             if let Some(view) = self.scope.protection.view(relation.oid) {
                 let view = self.view_of_broker(relation, view, name)?;
                 self.touched = true;
-                return Ok(Some(self.masked(relation, name, Some(view))));
+                return Ok(Some(self.masked(relation, name, Some(view), condition)));
             }
             // a view may show protected columns by rule and by definition, and both masks apply
             let followed = match relation.kind {
@@ -43,7 +46,7 @@ impl<'a> Walk<'a> {
                 _ => return Err(foreign(relation)),
             };
             self.touched = true;
-            return Ok(Some(self.masked(relation, name, followed)));
+            return Ok(Some(self.masked(relation, name, followed, condition)));
         }
         match relation.kind {
             Kind::Table | Kind::Sequence => Ok(None),
@@ -51,6 +54,31 @@ impl<'a> Walk<'a> {
             Kind::View | Kind::MaterializedView => self.read_view(relation, name),
             Kind::Foreign => Err(foreign(relation)),
             Kind::Composite | Kind::Other => Err(unsupported("a relation of this kind")),
+        }
+    }
+
+    /// The condition of the row filters of a relation; refused where it is read with rows that no filter of its own
+    /// is about.
+    fn filtered(&mut self, relation: &Relation, name: &RangeVar) -> Outcome<Option<NodeEnum>> {
+        let protection = self.scope.protection;
+        let full = relation.full_name();
+        if let Some(child) = protection.straddles(relation.oid).filter(|_| name.inh) {
+            return Err(refuse(
+                "mask.filter",
+                &format!("the relation {full}, below which {child} has a row filter of its own,"),
+                &format!("name {child}, or write ONLY {full}"),
+            ));
+        }
+        match protection.fence(relation.oid) {
+            Some(Fence::Closed(reason)) => {
+                Err(refuse("mask.filter", &format!("the relation {full}"), reason))
+            }
+            Some(Fence::Open { condition, deep }) => {
+                self.fenced = true;
+                self.deepened |= deep;
+                Ok(Some((**condition).clone()))
+            }
+            None => Ok(None),
         }
     }
 
@@ -151,12 +179,13 @@ impl<'a> Walk<'a> {
         relation.row_security
             && seen.insert(relation.oid)
             && relation.policy_reads.iter().any(|(oid, number)| {
-                if *oid == relation.oid && *number > 0 {
-                    return protection.is_protected(*oid, *number);
+                if *oid == relation.oid {
+                    let whole = *number <= 0 && !protection.of(*oid).is_empty();
+                    return whole || protection.is_protected(*oid, *number);
                 }
                 match self.scope.catalog.relation_by_oid(*oid) {
                     Some(other) => {
-                        !protection.of(*oid).is_empty()
+                        protection.covers(*oid)
                             || other.kind != Kind::Table
                             || self.policies_tell(other, seen)
                     }
@@ -165,8 +194,15 @@ impl<'a> Walk<'a> {
             })
     }
 
-    /// `SELECT every column, masked where it must be, FROM the relation`, under the relation's alias.
-    fn masked(&mut self, relation: &Relation, name: &RangeVar, followed: Option<NodeEnum>) -> NodeEnum {
+    /// `SELECT every column, masked where it must be, FROM the relation WHERE its filters hold`, under the relation's
+    /// alias.
+    fn masked(
+        &mut self,
+        relation: &Relation,
+        name: &RangeVar,
+        followed: Option<NodeEnum>,
+        condition: Option<NodeEnum>,
+    ) -> NodeEnum {
         let mut targets = Vec::with_capacity(relation.columns.len());
         for column in &relation.columns {
             let mask = self.mask(relation.oid, column.number, SOURCE, &column.name);
@@ -174,7 +210,7 @@ impl<'a> Walk<'a> {
             targets.push(tree::target(&column.name, value));
         }
         self.replaced.insert((relation.schema.clone(), relation.name.clone()));
-        subquery(targets, name, followed)
+        subquery(targets, name, followed, condition)
     }
 
     /// What stands for a protected column; `None` when it is not protected, or is a view's that masks it. A mask
@@ -225,7 +261,7 @@ impl<'a> Walk<'a> {
             })
             .collect();
         self.replaced.insert((relation.schema.clone(), relation.name.clone()));
-        Ok(Some(subquery(targets, name, None)))
+        Ok(Some(subquery(targets, name, None, None)))
     }
 
     /// A view is followed through its definition; where that meets nothing protected, the view is read
@@ -264,6 +300,7 @@ impl<'a> Walk<'a> {
         self.facts.relations_read.append(&mut inner.facts.relations_read);
         self.facts.functions.append(&mut inner.facts.functions);
         self.writes |= inner.writes;
+        self.fenced |= inner.fenced;
         if !inner.touched {
             return Ok(None);
         }
@@ -271,7 +308,7 @@ impl<'a> Walk<'a> {
             let kind = if relation.security_barrier { "security-barrier" } else { "materialized" };
             return Err(refuse(
                 "mask.view",
-                &format!("the {kind} view {full}, which reads masked columns,"),
+                &format!("the {kind} view {full}, which reads masked columns or filtered rows,"),
                 "query its tables instead",
             ));
         }
@@ -311,7 +348,12 @@ fn foreign(relation: &Relation) -> Refusal {
 }
 
 /// A query with these targets over the relation, or over what is read in its place.
-fn subquery(targets: Vec<pg_query::Node>, name: &RangeVar, followed: Option<NodeEnum>) -> NodeEnum {
+fn subquery(
+    targets: Vec<pg_query::Node>,
+    name: &RangeVar,
+    followed: Option<NodeEnum>,
+    condition: Option<NodeEnum>,
+) -> NodeEnum {
     let alias = Some(Alias { aliasname: SOURCE.into(), colnames: Vec::new() });
     let source = match followed {
         Some(NodeEnum::RangeSubselect(range)) => {
@@ -322,17 +364,40 @@ fn subquery(targets: Vec<pg_query::Node>, name: &RangeVar, followed: Option<Node
     };
     NodeEnum::RangeSubselect(Box::new(RangeSubselect {
         lateral: false,
-        subquery: tree::boxed(tree::select(targets, vec![tree::node(source)])),
+        subquery: tree::boxed(match condition {
+            Some(condition) => fenced(targets, source, condition),
+            None => tree::select(targets, vec![tree::node(source)]),
+        }),
         alias: Some(alias_of(name)),
     }))
+}
+
+/// `SELECT … FROM the relation WHERE the condition OFFSET 0`.
+fn fenced(targets: Vec<pg_query::Node>, source: NodeEnum, condition: NodeEnum) -> NodeEnum {
+    let mut select = SelectStmt {
+        target_list: targets,
+        from_clause: vec![tree::node(source)],
+        where_clause: tree::boxed(condition),
+        limit_option: LimitOption::Default as i32,
+        op: pg_query::protobuf::SetOperation::SetopNone as i32,
+        ..SelectStmt::default()
+    };
+    // INVARIANT: a query with an OFFSET is not merged into the one around it, and no condition of that one is moved into
+    // it. So nothing of the client's, which could fail on a hidden row and tell of it, sees a row before the filter did.
+    if !is_planted(Leak::Fence) {
+        select.limit_option = LimitOption::Count as i32;
+        select.limit_offset = tree::boxed(NodeEnum::AConst(AConst {
+            isnull: false,
+            location: -1,
+            val: Some(a_const::Val::Ival(Integer { ival: 0 })),
+        }));
+    }
+    NodeEnum::SelectStmt(Box::new(select))
 }
 
 fn alias_of(name: &RangeVar) -> Alias {
     name.alias.clone().unwrap_or_else(|| Alias { aliasname: name.relname.clone(), colnames: Vec::new() })
 }
-
-/// The alias of a relation inside the subquery that stands in its place.
-const SOURCE: &str = "hoopctl_source";
 
 /// The beginning of a name that stands for a mask.
 pub(crate) const PLACE: &str = "hoopctl_mask_";

@@ -2,7 +2,7 @@
 
 mod copy;
 
-use pg_query::protobuf::{DefElem, DiscardMode, ExplainStmt, PrepareStmt, TransactionStmtKind};
+use pg_query::protobuf::{DefElem, DiscardMode, DropBehavior, ExplainStmt, PrepareStmt, TransactionStmtKind};
 use pg_query::{Node, NodeEnum};
 
 use super::{Outcome, Refusal, Walk, refuse, unsupported};
@@ -64,6 +64,14 @@ impl Walk<'_> {
             NodeEnum::VariableSetStmt(set) => self.set(set),
             NodeEnum::TruncateStmt(truncate) => {
                 self.writes = true;
+                let filtered = self.scope.protection.filtered().next().is_some();
+                if filtered && truncate.behavior() == DropBehavior::DropCascade {
+                    return Err(refuse(
+                        "mask.filter",
+                        "TRUNCATE … CASCADE on a target with row filters",
+                        "name each table, and leave CASCADE out",
+                    ));
+                }
                 self.named_relations(&mut truncate.relations)
             }
             NodeEnum::LockStmt(lock) => {
@@ -116,6 +124,13 @@ impl Walk<'_> {
         }
         if !self.touched {
             return Ok(());
+        }
+        if self.fenced {
+            return Err(refuse(
+                "mask.explain",
+                "EXPLAIN on relations with row filters",
+                "run the statement: its plan would tell how many rows there are beside yours",
+            ));
         }
         if analyzed {
             return Err(refuse(
