@@ -5,6 +5,7 @@
 //! only, never what somebody may do. Failure mode: [`AuthnError`]; a provider that cannot be asked
 //! means no new logins, never unverified ones.
 
+mod attributes;
 mod claims;
 mod exchange;
 mod fetch;

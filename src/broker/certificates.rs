@@ -161,6 +161,7 @@ mod tests {
             display: "alice".into(),
             groups: [].into(),
             kin: Kin::default(),
+            attributes: [].into(),
         };
         let of = |when: &str| {
             let text = format!(

@@ -100,6 +100,8 @@ pub struct ProviderConfig {
     pub groups: BTreeSet<GroupName>,
     /// Whether nobody logs in of whom nothing says in which groups they are.
     pub groups_required: bool,
+    /// What row filters may compare with: the name in `principal.<name>`, and the claim that it is read from.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// A trusted issuer of workload tokens.
@@ -117,6 +119,8 @@ pub struct WorkloadConfig {
     pub jwks: Option<JwksSource>,
     /// What clients with a secret ask it for; absent when it is not for them.
     pub client_credentials: Option<ClientCredentials>,
+    /// What row filters may compare with: the name in `principal.<name>`, and the claim that it is read from.
+    pub attributes: BTreeMap<String, String>,
     /// The first rule whose claims all match decides; no match, no login.
     pub rules: Vec<WorkloadRule>,
 }
@@ -243,7 +247,9 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
     }
     let groups = groups(&providers, &workloads);
     let (mut reviews, owners) = reviews::read(root, &groups);
-    let targets = targets::read(root, &groups, &owners, &mut reviews, base);
+    let attributes = identity::attributes_of(&providers, &workloads);
+    let known = targets::Known { groups: &groups, attributes: &attributes };
+    let targets = targets::read(root, known, &owners, &mut reviews, base);
     let webhooks = webhooks::read(root, base);
     let policy = policy(root, base, faults);
     if let Some(policy) = &policy {

@@ -16,7 +16,7 @@ use crate::broker::approvals::needs;
 use crate::broker::config::Config;
 use crate::domain::principal::Principal;
 use crate::domain::target::{AwsAccessMode, RecordLevel, Target, TargetKind};
-use crate::wire::control::{ExplainedMask, ExplainedRule, Explanation, TargetSummary};
+use crate::wire::control::{ExplainedFilter, ExplainedMask, ExplainedRule, Explanation, TargetSummary};
 
 /// The line of `list` for a target.
 pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
@@ -43,7 +43,8 @@ pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
 
 /// Explains a target to somebody who may connect to it.
 pub(crate) fn explain(config: &Config, who: &Principal, target: &Target) -> Explanation {
-    let Told { place, masked, credential, broker_reach, objects, not_covered } = match &target.kind {
+    let Told { place, masked, filtered, credential, broker_reach, objects, not_covered } = match &target.kind
+    {
         TargetKind::Aws(aws) => aws::told(who, target, aws),
         TargetKind::Http(http) => http::told(who, target, http),
         TargetKind::Ssh(ssh) => ssh::told(target, ssh),
@@ -55,6 +56,7 @@ pub(crate) fn explain(config: &Config, who: &Principal, target: &Target) -> Expl
         database: place,
         may: deeds::judged(config, who, target),
         masked,
+        filtered,
         denied: forbidding
             .into_iter()
             .map(|rule| ExplainedRule { rule: rule.name.to_string(), reason: rule.reason })
@@ -74,6 +76,7 @@ struct Told {
     /// The database, the login and host, the base URL.
     place: String,
     masked: Vec<ExplainedMask>,
+    filtered: Vec<ExplainedFilter>,
     credential: String,
     broker_reach: String,
     objects: Vec<String>,

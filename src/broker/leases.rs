@@ -330,7 +330,9 @@ impl Inner {
                 mint::role(&self.servers, &self.fits, &order).await.map(|()| password)
             }
             LeaseIssuer::Static { user, password } => match self.servers.secrets().fetch(password).await {
-                Ok(secret) => mint::standing(postgres, &binding, user, &secret).await.map(|()| secret),
+                Ok(secret) => mint::standing(postgres, &binding, order.is_filtered(), user, &secret)
+                    .await
+                    .map(|()| secret),
                 Err(error) => Err(LeaseError::Secret(error.to_string())),
             },
         };

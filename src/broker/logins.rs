@@ -162,7 +162,7 @@ impl Logins {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::domain::name::{GroupName, ProviderName};
@@ -177,6 +177,7 @@ mod tests {
                 display: "alice".into(),
                 groups: groups.iter().map(|group| GroupName::new(*group).unwrap()).collect(),
                 kin: Kin::default(),
+                attributes: BTreeMap::new(),
             },
             groupless: None,
             host: "laptop".into(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mask::{PatternError, glob};
 use super::name::{GroupName, RuleName};
+use super::principal::Principal;
 
 /// One row filter of a target.
 ///
@@ -106,6 +107,37 @@ pub struct BoundFilter {
     pub is_slice: bool,
 }
 
+/// What the filters of a target mean for one principal.
+///
+/// # Errors
+/// [`UnboundClaim`], of the first filter that names a claim which their login does not carry.
+pub fn bound(filters: &[RowFilter], who: &Principal) -> Result<Vec<BoundFilter>, UnboundClaim> {
+    if filters.is_empty() {
+        return Ok(Vec::new());
+    }
+    let claims = who.claims();
+    filters.iter().filter_map(|filter| filter.bind(&who.groups, &claims).transpose()).collect()
+}
+
+/// Whether every row that `seer` is shown is shown to `other` too, as far as that follows from the filters alone.
+#[must_use]
+pub fn shows_as_much(filters: &[RowFilter], seer: &Principal, other: &Principal) -> bool {
+    let (shown, theirs) = (seer.claims(), other.claims());
+    filters.iter().all(|filter| {
+        match (filter.bind(&seer.groups, &shown), filter.bind(&other.groups, &theirs)) {
+            (_, Ok(None)) => true,
+            // a slice that is not the seer's shows them nothing
+            (Ok(Some(BoundFilter { predicate: None, .. })), Ok(_)) => true,
+            (Ok(own), Ok(theirs)) => own == theirs,
+            (Err(_), _) | (_, Err(_)) => false,
+        }
+    })
+}
+
+/// The claims that a predicate may name without a mapping in the configuration. `email` is there only where the
+/// provider says that it has verified the address.
+pub const BUILT_IN: [&str; 4] = ["email", "groups", "provider", "subject"];
+
 /// A filter names a claim that the login does not carry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("row filter {filter} compares with principal.{claim}, and your login carries no such claim")]
@@ -117,6 +149,12 @@ pub struct UnboundClaim {
 }
 
 impl RowFilter {
+    /// Whether it says anything about somebody who is in `groups`.
+    #[must_use]
+    pub fn binds(&self, groups: &BTreeSet<GroupName>) -> bool {
+        !self.only_for.is_empty() || self.lifted_for.is_disjoint(groups)
+    }
+
     /// What it means for somebody in `groups` whose login carries `claims`; `None` where it does not bind them.
     ///
     /// # Errors
@@ -137,7 +175,7 @@ impl RowFilter {
         if is_slice && self.only_for.is_disjoint(groups) {
             return Ok(Some(bound(None, BTreeMap::new())));
         }
-        if !self.lifted_for.is_disjoint(groups) {
+        if !self.binds(groups) {
             return Ok(None);
         }
         let mut values = BTreeMap::new();
@@ -154,6 +192,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use super::*;
+    use crate::domain::principal::{Kin, PrincipalId, PrincipalKind, Subject};
 
     fn group(text: &str) -> GroupName {
         text.parse().unwrap()
@@ -189,6 +228,40 @@ mod tests {
         assert_eq!(other.predicate, None);
         let own = slice.bind(&[group("corp/eu")].into(), &carried()).unwrap().unwrap();
         assert!(own.predicate.is_some() && own.is_slice);
+    }
+
+    #[test]
+    fn who_is_shown_less_or_something_else_is_not_shown_as_much() {
+        let with = |groups: &[&str], project: Option<&str>| Principal {
+            id: PrincipalId { provider: "corp".parse().unwrap(), subject: Subject::new("alice").unwrap() },
+            kind: PrincipalKind::Human,
+            display: "alice".into(),
+            groups: groups.iter().copied().map(group).collect(),
+            kin: Kin::default(),
+            attributes: project
+                .map(|value| ("project".to_owned(), Claim::One(value.into())))
+                .into_iter()
+                .collect(),
+        };
+        let (x, y, none) = (with(&[], Some("x")), with(&[], Some("y")), with(&[], None));
+        let (eu, all) = (with(&["corp/eu"], Some("x")), with(&["corp/auditors"], Some("x")));
+        let fence = [filter(&[], &["corp/auditors"])];
+        assert!(
+            shows_as_much(&fence, &x, &eu)
+                && shows_as_much(&fence, &x, &all)
+                && shows_as_much(&fence, &all, &all)
+        );
+        assert!(
+            !shows_as_much(&fence, &x, &y)
+                && !shows_as_much(&fence, &all, &x)
+                && !shows_as_much(&fence, &x, &none)
+        );
+        let slice = [filter(&["corp/eu"], &[])];
+        assert!(
+            shows_as_much(&slice, &y, &eu)
+                && shows_as_much(&slice, &eu, &eu)
+                && !shows_as_much(&slice, &eu, &x)
+        );
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Who asks: a human or a machine, and the groups they are in now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::filter::Claim;
 use super::name::{GroupName, ProviderName};
 use super::text;
 
@@ -23,6 +24,10 @@ pub struct Principal {
     /// request), and never allows anything.
     #[serde(default)]
     pub kin: Kin,
+    /// What else the token of the last exchange said of them, under the names that configuration gives it, and `email`
+    /// where the provider has verified the address. Row filters compare with it; like groups, it is nobody else's business.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, Claim>,
 }
 
 /// Who else is the same person.
@@ -73,6 +78,19 @@ impl Person {
 }
 
 impl Principal {
+    /// What `principal.<name>` stands for in a row filter: the attributes, and what every login carries.
+    #[must_use]
+    pub fn claims(&self) -> BTreeMap<String, Claim> {
+        let mut claims = self.attributes.clone();
+        let groups = self.groups.iter().map(ToString::to_string).collect();
+        claims.extend([
+            ("groups".to_owned(), Claim::Many(groups)),
+            ("provider".to_owned(), Claim::One(self.id.provider.to_string())),
+            ("subject".to_owned(), Claim::One(self.id.subject.as_str().to_owned())),
+        ]);
+        claims
+    }
+
     /// The person.
     #[must_use]
     pub fn person(&self) -> Person {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use self::aws::{AwsAccessMode, AwsBase, AwsIssuer, AwsMask, AwsPermission, AwsRevocation, AwsTarget};
 pub use self::http::{BodyMask, HttpIssuer, HttpTarget, Injection, Page};
 pub use self::ssh::{SshIssuer, SshTarget};
+use super::filter::RowFilter;
 use super::mask::MaskRule;
 use super::name::{GroupName, TargetName};
 
@@ -110,6 +111,8 @@ pub struct PostgresTarget {
     pub fields: BTreeMap<String, BTreeSet<String>>,
     /// What is masked. Empty: nothing is rewritten, nothing that PostgreSQL accepts is refused.
     pub masks: Vec<MaskRule>,
+    /// Which rows are seen. Empty: all of them.
+    pub filters: Vec<RowFilter>,
     /// Whether the operator allows the broker's own schema `hoopctl` in this database.
     pub objects: bool,
     /// Whether replication connections are allowed.

@@ -41,6 +41,7 @@ use super::entrance;
 use super::hold::{Interrupt, Seat};
 use super::leg::Leg;
 use crate::domain::device::Device;
+use crate::domain::filter;
 use crate::domain::name::SessionId;
 use crate::domain::session::CloseReason;
 use crate::domain::target::PostgresTarget;
@@ -139,7 +140,7 @@ struct Prepared {
     upstream: Leg<Upstream>,
     logged_in: LoggedIn,
     lens: Lens,
-    /// Whether anything is masked for this principal.
+    /// Whether columns are masked or rows are hidden for this principal.
     hides: bool,
     /// The client's start-up parameters, as they were passed on.
     passed: Vec<(String, String)>,
@@ -152,6 +153,8 @@ async fn prepare(
     permit: crate::domain::policy::Permit,
     parameters: &crate::wire::postgres::startup::StartupParameters,
 ) -> Result<Prepared, ErrorFields> {
+    let filters = filter::bound(&target.filters, &context.principal)
+        .map_err(|unbound| fatal("42501", format!("target {}: {unbound}", context.target.name)))?;
     let lease = deps.authority.lease(context).await.map_err(|error| {
         tracing::warn!(session = %context.id, %error, "no lease");
         let code = match error {
@@ -169,7 +172,9 @@ async fn prepare(
     if target.objects {
         plan = plan.with_objects(&context.target.name);
     }
-    let is_plain = plan.is_empty() && target.fields.is_empty();
+    // INVARIANT: whoever is shown some of the rows only is as protected from as whoever is shown masks
+    let hides = !plan.is_empty() || !filters.is_empty();
+    let is_plain = !hides && target.fields.is_empty();
     let passed = front::passed_on(parameters, target, is_plain);
     let name = &context.target.name;
     let (mut upstream, logged_in) =
@@ -182,13 +187,14 @@ async fn prepare(
         Lens::Plain
     } else {
         let role = lease.user.clone();
-        let read = deps.catalogs.read(&mut upstream, Arc::clone(&context.target), &plan, role).await;
+        let read =
+            deps.catalogs.read(&mut upstream, Arc::clone(&context.target), &plan, &filters, role).await;
         Lens::Masked(Box::new(read.map_err(|error| {
             tracing::warn!(session = %context.id, target = %name, %error, "no catalog");
             fatal("58000", format!("target {name}: {error}"))
         })?))
     };
-    Ok(Prepared { lease, upstream, logged_in, lens, hides: !plan.is_empty(), passed })
+    Ok(Prepared { lease, upstream, logged_in, lens, hides, passed })
 }
 
 /// A cancel request answers nothing, whatever comes of it.

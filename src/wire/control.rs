@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::domain::approval::{Grant, Request};
 use crate::domain::device::Device;
+use crate::domain::filter::Claim;
 use crate::domain::name::{
     DeviceId, Digest, GrantId, GroupName, ProviderName, RequestId, RuleName, SessionId, TargetName,
 };
@@ -246,6 +247,9 @@ pub struct Explanation {
     pub may: Vec<ExplainedDeed>,
     /// What is masked for the caller.
     pub masked: Vec<ExplainedMask>,
+    /// Which rows of some tables the caller sees only. For PostgreSQL only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filtered: Vec<ExplainedFilter>,
     /// The rules that can deny, each with its reason.
     pub denied: Vec<ExplainedRule>,
     /// The rules that can hold, each with its reason.
@@ -274,6 +278,29 @@ pub struct ExplainedMask {
     pub path: Option<String>,
     /// What the caller sees instead.
     pub mask: String,
+    /// `two locks` or `one lock` (design §3.3).
+    pub locks: String,
+}
+
+/// A row filter as the caller meets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedFilter {
+    /// The filter's name.
+    pub rule: String,
+    /// `schema.table`, each a name or a pattern.
+    pub table: String,
+    /// What is true for the rows that are seen. Absent for a slice of others, which shows the caller nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicate: Option<String>,
+    /// Whether it is a slice: a row of one of the table's slices is enough, while every other filter must hold.
+    #[serde(default)]
+    pub slice: bool,
+    /// The caller's own claims that it compares with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, Claim>,
+    /// The claim that it names and the caller's login does not carry, so that no session opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
     /// `two locks` or `one lock` (design §3.3).
     pub locks: String,
 }

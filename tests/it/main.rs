@@ -27,6 +27,7 @@ mod drivers;
 mod endings;
 mod exec;
 mod faults;
+mod filters;
 mod floors;
 mod flow;
 mod fuzz;

@@ -233,6 +233,9 @@ impl From<OpenError> for Fault {
             }
             OpenError::TooMany => Self::too_many(text).hint("`hoopctl session list` shows them"),
             OpenError::Store(error) => error.into(),
+            OpenError::Unbound(_) => Self::denied(text).hint(
+                "the operator maps claims of tokens with `attributes`; `hoopctl explain` shows the filter",
+            ),
         }
     }
 }

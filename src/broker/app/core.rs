@@ -32,6 +32,7 @@ use crate::broker::webhooks::Webhooks;
 use crate::domain::action::Action;
 use crate::domain::approval::Grant;
 use crate::domain::event::{Durability, What};
+use crate::domain::filter::{self, UnboundClaim};
 use crate::domain::name::{DeviceId, Digest, GrantId, RequestId, RuleName, SessionId, TargetName};
 use crate::domain::policy::{Hold, Verdict};
 use crate::domain::principal::Principal;
@@ -78,6 +79,9 @@ pub(crate) enum OpenError {
     /// Policy wants a review first: of whom, in words.
     #[error("a session on `{target}` needs approval by {needs}")]
     ReviewNeeded { target: TargetName, needs: String },
+    /// A row filter compares with something that their login does not carry.
+    #[error(transparent)]
+    Unbound(#[from] UnboundClaim),
     #[error("this device already holds {MAX_PER_DEVICE} sessions")]
     TooMany,
     #[error(transparent)]
@@ -169,6 +173,11 @@ impl Core {
                 return Err(OpenError::NoTarget);
             }
         };
+        // before a grant is used up for nothing
+        if let Some(unbound) = unbound(caller.principal(), &target) {
+            self.refused(caller, ask, unbound.filter.clone()).await?;
+            return Err(unbound.into());
+        }
         if self.sessions.census(Some(&caller.device.id)).of_device >= MAX_PER_DEVICE {
             return Err(OpenError::TooMany);
         }
@@ -332,8 +341,11 @@ impl Core {
             if session.principal != now.id {
                 return Some(CloseReason::LoginEnded);
             }
-            // masks and rules were chosen by groups: who lost one starts afresh
-            (!live.context.principal.groups.is_subset(&now.groups)).then_some(CloseReason::PolicyChanged)
+            // masks and rules were chosen by groups, rows by claims: who lost one starts afresh
+            let was = &live.context.principal;
+            let changed =
+                !was.groups.is_subset(&now.groups) || sees_other_rows(was, now, &live.context.target);
+            changed.then_some(CloseReason::PolicyChanged)
         });
     }
 
@@ -500,6 +512,18 @@ impl Core {
         mac.update(target.as_str().as_bytes());
         SecretString::from(String::from(Digest::from_bytes(&mac.finalize().into_bytes().into())))
     }
+}
+
+/// The claim that lets nobody in who does not carry it, if there is one.
+fn unbound(who: &Principal, target: &Target) -> Option<UnboundClaim> {
+    filter::bound(&target.kind.postgres()?.filters, who).err()
+}
+
+/// Whether row filters mean something else for a principal since.
+fn sees_other_rows(was: &Principal, now: &Principal, target: &Target) -> bool {
+    target.kind.postgres().is_some_and(|postgres| {
+        filter::bound(&postgres.filters, was) != filter::bound(&postgres.filters, now)
+    })
 }
 
 /// Makes the SCRAM verifier off the async threads: it is 4096 rounds of HMAC.

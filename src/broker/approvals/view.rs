@@ -17,6 +17,7 @@ use crate::broker::store::grants;
 use crate::broker::store::requests::{self as table, Cursor, Stored};
 use crate::domain::action::Action;
 use crate::domain::approval::{Decision, RequestState, Voice};
+use crate::domain::filter;
 use crate::domain::name::RequestId;
 use crate::domain::policy::Verdict;
 use crate::domain::target::{Target, TargetKind};
@@ -187,7 +188,9 @@ fn is_masked_no_more<S>(config: &Config, caller: &Caller, stored: &Stored<S>) ->
         TargetKind::Aws(aws) => aws.masks.iter().all(|rule| !rule.mask.binds(own) || rule.mask.binds(theirs)),
         TargetKind::Http(http) => http.masks.iter().all(|rule| !rule.binds(own) || rule.binds(theirs)),
         TargetKind::Postgres(postgres) => {
+            // whoever sees a row may write what is in it into a statement
             postgres.masks.iter().all(|rule| !rule.binds(own) || rule.binds(theirs))
+                && filter::shows_as_much(&postgres.filters, &stored.who, caller.principal())
         }
         // what detectors find is hidden from everybody
         TargetKind::Ssh(_) => true,

@@ -4,7 +4,7 @@
 //! Failure mode: every check comes before the first thing that is kept, the spending of the subject
 //! token is the first thing that is kept, and entries come before what they speak of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::attributes;
 use super::claims::{self, Claims, Kind, Rules, SKEW, TokenFault};
 use super::jwks::{Origin, is_issuer};
 use super::notices::Notice;
@@ -66,6 +67,8 @@ struct Identity<'c> {
     provider: Option<&'c ProviderConfig>,
     /// Whether userinfo was asked.
     asked: bool,
+    /// What it said.
+    told: Option<Map<String, Value>>,
     idle: SignedDuration,
     session_cap: Option<SignedDuration>,
 }
@@ -102,6 +105,7 @@ impl Authn {
         self.spend(&identity, &call.request.subject_token, &proof.device)?;
         let groupless = self.find_groups(&mut identity, call.request).await?;
         self.find_email(&mut identity, call.request).await?;
+        self.find_attributes(&mut identity, call.request).await;
         let whose = &identity.principal;
 
         let actor = Actor {
@@ -185,6 +189,17 @@ impl Authn {
         Ok(())
     }
 
+    /// Finds what row filters compare with, of a person: in the ID token, else at userinfo. What cannot be had is not
+    /// carried, and whoever needs it is told when they open a session.
+    async fn find_attributes(&self, identity: &mut Identity<'_>, request: &TokenRequest) {
+        let Some(provider) = identity.provider else { return };
+        if attributes::is_missing(identity.claims.all(), &provider.attributes) && !identity.asked {
+            drop(self.ask_userinfo(provider, identity, request).await);
+        }
+        let documents: Vec<_> = std::iter::once(identity.claims.all()).chain(&identity.told).collect();
+        identity.principal.attributes = attributes::read(&documents, &provider.attributes, &provider.name);
+    }
+
     async fn ask_userinfo(
         &self,
         provider: &ProviderConfig,
@@ -198,6 +213,7 @@ impl Authn {
         // known to be theirs, whoever says it: it keeps them from reviewing for themselves
         let kin = &mut identity.principal.kin;
         kin.email = kin.email.take().or_else(|| claims::email(&all));
+        identity.told = Some(all.clone());
         Ok(all)
     }
 
@@ -299,6 +315,7 @@ impl Authn {
                     claims,
                     provider: Some(provider),
                     asked: false,
+                    told: None,
                     idle,
                     session_cap: None,
                 })
@@ -333,6 +350,7 @@ impl Authn {
                     principal(&workload.name, &claims, PrincipalKind::Machine, groups, Kin::default());
                 self.store.read(|on| emails::complete(on, &principal.id, &mut kin))?;
                 principal.kin = kin;
+                principal.attributes = attributes::read(&[all], &workload.attributes, &workload.name);
                 let most = SignedDuration::try_from(rule.session_max).unwrap_or(SignedDuration::MAX);
                 // INVARIANT: a token that its platform lets expire ends its login. A job whose token is not renewed cannot
                 // refresh as a person's client does, so the token's own time counts where it is longer
@@ -343,6 +361,7 @@ impl Authn {
                     claims,
                     provider: None,
                     asked: false,
+                    told: None,
                     idle,
                     session_cap: Some(most),
                 })
@@ -386,7 +405,7 @@ fn principal(
     kin: Kin,
 ) -> Principal {
     let id = PrincipalId { provider: provider.clone(), subject: claims.subject.clone() };
-    Principal { id, kind, display: claims.display(), groups, kin }
+    Principal { id, kind, display: claims.display(), groups, kin, attributes: BTreeMap::new() }
 }
 
 /// A machine's token cannot show when a person signed in; its issuer and audience stand for it.

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod attributes;
 mod groups;
 mod workloads;
 

@@ -9,6 +9,7 @@ use url::Url;
 use super::reader::Section;
 use super::targets::is_loopback;
 use super::{ClaimRule, JwksSource, ProviderConfig, WorkloadConfig, WorkloadRule};
+use crate::domain::filter::BUILT_IN;
 use crate::domain::name::{GroupName, ProviderName};
 use crate::domain::principal::{PrincipalId, Subject};
 use crate::wire::control::ClientCredentials;
@@ -27,6 +28,7 @@ pub(super) fn providers(root: &Section<'_, '_>) -> Vec<ProviderConfig> {
         if groups_required && groups.is_empty() {
             section.fault("groups_required", "needs `groups`: without them nothing is read");
         }
+        let attributes = attributes(&section);
         if let Some(name) = name.as_ref().filter(|name| all.iter().any(|other| other.name == **name)) {
             section.fault("name", format!("`{name}` is used for two providers"));
         }
@@ -40,6 +42,7 @@ pub(super) fn providers(root: &Section<'_, '_>) -> Vec<ProviderConfig> {
                 groups_claim,
                 groups,
                 groups_required,
+                attributes,
             });
         }
     }
@@ -61,6 +64,7 @@ pub(super) fn workloads(
         let other_audiences = section.texts("other_audiences").into_iter().map(|at| at.value).collect();
         let jwks = section.parsed("jwks", |text| jwks(text, base));
         let client_credentials = section.section("client_credentials").map(client_credentials);
+        let attributes = attributes(&section);
         let of = Of { name: name.as_ref(), issuer: issuer.as_ref(), providers, session_max };
         let rules: Vec<WorkloadRule> =
             section.sections("rule").into_iter().map(|rule| workload_rule(rule, &of)).collect();
@@ -89,6 +93,7 @@ pub(super) fn workloads(
                 other_audiences,
                 jwks,
                 client_credentials,
+                attributes,
                 rules,
             });
         }
@@ -280,6 +285,41 @@ fn groups(section: &Section<'_, '_>, provider: Option<&ProviderName>) -> BTreeSe
     };
     section.parsed_list("groups", group).into_iter().flatten().collect()
 }
+
+/// Names that row filters may use, and the claims that they are read from.
+fn attributes(section: &Section<'_, '_>) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (name, claim) in section.pairs("attributes") {
+        let mut characters = name.chars();
+        // as an identifier of SQL that means the same without quotes
+        let begins = characters.next().is_some_and(|c| c.is_ascii_lowercase());
+        let goes_on = characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if !begins || !goes_on || name.len() > LONGEST_NAME {
+            let shape = "a letter, then letters, digits and `_`, all in lower case, at most 63";
+            section.fault("attributes", format!("`{name}` is not a name for a filter: {shape}"));
+        } else if BUILT_IN.contains(&name.as_str()) {
+            section.fault(
+                "attributes",
+                format!("`{name}` is carried by every login, or by none; take another name"),
+            );
+        } else if claim.is_empty() {
+            section.fault("attributes", format!("`{name}` names no claim"));
+        } else {
+            all.insert(name, claim);
+        }
+    }
+    all
+}
+
+/// Every name that `attributes` of a provider or a workload declares.
+pub(super) fn attributes_of(providers: &[ProviderConfig], workloads: &[WorkloadConfig]) -> BTreeSet<String> {
+    let people = providers.iter().flat_map(|provider| provider.attributes.keys());
+    let machines = workloads.iter().flat_map(|workload| workload.attributes.keys());
+    people.chain(machines).cloned().collect()
+}
+
+/// What PostgreSQL keeps of an identifier.
+const LONGEST_NAME: usize = 63;
 
 fn with_openid(mut scopes: Vec<String>) -> Vec<String> {
     if scopes.is_empty() {

@@ -157,6 +157,7 @@ pub const TABLES: &[Table] = tables! {
         groups_claim: Text, "'groups'", "'roles'", "the claim that holds the groups, in the ID token or else at the userinfo endpoint";
         groups: Texts, "[]", "['dba', 'dev']", "the groups that it may assert; all others are dropped";
         groups_required: Flag, "false", "true", "whether nobody logs in of whom nothing says in which groups they are; needs `groups`";
+        attributes: Pairs, "{}", "{ project = 'team_project' }", "what row filters may compare with: a name, and the claim that `principal.NAME` is read from, in the ID token or else at the userinfo endpoint";
     }
     "workload" of "": "An issuer whose workload tokens are trusted." {
         name: Text, needed, "'ci'", "its name here; workloads are called `ci:SUBJECT`";
@@ -165,6 +166,7 @@ pub const TABLES: &[Table] = tables! {
         other_audiences: Texts, "[]", "['account']", "whom tokens may be for besides; a token for anybody else is refused";
         jwks: Text, absent, "'https://ci.example.com/keys'", "an https address or a file with its keys, where no discovery document names it";
         client_credentials: Table, absent, "", "clients with a secret may ask it for tokens, with this";
+        attributes: Pairs, "{}", "{ repository = 'repository' }", "what row filters may compare with: a name, and the claim of the token that `principal.NAME` is read from";
         rule: Tables, needed, "", "which of its workloads are which groups; the first that matches decides, and no match is no login";
     }
     "workload.client_credentials" of "": "What clients ask the issuer for (`HOOPCTL_WORKLOAD=client-credentials`)." {
@@ -219,6 +221,7 @@ pub const TABLES: &[Table] = tables! {
         replication: Flag, "false", "true", "whether replication connections are allowed; never on a target with masks";
         grant: Tables, "[]", "", "the ceiling of what a session's role may do; policy only narrows";
         mask: Tables, "[]", "", "what is masked";
+        filter: Tables, "[]", "", "which rows are seen";
         field: Tables, "[]", "", "what columns hold, for rules that look at labels";
     }
     "target.issuer" of "postgres/postgres-role": "A role for each session, made by an administrator." {
@@ -242,7 +245,14 @@ pub const TABLES: &[Table] = tables! {
         path: Text, absent, "'$.**.api_key'", "the members of a JSON column that are masked, instead of all of it; with the masks `full` and `null`";
         mask: Text, needed, "'full'", "`full`, `null`, `partial`, or `token` with `objects = true`";
         keep_last: Number, absent, "4", "how many characters `partial` leaves, 1 to 64; 4 when absent";
-        lifted_for: Texts, "[]", "['corp/dba']", "groups for whom it does not count";
+        lifted_for: Texts, absent, "['corp/dba']", "groups for whom it does not count";
+    }
+    "target.filter" of "postgres": "Which rows of a table are seen. See [row-filters.md](../row-filters.md)." {
+        name: Text, absent, "'own-project'", "the filter's name in errors and the ledger; `filter.1`, `filter.2` … when absent";
+        table: Text, needed, "'public.reasoning_traces'", "`schema.table`, each a name or a pattern with `*`";
+        where: Text, needed, "'project = principal.project'", "an SQL expression that is true for the rows that are seen; `principal.NAME` is what the login carries";
+        for: Texts, absent, "['corp/dba']", "makes it a slice of these groups: they see its rows, and whoever is in no slice of the table sees none";
+        lifted_for: Texts, absent, "['corp/dba']", "groups for whom it does not count; not together with `for`";
     }
     "target.field" of "postgres": "What a column holds." {
         column: Text, needed, "'public.reasoning_traces.prompt'", "`schema.table.column`, as for masks";
@@ -326,7 +336,7 @@ pub const TABLES: &[Table] = tables! {
         path: Text, needed, "'$..api_key'", "RFC 9535, as far as it can be decided while a document streams by";
         mask: Text, needed, "'full'", "`full`, `null`, `partial` or `token`";
         keep_last: Number, absent, "4", "how many characters `partial` leaves, 1 to 64; 4 when absent";
-        lifted_for: Texts, "[]", "['corp/dba']", "groups for whom it does not count";
+        lifted_for: Texts, absent, "['corp/dba']", "groups for whom it does not count";
     }
     "target" of "aws": "An account of AWS, seen through one role. See [aws.md](../aws.md)." {
         access: Text, needed, "'gateway'", "`gateway`: calls are judged and signed anew; `credentials`: a session gets credentials of STS, and its calls are not seen";
@@ -369,7 +379,7 @@ pub const TABLES: &[Table] = tables! {
         path: Text, needed, "'$..api_key'", "RFC 9535, as for HTTP; of an item, in the terms of its attributes";
         mask: Text, needed, "'full'", "`full`, `null`, `partial` or `token`";
         keep_last: Number, absent, "4", "how many characters `partial` leaves, 1 to 64; 4 when absent";
-        lifted_for: Texts, "[]", "['corp/dba']", "groups for whom it does not count";
+        lifted_for: Texts, absent, "['corp/dba']", "groups for whom it does not count";
         on: Texts, "[]", "['traces/2026/*']", "`bucket/prefix*` or a table's name; everything when empty";
     }
     "target" of "ssh": "A host with an SSH server. See [ssh.md](../ssh.md)." {

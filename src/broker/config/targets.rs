@@ -1,6 +1,7 @@
 //! The `[[target]]` tables: what all protocols share; each has a module for its own keys.
 
 mod aws;
+mod filter;
 mod http;
 mod postgres;
 mod ssh;
@@ -14,10 +15,19 @@ use super::reader::Section;
 use crate::domain::name::{GroupName, TargetName};
 use crate::domain::target::{RecordLevel, SecretSource, Target, TargetKind};
 
-/// Reads all targets. Groups must be among `groups`.
+/// What somebody's login may carry.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// The groups that there can be.
+    pub(super) groups: &'a BTreeSet<GroupName>,
+    /// The names that `attributes` declares.
+    pub(super) attributes: &'a BTreeSet<String>,
+}
+
+/// Reads all targets. Groups and attributes must be known.
 pub(super) fn read(
     root: &Section<'_, '_>,
-    groups: &BTreeSet<GroupName>,
+    known: Known<'_>,
     owners: &BTreeMap<String, GroupName>,
     reviews: &mut ReviewsConfig,
     base: &Path,
@@ -31,7 +41,7 @@ pub(super) fn read(
         // also without a name, so that the problems of its other keys are told
         let grant_max = section.duration("grant_max");
         reviews.grant_max_of.extend(name.clone().zip(grant_max));
-        let target = target(&section, name, groups, owners, base);
+        let target = target(&section, name, known, owners, base);
         section.finish();
         all.extend(target.map(|target| (target.name.clone(), target)));
     }
@@ -49,7 +59,7 @@ pub(super) fn warning(target: &Target) -> Option<String> {
 fn target(
     section: &Section<'_, '_>,
     name: Option<TargetName>,
-    groups: &BTreeSet<GroupName>,
+    known: Known<'_>,
     owners: &BTreeMap<String, GroupName>,
     base: &Path,
 ) -> Option<Target> {
@@ -63,7 +73,7 @@ fn target(
         section.fault("labels", format!("`{key}` is not a key: policies see a label as key=value"));
     }
     // said outright, or by the project that it belongs to
-    let owner = section.parsed("owner", |text| known_group(text, groups));
+    let owner = section.parsed("owner", |text| known_group(text, known.groups));
     let owner = owner.or_else(|| labels.get("project").and_then(|project| owners.get(project)).cloned());
     let record = section.parsed("record", |text| match text {
         "metadata" => Ok(RecordLevel::Metadata),
@@ -73,9 +83,9 @@ fn target(
     });
     let kind = match protocol.as_deref() {
         // also when there is none, so that the problems of the other keys are told
-        None | Some("postgres") => TargetKind::Postgres(Box::new(postgres::read(section, groups, base)?)),
-        Some("aws") => TargetKind::Aws(Box::new(aws::read(section, groups, base)?)),
-        Some("http") => TargetKind::Http(Box::new(http::read(section, groups, base)?)),
+        None | Some("postgres") => TargetKind::Postgres(Box::new(postgres::read(section, known, base)?)),
+        Some("aws") => TargetKind::Aws(Box::new(aws::read(section, known.groups, base)?)),
+        Some("http") => TargetKind::Http(Box::new(http::read(section, known.groups, base)?)),
         Some("ssh") => TargetKind::Ssh(Box::new(ssh::read(section, base)?)),
         Some(other) => {
             section.fault(
@@ -85,7 +95,7 @@ fn target(
                 ),
             );
             // its keys are of a protocol that nobody knows
-            TargetKind::Postgres(Box::new(postgres::read(section, groups, base)?))
+            TargetKind::Postgres(Box::new(postgres::read(section, known, base)?))
         }
     };
     Some(Target {

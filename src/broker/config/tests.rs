@@ -247,7 +247,7 @@ forbid (principal == Hoop::Human::"crop:alice", action, resource == Hoop::Target
     line 5: broker.public_url must be scheme, host and port only
     line 6: broker.session_max must be longer than nothing and at most 720h
     line 7: broker.trusted_proxies is not a network: write 10.0.0.0/8 or an address
-    line 13: provider.client_secret is not a key here; known: client_id, groups, groups_claim, groups_required, issuer, name, scopes
+    line 13: provider.client_secret is not a key here; known: attributes, client_id, groups, groups_claim, groups_required, issuer, name, scopes
     line 17: provider.name `corp` is used for two providers
     line 22: workload.name `corp` is used already
     line 23: workload.issuer must be https, not ftp
@@ -271,6 +271,90 @@ forbid (principal == Hoop::Human::"crop:alice", action, resource == Hoop::Target
     line 75: target.root_certificates has no use with tls = "disable"; remove one of the two
     line 80: target.issuer.rotate_admin needs an admin_password from a file, which can be written
     "##);
+}
+
+const FILTERED: &str = r#"
+[broker]
+data_dir = "data"
+listen = "127.0.0.1:7443"
+public_url = "https://broker.example:7443"
+[[provider]]
+name = "corp"
+issuer = "https://login.example.com"
+client_id = "hoopctl"
+groups = ["dba", "eu"]
+attributes = { project = "https://example.com/team_project" }
+[policy]
+presets = ["allow-statements"]
+[[target]]
+name = "db"
+protocol = "postgres"
+host = "db.internal"
+database = "app"
+[target.issuer]
+kind = "static"
+user = "reader"
+password = { env = "A" }
+[[target.filter]]
+name = "own-project"
+table = "public.reasoning_traces"
+where = "project = principal.project AND owner = principal.email"
+lifted_for = ["corp/dba"]
+[[target.filter]]
+table = "public.*"
+where = "region = 'eu'"
+for = ["corp/eu"]
+"#;
+
+#[test]
+fn row_filters_are_read_with_the_claims_that_they_name() {
+    let config = Config::parse(FILTERED, Path::new("/etc/hoopctl")).unwrap();
+    assert_eq!(config.providers[0].attributes["project"], "https://example.com/team_project");
+    let postgres = config.targets.values().next().unwrap().kind.postgres().unwrap();
+    let [own, eu] = postgres.filters.as_slice() else { panic!("{:?}", postgres.filters) };
+    assert_eq!(own.claims.iter().collect::<Vec<_>>(), ["email", "project"]);
+    assert_eq!((own.name.as_str(), own.lifted_for.len(), own.only_for.len()), ("own-project", 1, 0));
+    assert_eq!((eu.name.as_str(), eu.lifted_for.len(), eu.only_for.len()), ("filter.2", 0, 1));
+}
+
+#[test]
+fn a_filter_that_cannot_be_kept_is_refused() {
+    let spoilt = FILTERED
+        .replace("database = \"app\"", "database = \"app\"\nreplication = true")
+        .replace(
+            "attributes = { project =",
+            "attributes = { Team = \"a\", email = \"mail\", team = \"\", project =",
+        )
+        .replace("owner = principal.email", "owner = principal.owner")
+        .replace("table = \"public.*\"", "table = \"traces\"")
+        .replace("\"corp/eu\"]", "\"corp/eu\", \"corp/us\"]\nlifted_for = [\"corp/dba\"]")
+        + "[[target.filter]]\nname = \"own-project\"\ntable = \"public.t\"\nwhere = \"a = (\"\nfor = []\n";
+    let Err(ConfigError::Faults(faults)) = Config::parse(&spoilt, Path::new("/etc/hoopctl")) else {
+        panic!("it is thoroughly broken");
+    };
+    let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    for part in [
+        "provider.attributes `Team` is not a name for a filter",
+        "provider.attributes `email` is carried by every login",
+        "provider.attributes `team` names no claim",
+        "target.filter.where names principal.owner, which no login carries: declare it",
+        "target.filter.table a table is written schema.table",
+        "target.filter.for no provider or workload may assert the group `corp/us`",
+        "target.filter.lifted_for does not go with `for`",
+        "target.filter.for names no group",
+        "target.filter.where the predicate",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    let twice =
+        format!("{FILTERED}[[target.filter]]\nname = \"own-project\"\ntable = \"a.b\"\nwhere = \"true\"\n")
+            .replace("database = \"app\"", "database = \"app\"\nreplication = true");
+    let Err(ConfigError::Faults(faults)) = Config::parse(&twice, Path::new("/etc/hoopctl")) else {
+        panic!("it is broken");
+    };
+    let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(told.contains("`own-project` is the name of two filters"), "{told}");
+    assert!(told.contains("target.replication cannot be allowed on a target with row filters"), "{told}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use axum::http::StatusCode;
@@ -158,6 +158,7 @@ async fn a_key_that_was_revoked_meanwhile_lets_nobody_in() {
         display: "alice".into(),
         groups: BTreeSet::new(),
         kin: Kin::default(),
+        attributes: BTreeMap::new(),
     };
     let devices = &bench.core.devices;
     devices.revoke(&key(1).thumbprint(), &whose, Reach::Only, bench.hand.now()).unwrap();

@@ -32,6 +32,7 @@ pub(super) fn told(who: &Principal, target: &Target, aws: &AwsTarget) -> Told {
     Told {
         place: format!("{} in {}", aws.role, aws.region),
         masked: masks.iter().map(|rule| mask(rule)).collect(),
+        filtered: Vec::new(),
         credential: credential(who, aws),
         broker_reach: reach(aws),
         objects: Vec::new(),

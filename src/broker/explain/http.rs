@@ -19,6 +19,7 @@ pub(super) fn told(who: &Principal, target: &Target, http: &HttpTarget) -> Told 
     Told {
         place: http.base.to_string(),
         masked,
+        filtered: Vec::new(),
         credential: credential(&http.issuer),
         broker_reach: reach(&http.issuer),
         objects: Vec::new(),

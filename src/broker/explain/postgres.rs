@@ -1,20 +1,26 @@
 //! What `explain` says of a PostgreSQL target.
 
+use std::collections::BTreeMap;
+
 use super::Told;
+use crate::domain::filter::RowFilter;
 use crate::domain::mask::{Mask, MaskRule};
 use crate::domain::principal::Principal;
 use crate::domain::target::{LeaseIssuer, PostgresTarget, RecordLevel, Target, UpstreamTls};
-use crate::wire::control::ExplainedMask;
+use crate::wire::control::{ExplainedFilter, ExplainedMask};
 
 pub(super) fn told(who: &Principal, target: &Target, postgres: &PostgresTarget) -> Told {
     let masks: Vec<&MaskRule> = postgres.masks.iter().filter(|rule| rule.binds(&who.groups)).collect();
+    let filters: Vec<ExplainedFilter> =
+        postgres.filters.iter().filter_map(|rule| filter(rule, who)).collect();
     Told {
         place: postgres.database.clone(),
         masked: masks.iter().map(|rule| mask(rule, postgres)).collect(),
         credential: credential(&postgres.issuer),
         broker_reach: reach(&postgres.issuer),
         objects: objects(target, postgres, &masks),
-        not_covered: not_covered(target, postgres, &masks),
+        not_covered: not_covered(target, postgres, &masks, &filters),
+        filtered: filters,
     }
 }
 
@@ -30,6 +36,26 @@ fn mask(rule: &MaskRule, postgres: &PostgresTarget) -> ExplainedMask {
             Mask::Token => "a keyed hash, tok_ and 32 digits: equal values stay equal".into(),
         },
         locks: locks(rule, postgres).into(),
+    }
+}
+
+fn filter(rule: &RowFilter, who: &Principal) -> Option<ExplainedFilter> {
+    let explained = ExplainedFilter {
+        rule: rule.name.to_string(),
+        table: rule.table.to_string(),
+        predicate: Some(rule.predicate.clone()),
+        slice: !rule.only_for.is_empty(),
+        claims: BTreeMap::new(),
+        missing: None,
+        // the role itself may read every row of the table
+        locks: "one lock".into(),
+    };
+    match rule.bind(&who.groups, &who.claims()) {
+        Ok(None) => None,
+        Ok(Some(bound)) => {
+            Some(ExplainedFilter { predicate: bound.predicate, claims: bound.claims, ..explained })
+        }
+        Err(unbound) => Some(ExplainedFilter { missing: Some(unbound.claim), ..explained }),
     }
 }
 
@@ -107,13 +133,32 @@ fn period(seconds: u64) -> String {
     }
 }
 
-fn not_covered(target: &Target, postgres: &PostgresTarget, masks: &[&MaskRule]) -> Vec<String> {
+fn not_covered(
+    target: &Target,
+    postgres: &PostgresTarget,
+    masks: &[&MaskRule],
+    filters: &[ExplainedFilter],
+) -> Vec<String> {
     let mut gaps: Vec<String> = Vec::new();
     let mut gap = |text: &str| gaps.push(text.to_owned());
-    if masks.is_empty() {
-        gap("nothing is masked for you: you see what the session's role may read");
-    } else {
+    match (masks.is_empty(), filters.is_empty()) {
+        (true, true) => gap("nothing is masked for you: you see what the session's role may read"),
+        (true, false) => gap(
+            "nothing is masked for you: of the rows that you see, you see all columns that the session's role may read",
+        ),
+        (false, _) => {}
+    }
+    if !masks.is_empty() {
         gap("how long a statement takes can depend on masked values");
+    }
+    if !filters.is_empty() {
+        gap("how long a statement takes can depend on rows that you do not see");
+        gap(
+            "whether a write succeeds can depend on them, through unique, foreign-key and exclusion constraints; and sequences count them",
+        );
+        gap("what was taken from rows that you do not see and stored elsewhere is not hidden there");
+    }
+    if !masks.is_empty() {
         gap(
             "whether a write succeeds can depend on them too, through unique, foreign-key, check and exclusion constraints, partitions and triggers",
         );
@@ -128,6 +173,11 @@ fn not_covered(target: &Target, postgres: &PostgresTarget, masks: &[&MaskRule]) 
     if masks.iter().any(|rule| locks(rule, postgres) == "one lock") {
         gap(
             "where one lock is listed, masking rests on the rewriting of statements alone: the session's role itself could read the value",
+        );
+    }
+    if filters.iter().any(|filter| filter.locks == "one lock") {
+        gap(
+            "rows are hidden by the rewriting of statements alone: the session's role itself could read them",
         );
     }
     if matches!(postgres.issuer, LeaseIssuer::Static { .. }) {

@@ -8,6 +8,7 @@ pub(super) fn told(target: &Target, ssh: &SshTarget) -> Told {
     Told {
         place: format!("{}@{}:{}", ssh.login, ssh.host, ssh.port),
         masked: ssh.detectors.iter().map(|name| detector(name)).collect(),
+        filtered: Vec::new(),
         credential: credential(ssh),
         broker_reach: reach(ssh),
         objects: Vec::new(),

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::broker::testing::{PERMIT_ALL, config, target};
@@ -19,6 +19,7 @@ fn who(groups: &[&str]) -> Principal {
         display: "alice".into(),
         groups: groups.iter().map(|group| GroupName::new(*group).unwrap()).collect(),
         kin: Kin::default(),
+        attributes: BTreeMap::new(),
     }
 }
 

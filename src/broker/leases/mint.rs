@@ -168,16 +168,17 @@ async fn elsewhere(
     leak.map_or(Ok(()), |column| Err(LeaseError::OverPrivileged(format!("{column} of database {database}"))))
 }
 
-/// Looks at a standing role on a target with masks, by logging in as it: it must not be able to
-/// read a protected column.
+/// Looks at a standing role on a target with masks or row filters, by logging in as it: it must not be able to
+/// read a protected column, or to get round privileges and rewriting altogether.
 pub(super) async fn standing(
     postgres: &PostgresTarget,
     binding: &[&MaskRule],
+    is_filtered: bool,
     user: &str,
     password: &SecretString,
 ) -> Result<(), LeaseError> {
     let bound = Bound::new(binding, postgres);
-    if bound.is_empty() {
+    if bound.is_empty() && !is_filtered {
         return Ok(());
     }
     for database in std::iter::once(&postgres.database).chain(&postgres.also_databases) {

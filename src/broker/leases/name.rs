@@ -163,7 +163,7 @@ const SLUG: usize = 40;
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use proptest::prelude::*;
 
@@ -181,6 +181,7 @@ mod tests {
             display: display.to_owned(),
             groups: BTreeSet::new(),
             kin: Kin::default(),
+            attributes: BTreeMap::new(),
         }
     }
 

@@ -71,6 +71,7 @@ impl Place {
             grants: Vec::new(),
             fields: BTreeMap::new(),
             masks: Vec::new(),
+            filters: Vec::new(),
             objects: false,
             replication: false,
             trusted_functions: BTreeSet::new(),

@@ -137,6 +137,11 @@ async fn leaking(
 }
 
 impl Owned {
+    /// Whether the session is shown some of the rows only.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.postgres.filters.iter().any(|rule| rule.binds(&self.principal.groups))
+    }
+
     /// The masks that bind the session.
     pub(super) fn binding(&self) -> Vec<&MaskRule> {
         self.postgres.masks.iter().filter(|rule| rule.binds(&self.principal.groups)).collect()

@@ -40,6 +40,7 @@ pub(crate) fn target() -> Target {
             grants: Vec::new(),
             fields: BTreeMap::new(),
             masks: Vec::new(),
+            filters: Vec::new(),
             objects: false,
             replication: false,
             trusted_functions: BTreeSet::new(),
@@ -70,6 +71,7 @@ pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
             groups_claim: "groups".into(),
             groups: BTreeSet::from([GroupName::new("corp/dba").unwrap()]),
             groups_required: false,
+            attributes: BTreeMap::new(),
         }],
         workloads: vec![WorkloadConfig {
             name: ProviderName::new("ci").unwrap(),
@@ -78,6 +80,7 @@ pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
             other_audiences: BTreeSet::new(),
             jwks: None,
             client_credentials: None,
+            attributes: BTreeMap::new(),
             rules: vec![WorkloadRule {
                 claims: BTreeMap::from([("repository".into(), ClaimRule::new(["org/app"]).unwrap())]),
                 groups: BTreeSet::from([GroupName::new("ci/deploy").unwrap()]),

@@ -204,6 +204,7 @@ impl Bench {
             display: "alice".into(),
             groups: BTreeSet::new(),
             kin: Kin::default(),
+            attributes: BTreeMap::new(),
         };
         let context = SessionContext {
             id: SessionId::from_random([7; 16]),

@@ -4,7 +4,10 @@ use crate::cli::args::Target;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
-use crate::wire::control::{ExplainedDeed, ExplainedMask, ExplainedRule, Explanation, Judged};
+use crate::domain::filter::Claim;
+use crate::wire::control::{
+    ExplainedDeed, ExplainedFilter, ExplainedMask, ExplainedRule, Explanation, Judged,
+};
 
 /// Says what is enforced on a target, and what is not.
 ///
@@ -41,6 +44,9 @@ fn show(ui: Ui, told: &Explanation) {
         }
     }
     section(ui, "Masked for you", told.masked.iter().map(mask).collect());
+    if !told.filtered.is_empty() {
+        section(ui, "Rows that you see", told.filtered.iter().map(filter).collect());
+    }
     section(ui, "Denied", told.denied.iter().map(rule).collect());
     section(ui, "Held for review", told.held.iter().map(rule).collect());
     section(ui, "Recorded", vec![told.recorded.clone()]);
@@ -65,6 +71,34 @@ fn section(ui: Ui, title: &str, lines: Vec<String>) {
 fn mask(mask: &ExplainedMask) -> String {
     let path = mask.path.as_deref().map(|path| format!(" at {path}")).unwrap_or_default();
     format!("{}{path}: {} ({}, rule {})", mask.column, mask.mask, mask.locks, mask.rule)
+}
+
+fn filter(filter: &ExplainedFilter) -> String {
+    let end = format!("({}, rule {})", filter.locks, filter.rule);
+    let Some(predicate) = &filter.predicate else {
+        return format!("{}: none of a slice that is for others {end}", filter.table);
+    };
+    if let Some(claim) = &filter.missing {
+        return format!(
+            "{}: where {predicate}; your login carries no principal.{claim}, so no session opens {end}",
+            filter.table
+        );
+    }
+    let claims: Vec<String> = filter.claims.iter().map(|(name, claim)| value(name, claim)).collect();
+    let claims = if claims.is_empty() { String::new() } else { format!("; {}", claims.join(", ")) };
+    let kind = if filter.slice { "a slice, " } else { "" };
+    format!("{}: {kind}where {predicate}{claims} {end}", filter.table)
+}
+
+/// A claim of the caller's own.
+fn value(name: &str, claim: &Claim) -> String {
+    match claim {
+        Claim::One(one) => format!("your {name} is `{one}`"),
+        Claim::Many(many) => {
+            let many: Vec<String> = many.iter().map(|one| format!("`{one}`")).collect();
+            format!("your {name}: {}", if many.is_empty() { "none".into() } else { many.join(", ") })
+        }
+    }
 }
 
 /// An example of an action, with the rule that decides it.

@@ -4,7 +4,7 @@ mod answer;
 mod attempt;
 mod cases;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -159,5 +159,6 @@ fn principal(who: &str, groups: &[String], config: &Config) -> Result<Principal,
         kind,
         groups,
         kin: Kin::default(),
+        attributes: BTreeMap::new(),
     })
 }

@@ -509,6 +509,7 @@ fn person(provider: &str, subject: &str, groups: &[&str]) -> Principal {
         display: subject.into(),
         groups: groups.iter().map(|group| GroupName::new(*group).unwrap()).collect(),
         kin: Kin::default(),
+        attributes: BTreeMap::new(),
     }
 }
 
@@ -529,6 +530,7 @@ fn db() -> Target {
             grants: Vec::new(),
             fields: BTreeMap::new(),
             masks: Vec::new(),
+            filters: Vec::new(),
             objects: false,
             replication: false,
             trusted_functions: BTreeSet::new(),

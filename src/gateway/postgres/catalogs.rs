@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::lens::Masked;
 use super::search_path::SearchPath;
+use crate::domain::filter::BoundFilter;
 use crate::domain::target::Target;
 use crate::gateway::leg::Leg;
 use crate::mask::MaskPlan;
@@ -55,6 +56,7 @@ impl Catalogs {
         leg: &mut Leg<S>,
         target: Arc<Target>,
         plan: &MaskPlan,
+        filters: &[BoundFilter],
         role: String,
     ) -> Result<Masked, ReadError>
     where
@@ -80,9 +82,9 @@ impl Catalogs {
         let catalog = Arc::new(Catalog::from_rows(builtins, &rows)?);
         let Some(postgres) = target.kind.postgres() else { return Err(ReadError::NotADatabase) };
         let protection = if postgres.objects {
-            Protection::resolve_with_views(&catalog, plan, &[])?
+            Protection::resolve_with_views(&catalog, plan, filters)?
         } else {
-            Protection::resolve(&catalog, plan, &[])?
+            Protection::resolve(&catalog, plan, filters)?
         };
         let protection = Arc::new(protection);
         let version = version.parse().unwrap_or_default();

@@ -92,19 +92,24 @@ pub(super) fn check(
         return Err(fatal("42501", "replication connections are denied on this target")
             .with_hint("the operator can allow them with `replication = true`"));
     }
-    let masked = target.masks.iter().any(|mask| mask.binds(&context.principal.groups));
+    let groups = &context.principal.groups;
+    let masked = target.masks.iter().any(|mask| mask.binds(groups));
+    let filtered = target.filters.iter().any(|filter| filter.binds(groups));
+    let hides = if masked { "masked columns" } else { "row filters" };
+    let masked = masked || filtered;
     if masked && parameters.wants_replication() {
-        return Err(fatal("42501", "replication would carry masked columns in the clear"));
+        let what = if filtered { "rows that are hidden from you" } else { "masked columns in the clear" };
+        return Err(fatal("42501", format!("replication would carry {what}")));
     }
     if masked && parameters.value("options").is_some_and(|options| !options.trim().is_empty()) {
-        return Err(fatal("42501", "start-up options are denied on a target with masked columns")
+        return Err(fatal("42501", format!("start-up options are denied on a target with {hides}"))
             .with_hint("unset PGOPTIONS, and use SET after connecting"));
     }
     let encoding = parameters.value("client_encoding").unwrap_or("UTF8");
     if masked && !is_utf8(encoding) {
         return Err(fatal(
             "22023",
-            format!("client encoding `{encoding}` is denied on a target with masked columns"),
+            format!("client encoding `{encoding}` is denied on a target with {hides}"),
         )
         .with_hint("use client_encoding=UTF8"));
     }

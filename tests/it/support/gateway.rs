@@ -11,6 +11,7 @@ use hoopctl::domain::action::Action;
 use hoopctl::domain::device::Device;
 use hoopctl::domain::event::{Actor, Event, What};
 use hoopctl::domain::facts::Facts;
+use hoopctl::domain::filter::RowFilter;
 use hoopctl::domain::mask::MaskRule;
 use hoopctl::domain::name::{DeviceId, Digest, ProviderName, RequestId, SessionId, TargetName};
 use hoopctl::domain::policy::{Policy, PolicySource, SessionPolicy, Verdict};
@@ -55,6 +56,7 @@ pub(crate) struct Gateway {
 /// How a test wants its gateway.
 pub(crate) struct Setup {
     pub(crate) masks: Vec<MaskRule>,
+    pub(crate) filters: Vec<RowFilter>,
     /// Whether the broker has objects in the database.
     pub(crate) objects: bool,
     pub(crate) policy: &'static str,
@@ -79,6 +81,7 @@ impl Setup {
     pub(crate) fn open(cluster: &Cluster) -> Self {
         Self {
             masks: Vec::new(),
+            filters: Vec::new(),
             objects: false,
             policy: "",
             user: "postgres".into(),
@@ -283,6 +286,7 @@ fn target(cluster: &Cluster, setup: &Setup) -> Target {
             grants: Vec::new(),
             fields: setup.fields.clone(),
             masks: setup.masks.clone(),
+            filters: setup.filters.clone(),
             objects: setup.objects,
             replication: setup.replication,
             trusted_functions: BTreeSet::new(),
@@ -306,6 +310,7 @@ fn principal(who: &str) -> Principal {
         display: who.into(),
         groups: BTreeSet::new(),
         kin: Kin::default(),
+        attributes: BTreeMap::new(),
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Twist<'a> {
     pub(crate) presets: &'a [&'a str],
     /// More rules.
     pub(crate) policy: &'a str,
+    /// Lines for the provider `corp` and for the workload issuer `ci`.
+    pub(crate) attributes: [&'a str; 2],
     /// What clients are told, when it is not the broker's own port.
     pub(crate) public_url: Option<&'a str>,
 }
@@ -67,11 +69,13 @@ issuer = "{}"
 client_id = "{CLIENT_ID}"
 scopes = ["openid", "profile", "email", "groups", "offline_access"]
 groups = ["dba", "oncall", "dev"]
+{}
 
 [[workload]]
 name = "ci"
 issuer = "{}"
 audience = "urn:hoopctl:broker"
+{}
 [[workload.rule]]
 claims = {{ client_id = "robot" }}
 groups = ["deploy"]
@@ -86,7 +90,9 @@ files = ["policy.cedar"]
 {}"#,
             twist.broker,
             provider.issuer,
+            twist.attributes[0],
             provider.issuer,
+            twist.attributes[1],
             presets.join(", "),
             target(&cluster, twist.target, twist.below),
         );

@@ -123,6 +123,7 @@ impl Bench {
             display: "alice".into(),
             groups: BTreeSet::from([GroupName::new("corp/dba").unwrap()]),
             kin: Kin::default(),
+            attributes: BTreeMap::new(),
         };
         let context = SessionContext {
             id: SessionId::from_random([7; 16]),

@@ -101,6 +101,7 @@ fn whole(table: &Table, key: Option<&Key>, value: Option<&str>) -> Toml {
     // others speak of it
     if table.path != "provider" {
         provider.entry("groups").or_insert_with(|| vec!["dba".to_owned()].into());
+        provider.entry("attributes").or_insert_with(|| toml("project = 'team_project'").into());
     }
     root
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{host, is_loopback, known_group, secret};
+use super::{Known, filter, host, is_loopback, known_group, secret};
 use crate::broker::config::reader::Section;
 use crate::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
 use crate::domain::name::{GroupName, RuleName};
@@ -12,11 +12,7 @@ use crate::domain::target::{
 };
 
 /// Reads the keys of a target that is a database.
-pub(super) fn read(
-    section: &Section<'_, '_>,
-    groups: &BTreeSet<GroupName>,
-    base: &Path,
-) -> Option<PostgresTarget> {
+pub(super) fn read(section: &Section<'_, '_>, known: Known<'_>, base: &Path) -> Option<PostgresTarget> {
     let host = section.required_parsed("host", host);
     let port = section.number("port", 1..65_536).and_then(|port| u16::try_from(port).ok()).unwrap_or(5432);
     let database = section.required("database");
@@ -33,12 +29,13 @@ pub(super) fn read(
     let grants = section.sections("grant").into_iter().filter_map(grant).collect();
     let masks = section.sections("mask").into_iter().enumerate();
     let masks: Vec<MaskRule> =
-        masks.filter_map(|(number, section)| mask(section, number + 1, groups, objects)).collect();
+        masks.filter_map(|(number, section)| mask(section, number + 1, known.groups, objects)).collect();
     for (number, mask) in masks.iter().enumerate() {
         if masks.iter().take(number).any(|other| other.name == mask.name) {
             section.fault("mask", format!("`{}` is the name of two masks", mask.name));
         }
     }
+    let filters = filter::read(section, known);
     let mut fields = BTreeMap::<String, BTreeSet<String>>::new();
     for (column, labels) in section.sections("field").into_iter().filter_map(field) {
         fields.entry(column).or_default().extend(labels);
@@ -52,6 +49,10 @@ pub(super) fn read(
             "cannot be allowed on a target with masks: it would carry them in the clear",
         );
     }
+    if replication && !filters.is_empty() {
+        section
+            .fault("replication", "cannot be allowed on a target with row filters: it would carry every row");
+    }
     Some(PostgresTarget {
         host: host?,
         port,
@@ -62,6 +63,7 @@ pub(super) fn read(
         grants,
         fields,
         masks,
+        filters,
         objects,
         replication,
         trusted_functions,
