@@ -116,6 +116,7 @@ fn statement(facts: &Facts, estimate: Option<u64>) -> Vec<String> {
         ("writes", &facts.relations_written),
         ("reads", &facts.relations_read),
         ("columns read", &facts.columns_read),
+        ("columns written", &facts.columns_written),
         ("labels of what is read", &facts.labels),
         ("calls", &facts.functions),
     ] {
@@ -126,6 +127,14 @@ fn statement(facts: &Facts, estimate: Option<u64>) -> Vec<String> {
     let rows = matches!(facts.verb.as_str(), "select" | "update" | "delete");
     if rows && !facts.has_where {
         said.push("it has no WHERE".into());
+    }
+    let hidden: BTreeSet<String> =
+        facts.without_where.iter().filter(|verb| **verb != facts.verb).cloned().collect();
+    if !hidden.is_empty() {
+        said.push(format!("in it, without WHERE: {}", list(&hidden)));
+    }
+    if facts.has_cross_join {
+        said.push("seems to combine relations without a condition between them".into());
     }
     if let Some(limit) = facts.limit {
         said.push(format!("LIMIT {limit}"));
@@ -140,11 +149,15 @@ fn statement(facts: &Facts, estimate: Option<u64>) -> Vec<String> {
         Some(CopyDirection::Out) => said.push("copies data out of the database".into()),
         None => {}
     }
+    if let Some(target @ ("file" | "program")) = facts.copy_target.as_deref() {
+        said.push(format!("by a {target} of the server"));
+    }
     if let Some(object) = &facts.object {
         said.push(format!("the object is a {object}"));
     }
     if let Some(setting) = &facts.setting {
-        said.push(format!("the parameter is {setting}"));
+        let value = facts.set_value.as_ref().map(|value| format!(", set to {value}")).unwrap_or_default();
+        said.push(format!("the parameter is {setting}{value}"));
     }
     if facts.touches_masked {
         said.push("touches a relation that has masks for the requester".into());

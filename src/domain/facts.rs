@@ -36,20 +36,51 @@ pub struct Facts {
     pub relations_read: BTreeSet<String>,
     /// Relations that are written, defined or dropped, `schema.name`.
     pub relations_written: BTreeSet<String>,
-    /// Columns that are read, `schema.table.column`; `*` as the column for all of them.
+    /// Columns that are read, `schema.table.column`. Where names are resolved each column is there by its
+    /// name, also behind `*`, whole rows and views, and `schema.table.*` besides where all of a relation
+    /// is read. Elsewhere `?.?.column`, and `?.?.*` for what stands for all of them.
     pub columns_read: BTreeSet<String>,
+    /// Columns that get values, spelled as those that are read.
+    #[serde(default)]
+    pub columns_written: BTreeSet<String>,
+    /// Whether the columns that are read and written are all there, by their full names.
+    #[serde(default)]
+    pub columns_resolved: bool,
     /// Functions that are called by name, `schema.name`.
     pub functions: BTreeSet<String>,
-    /// Whether the outermost SELECT, UPDATE or DELETE has a WHERE clause.
+    /// Whether the outermost SELECT, UPDATE or DELETE has a WHERE clause, and so has each UPDATE and DELETE
+    /// in a WITH.
     pub has_where: bool,
+    /// What changes rows, wherever it stands in the statement: of `copy`, `delete`, `insert`, `merge`,
+    /// `truncate` and `update`.
+    #[serde(default)]
+    pub changes: BTreeSet<String>,
+    /// Of `delete` and `update`: those that stand somewhere without WHERE.
+    #[serde(default)]
+    pub without_where: BTreeSet<String>,
+    /// How many joins there are in all, a comma in FROM among them.
+    #[serde(default)]
+    pub joins: u32,
+    /// Whether some FROM seems to combine relations without a condition that ties them together.
+    #[serde(default)]
+    pub has_cross_join: bool,
     /// The outermost LIMIT when it is a literal.
     pub limit: Option<i64>,
     /// `in` or `out` for COPY.
     pub copy: Option<CopyDirection>,
+    /// Where COPY gets its rows from, or puts them: `stdin`, `stdout`, `file` or `program`.
+    #[serde(default)]
+    pub copy_target: Option<String>,
+    /// What a definition does: `alter`, `comment`, `create`, `drop`, `grant`, `maintain`, `rename`, `revoke`.
+    #[serde(default)]
+    pub ddl: Option<String>,
     /// The kind of object that a definition statement touches: `table`, `role`, `function`.
     pub object: Option<String>,
     /// The parameter that SET, RESET or SHOW names, in lower case.
     pub setting: Option<String>,
+    /// The value that SET gives it, unless it is long or the name sounds like a secret's.
+    #[serde(default)]
+    pub set_value: Option<String>,
     /// Proven to read at most one row of user relations: equality on a whole unique key that holds no
     /// NULL, or no user relation at all.
     #[serde(default)]
@@ -91,12 +122,21 @@ impl Facts {
             relations_read: BTreeSet::new(),
             relations_written: BTreeSet::new(),
             columns_read: BTreeSet::new(),
+            columns_written: BTreeSet::new(),
+            columns_resolved: false,
             functions: BTreeSet::new(),
             has_where: false,
+            changes: BTreeSet::new(),
+            without_where: BTreeSet::new(),
+            joins: 0,
+            has_cross_join: false,
             limit: None,
             copy: None,
+            copy_target: None,
+            ddl: None,
             object: None,
             setting: None,
+            set_value: None,
             at_most_one_row: false,
             labels: BTreeSet::new(),
             estimate: None,
@@ -115,6 +155,12 @@ impl Facts {
             relations_read: union(&self.relations_read, &other.relations_read),
             relations_written: union(&self.relations_written, &other.relations_written),
             columns_read: union(&self.columns_read, &other.columns_read),
+            columns_written: union(&self.columns_written, &other.columns_written),
+            columns_resolved: self.columns_resolved && other.columns_resolved,
+            changes: union(&self.changes, &other.changes),
+            without_where: union(&self.without_where, &other.without_where),
+            joins: self.joins.max(other.joins),
+            has_cross_join: self.has_cross_join || other.has_cross_join,
             functions: union(&self.functions, &other.functions),
             labels: union(&self.labels, &other.labels),
             verb: if self.verb == other.verb { self.verb } else { "several".into() },
@@ -123,8 +169,11 @@ impl Facts {
             has_where: self.has_where && other.has_where,
             limit: None,
             copy: self.copy.or(other.copy),
+            copy_target: same(self.copy_target, &other.copy_target),
+            ddl: same(self.ddl, &other.ddl),
             object: same(self.object, &other.object),
             setting: same(self.setting, &other.setting),
+            set_value: same(self.set_value, &other.set_value),
             // two single rows are two
             at_most_one_row: false,
             estimate: self.estimate.zip(other.estimate).map(|(one, other)| one.saturating_add(other)),

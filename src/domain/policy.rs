@@ -243,6 +243,17 @@ impl Policy {
         self.rules.iter().filter(binds).map(summary).collect()
     }
 
+    /// The rules that go by full names of columns and can bind on this target, which resolves no names.
+    #[must_use]
+    pub fn blind(&self, target: &Target) -> Vec<&RuleName> {
+        let resolves =
+            target.kind.postgres().is_none_or(|own| !own.masks.is_empty() || !own.fields.is_empty());
+        let binds = |rule: &&Rule| {
+            !resolves && rule.columns && entities::reaches(&self.words, &rule.scope().1, target)
+        };
+        self.rules.iter().filter(binds).map(|rule| &rule.name).collect()
+    }
+
     /// The rules that can demand a review of this principal on this target, and what they take.
     #[must_use]
     pub fn holding(&self, who: &Principal, target: &Target) -> Vec<(RuleSummary, Threshold)> {

@@ -364,12 +364,21 @@ fn write_facts(json: &mut Writer<'_>, facts: &Facts) {
         relations_read,
         relations_written,
         columns_read,
+        columns_written,
+        columns_resolved,
         functions,
         has_where,
+        changes,
+        without_where,
+        joins,
+        has_cross_join,
         limit,
         copy,
+        copy_target,
+        ddl,
         object,
         setting,
+        set_value,
         at_most_one_row,
         labels,
         estimate,
@@ -381,15 +390,36 @@ fn write_facts(json: &mut Writer<'_>, facts: &Facts) {
     if *at_most_one_row {
         json.flag("at_most_one_row", true);
     }
+    if !changes.is_empty() {
+        json.texts("changes", changes.iter());
+    }
     json.texts("columns_read", columns_read.iter());
+    if *columns_resolved {
+        json.flag("columns_resolved", true);
+    }
+    if !columns_written.is_empty() {
+        json.texts("columns_written", columns_written.iter());
+    }
     if let Some(copy) = copy {
         json.text("copy", copy_word(*copy));
+    }
+    if let Some(target) = copy_target {
+        json.text("copy_target", target);
+    }
+    if let Some(ddl) = ddl {
+        json.text("ddl", ddl);
     }
     if let Some(estimate) = estimate {
         json.number("estimate", *estimate);
     }
     json.texts("functions", functions.iter());
+    if *has_cross_join {
+        json.flag("has_cross_join", true);
+    }
     json.flag("has_where", *has_where);
+    if *joins > 0 {
+        json.number("joins", u64::from(*joins));
+    }
     json.text("kind", kind.as_str());
     if !labels.is_empty() {
         json.texts("labels", labels.iter());
@@ -403,12 +433,18 @@ fn write_facts(json: &mut Writer<'_>, facts: &Facts) {
     json.flag("read_only", *read_only);
     json.texts("relations_read", relations_read.iter());
     json.texts("relations_written", relations_written.iter());
+    if let Some(value) = set_value {
+        json.text("set_value", value);
+    }
     if let Some(setting) = setting {
         json.text("setting", setting);
     }
     json.flag("summary", *summary);
     json.flag("touches_masked", *touches_masked);
     json.text("verb", verb);
+    if !without_where.is_empty() {
+        json.texts("without_where", without_where.iter());
+    }
     json.close();
 }
 

@@ -189,6 +189,8 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
         _ => false,
     };
     let names = Names::new(scope.catalog, scope.search_path, scope.session_user);
+    let scopes = facts::Scopes::of(node);
+    facts::parts(node, &scopes, &mut found);
     let own = |name: &String| !name.starts_with("pg_catalog.");
     found.at_most_one_row = if found.reads_user_rows() || !found.relations_written.is_empty() {
         !found.functions.iter().any(own)
@@ -198,6 +200,13 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     };
     found.summary = facts::gives_figures(node, &names);
     found.labels = facts::labels(node, &found, scope.catalog, scope.fields);
+    let columns = facts::resolved(node, &scopes, scope.catalog, &names);
+    found.columns_read = columns.read;
+    found.columns_written = columns.written;
+    // what functions of users read is not known, nor what was prepared
+    found.columns_resolved = columns.is_whole && !found.functions.iter().any(own) && found.verb != "execute";
+    facts::add_parents(&mut found.relations_read, scope.catalog);
+    facts::add_parents(&mut found.relations_written, scope.catalog);
     let hides = walk.touched || found.verb == "execute";
     Ok(Assessed {
         record_text: if hides { record_text(statement.text()) } else { safe_text(statement) },

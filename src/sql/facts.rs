@@ -4,8 +4,11 @@
 //! names on one with masks. Boundary: no catalog. Failure mode: a fact that the text does not prove
 //! keeps its cautious value.
 
+mod columns;
 mod labels;
 mod mentions;
+mod scopes;
+mod setting;
 mod single;
 mod summary;
 #[cfg(test)]
@@ -19,8 +22,11 @@ use super::functions;
 use super::parse::Statement;
 use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 
+pub(crate) use columns::{add_parents, resolved};
 pub(crate) use labels::labels;
 pub(crate) use mentions::Mentions;
+pub(crate) use scopes::Scopes;
+pub(crate) use setting::shown;
 pub(crate) use single::reads_one_row;
 pub(crate) use summary::gives_figures;
 pub(crate) use verb::variant;
@@ -29,8 +35,13 @@ pub(crate) use verb::variant;
 #[must_use]
 pub fn facts(statement: &Statement) -> Facts {
     let Some(node) = statement.node() else { return Facts::unparsed() };
+    let scopes = Scopes::of(node);
     let mut facts = outline(node);
+    parts(node, &scopes, &mut facts);
     let mut mentions = Mentions::of(node);
+    mentions
+        .read
+        .retain(|(schema, name)| !schema.is_empty() || scopes.names_a_relation(name) || is_copied(node));
     if facts.copy == Some(CopyDirection::In) {
         let into = std::mem::take(&mut mentions.read);
         mentions.written.extend(into);
@@ -44,6 +55,10 @@ pub fn facts(statement: &Statement) -> Facts {
     let planned = is_planned_only(node);
     if !planned {
         facts.kind = gravest(facts.kind, &mentions);
+        if facts.kind == StatementKind::Definition {
+            // of its result
+            facts.ddl.get_or_insert_with(|| "create".into());
+        }
     }
     facts.read_only = match facts.kind {
         // the planner calls functions to fold constants
@@ -59,9 +74,40 @@ pub fn facts(statement: &Statement) -> Facts {
         }
         _ => false,
     };
+    let columns = columns::unresolved(node, &scopes);
+    facts.columns_read = columns.read;
+    facts.columns_written = columns.written;
+    facts.columns_resolved = match facts.kind {
+        StatementKind::Transaction | StatementKind::Session => true,
+        // nothing has columns of which somebody could want to speak
+        StatementKind::Read => facts.read_only && !facts.reads_user_rows(),
+        _ => false,
+    };
     // names are not resolved here, so no key is known
     facts.at_most_one_row = facts.read_only && !facts.reads_user_rows();
     facts
+}
+
+/// What is true of all parts of a statement together.
+pub(crate) fn parts(node: &NodeEnum, scopes: &Scopes, facts: &mut Facts) {
+    facts.joins = scopes.joins();
+    facts.has_cross_join = scopes.has_cross_join();
+    if is_planned_only(node) {
+        return;
+    }
+    facts.changes = scopes.changes();
+    match node {
+        NodeEnum::CopyStmt(copy) if copy.is_from => _ = facts.changes.insert("copy".into()),
+        NodeEnum::TruncateStmt(_) => _ = facts.changes.insert("truncate".into()),
+        _ => {}
+    }
+    facts.without_where = scopes.without_where();
+    facts.has_where &= facts.without_where.is_empty();
+}
+
+/// Whether a statement names its relation outside of any query, where no WITH query can be meant.
+fn is_copied(node: &NodeEnum) -> bool {
+    matches!(node, NodeEnum::CopyStmt(copy) if copy.relation.is_some())
 }
 
 /// Verb, kind and what else the outermost node tells.
@@ -69,6 +115,7 @@ pub(crate) fn outline(node: &NodeEnum) -> Facts {
     let (verb, kind) = verb::of(node);
     let mut facts = Facts::new(verb, kind);
     facts.object = verb::object(node);
+    facts.ddl = (kind == StatementKind::Definition).then(|| verb::deed(verb).to_owned());
     match node {
         NodeEnum::SelectStmt(select) => {
             facts.has_where = select.where_clause.is_some();
@@ -89,9 +136,17 @@ pub(crate) fn outline(node: &NodeEnum) -> Facts {
         NodeEnum::DeleteStmt(delete) => facts.has_where = delete.where_clause.is_some(),
         NodeEnum::CopyStmt(copy) => {
             facts.copy = Some(if copy.is_from { CopyDirection::In } else { CopyDirection::Out });
+            let target = match (copy.is_program, copy.filename.is_empty(), copy.is_from) {
+                (true, ..) => "program",
+                (_, false, _) => "file",
+                (_, _, true) => "stdin",
+                (_, _, false) => "stdout",
+            };
+            facts.copy_target = Some(target.into());
         }
         NodeEnum::VariableSetStmt(set) => {
             facts.setting = (!set.name.is_empty()).then(|| set.name.to_lowercase());
+            facts.set_value = setting::value(set);
         }
         NodeEnum::VariableShowStmt(show) => facts.setting = Some(show.name.to_lowercase()),
         _ => {}

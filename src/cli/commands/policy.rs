@@ -36,7 +36,16 @@ pub async fn run(ui: Ui, command: PolicyCommand) -> Result<u8, Failure> {
 
 fn check(ui: Ui, args: &PolicyCheck) -> Result<u8, Failure> {
     let digest = if args.files.is_empty() {
-        Config::load(&args.config.config)?.policy.digest().clone()
+        let config = Config::load(&args.config.config)?;
+        for (name, target) in &config.targets {
+            for rule in config.policy.blind(target) {
+                ui.warning(&format!(
+                    "rule `{rule}` goes by full names of columns, and `{name}` resolves none: say what it means there by \
+                     `columns_resolved` or `?.?.` names, or give the target a [[target.field]]"
+                ));
+            }
+        }
+        config.policy.digest().clone()
     } else {
         check_files(&args.files)?
     };

@@ -32,6 +32,8 @@ pub(super) struct Rule {
     pub(super) review: Option<Review>,
     /// Whether it speaks, or may speak, of the planner's estimate.
     pub(super) estimates: bool,
+    /// Whether it goes by the full names of columns, whether or not there are any.
+    pub(super) columns: bool,
     /// Cedar's form. Its id is the rule's place in source order, in decimal.
     pub(super) policy: cedar_policy::Policy,
 }
@@ -130,8 +132,13 @@ impl<'a> Compiler<'a> {
             let review = self.review(source, line, policy);
             let policy = policy.new_id(PolicyId::new(self.rules.len().to_string()));
             // not the source, in which the word may be escaped
-            let estimates = policy.to_json().map_or(true, |json| json.to_string().contains("estimate"));
-            let rule = Rule { name, reason, hint, review, estimates, policy };
+            let text = policy.to_json().map(|json| json.to_string()).ok();
+            let speaks_of = |word| text.as_ref().is_none_or(|text| text.contains(word));
+            let estimates = speaks_of("estimate");
+            let columns = (speaks_of("columns_read") || speaks_of("columns_written"))
+                && !speaks_of("columns_resolved")
+                && !speaks_of("?.?.");
+            let rule = Rule { name, reason, hint, review, estimates, columns, policy };
             self.rules.push(Placed { rule, source, line });
         }
     }

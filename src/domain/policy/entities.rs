@@ -299,6 +299,12 @@ fn of_facts(facts: &Facts) -> Attributes {
         ("relations_read", set(&facts.relations_read)),
         ("relations_written", set(&facts.relations_written)),
         ("columns_read", set(&facts.columns_read)),
+        ("columns_written", set(&facts.columns_written)),
+        ("columns_resolved", RestrictedExpression::new_bool(facts.columns_resolved)),
+        ("changes", set(&facts.changes)),
+        ("without_where", set(&facts.without_where)),
+        ("joins", RestrictedExpression::new_long(facts.joins.into())),
+        ("has_cross_join", RestrictedExpression::new_bool(facts.has_cross_join)),
         ("functions", set(&facts.functions)),
         ("has_where", RestrictedExpression::new_bool(facts.has_where)),
         ("summary", RestrictedExpression::new_bool(facts.summary)),
@@ -313,8 +319,14 @@ fn of_facts(facts: &Facts) -> Attributes {
         CopyDirection::Out => "out",
     });
     pairs.extend(direction.map(|way| ("copy", text(way))));
-    pairs.extend(facts.object.as_deref().map(|object| ("object", text(object))));
-    pairs.extend(facts.setting.as_deref().map(|setting| ("setting", text(setting))));
+    let words = [
+        ("copy_target", &facts.copy_target),
+        ("ddl", &facts.ddl),
+        ("object", &facts.object),
+        ("setting", &facts.setting),
+        ("set_value", &facts.set_value),
+    ];
+    pairs.extend(words.into_iter().filter_map(|(name, word)| Some((name, text(word.as_deref()?)))));
     // an estimate that Cedar cannot hold is a very great one
     let estimate = facts.estimate.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX));
     pairs.extend(estimate.map(|rows| ("estimate", RestrictedExpression::new_long(rows))));

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::{Policy, PolicySource, Role, Verdict, preset, preset_names};
 use crate::domain::action::Action;
 use crate::domain::facts::{CopyDirection, Facts, StatementKind};
-use crate::domain::name::{GroupName, ProviderName, TargetName};
+use crate::domain::name::{GroupName, ProviderName, RuleName, TargetName};
 use crate::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind, Subject};
 use crate::domain::target::{
     LeaseIssuer, PostgresTarget, RecordLevel, SecretSource, Target, TargetKind, UpstreamTls,
@@ -56,6 +56,7 @@ fn each_preset_judges_as_its_file_says() {
     update                             !                      open!                  .no-where              open!                  .changes               .read?
     delete                             !                      open!                  .no-where              open!                  .changes               .read?
     with (delete) select               !                      open!                  .no-where              open!                  .changes               .read?
+    with (delete) insert               !                      open!                  .no-where              open!                  .changes               .read?
     truncate                           !                      open!                  .truncate              open!                  .changes               .read?
     create table                       !                      open!                  open!                  open!                  .changes               open!
     drop table                         !                      open!                  .drop                  open!                  .changes               open!
@@ -319,6 +320,10 @@ fn facts_conform_to_the_schema() {
             context has object && context.object == "o" && context has setting && context.setting == "s" &&
             context.touches_masked && context.reads_user_rows && context.at_most_one_row &&
             context.labels == ["high-risk"] && context has estimate && context.estimate == 7 &&
+            (context.columns_written == ["g.h.i"] && context.columns_resolved && context.changes == ["delete"] &&
+            context.without_where == ["update"] && context.joins == 2 && context.has_cross_join &&
+            context has copy_target && context.copy_target == "file" && context has ddl && context.ddl == "drop" &&
+            context has set_value && context.set_value == "on") &&
             resource.name == "db" && resource.protocol == "postgres"
         };"#,
     )]);
@@ -338,9 +343,37 @@ fn facts_conform_to_the_schema() {
         at_most_one_row: true,
         labels: one("high-risk"),
         estimate: Some(7),
+        columns_written: one("g.h.i"),
+        columns_resolved: true,
+        changes: one("delete"),
+        without_where: one("update"),
+        joins: 2,
+        has_cross_join: true,
+        copy_target: Some("file".into()),
+        ddl: Some("drop".into()),
+        set_value: Some("on".into()),
         ..Facts::new("v", StatementKind::Write)
     };
     assert_eq!(word(&policy.judge(&alice(&[]), &db(), &Action::Statement(&facts))), "all!");
+}
+
+#[test]
+fn rules_about_columns_know_where_no_names_are_resolved() {
+    let rule = |id: &str, condition: &str| {
+        format!(
+            r#"@id("{id}") forbid (principal, action == Hoop::Action::"statement", resource) when {{ {condition} }};"#
+        )
+    };
+    let text = [
+        rule("blind", r#"context.columns_read.contains("a.b.c")"#),
+        rule("blind-too", r#"context.columns_written == ["a.b.c"]"#),
+        rule("closed", r#"!context.columns_resolved || context.columns_read.contains("a.b.c")"#),
+        rule("spelled", r#"context.columns_read.containsAny(["a.b.c", "?.?.c", "?.?.*"])"#),
+        rule("other", "context.has_where"),
+    ];
+    let policy = compile(&[("a", &text.concat())]);
+    let names: Vec<&str> = policy.blind(&db()).into_iter().map(RuleName::as_str).collect();
+    assert_eq!(names, ["blind", "blind-too"]);
 }
 
 #[test]
@@ -479,6 +512,10 @@ fn statements() -> Vec<(&'static str, Facts)> {
         ("update", with("update", Write, |_| {})),
         ("delete", with("delete", Write, |_| {})),
         ("with (delete) select", with("select", Write, |_| {})),
+        (
+            "with (delete) insert",
+            with("insert", Write, |f| f.without_where = BTreeSet::from(["delete".to_owned()])),
+        ),
         ("truncate", with("truncate", Write, |_| {})),
         ("create table", with("create table", Definition, |_| {})),
         ("drop table", with("drop table", Definition, |_| {})),

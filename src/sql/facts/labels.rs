@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::NodeEnum;
 
+use super::columns::definition;
 use crate::domain::facts::Facts;
 use crate::sql::catalog::{Catalog, Kind, Relation};
-use crate::sql::parse::{ParseLimits, fits_small_stack};
 use crate::sql::tree::{Visitor, visit};
 
 /// Labels by pattern: `schema.table.column`, each a name or a pattern with `*`.
@@ -80,14 +80,6 @@ pub(crate) fn labels(node: &NodeEnum, facts: &Facts, catalog: &Catalog, fields: 
         }
     }
     found
-}
-
-fn definition(text: &str) -> Option<NodeEnum> {
-    // whoever wrote the view did not ask how big this stack is
-    if !fits_small_stack(text, &ParseLimits::default()) {
-        return None;
-    }
-    pg_query::parse(text, 0).ok()?.protobuf.stmts.into_iter().next()?.stmt?.node
 }
 
 /// Whether `schema.table.column` with `*` in any part fits.

@@ -9,6 +9,7 @@ use crate::sql::tree::{Visitor, visit};
 /// What a statement names; schemas are empty where none is written.
 #[derive(Debug, Default)]
 pub(crate) struct Mentions {
+    /// Names of WITH queries among them.
     pub(crate) read: BTreeSet<(String, String)>,
     pub(crate) written: BTreeSet<(String, String)>,
     pub(crate) functions: BTreeSet<(String, String)>,
@@ -20,7 +21,6 @@ pub(crate) struct Mentions {
     pub(crate) defines: bool,
     /// Whether it locks rows.
     pub(crate) locks: bool,
-    ctes: BTreeSet<String>,
     relation: (String, String),
     call: Vec<Vec<String>>,
     dropped: Vec<String>,
@@ -30,8 +30,6 @@ impl Mentions {
     pub(crate) fn of(node: &NodeEnum) -> Self {
         let mut mentions = Self::default();
         visit(node, &mut mentions);
-        let ctes = std::mem::take(&mut mentions.ctes);
-        mentions.read.retain(|(schema, name)| !(schema.is_empty() && ctes.contains(name)));
         if let NodeEnum::DropStmt(_) = node {
             let dropped = std::mem::take(&mut mentions.dropped);
             let schema =
@@ -73,9 +71,6 @@ impl Visitor for Mentions {
                 if let Some(call) = self.call.last_mut() {
                     call.push(text.into());
                 }
-            }
-            [.., ("CommonTableExpr", "ctename")] => {
-                self.ctes.insert(text.into());
             }
             [("DropStmt", "objects"), rest @ ..]
                 if rest.iter().all(|(name, _)| matches!(*name, "List" | "String")) =>

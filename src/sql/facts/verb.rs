@@ -177,6 +177,21 @@ fn drop_verb(kind: ObjectType) -> &'static str {
     }
 }
 
+/// What a definition statement of this verb does.
+pub(super) fn deed(verb: &str) -> &'static str {
+    match verb.split(' ').next().unwrap_or_default() {
+        "comment" | "security" => "comment",
+        // SELECT INTO
+        "create" | "import" | "select" => "create",
+        "discard" | "drop" => "drop",
+        "grant" => "grant",
+        "analyze" | "checkpoint" | "cluster" | "refresh" | "reindex" | "vacuum" => "maintain",
+        "rename" => "rename",
+        "revoke" => "revoke",
+        _ => "alter",
+    }
+}
+
 /// The kind of object that a definition statement touches.
 pub(crate) fn object(node: &NodeEnum) -> Option<String> {
     let kind = match node {
@@ -191,7 +206,33 @@ pub(crate) fn object(node: &NodeEnum) -> Option<String> {
         NodeEnum::CreateStmt(_) | NodeEnum::TruncateStmt(_) | NodeEnum::LockStmt(_) => {
             ObjectType::ObjectTable
         }
+        NodeEnum::SelectStmt(select) if select.into_clause.is_some() => ObjectType::ObjectTable,
         NodeEnum::CreateTableAsStmt(make) => make.objtype(),
+        NodeEnum::DefineStmt(make) => make.kind(),
+        NodeEnum::CompositeTypeStmt(_)
+        | NodeEnum::CreateEnumStmt(_)
+        | NodeEnum::CreateRangeStmt(_)
+        | NodeEnum::AlterEnumStmt(_)
+        | NodeEnum::AlterTypeStmt(_) => ObjectType::ObjectType,
+        NodeEnum::CreateDomainStmt(_) | NodeEnum::AlterDomainStmt(_) => ObjectType::ObjectDomain,
+        NodeEnum::CreateCastStmt(_) => ObjectType::ObjectCast,
+        NodeEnum::CreateFdwStmt(_) | NodeEnum::AlterFdwStmt(_) => ObjectType::ObjectFdw,
+        NodeEnum::CreateForeignServerStmt(_) | NodeEnum::AlterForeignServerStmt(_) => {
+            ObjectType::ObjectForeignServer
+        }
+        NodeEnum::CreateForeignTableStmt(_) => ObjectType::ObjectForeignTable,
+        NodeEnum::CreateUserMappingStmt(_)
+        | NodeEnum::AlterUserMappingStmt(_)
+        | NodeEnum::DropUserMappingStmt(_) => ObjectType::ObjectUserMapping,
+        NodeEnum::CreatePublicationStmt(_) | NodeEnum::AlterPublicationStmt(_) => {
+            ObjectType::ObjectPublication
+        }
+        NodeEnum::CreateSubscriptionStmt(_)
+        | NodeEnum::AlterSubscriptionStmt(_)
+        | NodeEnum::DropSubscriptionStmt(_) => ObjectType::ObjectSubscription,
+        NodeEnum::CreateTableSpaceStmt(_) | NodeEnum::DropTableSpaceStmt(_) => ObjectType::ObjectTablespace,
+        NodeEnum::CreateEventTrigStmt(_) | NodeEnum::AlterEventTrigStmt(_) => ObjectType::ObjectEventTrigger,
+        NodeEnum::CreateStatsStmt(_) => ObjectType::ObjectStatisticExt,
         NodeEnum::ViewStmt(_) => ObjectType::ObjectView,
         NodeEnum::IndexStmt(_) | NodeEnum::ReindexStmt(_) => ObjectType::ObjectIndex,
         NodeEnum::CreateFunctionStmt(_) | NodeEnum::AlterFunctionStmt(_) => ObjectType::ObjectFunction,

@@ -18,6 +18,11 @@ pub(crate) trait Visitor {
 
     /// A struct ends.
     fn leave(&mut self, name: &'static str, above: &[(&'static str, &'static str)]);
+
+    /// A flag or an enumeration's number in a field.
+    fn number(&mut self, number: i64, above: &[(&'static str, &'static str)]) {
+        let _ = (number, above);
+    }
 }
 
 /// Shows every part of a tree to a visitor, in the order of its fields.
@@ -73,9 +78,19 @@ impl<'w, 'v> ser::Serializer for &'w mut Walk<'v> {
     type SerializeStructVariant = Nothing;
 
     ignored! {
-        serialize_i8: i8; serialize_i16: i16; serialize_i32: i32; serialize_i64: i64; serialize_u8: u8;
+        serialize_i8: i8; serialize_i16: i16; serialize_i64: i64; serialize_u8: u8;
         serialize_u16: u16; serialize_u32: u32; serialize_u64: u64; serialize_f32: f32; serialize_f64: f64;
-        serialize_char: char; serialize_bytes: &[u8]; serialize_unit_struct: &'static str; serialize_bool: bool;
+        serialize_char: char; serialize_bytes: &[u8]; serialize_unit_struct: &'static str;
+    }
+
+    fn serialize_bool(self, value: bool) -> Result<(), Never> {
+        self.visitor.number(value.into(), &self.above);
+        Ok(())
+    }
+
+    fn serialize_i32(self, value: i32) -> Result<(), Never> {
+        self.visitor.number(value.into(), &self.above);
+        Ok(())
     }
 
     fn serialize_str(self, value: &str) -> Result<(), Never> {

@@ -222,7 +222,6 @@ impl<'a> Walk<'a> {
         if let ([.., field], false, 1..) = (fields.as_slice(), star, qualifiers) {
             self.implicit_call(field)?;
         }
-        self.note_column(&fields, star);
         let drop_schema = match fields.as_slice() {
             [schema, relation, ..] if qualifiers == 2 => {
                 self.replaced.contains(&((*schema).to_owned(), (*relation).to_owned()))
@@ -234,19 +233,6 @@ impl<'a> Walk<'a> {
             reference.fields.remove(0);
         }
         self.target_column(node)
-    }
-
-    fn note_column(&mut self, fields: &[&str], star: bool) {
-        let column = match (fields, star) {
-            ([table], true) => format!("?.{table}.*"),
-            ([schema, table], true) => format!("{schema}.{table}.*"),
-            ([], true) => "?.?.*".into(),
-            ([column], _) => format!("?.?.{column}"),
-            ([table, column], _) => format!("?.{table}.{column}"),
-            ([schema, table, column], _) => format!("{schema}.{table}.{column}"),
-            _ => return,
-        };
-        self.facts.columns_read.insert(column);
     }
 
     pub(super) fn unknown(&self, node: &NodeEnum) -> super::Refusal {

@@ -109,6 +109,7 @@ impl Walk<'_> {
             text => text.map(|text| vec![text]),
         };
         self.assign(&setting, values.as_deref(), matches!(local.as_str(), "true" | "t" | "on" | "1"))?;
+        self.facts.set_value = values.and_then(|values| crate::sql::facts::shown(&setting, &values));
         self.facts.setting = Some(setting);
         self.facts.kind = crate::domain::facts::StatementKind::Session;
         self.writes = true;

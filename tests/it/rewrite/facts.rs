@@ -89,3 +89,114 @@ async fn labels_are_of_everything_that_could_be_read() {
         assert_eq!(found.join(" "), labels, "{sql}");
     }
 }
+
+/// A rule about a column must not be passed by the way in which the column is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_is_told_by_its_full_name_however_it_is_written() {
+    let twins = Twins::start(*majors().last().expect("a server")).await;
+    let column = "public.reasoning_traces.api_key";
+    for sql in [
+        "SELECT api_key FROM reasoning_traces",
+        "SELECT r.api_key FROM reasoning_traces r",
+        "SELECT public.reasoning_traces.api_key FROM public.reasoning_traces",
+        "SELECT * FROM reasoning_traces",
+        "TABLE reasoning_traces",
+        "SELECT r.* FROM reasoning_traces r, projects",
+        "SELECT r FROM reasoning_traces r",
+        "SELECT (r).api_key FROM reasoning_traces r",
+        "SELECT row_to_json(r) FROM reasoning_traces AS r",
+        "SELECT k FROM reasoning_traces AS t(a, b, c, d, e, k)",
+        "SELECT id FROM reasoning_traces ORDER BY api_key",
+        "SELECT count(*) FROM reasoning_traces GROUP BY api_key",
+        "SELECT 1 FROM reasoning_traces JOIN projects USING (api_key)",
+        "SELECT 1 FROM reasoning_traces NATURAL JOIN projects",
+        "SELECT 1 FROM reasoning_traces NATURAL JOIN (SELECT 'x' AS api_key) x",
+        "SELECT j.api_key FROM (reasoning_traces r JOIN notes n ON r.id = n.trace) AS j",
+        "SELECT x.k FROM (SELECT api_key AS k FROM reasoning_traces) x",
+        "WITH x AS (SELECT * FROM reasoning_traces) SELECT count(*) FROM x",
+        "WITH reasoning_traces AS (SELECT api_key FROM reasoning_traces) SELECT * FROM reasoning_traces",
+        "SELECT (SELECT max(api_key) FROM reasoning_traces)",
+        "SELECT name FROM projects p WHERE EXISTS (SELECT 1 FROM reasoning_traces WHERE api_key = p.name)",
+        "SELECT l.k FROM projects p, LATERAL (SELECT r.api_key AS k FROM reasoning_traces r WHERE r.project = p.name) l",
+        "SELECT name FROM projects UNION SELECT api_key FROM reasoning_traces",
+        "SELECT k FROM trace_keys",
+        "SELECT uk FROM over_keys",
+        "SELECT digest FROM named_keys",
+        "SELECT key_hash FROM reasoning_traces",
+        "COPY reasoning_traces TO STDOUT",
+        "COPY reasoning_traces (id, api_key) TO STDOUT",
+        "COPY (SELECT api_key FROM reasoning_traces) TO STDOUT",
+        "DELETE FROM reasoning_traces WHERE api_key IS NULL",
+        "UPDATE reasoning_traces SET agent = 'x' WHERE id = 1 RETURNING api_key",
+        "UPDATE notes SET body = r.api_key FROM reasoning_traces r WHERE r.id = trace",
+        "INSERT INTO notes (body) SELECT api_key FROM reasoning_traces",
+        "PREPARE p AS SELECT api_key FROM reasoning_traces",
+        "EXPLAIN SELECT api_key FROM reasoning_traces",
+        "DECLARE c CURSOR FOR SELECT api_key FROM reasoning_traces",
+    ] {
+        let facts = twins.allow(sql).facts;
+        assert!(facts.columns_read.contains(column), "{sql}: {:?}", facts.columns_read);
+        assert!(facts.columns_resolved, "{sql}");
+        assert!(facts.columns_read.iter().all(|name| !name.contains('?')), "{sql}: {:?}", facts.columns_read);
+    }
+    // and it is not told where it is not read
+    for sql in [
+        "SELECT id, project FROM reasoning_traces WHERE agent = 'a'",
+        "SELECT api_key FROM projects",
+        "SELECT x.* FROM (SELECT id FROM reasoning_traces) x",
+        "WITH x AS (SELECT id FROM reasoning_traces) SELECT * FROM x JOIN projects p ON p.api_key = 'a'",
+        "SELECT id, project FROM trace_keys",
+        "SELECT api_key FROM other.reasoning_traces",
+        "SELECT count(*) FROM reasoning_traces",
+        "INSERT INTO reasoning_traces (id, project, api_key) VALUES (99, 'x', 'new')",
+    ] {
+        let facts = twins.allow(sql).facts;
+        assert!(!facts.columns_read.contains(column), "{sql}: {:?}", facts.columns_read);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_are_those_of_the_relations_that_names_mean() {
+    let twins = Twins::start(*majors().last().expect("a server")).await;
+    let list =
+        |names: &std::collections::BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(" ");
+    for (sql, read, written) in [
+        ("SELECT name FROM budgets", "public.budgets.name public.projects.name", ""),
+        ("SELECT id FROM events_2026", "public.events.id public.events_2026.id", ""),
+        ("SELECT n.ctid FROM notes n", "", ""),
+        ("TABLE other.plain", "other.plain.* other.plain.id", ""),
+        ("UPDATE notes SET body = 'x' WHERE id = 1", "public.notes.id", "public.notes.body"),
+        ("INSERT INTO other.plain VALUES (1)", "", "other.plain.* other.plain.id"),
+        ("INSERT INTO other.plain DEFAULT VALUES", "", "other.plain.* other.plain.id"),
+        (
+            "INSERT INTO notes (id, body) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET body = excluded.body, trace = 1",
+            "public.notes.id",
+            "public.notes.body public.notes.id public.notes.trace",
+        ),
+        ("INSERT INTO notes (body) SELECT name FROM projects", "public.projects.name", "public.notes.body"),
+        (
+            "MERGE INTO notes n USING projects p ON n.body = p.name WHEN MATCHED THEN UPDATE SET trace = 1",
+            "public.notes.body public.projects.name",
+            "public.notes.trace",
+        ),
+        ("COPY notes (body) FROM STDIN", "", "public.notes.body"),
+        ("COPY other.plain FROM STDIN", "", "other.plain.* other.plain.id"),
+        ("DELETE FROM notes WHERE id = 1 RETURNING body", "public.notes.body public.notes.id", ""),
+        (
+            "INSERT INTO events_2026 (id, day) VALUES (1, '2026-01-02')",
+            "",
+            "public.events.day public.events.id public.events_2026.day public.events_2026.id",
+        ),
+    ] {
+        let facts = twins.allow(sql).facts;
+        assert_eq!(
+            (list(&facts.columns_read), list(&facts.columns_written)),
+            (read.into(), written.into()),
+            "{sql}"
+        );
+    }
+    let facts = twins.allow("SELECT trusted_upper(name) FROM projects").facts;
+    assert!(!facts.columns_resolved, "what a function of users reads is not known");
+    let facts = twins.allow("SELECT id FROM events_2026").facts;
+    assert_eq!(list(&facts.relations_read), "public.events public.events_2026");
+}
