@@ -38,6 +38,34 @@ fn the_stricter_of_two_rules_wins() {
     assert_eq!(mask(&rules, "text").unwrap().expression, "NULL");
 }
 
+/// Two rules of one column: what is left when the stricter is lifted.
+#[test]
+fn a_group_sees_the_last_four_of_what_others_do_not_see() {
+    let group = |name: &str| BTreeSet::from([GroupName::new(name).unwrap()]);
+    let strict = MaskRule {
+        lifted_for: group("corp/support").into_iter().chain(group("corp/security")).collect(),
+        ..rule("public.t.c", None, Mask::Full)
+    };
+    let weak = MaskRule {
+        lifted_for: group("corp/security"),
+        ..rule("public.t.c", None, Mask::Partial { keep_last: 4 })
+    };
+    let column = MaskableColumn {
+        schema: "public",
+        table: "t",
+        column: "c",
+        type_schema: "pg_catalog",
+        type_name: "text",
+    };
+    let seen = |groups: &BTreeSet<GroupName>| {
+        let plan = MaskPlan::new(&[strict.clone(), weak.clone()], groups);
+        plan.mask(&column).map(|masked| masked.summary)
+    };
+    assert_eq!(seen(&BTreeSet::new()).unwrap(), "full");
+    assert_eq!(seen(&group("corp/support")).unwrap(), "partial(keep last 4)");
+    assert_eq!(seen(&group("corp/security")), None);
+}
+
 #[test]
 fn a_mask_that_does_not_fit_the_type_becomes_full() {
     for (mask_kind, path) in [(Mask::Partial { keep_last: 4 }, None), (Mask::Full, Some("$.a"))] {
