@@ -19,6 +19,7 @@ mod connect;
 mod connect_http;
 mod connect_ssh;
 mod contract;
+mod corpus;
 mod demo;
 mod devices;
 mod docs;

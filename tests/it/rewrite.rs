@@ -155,7 +155,7 @@ async fn rows_of(client: &tokio_postgres::Client, sql: &str) -> Rows {
         .collect()
 }
 
-async fn run_all(client: &tokio_postgres::Client, queries: &[&str]) -> Vec<Rows> {
+pub(crate) async fn run_all(client: &tokio_postgres::Client, queries: &[&str]) -> Vec<Rows> {
     let mut all = Vec::new();
     for query in queries {
         all.push(rows_of(client, query).await);
@@ -199,7 +199,7 @@ fn labels() -> BTreeMap<String, BTreeSet<String>> {
 const DEFAULT_PATH: &[&str] = &["$user", "public"];
 
 /// The oldest and the newest server that are here: names are read differently between them.
-fn extremes() -> BTreeSet<u32> {
+pub(crate) fn extremes() -> BTreeSet<u32> {
     let majors = majors();
     majors.first().into_iter().chain(majors.last()).copied().collect()
 }
