@@ -33,6 +33,8 @@ pub enum Leak {
     Statistics,
     /// A row filter stands beside the conditions of the client, not before them.
     Fence,
+    /// Of a text that is kept, what it is to be replaced by is forgotten.
+    Cached,
 }
 
 impl Leak {
@@ -50,6 +52,7 @@ impl Leak {
         Self::Condition,
         Self::Statistics,
         Self::Fence,
+        Self::Cached,
     ];
 }
 

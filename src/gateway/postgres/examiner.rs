@@ -29,6 +29,7 @@ use crate::domain::action::Action;
 use crate::domain::event::{VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::RuleName;
+use crate::domain::planted::{Leak, is_planted};
 use crate::domain::policy::Denial;
 use crate::domain::session::CloseReason;
 use crate::gateway::cache::Cache;
@@ -531,9 +532,14 @@ impl Examiner {
     fn keep(&mut self, text: &str, inspected: &Arc<Inspected>) {
         let depends_on_names =
             inspected.parts.iter().any(|part| matches!(part.effect, Effect::Execute { .. }));
-        if !depends_on_names {
-            self.cache.keep(text, inspected);
+        if depends_on_names {
+            return;
         }
+        if is_planted(Leak::Cached) {
+            let as_it_came = Inspected { sent: None, ..inspected.without_opinions() };
+            return self.cache.keep(text, &Arc::new(as_it_came));
+        }
+        self.cache.keep(text, inspected);
     }
 
     fn when_durable(&self, wait: Option<Ticket>, answer: Answer) -> Step {
