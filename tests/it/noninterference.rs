@@ -15,6 +15,7 @@ mod expression;
 mod planted;
 mod query;
 mod schema;
+mod tables;
 mod talk;
 mod utility;
 
@@ -22,6 +23,7 @@ use std::io::Write as _;
 use std::ops::Range;
 
 use campaign::{Report, Twins};
+use compare::Excuse;
 
 use crate::idle::say;
 use crate::support::postgres::majors;
@@ -37,7 +39,8 @@ async fn what_clients_get_does_not_depend_on_protected_cells() {
     say(&format!("PostgreSQL {major}: {}", report.told()));
     assert!(report.leaks.is_empty(), "{}", report.told());
     assert!(report.share() >= ANSWERED, "{}", report.told());
-    assert!(report.reordered.len() < 3, "{}", report.told());
+    assert!(report.excused(Excuse::Order) < 8, "{}", report.told());
+    assert!(report.excused(Excuse::Write) < 8, "{}", report.told());
 }
 
 /// The control: with all masks but one forgotten, they tell the two apart.
@@ -59,15 +62,17 @@ async fn nor_in_a_long_run() {
         .expect("a file to append to");
     let all = seeds(0..200_000);
     let twins = Twins::start(major).await;
-    let mut leaks = 0;
+    let (mut leaks, mut answered) = (0, 0);
     let mut from = all.start;
     while from < all.end {
         let report = twins.play(from..all.end.min(from + PART)).await;
         leaks += report.leaks.len();
+        answered += report.answered;
         from += report.conversations;
         writeln!(progress, "{from}\t{}", report.told().replace('\n', "\n\t")).expect("room for a line");
-        assert!(report.share() >= ANSWERED, "{}", report.told());
     }
+    let share = 100 * answered / (all.end - all.start).max(1);
+    assert!(all.is_empty() || share >= ANSWERED, "{share} % answered");
     assert_eq!(leaks, 0, "they are in the file of its progress");
 }
 
@@ -82,6 +87,11 @@ fn seeds(otherwise: Range<u64>) -> Range<u64> {
 }
 
 impl Report {
+    /// How many differ as is excused by this.
+    fn excused(&self, excuse: Excuse) -> usize {
+        self.excused.get(&excuse).map_or(0, Vec::len)
+    }
+
     /// Of a hundred conversations, how many were answered.
     fn share(&self) -> u64 {
         100 * self.answered / self.conversations.max(1)
@@ -90,10 +100,9 @@ impl Report {
     /// In words: figures, why statements were not answered, and each leak with its seed.
     fn told(&self) -> String {
         let mut lines = vec![format!(
-            "{} conversations, {} % answered, {} with rows in another order; {} statements, {} refused, {} failed",
+            "{} conversations, {} % answered; {} statements, {} refused, {} failed",
             self.conversations,
             self.share(),
-            self.reordered.len(),
             self.statements,
             self.refused,
             self.failed,
@@ -101,8 +110,14 @@ impl Report {
         let mut often: Vec<(&String, &u64)> = self.reasons.iter().collect();
         often.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         lines.extend(often.iter().map(|(reason, count)| format!("{count:>6} {reason}")));
-        if !self.reordered.is_empty() {
-            lines.push(format!("in another order: seeds {:?}", self.reordered));
+        for (excuse, seeds) in &self.excused {
+            let what = match excuse {
+                Excuse::Order => "in another order",
+                Excuse::Plan => "with another plan",
+                Excuse::Time => "judged at another time",
+                Excuse::Write => "that wrote on one side only",
+            };
+            lines.push(format!("{} {what}: seeds {seeds:?}", seeds.len()));
         }
         for leak in &self.leaks {
             let (steps, how) = &leak.conversation;

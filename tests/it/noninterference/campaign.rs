@@ -1,27 +1,51 @@
 //! Plays conversations on two clusters that differ in protected cells only, and counts what came of them.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use hoopctl::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
-use hoopctl::domain::name::RuleName;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::cells::Side;
-use super::compare::{Likeness, compare};
+use super::compare::{Excuse, Likeness, compare};
 use super::conversation::{Conversation, Step, conversation};
-use super::schema::{Protection, World};
-use super::talk::{Answer, talk};
+use super::schema::World;
+use super::talk::{Answer, Line};
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::postgres::Cluster;
 
 /// How many conversations follow each other in one world.
 const IN_A_WORLD: u64 = 8;
 
+/// How many follow each other on one connection.
+const ON_A_LINE: u64 = 4;
+
+/// The database that is encoded in LATIN1.
+const LATIN: &str = "latin";
+
 /// Two clusters, and the superusers who make worlds in them.
 pub(super) struct Twins {
     /// Leaves out all masks of each world but the last: the control, in which there must be leaks.
     careless: bool,
-    sides: [(Side, Cluster, tokio_postgres::Client); 2],
+    sides: [Twin; 2],
 }
+
+struct Twin {
+    side: Side,
+    cluster: Cluster,
+    /// In the database in UTF-8, and in the one in LATIN1.
+    admins: [tokio_postgres::Client; 2],
+}
+
+/// A world that is being played in, on both sides.
+struct Stage {
+    world: World,
+    gateways: [Gateway; 2],
+    /// Connections that are left open by the conversation before.
+    lines: Option<[Line; 2]>,
+    /// How much of what was entered belongs to conversations before.
+    entered: [usize; 2],
+}
+
+/// Verb, verdict and text of a statement, as it was entered.
+type Entry = (String, String, String);
 
 /// What came of many conversations.
 #[derive(Debug, Default)]
@@ -29,8 +53,8 @@ pub(super) struct Report {
     pub(super) conversations: u64,
     /// Of these, how many had no statement refused by the gateway, and one at least that did not fail.
     pub(super) answered: u64,
-    /// The seeds of those with rows in another order, where their statement leaves it open.
-    pub(super) reordered: Vec<u64>,
+    /// The seeds of those that differ as is excused.
+    pub(super) excused: BTreeMap<Excuse, Vec<u64>>,
     pub(super) statements: u64,
     pub(super) refused: u64,
     pub(super) failed: u64,
@@ -59,51 +83,82 @@ impl Twins {
     }
 
     async fn start_with(major: u32, careless: bool) -> Self {
-        let side = async |side| {
+        let twin = async |side| {
             let settings =
                 ["autovacuum=off", "max_connections=60", "jit=off", "max_parallel_workers_per_gather=0"];
             let cluster = Cluster::start_with(major, &settings);
             let admin = cluster.admin().await;
-            admin.batch_execute("ALTER DATABASE postgres SET search_path = s, public").await.expect("a path");
-            (side, cluster, admin)
+            let latin = format!(
+                "CREATE DATABASE {LATIN} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
+            );
+            admin.batch_execute(&latin).await.expect("a database");
+            for database in ["postgres", LATIN] {
+                let path = format!("ALTER DATABASE {database} SET search_path = s, public");
+                admin.batch_execute(&path).await.expect("a path");
+            }
+            let latin = cluster.connect("postgres", &cluster.password, LATIN).await.expect("the superuser");
+            Twin { side, cluster, admins: [admin, latin] }
         };
-        Self { careless, sides: [side(Side::One).await, side(Side::Other).await] }
+        Self { careless, sides: [twin(Side::One).await, twin(Side::Other).await] }
     }
 
     /// Plays the conversations of these seeds.
-    pub(super) async fn play(&self, seeds: std::ops::Range<u64>) -> Report {
+    pub(super) async fn play(&self, seeds: Range<u64>) -> Report {
         let mut report = Report::default();
-        let mut now: Option<(u64, World, [Gateway; 2])> = None;
+        let mut now: Option<(u64, Stage)> = None;
         for seed in seeds {
-            let number = seed / IN_A_WORLD;
-            if now.as_ref().is_none_or(|(known, ..)| *known != number) {
-                let world = World::new(number);
-                let gateways = self.make(&world).await;
-                now = Some((number, world, gateways));
-            }
-            let (_, world, gateways) = now.as_ref().expect("a world");
-            let steps = conversation(world, seed);
-            let [one, other] = talked(gateways, &steps).await;
-            report.count(&steps, &one);
-            match likeness(gateways, &steps, &one, &other) {
-                Likeness::Same => {}
-                Likeness::Reordered => report.reordered.push(seed),
-                Likeness::Different(..) => {
-                    let shortest = self.shortened(world, steps).await;
-                    report.leaks.push(Leak { seed, world: number, conversation: shortest });
-                    // what differs now differs from here on
-                    now = None;
+            let (number, mut stage) = match now.take() {
+                Some((number, stage)) if number == seed / IN_A_WORLD => (number, stage),
+                _ => (seed / IN_A_WORLD, self.stage(World::new(seed / IN_A_WORLD)).await),
+            };
+            let steps = conversation(&stage.world, seed);
+            let keep = (seed + 1) % ON_A_LINE != 0 && (seed + 1) % IN_A_WORLD != 0;
+            let likeness = stage.likeness(&steps, keep, Some(&mut report)).await;
+            match likeness {
+                Likeness::Same => now = Some((number, stage)),
+                Likeness::Excused(excuse) => {
+                    report.excused.entry(excuse).or_default().push(seed);
+                    // what was written on one side only differs from here on
+                    now = (excuse != Excuse::Write).then_some((number, stage));
+                }
+                Likeness::Different(step, how) => {
+                    let told = format!("step {step}: {how}");
+                    let conversation = self.shortened(&stage.world, steps, told).await;
+                    report.leaks.push(Leak { seed, world: number, conversation });
                 }
             }
         }
         report
     }
 
+    /// The first of these seeds whose conversation tells the sides apart, and how; as it was said.
+    #[cfg(feature = "planted-leaks")]
+    pub(super) async fn hunt(&self, seeds: Range<u64>) -> Option<Leak> {
+        let mut now: Option<(u64, Stage)> = None;
+        for seed in seeds {
+            let number = seed / IN_A_WORLD;
+            let mut stage = match now.take() {
+                Some((known, stage)) if known == number => stage,
+                _ => self.stage(World::new(number)).await,
+            };
+            let steps = conversation(&stage.world, seed);
+            match stage.likeness(&steps, (seed + 1) % ON_A_LINE != 0, None).await {
+                Likeness::Different(step, how) => {
+                    let said = steps[..=step.min(steps.len() - 1)].to_vec();
+                    return Some(Leak { seed, world: number, conversation: (said, how) });
+                }
+                Likeness::Excused(Excuse::Write) => {}
+                Likeness::Same | Likeness::Excused(_) => now = Some((number, stage)),
+            }
+        }
+        None
+    }
+
     /// A shorter conversation that still differs in a fresh world; the whole one where only what was said before it
     /// makes it differ.
-    async fn shortened(&self, world: &World, steps: Conversation) -> (Conversation, String) {
+    async fn shortened(&self, world: &World, steps: Conversation, told: String) -> (Conversation, String) {
         let Some(mut how) = self.differs(world, &steps).await else {
-            return (steps, "only after the conversations before it in its world".into());
+            return (steps, format!("only after the conversations before it in its world: {told}"));
         };
         let mut shortest = steps;
         let mut at = 0;
@@ -117,7 +172,7 @@ impl Twins {
         }
         for at in 0..shortest.len() {
             let mut simpler = shortest.clone();
-            simpler[at] = Step::Simple(simpler[at].sql().to_owned());
+            simpler[at] = Step::Simple(simpler[at].sql());
             if let Some(still) = self.differs(world, &simpler).await {
                 (shortest, how) = (simpler, still);
             }
@@ -127,62 +182,92 @@ impl Twins {
 
     /// How the two sides differ in a fresh world, if they do.
     async fn differs(&self, world: &World, steps: &[Step]) -> Option<String> {
-        let gateways = self.make(world).await;
-        let [one, other] = talked(&gateways, steps).await;
-        match likeness(&gateways, steps, &one, &other) {
+        match self.stage(world.clone()).await.likeness(steps, false, None).await {
             Likeness::Different(step, how) => Some(format!("step {step}: {how}")),
-            Likeness::Same | Likeness::Reordered => None,
+            Likeness::Same | Likeness::Excused(_) => None,
         }
     }
 
     /// Makes a world on both sides, and a gateway before each.
-    pub(super) async fn make(&self, world: &World) -> [Gateway; 2] {
-        for (side, _, admin) in &self.sides {
-            let script = world.script(*side);
+    async fn stage(&self, world: World) -> Stage {
+        let made = async |twin: &Twin| {
+            let script = world.script(twin.side);
+            let admin = &twin.admins[usize::from(world.latin)];
             admin.batch_execute(&script).await.unwrap_or_else(|error| panic!("{error:?}\n{script}"));
-        }
-        let gateway = |cluster: &Cluster| {
-            let mut masks = masks(world);
+            let mut masks = world.rules();
             if self.careless {
                 masks = masks.split_off(masks.len().saturating_sub(1));
             }
-            Gateway::start(cluster, Setup { masks, ..Setup::open(cluster) })
+            let database = if world.latin { LATIN } else { "postgres" }.to_owned();
+            Gateway::start(&twin.cluster, Setup { masks, database, ..Setup::open(&twin.cluster) })
         };
-        [gateway(&self.sides[0].1), gateway(&self.sides[1].1)]
+        let [one, other] = &self.sides;
+        let (one, other) = tokio::join!(made(one), made(other));
+        Stage { world, gateways: [one, other], lines: None, entered: [0; 2] }
     }
 }
 
-/// What both sides say.
-pub(super) async fn talked(gateways: &[Gateway; 2], steps: &[Step]) -> [Vec<Answer>; 2] {
-    let (one, other) = tokio::join!(talk(&gateways[0], steps), talk(&gateways[1], steps));
-    [one, other]
-}
+impl Stage {
+    /// Holds a conversation with both sides, and compares it, verdicts as well. The connections are kept for the next
+    /// one, as new, when that is wished and works.
+    async fn likeness(&mut self, steps: &[Step], keep: bool, report: Option<&mut Report>) -> Likeness {
+        let [one, other] = &self.gateways;
+        let [mut a, mut b] = match self.lines.take() {
+            Some(lines) => lines,
+            None => {
+                let (one, other) = tokio::join!(Line::open(one), Line::open(other));
+                [one, other]
+            }
+        };
+        let (said, also) = tokio::join!(a.talk(steps), b.talk(steps));
+        if let Some(report) = report {
+            report.count(steps, &said);
+        }
+        let likeness = compare(&self.world, steps, &said, &also);
+        let anew = ["ROLLBACK", "DISCARD ALL"].map(|sql| Step::Simple(sql.into()));
+        let open = |answers: &[Answer]| {
+            answers.last().is_some_and(|answer| answer.last().is_some_and(|(tag, _)| *tag == b'Z'))
+        };
+        if keep && open(&said) && open(&also) && !matches!(likeness, Likeness::Different(..)) {
+            let (said, also) = tokio::join!(a.talk(&anew), b.talk(&anew));
+            if said != also && likeness == Likeness::Same {
+                return Likeness::Different(steps.len(), "what is said to ROLLBACK and DISCARD ALL".into());
+            }
+            self.lines = Some([a, b]);
+        } else {
+            tokio::join!(a.close(), b.close());
+        }
+        let entries = self.entries();
+        let failed = steps.iter().zip(&said).any(|(step, answer)| {
+            matches!(step, Step::Extended(_)) && answer.iter().any(|(tag, _)| *tag == b'E')
+        });
+        match likeness {
+            Likeness::Different(..) => likeness,
+            _ if entries[0] == entries[1] => likeness,
+            // what follows an error in a pipeline is judged, unless the error was faster
+            _ if failed && (is_part(&entries[0], &entries[1]) || is_part(&entries[1], &entries[0])) => {
+                Likeness::Excused(Excuse::Time)
+            }
+            _ => Likeness::Different(0, "the verdicts, or what is entered of them".into()),
+        }
+    }
 
-/// Verdicts are compared as well.
-fn likeness(gateways: &[Gateway; 2], steps: &[Step], one: &[Answer], other: &[Answer]) -> Likeness {
-    let [a, b] = [&gateways[0], &gateways[1]].map(|gateway| gateway.book.statements());
-    match (compare(steps, one, other), a == b) {
-        (likeness, true) | (likeness @ Likeness::Different(..), false) => likeness,
-        (_, false) => Likeness::Different(0, "the verdicts, or what is entered of them".into()),
+    /// What was entered on each side since the last time.
+    fn entries(&mut self) -> [Vec<Entry>; 2] {
+        let mut entries = [0, 1].map(|side| self.gateways[side].book.statements());
+        for (side, entries) in entries.iter_mut().enumerate() {
+            let known = self.entered[side];
+            self.entered[side] = entries.len();
+            entries.drain(..known);
+        }
+        entries
     }
 }
 
-fn masks(world: &World) -> Vec<MaskRule> {
-    let rule = |(number, rule): (usize, super::schema::Rule)| MaskRule {
-        name: RuleName::new(format!("mask.{number}")).expect("a name"),
-        column: ColumnPattern::new(&rule.column).expect("a pattern"),
-        path: match &rule.protection {
-            Protection::Path(path) => Some(JsonPath::new(path).expect("a path")),
-            Protection::Full | Protection::Null | Protection::Partial => None,
-        },
-        mask: match rule.protection {
-            Protection::Full | Protection::Path(_) => Mask::Full,
-            Protection::Null => Mask::Null,
-            Protection::Partial => Mask::Partial { keep_last: 4 },
-        },
-        lifted_for: BTreeSet::new(),
-    };
-    world.rules().into_iter().enumerate().map(rule).collect()
+/// Whether some entries are others, in their order, but for what is left out.
+fn is_part(some: &[Entry], others: &[Entry]) -> bool {
+    let mut others = others.iter();
+    some.iter().all(|entry| others.any(|other| other == entry))
 }
 
 impl Report {

@@ -2,11 +2,16 @@
 
 use super::expression::{Scope, condition, literal, scalar};
 use super::query::{Queries, scope_of};
-use super::schema::{Column, Kind, Relation, Type};
+use super::schema::{Column, Relation, Role, Type};
 
 impl Queries<'_> {
     /// A statement that changes rows.
     pub(super) fn change(&mut self) -> String {
+        if self.dice.chance(10)
+            && let Some(probe) = self.probe()
+        {
+            return probe;
+        }
         match self.dice.below(9) {
             0..=2 => self.insert(),
             3..=5 => self.update(),
@@ -23,67 +28,80 @@ impl Queries<'_> {
         }
     }
 
-    fn table(&mut self) -> Relation {
-        let tables: Vec<&Relation> =
-            self.world.relations.iter().filter(|relation| relation.kind == Kind::Table).collect();
+    pub(super) fn table(&mut self) -> Relation {
+        let tables: Vec<&Relation> = self.world.tables().collect();
         (*self.dice.pick(&tables)).clone()
     }
 
-    /// The columns that a statement may set: mostly open ones.
+    /// The columns that a statement may set, in some order: mostly open ones.
     fn settable(&mut self, table: &Relation) -> Vec<Column> {
         let secrets = self.dice.chance(30);
-        let made = |column: &Column| column.name.ends_with("_upper") || column.name.ends_with("_hash");
-        let some = table.columns.iter().skip(2).filter(|column| !made(column));
-        some.filter(|column| secrets || column.protected.is_none()).cloned().collect()
+        let some = table.columns.iter().skip(2).filter(|column| !column.is_made());
+        let mut some: Vec<Column> =
+            some.filter(|column| secrets || column.protected.is_none()).cloned().collect();
+        let first = self.dice.below(some.len());
+        if !some.is_empty() {
+            some.rotate_left(first);
+        }
+        if secrets
+            && self.dice.chance(40)
+            && let Some(at) = some.iter().position(|column| column.role == Role::Checked)
+        {
+            some.swap(0, at);
+        }
+        some
     }
 
     fn insert(&mut self) -> String {
         let table = self.table();
         let mut columns = self.settable(&table);
         columns.truncate(1 + self.dice.below(3));
-        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let id = self.dice.between(200, 9999);
-        let head = format!(
-            "INSERT INTO {} AS i (id, part{})",
-            table.name,
-            names.iter().map(|name| format!(", {name}")).collect::<String>()
-        );
-        let source = if self.dice.chance(25) {
+        let names: String = columns.iter().map(|column| format!(", {}", column.name)).collect();
+        let head = format!("INSERT INTO {} AS i (id, part{names})", table.name);
+        if self.dice.chance(25) {
             let types: Vec<Type> = columns.iter().map(|column| column.spelling.of).collect();
             let select = self.select(&types, &Scope::default(), 1);
             let rest = (0..types.len()).map(|number| format!(", q.c{number}")).collect::<String>();
-            format!(" SELECT {id} + row_number() OVER (), 1{rest} FROM ({select}) q")
+            let returning = self.returning(&table, "i");
+            return format!(
+                "{head} SELECT {id} + row_number() OVER (), 1{rest} FROM ({select}) q{returning}"
+            );
+        }
+        let values = columns.iter().map(|column| format!(", {}", literal(self.dice, column.spelling.of)));
+        let values = values.collect::<String>();
+        match columns.first() {
+            Some(column) if self.dice.chance(40) => {
+                let row = if self.dice.chance(70) { "1, 0".into() } else { format!("{id}, 1") };
+                let update = self.upsert(&table, column);
+                format!("{head} VALUES ({row}{values}){update}")
+            }
+            _ => {
+                let conflict = if self.dice.chance(40) { " ON CONFLICT DO NOTHING" } else { "" };
+                let row = if self.dice.chance(20) { "1, 0".into() } else { format!("{id}, 1") };
+                let returning = self.returning(&table, "i");
+                format!("{head} VALUES ({row}{values}){conflict}{returning}")
+            }
+        }
+    }
+
+    /// What is done with a row that is there already.
+    fn upsert(&mut self, table: &Relation, column: &Column) -> String {
+        let key = if table.children.len() > 1 { "id, part" } else { "id" };
+        let scope = if self.dice.chance(30) { scope_of(table, "i") } else { self.readable(table, "i") };
+        let value = if self.dice.chance(30) {
+            format!("excluded.{}", column.name)
         } else {
-            let values: String = columns
-                .iter()
-                .map(|column| format!(", {}", literal(self.dice, column.spelling.of)))
-                .collect();
-            let twin = if self.dice.chance(20) { 1 } else { id };
-            format!(" VALUES ({twin}, 1{values})")
+            scalar(self.dice, &scope, column.spelling.of, 1)
         };
-        let conflict = match self.dice.below(6) {
-            0 => " ON CONFLICT DO NOTHING".to_owned(),
-            1 => match columns.first() {
-                Some(column) => format!(" ON CONFLICT DO NOTHING RETURNING {}", column.name),
-                None => " ON CONFLICT DO NOTHING".into(),
-            },
-            2 => match columns.first() {
-                Some(column) => {
-                    let scope = scope_of(&table, "i");
-                    let value = if self.dice.chance(50) {
-                        format!("excluded.{}", column.name)
-                    } else {
-                        scalar(self.dice, &scope, column.spelling.of, 1)
-                    };
-                    format!(" ON CONFLICT (id) DO UPDATE SET {} = {value}", column.name)
-                }
-                None => String::new(),
-            },
-            _ => String::new(),
+        let filter = if self.dice.chance(30) {
+            format!(" WHERE {}", condition(self.dice, &scope, 1))
+        } else {
+            String::new()
         };
         let returning =
-            if conflict.contains("RETURNING") { String::new() } else { self.returning(&table, "i") };
-        format!("{head}{source}{conflict}{returning}")
+            if self.dice.chance(40) { format!(" RETURNING i.{}", column.name) } else { String::new() };
+        format!(" ON CONFLICT ({key}) DO UPDATE SET {} = {value}{filter}{returning}", column.name)
     }
 
     fn update(&mut self) -> String {
@@ -93,15 +111,19 @@ impl Queries<'_> {
         let Some(column) = columns.first().cloned() else {
             return format!("UPDATE {} SET part = part WHERE id = 1", table.name);
         };
-        if self.dice.chance(5) {
+        if self.dice.chance(10) {
             return format!("UPDATE {} SET id = NULL WHERE id = 2", table.name);
         }
-        let value = if self.dice.chance(50) {
+        let value = if column.role == Role::Checked || self.dice.chance(50) {
             literal(self.dice, column.spelling.of)
         } else {
             scalar(self.dice, &scope, column.spelling.of, 1)
         };
-        let filter = condition(self.dice, &scope, 1);
+        let filter = if self.dice.chance(30) {
+            format!("u.id = {}", self.dice.between(1, 6))
+        } else {
+            condition(self.dice, &scope, 1)
+        };
         let from = if self.dice.chance(15) { " FROM plain AS p" } else { "" };
         let joined = if from.is_empty() { "" } else { " AND p.id = u.id" };
         let returning = self.returning(&table, "u");
@@ -111,9 +133,23 @@ impl Queries<'_> {
         )
     }
 
+    /// A value for a column that a CHECK reads together with another.
+    fn probe(&mut self) -> Option<String> {
+        let has = |table: &&Relation| table.columns.iter().any(|column| column.role == Role::Checked);
+        let tables: Vec<&Relation> = self.world.tables().filter(has).collect();
+        let table = (*tables.get(self.dice.below(tables.len()))?).clone();
+        let checked: Vec<&Column> =
+            table.columns.iter().filter(|column| column.role == Role::Checked).collect();
+        let column = *self.dice.pick(&checked);
+        let value = literal(self.dice, column.spelling.of);
+        let id = self.dice.between(1, 6);
+        Some(format!("UPDATE {} AS u SET {} = {value} WHERE u.id = {id}", table.name, column.name))
+    }
+
     fn delete(&mut self) -> String {
         if self.dice.chance(30) {
-            return "DELETE FROM plain WHERE id > 6 RETURNING *".into();
+            let id = self.dice.between(5, 9);
+            return format!("DELETE FROM plain WHERE id > {id} RETURNING *");
         }
         let table = self.table();
         let scope = self.readable(&table, "d");
@@ -144,10 +180,8 @@ impl Queries<'_> {
     /// What a change reads: mostly open columns, since of protected ones it may read none.
     fn readable(&mut self, table: &Relation, alias: &str) -> Scope {
         let mut relation = table.clone();
-        let secrets = self.dice.chance(20);
-        relation
-            .columns
-            .retain(|column| secrets || (column.protected.is_none() && !column.name.ends_with("_hash")));
+        let secrets = self.dice.chance(25);
+        relation.columns.retain(|column| secrets || column.is_open());
         let mut scope = scope_of(&relation, alias);
         if !secrets {
             scope.rows.clear();

@@ -1,6 +1,7 @@
 //! Whether two sides said the same, but for what the design leaves open (its section 3.2).
 
 use super::conversation::Step;
+use super::schema::World;
 use super::talk::Answer;
 
 /// How two conversations relate.
@@ -8,15 +9,29 @@ use super::talk::Answer;
 pub(super) enum Likeness {
     /// Byte for byte.
     Same,
-    /// The same rows in another order, where SQL leaves it open.
-    Reordered,
+    /// Not the same, and only as is excused.
+    Excused(Excuse),
     /// A leak: the step that it shows in, and how.
     Different(usize, String),
 }
 
+/// An exception that was made use of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Excuse {
+    /// The same rows in another order, where SQL leaves it open.
+    Order,
+    /// Another plan, which follows statistics of protected columns; where there are some.
+    Plan,
+    /// Something was judged on one side only, since it was sent together with what failed before it.
+    Time,
+    /// A write succeeded on one side only, since a constraint reads a protected column. What is said after it is not
+    /// compared.
+    Write,
+}
+
 /// Compares what two sides said.
-pub(super) fn compare(steps: &[Step], one: &[Answer], other: &[Answer]) -> Likeness {
-    let mut reordered = false;
+pub(super) fn compare(world: &World, steps: &[Step], one: &[Answer], other: &[Answer]) -> Likeness {
+    let mut excuse = None;
     for (at, step) in steps.iter().enumerate().take(one.len().max(other.len())) {
         let (Some(a), Some(b)) = (one.get(at), other.get(at)) else {
             return Likeness::Different(at, "one side closed the connection".into());
@@ -25,12 +40,62 @@ pub(super) fn compare(steps: &[Step], one: &[Answer], other: &[Answer]) -> Liken
         if a == b {
             continue;
         }
-        if is_ordered(step.sql(), &a) || sorted(&a) != sorted(&b) {
+        if world.may_tell(&step.sql()) && is_success_alone(&a, &b) {
+            return Likeness::Excused(Excuse::Write);
+        }
+        if world.analyzed && is_plan(step) && tags(&a) == tags(&b) {
+            excuse = Some(Excuse::Plan);
+            continue;
+        }
+        if is_ordered(step, &a) || sorted(&a) != sorted(&b) {
             return Likeness::Different(at, told(&a, &b));
         }
-        reordered = true;
+        excuse = excuse.or(Some(Excuse::Order));
     }
-    if reordered { Likeness::Reordered } else { Likeness::Same }
+    excuse.map_or(Likeness::Same, Likeness::Excused)
+}
+
+/// Whether one side violates a constraint, says so in the words that are always the same, and nothing else but what comes
+/// of it differs. A row that conflicts and is left out is the same said in another way.
+fn is_success_alone(one: &Answer, other: &Answer) -> bool {
+    let fails = |answer: &Answer| answer.iter().any(|(tag, _)| *tag == b'E');
+    let violates = |answer: &Answer| answer.iter().find(|(tag, _)| *tag == b'E').is_some_and(is_withheld);
+    let before = |answer: &Answer, other: &Answer| {
+        let same = answer.iter().zip(other).take_while(|(a, b)| a == b).count();
+        // a violation is what differs first, unless rows were returned before it
+        answer[same..].iter().find(|(tag, _)| *tag != b'D').is_some_and(|(tag, _)| *tag == b'E')
+    };
+    let left_out = |answer: &Answer| answer.iter().any(|(tag, body)| *tag == b'C' && body == b"INSERT 0 0\0");
+    match (fails(one), fails(other)) {
+        (true, false) => violates(one) && before(one, other),
+        (false, true) => violates(other) && before(other, one),
+        (true, true) => false,
+        (false, false) => left_out(one) != left_out(other),
+    }
+}
+
+/// Whether an error is one of integrity, without any word that depends on values.
+fn is_withheld((_, body): &(u8, Vec<u8>)) -> bool {
+    let fields: Vec<&[u8]> = body.split(|byte| *byte == 0).filter(|field| !field.is_empty()).collect();
+    let of = |code: u8| fields.iter().find(|field| field[0] == code).map_or("", |field| text(&field[1..]));
+    let words = of(b'M').strip_prefix("the database reported error 23");
+    of(b'C').starts_with("23")
+        && words.is_some_and(|words| words.ends_with("; details are withheld on a masked target"))
+        && fields.iter().all(|field| b"SVCM".contains(&field[0]))
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+fn is_plan(step: &Step) -> bool {
+    step.sql().starts_with("EXPLAIN ")
+}
+
+fn tags(answer: &Answer) -> Vec<u8> {
+    let mut tags: Vec<u8> = answer.iter().map(|(tag, _)| *tag).collect();
+    tags.dedup();
+    tags
 }
 
 /// Without the process that a notification names.
@@ -43,7 +108,12 @@ fn normal(answer: &Answer) -> Answer {
 }
 
 /// Whether a statement orders its rows by all of its columns, so that rows which change places are alike.
-fn is_ordered(sql: &str, answer: &Answer) -> bool {
+fn is_ordered(step: &Step, answer: &Answer) -> bool {
+    let sql = match step {
+        Step::Simple(sql) => sql,
+        Step::Extended(several) if several.len() == 1 => &several[0].sql,
+        Step::Extended(_) | Step::CopyIn(..) | Step::Call => return false,
+    };
     let columns =
         answer.iter().find(|(tag, _)| *tag == b'T').map(|(_, body)| u16::from_be_bytes([body[0], body[1]]));
     let Some((_, order)) = sql.rsplit_once(" ORDER BY ") else { return false };
@@ -71,4 +141,23 @@ fn shown(message: Option<&(u8, Vec<u8>)>) -> String {
     let text: String =
         String::from_utf8_lossy(body).chars().map(|c| if c.is_control() { '·' } else { c }).collect();
     format!("{} {text}", char::from(*tag))
+}
+
+#[test]
+fn only_the_success_of_a_write_is_excused() {
+    let error =
+        |fields: &[&str]| (b'E', fields.iter().flat_map(|field| format!("{field}\0").into_bytes()).collect());
+    let withheld =
+        "Mthe database reported error 23505 (unique violation); details are withheld on a masked target";
+    let failed = vec![error(&["SERROR", "VERROR", "C23505", withheld]), (b'Z', b"I".to_vec())];
+    let worked = vec![(b'C', b"INSERT 0 1\0".to_vec()), (b'Z', b"I".to_vec())];
+    assert!(is_success_alone(&failed, &worked) && is_success_alone(&worked, &failed));
+    let tells =
+        vec![error(&["SERROR", "VERROR", "C23505", withheld, "DKey (code)=(x)"]), (b'Z', b"I".to_vec())];
+    assert!(!is_success_alone(&tells, &worked), "an error with details");
+    assert!(!is_success_alone(&failed, &tells), "two errors that differ");
+    let cast = vec![error(&["SERROR", "VERROR", "C22P02", withheld]), (b'Z', b"I".to_vec())];
+    assert!(!is_success_alone(&cast, &worked), "an error of another kind");
+    let more = vec![(b'C', b"INSERT 0 2\0".to_vec()), (b'Z', b"I".to_vec())];
+    assert!(!is_success_alone(&more, &worked), "a count");
 }

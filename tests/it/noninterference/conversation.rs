@@ -14,8 +14,10 @@ pub(super) enum Step {
     Simple(String),
     /// A Query message that may be answered with CopyInResponse, and what is copied then.
     CopyIn(String, String),
-    /// Parse, Bind, Describe, Execute, Sync.
-    Extended(Extended),
+    /// Parse, Bind, Describe, Execute of each, and one Sync.
+    Extended(Vec<Extended>),
+    /// A FunctionCall of `version()`, and Sync.
+    Call,
 }
 
 /// A statement of the extended protocol.
@@ -32,6 +34,10 @@ pub(super) struct Extended {
     pub(super) rows: i32,
     /// Bound and executed so many times.
     pub(super) times: u8,
+    /// The portal's name; the unnamed one when empty.
+    pub(super) portal: &'static str,
+    /// Whether it is parsed; otherwise it was before.
+    pub(super) parsed: bool,
 }
 
 /// Everything that one client says.
@@ -48,6 +54,13 @@ pub(super) fn conversation(world: &World, seed: u64) -> Conversation {
     for _ in 0..1 + dice.below(4) {
         piece(world, &mut dice, &mut steps);
     }
+    // what was read once is kept
+    if dice.chance(12) {
+        let again = steps[dice.below(steps.len())].clone();
+        if !matches!(again, Step::Extended(_)) {
+            steps.push(again);
+        }
+    }
     if transaction {
         if dice.chance(30) {
             let at = 1 + dice.below(steps.len());
@@ -60,10 +73,22 @@ pub(super) fn conversation(world: &World, seed: u64) -> Conversation {
 }
 
 fn piece(world: &World, dice: &mut Dice, steps: &mut Vec<Step>) {
-    let kind =
-        dice.weighted(&[(54, 0), (13, 1), (5, 2), (5, 3), (2, 4), (4, 5), (4, 6), (2, 7), (6, 8), (1, 9)]);
+    let kind = dice.weighted(&[
+        (46, 0),
+        (17, 1),
+        (5, 2),
+        (5, 3),
+        (2, 4),
+        (4, 5),
+        (5, 6),
+        (2, 7),
+        (6, 8),
+        (1, 9),
+        (4, 10),
+        (2, 11),
+    ]);
     let sent = |dice: &mut Dice, sql: String| {
-        if dice.chance(45) { extended(dice, sql) } else { Step::Simple(sql) }
+        if dice.chance(45) { Step::Extended(vec![extended(dice, sql)]) } else { Step::Simple(sql) }
     };
     let sql = match kind {
         0 => Queries::new(world, dice).any(),
@@ -78,13 +103,48 @@ fn piece(world: &World, dice: &mut Dice, steps: &mut Vec<Step>) {
         6 => return steps.extend(Queries::new(world, dice).prepared().into_iter().map(Step::Simple)),
         7 => return steps.extend(Queries::new(world, dice).objects().into_iter().map(Step::Simple)),
         9 => return steps.extend(Queries::new(world, dice).statistics().into_iter().map(Step::Simple)),
+        10 => {
+            let count = 2 + dice.below(3);
+            let some = (0..count).map(|_| {
+                let sql = match dice.below(4) {
+                    0 => Queries::new(world, dice).change(),
+                    1 => Queries::new(world, dice).utility(),
+                    _ => Queries::new(world, dice).any(),
+                };
+                extended(dice, sql)
+            });
+            return steps.push(Step::Extended(some.collect()));
+        }
+        11 if dice.chance(5) => return steps.push(Step::Call),
+        11 => return steps.extend(rebound(dice)),
         _ => Queries::new(world, dice).utility(),
     };
     let step = sent(dice, sql);
     steps.push(step);
 }
 
-fn extended(dice: &mut Dice, sql: String) -> Step {
+/// A statement of the protocol about one of two tables of a name, executed when the name leads to the other.
+fn rebound(dice: &mut Dice) -> Vec<Step> {
+    let path = |path: &str| Step::Simple(format!("SET search_path = {path}"));
+    let sql = "SELECT * FROM accounts AS x ORDER BY x.id".to_owned();
+    let name = format!("r{}", dice.below(1_000_000));
+    let first = Extended { name, values: Vec::new(), rows: 0, times: 1, ..extended(dice, sql) };
+    let again = Extended { parsed: false, ..first.clone() };
+    let said = |extended| Step::Extended(vec![extended]);
+    let mut steps = vec![
+        path("aside, s"),
+        said(first),
+        path("s, aside"),
+        said(again),
+        Step::Simple("RESET search_path".into()),
+    ];
+    if dice.chance(50) {
+        steps.swap(0, 2);
+    }
+    steps
+}
+
+fn extended(dice: &mut Dice, sql: String) -> Extended {
     // a literal becomes a parameter
     let (sql, values) = match sql.find("'red'") {
         Some(at) if dice.chance(60) => {
@@ -94,22 +154,35 @@ fn extended(dice: &mut Dice, sql: String) -> Step {
     };
     let name = if dice.chance(30) { format!("s{}", dice.below(1_000_000)) } else { String::new() };
     let times = if name.is_empty() { 1 } else { 2 };
-    Step::Extended(Extended {
+    Extended {
         sql,
         name,
         values,
         binary: dice.chance(40),
         rows: if dice.chance(15) { 2 } else { 0 },
         times,
-    })
+        portal: if times == 1 && dice.chance(15) { "door" } else { "" },
+        parsed: true,
+    }
 }
 
 impl Step {
-    /// The statement.
-    pub(super) fn sql(&self) -> &str {
+    /// The statements.
+    pub(super) fn sql(&self) -> String {
         match self {
-            Self::Simple(sql) | Self::CopyIn(sql, _) => sql,
-            Self::Extended(extended) => &extended.sql,
+            Self::Simple(sql) | Self::CopyIn(sql, _) => sql.clone(),
+            Self::Extended(several) => {
+                several.iter().map(|one| one.sql.as_str()).collect::<Vec<&str>>().join("; ")
+            }
+            Self::Call => String::new(),
+        }
+    }
+
+    /// What is copied when the server asks for it.
+    pub(super) fn copied(&self) -> &[u8] {
+        match self {
+            Self::CopyIn(_, data) => data.as_bytes(),
+            _ => b"",
         }
     }
 
@@ -120,7 +193,12 @@ impl Step {
             Self::Simple(sql) | Self::CopyIn(sql, _) => {
                 ClientMessage::Query(sql.as_bytes()).encode(&mut bytes);
             }
-            Self::Extended(extended) => extended.encode(&mut bytes),
+            Self::Extended(several) => {
+                several.iter().for_each(|one| one.encode(&mut bytes));
+                ClientMessage::Sync.encode(&mut bytes);
+            }
+            // no formats, no arguments, the answer as text
+            Self::Call => bytes.extend_from_slice(b"F\0\0\0\x0e\0\0\0\x59\0\0\0\0\0\0"),
         }
         bytes
     }
@@ -129,24 +207,27 @@ impl Step {
 impl Extended {
     fn encode(&self, bytes: &mut BytesMut) {
         let name = self.name.as_bytes();
-        ClientMessage::Parse(Parse { statement: name, text: self.sql.as_bytes(), types: Vec::new() })
-            .encode(bytes);
-        ClientMessage::Describe(Subject::Statement(name)).encode(bytes);
+        if self.parsed {
+            ClientMessage::Parse(Parse { statement: name, text: self.sql.as_bytes(), types: Vec::new() })
+                .encode(bytes);
+            ClientMessage::Describe(Subject::Statement(name)).encode(bytes);
+        }
+        let portal = self.portal.as_bytes();
         for _ in 0..self.times {
             ClientMessage::Bind(Bind {
-                portal: b"",
+                portal,
                 statement: name,
-                formats: Vec::new(),
+                // the one parameter there is, is text, whose binary form is the same
+                formats: if self.binary { vec![1] } else { Vec::new() },
                 values: self.values.iter().map(|value| Some(value.as_bytes())).collect(),
                 result_formats: vec![i16::from(self.binary)],
             })
             .encode(bytes);
-            ClientMessage::Describe(Subject::Portal(b"")).encode(bytes);
-            ClientMessage::Execute { portal: b"", max_rows: self.rows }.encode(bytes);
+            ClientMessage::Describe(Subject::Portal(portal)).encode(bytes);
+            ClientMessage::Execute { portal, max_rows: self.rows }.encode(bytes);
             if self.rows > 0 {
-                ClientMessage::Execute { portal: b"", max_rows: 0 }.encode(bytes);
+                ClientMessage::Execute { portal, max_rows: 0 }.encode(bytes);
             }
         }
-        ClientMessage::Sync.encode(bytes);
     }
 }

@@ -19,6 +19,9 @@ pub(super) struct Scope {
     pub(super) rows: Vec<String>,
 }
 
+const ANY: &[Type] =
+    &[Type::Moment, Type::Bytes, Type::Uuid, Type::Span, Type::Mood, Type::Pair, Type::Jsons, Type::Document];
+
 impl Scope {
     fn of(&self, of: Type) -> Vec<&Name> {
         self.names.iter().filter(|name| name.of == of).collect()
@@ -36,14 +39,21 @@ impl Scope {
 /// A type that is asked for often.
 pub(super) fn any_type(dice: &mut Dice) -> Type {
     dice.weighted(&[
-        (6, Type::Text),
-        (5, Type::Int),
-        (2, Type::Numeric),
-        (2, Type::Bool),
-        (1, Type::Date),
-        (3, Type::Json),
-        (1, Type::Texts),
-        (1, Type::Ints),
+        (24, Type::Text),
+        (20, Type::Int),
+        (8, Type::Numeric),
+        (8, Type::Bool),
+        (4, Type::Date),
+        (12, Type::Json),
+        (4, Type::Texts),
+        (4, Type::Ints),
+        (1, Type::Jsons),
+        (2, Type::Moment),
+        (2, Type::Bytes),
+        (2, Type::Uuid),
+        (1, Type::Span),
+        (2, Type::Mood),
+        (1, Type::Pair),
     ])
 }
 
@@ -104,11 +114,42 @@ pub(super) fn scalar(dice: &mut Dice, scope: &Scope, of: Type, depth: u32) -> St
                 _ => format!("array_remove({}, 2)", scalar(dice, scope, Type::Ints, depth)),
             }
         }
+        Type::Document => {
+            let a = scalar(dice, scope, Type::Document, depth);
+            match dice.below(3) {
+                0 => format!("({a} -> 'user')"),
+                1 => format!("({a} #> '{{items,0}}')"),
+                _ => format!("{}::json", scalar(dice, scope, Type::Json, depth)),
+            }
+        }
+        Type::Jsons => format!("ARRAY[{}]", scalar(dice, scope, Type::Json, depth)),
+        Type::Moment => format!("({} + INTERVAL '1 hour')", scalar(dice, scope, Type::Moment, depth)),
+        Type::Bytes => match dice.below(2) {
+            0 => format!("sha256({})", scalar(dice, scope, Type::Bytes, depth)),
+            _ => format!("convert_to({}, 'UTF8')", scalar(dice, scope, Type::Text, depth)),
+        },
+        Type::Uuid => format!("md5({})::uuid", scalar(dice, scope, Type::Text, depth)),
+        Type::Span => format!("({} * int4range(2, 12))", scalar(dice, scope, Type::Span, depth)),
+        Type::Mood | Type::Pair => literal(dice, of),
     }
 }
 
 fn text(dice: &mut Dice, scope: &Scope, depth: u32) -> String {
     let a = scalar(dice, scope, Type::Text, depth);
+    let others: Vec<&Name> = scope.names.iter().filter(|name| ANY.contains(&name.of)).collect();
+    if !others.is_empty() && dice.chance(20) {
+        let name = dice.pick(&others);
+        return match name.of {
+            Type::Document if dice.chance(60) => {
+                let how =
+                    dice.pick(&[" ->> 'secret'", " #>> '{items,0,key}'", " ->> 'open'", " #>> '{user}'"]);
+                format!("({}{how})", name.sql)
+            }
+            Type::Document if dice.chance(30) => format!("json_typeof({})", name.sql),
+            Type::Pair if dice.chance(50) => format!("({}).b", name.sql),
+            _ => format!("{}::text", name.sql),
+        };
+    }
     match dice.below(18) {
         0 => format!("upper({a})"),
         1 => format!("({a} || {})", scalar(dice, scope, Type::Text, depth)),
@@ -214,6 +255,11 @@ pub(super) fn aggregate(dice: &mut Dice, scope: &Scope, of: Type) -> String {
         String::new()
     };
     let call = match of {
+        Type::Document => "'7'::json".to_owned(),
+        Type::Jsons => "ARRAY[to_jsonb(count(*))]".to_owned(),
+        Type::Moment | Type::Bytes | Type::Uuid | Type::Span | Type::Mood | Type::Pair => {
+            format!("mode() WITHIN GROUP (ORDER BY {})", scalar(dice, scope, of, 1))
+        }
         Type::Int => match dice.below(4) {
             0 => "count(*)".to_owned(),
             1 => format!("count(DISTINCT {})", scalar(dice, scope, Type::Text, 1)),
@@ -260,5 +306,13 @@ pub(super) fn literal(dice: &mut Dice, of: Type) -> String {
         }
         Type::Texts => "ARRAY['a', 'b']".into(),
         Type::Ints => "ARRAY[1, 2]".into(),
+        Type::Document => r#"'{"open": 1, "secret": "s"}'::json"#.into(),
+        Type::Jsons => "ARRAY['1'::jsonb]".into(),
+        Type::Moment => "TIMESTAMPTZ '2026-05-05 10:00:00+00'".into(),
+        Type::Bytes => r"'\x00ff'::bytea".into(),
+        Type::Uuid => "'00000000-0000-4000-8000-000000000007'::uuid".into(),
+        Type::Span => "int4range(1, 9)".into(),
+        Type::Mood => "'calm'::s.mood".into(),
+        Type::Pair => "ROW(1, 'red')::s.pair".into(),
     }
 }

@@ -160,6 +160,9 @@ impl<'a> Queries<'a> {
             return plain(&alias);
         }
         let mut relation = self.dice.pick(&self.world.relations).clone();
+        if relation.is_large() && self.aliases > 2 {
+            return plain(&alias);
+        }
         if !relation.children.is_empty() && self.dice.chance(30) {
             relation.name.clone_from(self.dice.pick(&relation.children));
         }
@@ -274,7 +277,12 @@ impl<'a> Queries<'a> {
             1 => format!("SELECT ({alias}).* FROM {}{filter}{order}", item.sql),
             2 => {
                 let name = self.dice.pick(&item.scope.names).sql.clone();
-                let column = name.rsplit('.').next().expect("a name").trim_end_matches("::jsonb");
+                let column = name
+                    .rsplit('.')
+                    .next()
+                    .expect("a name")
+                    .trim_end_matches("::jsonb")
+                    .trim_end_matches("::numeric");
                 format!("SELECT {column}({alias}) FROM {}{filter}{order}", item.sql)
             }
             3 => format!("SELECT row({alias}.*)::text, {alias} IS NULL FROM {}{filter}{order}", item.sql),
@@ -338,16 +346,7 @@ impl<'a> Queries<'a> {
 
 /// With the type that a set operation needs.
 fn fixed(value: &str, of: Type) -> String {
-    match of {
-        Type::Int => format!("({value})::bigint"),
-        Type::Text => format!("({value})::text"),
-        Type::Numeric => format!("({value})::numeric"),
-        Type::Bool => format!("({value})::bool"),
-        Type::Date => format!("({value})::date"),
-        Type::Json => format!("({value})::jsonb"),
-        Type::Texts => format!("({value})::text[]"),
-        Type::Ints => format!("({value})::int[]"),
-    }
+    format!("({value})::{}", of.sql())
 }
 
 fn ordinals(count: usize) -> String {
@@ -363,7 +362,12 @@ fn plain(alias: &str) -> Item {
 
 /// What a relation brings into scope under an alias.
 pub(super) fn scope_of(relation: &Relation, alias: &str) -> Scope {
-    let names = relation.columns.iter();
-    let names = names.map(|column| Name { sql: column.below(alias), of: column.spelling.of });
-    Scope { names: names.collect(), rows: vec![alias.into()] }
+    let mut names = Vec::new();
+    for column in &relation.columns {
+        names.push(Name { sql: column.below(alias), of: column.spelling.of });
+        if column.spelling.sql == "json" {
+            names.push(Name { sql: format!("{alias}.{}", column.name), of: Type::Document });
+        }
+    }
+    Scope { names, rows: vec![alias.into()] }
 }

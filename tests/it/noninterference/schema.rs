@@ -1,7 +1,13 @@
 //! A world: tables, views and what is protected in them, and the statements that make it on either side.
 
+use std::collections::BTreeSet;
+
+use hoopctl::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
+use hoopctl::domain::name::RuleName;
+
 use super::cells::{Cell, Side};
 use super::dice::Dice;
+use super::tables::{extras, table, view};
 
 /// The types that columns have here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,9 +17,43 @@ pub(super) enum Type {
     Numeric,
     Bool,
     Date,
+    /// `jsonb`.
     Json,
+    /// `json`, which knows no equality.
+    Document,
     Texts,
     Ints,
+    Jsons,
+    Moment,
+    Bytes,
+    Uuid,
+    Span,
+    Mood,
+    Pair,
+}
+
+impl Type {
+    /// How casts name it.
+    pub(super) const fn sql(self) -> &'static str {
+        match self {
+            Self::Int => "bigint",
+            Self::Text => "text",
+            Self::Numeric => "numeric",
+            Self::Bool => "bool",
+            Self::Date => "date",
+            Self::Json => "jsonb",
+            Self::Document => "json",
+            Self::Texts => "text[]",
+            Self::Ints => "int[]",
+            Self::Jsons => "jsonb[]",
+            Self::Moment => "timestamptz",
+            Self::Bytes => "bytea",
+            Self::Uuid => "uuid",
+            Self::Span => "int4range",
+            Self::Mood => "s.mood",
+            Self::Pair => "s.pair",
+        }
+    }
 }
 
 /// How a column is written in DDL; several spellings have one type in expressions.
@@ -24,7 +64,7 @@ pub(super) struct Spelling {
 }
 
 /// What a mask rule says of a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protection {
     Full,
     Null,
@@ -39,6 +79,23 @@ pub(super) struct Column {
     pub(super) name: String,
     pub(super) spelling: Spelling,
     pub(super) protected: Option<Protection>,
+    pub(super) role: Role,
+}
+
+/// What a column is for, beside holding values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Plain,
+    /// Generated of what is open.
+    OfOpen,
+    /// Generated of what is protected.
+    OfProtected,
+    /// A CHECK or EXCLUDE reads it, so that nobody may choose its values.
+    Checked,
+    /// No two rows of a side share a value.
+    Unique,
+    /// Its values are keys of `plain`.
+    Foreign,
 }
 
 /// Something that stands in FROM.
@@ -49,9 +106,11 @@ pub(super) struct Relation {
     pub(super) kind: Kind,
     /// Its partitions and heirs, which have its columns.
     pub(super) children: Vec<String>,
-    /// What makes it, beside its rows.
-    ddl: Vec<String>,
-    rows: Vec<Vec<Cell>>,
+    /// What makes it.
+    pub(super) ddl: Vec<String>,
+    pub(super) rows: Vec<Vec<Cell>>,
+    /// What is added when it has its rows.
+    pub(super) after: Vec<String>,
 }
 
 /// What a relation is.
@@ -66,25 +125,55 @@ pub(super) enum Kind {
 pub(super) struct World {
     pub(super) relations: Vec<Relation>,
     more: Vec<String>,
+    /// Whether the planner knows what values there are.
+    pub(super) analyzed: bool,
+    /// Whether the database is encoded in LATIN1.
+    pub(super) latin: bool,
 }
 
 /// The schema that all of it is in.
 pub(super) const SCHEMA: &str = "s";
 
-/// What a rule of the target would be: pattern, path, mask.
-#[derive(Debug, Clone)]
-pub(super) struct Rule {
-    pub(super) column: String,
-    pub(super) protection: Protection,
-}
-
 impl Column {
+    /// A column of which nothing is made.
+    pub(super) fn plain(name: &str, spelling: Spelling, protected: Option<Protection>) -> Self {
+        Self { name: name.into(), spelling, protected, role: Role::Plain }
+    }
+
+    /// Whether it tells nothing of a protected value, by itself or by what it is made of.
+    pub(super) fn is_open(&self) -> bool {
+        self.protected.is_none() && self.role != Role::OfProtected
+    }
+
+    /// Whether it is generated.
+    pub(super) const fn is_made(&self) -> bool {
+        matches!(self.role, Role::OfOpen | Role::OfProtected)
+    }
+
+    /// Whether nothing of its values may be seen.
+    pub(super) const fn is_hidden(&self) -> bool {
+        matches!(self.protected, Some(Protection::Full | Protection::Null))
+    }
+
     /// How it is written where an expression of its type is wanted.
     pub(super) fn below(&self, alias: &str) -> String {
         match self.spelling.sql {
             "json" => format!("{alias}.{}::jsonb", self.name),
+            "float8" => format!("{alias}.{}::numeric", self.name),
             _ => format!("{alias}.{}", self.name),
         }
+    }
+}
+
+impl Relation {
+    /// Whether it is too large to be joined with itself.
+    pub(super) fn is_large(&self) -> bool {
+        self.rows.len() > 40
+    }
+
+    /// Whether the success of writes to it tells of protected values, as `docs/masking.md` excuses.
+    fn tells(&self) -> bool {
+        self.columns.iter().any(|column| !column.is_open() && column.role != Role::Plain && !column.is_made())
     }
 }
 
@@ -92,9 +181,13 @@ impl World {
     /// The world of a seed.
     pub(super) fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed, 1);
+        let large = dice.chance(8);
         let mut relations = Vec::new();
-        for name in &["accounts", "orders", "traces", "notes"][..2 + dice.below(3)] {
-            let relation = table(&mut dice, name, &relations);
+        for (number, name) in
+            ["accounts", "orders", "traces", "notes"][..2 + dice.below(3)].iter().enumerate()
+        {
+            let rows = if large && number == 0 { 300 } else { 5 + dice.below(6) };
+            let relation = table(&mut dice, name, rows, &relations);
             relations.push(relation);
         }
         let mut more = Vec::new();
@@ -103,7 +196,7 @@ impl World {
             let view = view(&mut dice, &format!("view_{number}"), &relations);
             relations.push(view);
         }
-        Self { relations, more }
+        Self { relations, more, analyzed: large || dice.chance(40), latin: dice.chance(8) }
     }
 
     /// Makes it on one side.
@@ -112,14 +205,16 @@ impl World {
             "DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; DROP SCHEMA IF EXISTS aside CASCADE;
              CREATE SCHEMA {SCHEMA}; CREATE SCHEMA aside; SET search_path = {SCHEMA};
              CREATE DOMAIN short AS varchar(24); CREATE TYPE pair AS (a int, b text);
-             CREATE TABLE aside.accounts (id int PRIMARY KEY, label text);
-             INSERT INTO aside.accounts SELECT n, 'aside ' || n FROM generate_series(1, 5) n;
+             CREATE TYPE mood AS ENUM ('calm', 'cross', 'glad');
              CREATE TABLE plain (id int PRIMARY KEY, label text, amount int);
              INSERT INTO plain SELECT n, 'plain ' || n % 3, n * 10 FROM generate_series(1, 8) n;\n"
         );
-        let tables = |kind: Kind| self.relations.iter().filter(move |relation| relation.kind == kind);
-        for relation in tables(Kind::Table) {
-            relation.ddl.iter().for_each(|ddl| script.push_str(&format!("{ddl};\n")));
+        let mut say = |statement: &str| {
+            script.push_str(statement);
+            script.push_str(";\n");
+        };
+        for relation in self.tables() {
+            relation.ddl.iter().for_each(|ddl| say(ddl));
             let rows: Vec<String> = relation
                 .rows
                 .iter()
@@ -130,238 +225,77 @@ impl World {
                 .collect();
             let names: Vec<&str> = relation.columns.iter().map(|column| column.name.as_str()).collect();
             let names = names[..relation.rows[0].len()].join(", ");
-            script.push_str(&format!(
-                "INSERT INTO {} ({names}) VALUES {};\n",
-                relation.name,
-                rows.join(", ")
-            ));
+            say(&format!("INSERT INTO {} ({names}) VALUES {}", relation.name, rows.join(", ")));
+            relation.after.iter().for_each(|ddl| say(ddl));
         }
-        self.more.iter().for_each(|more| script.push_str(&format!("{more};\n")));
-        for relation in tables(Kind::View) {
-            relation.ddl.iter().for_each(|ddl| script.push_str(&format!("{ddl};\n")));
+        // of the same columns, but open, so that a name may lead to either
+        say("CREATE TABLE aside.accounts (LIKE accounts INCLUDING INDEXES)");
+        say("INSERT INTO aside.accounts (id, part) SELECT n, n % 3 FROM generate_series(1, 5) n");
+        self.more.iter().for_each(|more| say(more));
+        for relation in self.relations.iter().filter(|relation| relation.kind == Kind::View) {
+            relation.ddl.iter().for_each(|ddl| say(ddl));
+        }
+        if self.analyzed {
+            self.tables().for_each(|table| say(&format!("ANALYZE {}", table.name)));
         }
         script
     }
 
+    /// The tables, without what hangs on them.
+    pub(super) fn tables(&self) -> impl Iterator<Item = &Relation> {
+        self.relations.iter().filter(|relation| relation.kind == Kind::Table)
+    }
+
+    /// Whether the success of this statement may tell of protected values: it writes where a constraint reads them, and
+    /// chooses none that a CHECK or EXCLUDE reads.
+    pub(super) fn may_tell(&self, sql: &str) -> bool {
+        let written = |name: &str| {
+            ["INSERT INTO ", "UPDATE ", "DELETE FROM ", "MERGE INTO ", "COPY "]
+                .iter()
+                .any(|verb| sql.contains(&format!("{verb}{name} ")))
+        };
+        let referenced = self.tables().any(|table| {
+            table.columns.iter().any(|column| column.role == Role::Foreign && !column.is_open())
+        });
+        let tells = |table: &Relation| {
+            let chosen = |column: &Column| {
+                column.role == Role::Checked
+                    && (sql.contains(&format!(" SET {} = ", column.name))
+                        || sql.contains(&format!(", {}", column.name)))
+            };
+            table.tells()
+                && written(&table.name)
+                && !table.columns.iter().any(|column| !column.is_open() && chosen(column))
+        };
+        (referenced && written("plain")) || self.tables().any(tells)
+    }
+
     /// The target's mask rules.
-    pub(super) fn rules(&self) -> Vec<Rule> {
-        let tables = self.relations.iter().filter(|relation| relation.kind == Kind::Table);
-        tables
-            .flat_map(|relation| {
-                relation.columns.iter().filter_map(|column| {
-                    Some(Rule {
-                        column: format!("{SCHEMA}.{}.{}", relation.name, column.name),
-                        protection: column.protected.clone()?,
-                    })
-                })
-            })
+    pub(super) fn rules(&self) -> Vec<MaskRule> {
+        let columns = self
+            .tables()
+            .flat_map(|table| table.columns.iter().map(move |column| (table, column)))
+            .filter_map(|(table, column)| Some((table, column, column.protected?)));
+        columns
+            .enumerate()
+            .map(|(number, (table, column, of))| rule(number, &table.name, &column.name, of))
             .collect()
     }
 }
 
-const SPELLINGS: &[(u32, Spelling)] = &[
-    (6, Spelling { sql: "text", of: Type::Text }),
-    (4, Spelling { sql: "varchar(40)", of: Type::Text }),
-    (2, Spelling { sql: "short", of: Type::Text }),
-    (5, Spelling { sql: "int", of: Type::Int }),
-    (2, Spelling { sql: "bigint", of: Type::Int }),
-    (3, Spelling { sql: "numeric(10, 2)", of: Type::Numeric }),
-    (2, Spelling { sql: "bool", of: Type::Bool }),
-    (2, Spelling { sql: "date", of: Type::Date }),
-    (5, Spelling { sql: "jsonb", of: Type::Json }),
-    (3, Spelling { sql: "json", of: Type::Json }),
-    (2, Spelling { sql: "text[]", of: Type::Texts }),
-    (1, Spelling { sql: "int[]", of: Type::Ints }),
-];
-
-const NAMES: &[&str] =
-    &["name", "email", "token", "phone", "amount", "born", "doc", "tags", "city", "note", "flag", "score"];
-
-fn table(dice: &mut Dice, name: &str, before: &[Relation]) -> Relation {
-    let int = Spelling { sql: "int", of: Type::Int };
-    let mut columns = vec![
-        Column { name: "id".into(), spelling: int, protected: None },
-        Column { name: "part".into(), spelling: int, protected: None },
-    ];
-    let first = dice.below(NAMES.len());
-    for number in 0..3 + dice.below(4) {
-        let spelling = dice.weighted(SPELLINGS);
-        let protected = dice.chance(45).then(|| protection(dice, spelling.of));
-        columns.push(Column { name: NAMES[(first + number) % NAMES.len()].into(), spelling, protected });
+fn rule(number: usize, table: &str, column: &str, protection: Protection) -> MaskRule {
+    MaskRule {
+        name: RuleName::new(format!("mask.{number}")).expect("a name"),
+        column: ColumnPattern::new(&format!("{SCHEMA}.{table}.{column}")).expect("a pattern"),
+        path: match protection {
+            Protection::Path(path) => Some(JsonPath::new(path).expect("a path")),
+            Protection::Full | Protection::Null | Protection::Partial => None,
+        },
+        mask: match protection {
+            Protection::Full | Protection::Path(_) => Mask::Full,
+            Protection::Null => Mask::Null,
+            Protection::Partial => Mask::Partial { keep_last: 4 },
+        },
+        lifted_for: BTreeSet::new(),
     }
-    let count = 5 + dice.below(6);
-    let rows = (0..count)
-        .map(|row| {
-            columns
-                .iter()
-                .map(|column| match column.name.as_str() {
-                    "id" => Cell::same((row + 1).to_string()),
-                    "part" => Cell::same((row % 3).to_string()),
-                    _ => Cell::new(dice, column),
-                })
-                .collect()
-        })
-        .collect();
-    let shape = dice.below(10);
-    let children = match shape {
-        0 | 1 => (0..3).map(|part| format!("{name}_{part}")).collect(),
-        2 => vec![format!("{name}_heir")],
-        _ => Vec::new(),
-    };
-    let defined: Vec<String> =
-        columns.iter().map(|column| format!("{} {}", column.name, column.spelling.sql)).collect();
-    let defined = defined.join(", ");
-    let mut ddl = match shape {
-        0 | 1 => {
-            let mut ddl = vec![format!(
-                "CREATE TABLE {name} ({defined}, PRIMARY KEY (id, part)) PARTITION BY LIST (part)"
-            )];
-            ddl.extend((0..3).map(|part| {
-                format!("CREATE TABLE {name}_{part} PARTITION OF {name} FOR VALUES IN ({part})")
-            }));
-            ddl
-        }
-        2 => vec![
-            format!("CREATE TABLE {name} ({defined}, PRIMARY KEY (id))"),
-            format!("CREATE TABLE {name}_heir (extra text) INHERITS ({name})"),
-            format!("INSERT INTO {name}_heir (id, part, extra) VALUES (101, 1, 'heir')"),
-        ],
-        _ => vec![format!("CREATE TABLE {name} ({defined}, PRIMARY KEY (id))")],
-    };
-    if let Some(plain) = columns.iter().skip(2).find(|column| column.protected.is_none())
-        && plain.spelling.of == Type::Text
-        && dice.chance(50)
-    {
-        // what is made of what is open is open
-        let made = format!("{}_upper", plain.name);
-        ddl.push(format!(
-            "ALTER TABLE {name} ADD COLUMN {made} text GENERATED ALWAYS AS (upper({}::text)) STORED",
-            plain.name
-        ));
-        let text = Spelling { sql: "text", of: Type::Text };
-        columns.push(Column { name: made, spelling: text, protected: None });
-    }
-    let secret = columns.iter().skip(2).find(|column| {
-        column.spelling.of == Type::Text
-            && matches!(column.protected, Some(Protection::Full | Protection::Null))
-    });
-    if let Some(secret) = secret
-        && dice.chance(40)
-    {
-        let made = format!("{}_hash", secret.name);
-        ddl.push(format!(
-            "ALTER TABLE {name} ADD COLUMN {made} text GENERATED ALWAYS AS (md5({}::text)) STORED",
-            secret.name
-        ));
-        let text = Spelling { sql: "text", of: Type::Text };
-        columns.push(Column { name: made, spelling: text, protected: None });
-    }
-    let indexed = dice.pick(&columns).clone();
-    if !matches!(indexed.spelling.of, Type::Json) && dice.chance(40) {
-        ddl.push(format!("CREATE INDEX {name}_by ON {name} ({})", indexed.name));
-    }
-    if shape > 2
-        && let Some(parent) = before.iter().find(|other| other.ddl.len() == 1)
-        && dice.chance(50)
-    {
-        ddl.push(format!(
-            "ALTER TABLE {name} ADD FOREIGN KEY (id) REFERENCES {} (id) NOT VALID",
-            parent.name
-        ));
-        // rows that have no parent could not be inserted
-        ddl.push(format!("ALTER TABLE {name} DROP CONSTRAINT {name}_id_fkey"));
-    }
-    if let Some(check) = check(&columns)
-        && dice.chance(50)
-    {
-        ddl.push(format!("ALTER TABLE {name} ADD CHECK ({check})"));
-    }
-    Relation { name: name.into(), columns, kind: Kind::Table, children, ddl, rows }
-}
-
-/// What a CHECK may ask of two protected columns: whoever may choose one would learn of the other. No row breaks it until
-/// somebody writes `zq`: what fails on its own tells by the success of writes, which is excused.
-fn check(columns: &[Column]) -> Option<String> {
-    let mut hidden = columns.iter().filter(|column| {
-        column.spelling.of == Type::Text
-            && matches!(column.protected, Some(Protection::Full | Protection::Null))
-    });
-    let (one, other) = (hidden.next()?, hidden.next()?);
-    Some(format!("{}::text <> 'zq' OR length({}::text) < 5", one.name, other.name))
-}
-
-const PATHS: &[&str] = &["$.secret", "$.**.key", "$.items[*].key", "$.user.mail"];
-
-fn protection(dice: &mut Dice, of: Type) -> Protection {
-    match of {
-        Type::Json => Protection::Path(PATHS[dice.below(PATHS.len())]),
-        Type::Text => dice.weighted(&[(4, 0), (3, 1), (3, 2)]).into(),
-        _ => dice.weighted(&[(1, 0), (1, 1)]).into(),
-    }
-}
-
-impl From<u8> for Protection {
-    fn from(number: u8) -> Self {
-        match number {
-            0 => Self::Full,
-            1 => Self::Null,
-            _ => Self::Partial,
-        }
-    }
-}
-
-/// What stands around tables and should change nothing.
-fn extras(dice: &mut Dice, tables: &[Relation], more: &mut Vec<String>) {
-    more.push("CREATE SEQUENCE counter".into());
-    more.push("CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2'".into());
-    more.push("CREATE FUNCTION told(t text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''told %'', t; RETURN t; END'".into());
-    let table = dice.pick(tables);
-    if dice.chance(40) {
-        more.push("CREATE TABLE log (id serial PRIMARY KEY, what text)".into());
-        more.push("CREATE FUNCTION logs() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO s.log (what) VALUES (TG_OP); RETURN NEW; END'".into());
-        more.push(format!(
-            "CREATE TRIGGER logged BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION logs()",
-            table.name
-        ));
-    }
-    if dice.chance(30) {
-        let open: Vec<&str> = open(table).map(|column| column.name.as_str()).collect();
-        more.push(format!("CREATE MATERIALIZED VIEW kept AS SELECT {} FROM {}", open.join(", "), table.name));
-    }
-    if dice.chance(20) {
-        more.push("CREATE RULE also AS ON DELETE TO plain DO ALSO SELECT 1".into());
-    }
-}
-
-/// The columns that nothing protects, and that are made of nothing protected.
-fn open(relation: &Relation) -> impl Iterator<Item = &Column> {
-    relation.columns.iter().filter(|column| column.protected.is_none() && !column.name.ends_with("_hash"))
-}
-
-fn view(dice: &mut Dice, name: &str, before: &[Relation]) -> Relation {
-    let base = dice.pick(before).clone();
-    let mut columns = Vec::new();
-    let mut shown = Vec::new();
-    for column in &base.columns {
-        if column.name != "id" && dice.chance(25) {
-            continue;
-        }
-        let renamed = column.name != "id" && dice.chance(30);
-        let called = if renamed { format!("{}_v", column.name) } else { column.name.clone() };
-        let text = match (column.spelling.of, dice.below(8)) {
-            (Type::Text, 0) => format!("upper(x.{}::text)", column.name),
-            (Type::Int, 0) if column.name != "id" => format!("x.{} + 1", column.name),
-            _ => format!("x.{}", column.name),
-        };
-        shown.push(format!("{text} AS {called}"));
-        columns.push(Column { name: called, ..column.clone() });
-    }
-    let text = match dice.below(4) {
-        0 => format!("SELECT {} FROM {} x WHERE x.id > 1", shown.join(", "), base.name),
-        1 => format!("SELECT {} FROM {} x LEFT JOIN plain p ON p.id = x.id", shown.join(", "), base.name),
-        _ => format!("SELECT {} FROM {} x", shown.join(", "), base.name),
-    };
-    let barrier = if dice.chance(4) { " WITH (security_barrier)" } else { "" };
-    let ddl = vec![format!("CREATE VIEW {name}{barrier} AS {text}")];
-    Relation { name: name.into(), columns, kind: Kind::View, children: Vec::new(), ddl, rows: Vec::new() }
 }

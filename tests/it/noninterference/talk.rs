@@ -1,6 +1,10 @@
 //! Holds a conversation with one side, and keeps every byte of the answers.
 
-use tokio::io::AsyncWriteExt as _;
+use std::time::Duration;
+
+use bytes::{Buf as _, BytesMut};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 
 use super::conversation::Step;
 use crate::support::gateway::Gateway;
@@ -9,44 +13,80 @@ use crate::support::raw::{PROTOCOL_3_0, Raw};
 /// The messages of one answer: tags and bodies.
 pub(super) type Answer = Vec<(u8, Vec<u8>)>;
 
-/// What one side said to each step; fewer answers than steps when it closed the connection.
-pub(super) async fn talk(gateway: &Gateway, steps: &[Step]) -> Vec<Answer> {
-    let mut raw =
-        Raw::open(gateway, PROTOCOL_3_0, &[("application_name", "twin")]).await.expect("a connection");
-    let mut answers = Vec::new();
-    for step in steps {
-        let (answer, open) = ask(&mut raw, step).await;
-        answers.push(answer);
-        if !open {
-            break;
-        }
-    }
-    // a closed connection has nothing to say farewell to
-    let _closed = raw.stream.write_all(b"X\0\0\0\x04").await;
-    answers
+/// A connection through the gateway of one side.
+pub(super) struct Line {
+    stream: UnixStream,
+    read: BytesMut,
 }
 
-/// The answer up to ReadyForQuery, and whether the connection is still there.
-async fn ask(raw: &mut Raw, step: &Step) -> (Answer, bool) {
-    if raw.stream.write_all(&step.bytes()).await.is_err() {
-        return (Answer::new(), false);
+impl Line {
+    pub(super) async fn open(gateway: &Gateway) -> Self {
+        let raw =
+            Raw::open(gateway, PROTOCOL_3_0, &[("application_name", "twin")]).await.expect("a connection");
+        Self { stream: raw.stream, read: BytesMut::new() }
     }
-    let mut answer = Answer::new();
-    while let Some((tag, body)) = raw.next().await {
-        answer.push((tag, body));
-        match tag {
-            b'Z' => return (answer, true),
-            // CopyInResponse
-            b'G' => {
-                let data = match step {
-                    Step::CopyIn(_, data) => data.as_bytes(),
-                    Step::Simple(_) | Step::Extended(_) => b"",
-                };
-                raw.send(b'd', data).await;
-                raw.send(b'c', b"").await;
+
+    /// What is said to each step; fewer answers than steps when the connection was closed.
+    pub(super) async fn talk(&mut self, steps: &[Step]) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        for step in steps {
+            let (answer, open) = self.ask(step).await;
+            answers.push(answer);
+            if !open {
+                break;
             }
-            _ => {}
+        }
+        answers
+    }
+
+    /// Says farewell.
+    pub(super) async fn close(mut self) {
+        // a closed connection has nobody to hear it
+        let _closed = self.stream.write_all(b"X\0\0\0\x04").await;
+    }
+
+    /// The answer up to ReadyForQuery, and whether the connection is still there.
+    async fn ask(&mut self, step: &Step) -> (Answer, bool) {
+        let mut answer = Answer::new();
+        if self.stream.write_all(&step.bytes()).await.is_err() {
+            return (answer, false);
+        }
+        let answered = async {
+            while let Some((tag, body)) = self.next().await {
+                answer.push((tag, body));
+                match tag {
+                    b'Z' => return true,
+                    // CopyInResponse
+                    b'G' => {
+                        let data = step.copied();
+                        let length = u32::try_from(data.len() + 4).expect("short").to_be_bytes();
+                        let whole = [b"d", &length[..], data, b"c\0\0\0\x04"].concat();
+                        // a closed connection ends what is read
+                        let _closed = self.stream.write_all(&whole).await;
+                    }
+                    _ => {}
+                }
+            }
+            false
+        };
+        let open = tokio::time::timeout(Duration::from_secs(60), answered).await;
+        let open = open.unwrap_or_else(|_| panic!("no answer in a minute to {step:?}"));
+        (answer, open)
+    }
+
+    async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            if let Some(head) = self.read.get(..5) {
+                let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+                if self.read.len() > length {
+                    let tag = self.read.get_u8();
+                    self.read.advance(4);
+                    return Some((tag, self.read.split_to(length - 4).to_vec()));
+                }
+            }
+            if self.stream.read_buf(&mut self.read).await.ok()? == 0 {
+                return None;
+            }
         }
     }
-    (answer, false)
 }

@@ -51,9 +51,7 @@ impl Queries<'_> {
         let id = self.dice.between(10_000, 99_999);
         match self.dice.below(4) {
             0 => {
-                let tables: Vec<_> =
-                    self.world.relations.iter().filter(|relation| relation.kind == Kind::Table).collect();
-                let name = &self.dice.pick(&tables).name;
+                let name = self.table().name;
                 (format!("COPY {name} (id, part) FROM STDIN"), format!("{id}\t1\n"))
             }
             1 => ("COPY plain FROM STDIN (FORMAT csv)".into(), format!("{id},copied,5\n{id},again,6\n")),
