@@ -246,8 +246,10 @@ impl Policy {
     /// The rules that go by full names of columns and can bind on this target, which resolves no names.
     #[must_use]
     pub fn blind(&self, target: &Target) -> Vec<&RuleName> {
-        let resolves =
-            target.kind.postgres().is_none_or(|own| !own.masks.is_empty() || !own.fields.is_empty());
+        let resolves = target
+            .kind
+            .postgres()
+            .is_none_or(|own| !own.masks.is_empty() || !own.filters.is_empty() || !own.fields.is_empty());
         let binds = |rule: &&Rule| {
             !resolves && rule.columns && entities::reaches(&self.words, &rule.scope().1, target)
         };

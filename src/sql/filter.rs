@@ -1,6 +1,6 @@
 //! Row filters: the predicates that say which rows are seen.
 //!
-//! Job: predicate text → [`Predicate`] → the condition that stands behind the fence, with claims as values in it.
+//! Job: predicate text → what it says → the condition that stands behind the fence, with claims as values in it.
 //! Boundary: the text is read once and never becomes text of a statement; which relation is meant is `protect`'s to
 //! say. Failure mode: [`FilterError`]. A predicate is made of what is listed here and of nothing else, since it sees every
 //! row: what could fail on a row, what reads other rows, and what the session's settings change would tell of rows that

@@ -119,7 +119,7 @@ impl Shop {
         let rows = run_all(&app, Catalog::QUERIES).await;
         let catalog = Catalog::from_rows(Arc::new(builtins), &rows).expect("a catalog");
         let protection =
-            Protection::resolve(&catalog, &MaskPlan::new(&masks(), &BTreeSet::new())).expect("masks");
+            Protection::resolve(&catalog, &MaskPlan::new(&masks(), &BTreeSet::new()), &[]).expect("masks");
         Self { _cluster: cluster, owner, app, catalog, protection, version: major * 10_000 }
     }
 
