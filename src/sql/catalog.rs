@@ -85,6 +85,22 @@ pub(crate) struct Relation {
     pub(crate) keys: Vec<Vec<i16>>,
     /// Whether it has rewrite rules other than a view's own.
     pub(crate) rules: bool,
+    /// The foreign keys that refer to it and do more than refuse, by OID.
+    pub(crate) referrals: BTreeMap<u32, Referral>,
+}
+
+/// A foreign key that passes changes on: CASCADE, SET NULL, SET DEFAULT.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Referral {
+    /// Whose rows are changed with those that they refer to.
+    pub(crate) by: u32,
+    /// The columns that are referred to, and in the same order those that refer.
+    pub(crate) own: Vec<i16>,
+    pub(crate) other: Vec<i16>,
+    /// Whether it acts when rows go, whether others go with them then, and whether it acts when they change.
+    pub(crate) on_delete: bool,
+    pub(crate) takes: bool,
+    pub(crate) on_update: bool,
 }
 
 impl Relation {

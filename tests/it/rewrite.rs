@@ -181,6 +181,7 @@ fn rules() -> Vec<MaskRule> {
         rule("public.tokens.secret", None, Mask::Full),
         rule("public.events.token", None, Mask::Full),
         rule("public.vault.code", None, Mask::Full),
+        rule("public.charges.ward", None, Mask::Full),
         rule("public.safes.code", None, Mask::Full),
         rule("public.chests.code", None, Mask::Full),
         rule("public.named_*.api_key", None, Mask::Null),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Builtins, CalledBy, Cast, Catalog, CatalogError, Column, Function, ImplicitCall, Kind, Operator,
-    Relation, Rows, Schema, Type,
+    Referral, Relation, Rows, Schema, Type,
 };
 
 pub(super) fn builtins(rows: &[Rows]) -> Result<Builtins, CatalogError> {
@@ -149,6 +149,18 @@ fn details(rows: &[Rows], found: &mut BTreeMap<u32, Relation>) -> Result<(), Cat
         if let Some(relation) = found.get_mut(&relation) {
             relation.keys.extend(key);
         }
+    }
+    for row in Query::all(rows, 16)? {
+        let Some(relation) = found.get_mut(&row.number(0)?) else { continue };
+        let key = relation.referrals.entry(row.number(1)?).or_insert(Referral {
+            by: row.number(2)?,
+            on_delete: row.truth(5)?,
+            takes: row.truth(6)?,
+            on_update: row.truth(7)?,
+            ..Referral::default()
+        });
+        key.own.push(row.number(3)?);
+        key.other.push(row.number(4)?);
     }
     for row in Query::all(rows, 13)? {
         if let Some(relation) = found.get_mut(&row.number(0)?) {

@@ -128,6 +128,12 @@ pub(super) const CATALOG: &[&str] = &[
      JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
      WHERE i.indrelid >= 16384 AND i.indisunique AND i.indisvalid AND i.indimmediate \
      AND i.indpred IS NULL AND i.indexprs IS NULL AND k.n <= i.indnkeyatts",
-    // 16
+    // 16 foreign keys that act: for each, column by column, what is referred to and what refers
+    "SELECT k.confrelid, k.oid, k.conrelid, u.own, u.other, \
+     k.confdeltype IN ('c', 'n', 'd'), k.confdeltype = 'c', k.confupdtype IN ('c', 'n', 'd') \
+     FROM pg_catalog.pg_constraint k CROSS JOIN LATERAL \
+     ROWS FROM (pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conkey)) u(own, other) \
+     WHERE k.contype = 'f' AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))",
+    // 17
     "COMMIT",
 ];

@@ -6,10 +6,12 @@
 
 mod insert;
 mod reference;
+mod referral;
 
 use pg_query::protobuf::{DeleteStmt, MergeStmt, RangeVar, ReturningClause, UpdateStmt, a_const};
 use pg_query::{Node, NodeEnum};
 
+use self::referral::Fate;
 use super::{Outcome, Target, Walk, refuse, unsupported};
 use crate::domain::planted::{Leak, is_planted};
 use crate::sql::catalog::{CalledBy, Kind, Relation};
@@ -123,6 +125,7 @@ impl<'a> Walk<'a> {
         }
         let Some(name) = update.relation.as_mut() else { return Err(unsupported("UPDATE without a table")) };
         let relation = self.changed(name)?;
+        self.passes_nothing_on(relation, &Fate::of(&update.target_list))?;
         let name = name.clone();
         self.sources(&mut update.from_clause)?;
         self.aim(relation, &name, update.from_clause.is_empty(), true);
@@ -137,6 +140,7 @@ impl<'a> Walk<'a> {
         }
         let Some(name) = delete.relation.as_mut() else { return Err(unsupported("DELETE without a table")) };
         let relation = self.changed(name)?;
+        self.passes_nothing_on(relation, &Fate::Deleted)?;
         let name = name.clone();
         self.sources(&mut delete.using_clause)?;
         self.aim(relation, &name, delete.using_clause.is_empty(), true);
@@ -151,6 +155,7 @@ impl<'a> Walk<'a> {
         }
         let Some(name) = merge.relation.as_mut() else { return Err(unsupported("MERGE without a table")) };
         let relation = self.changed(name)?;
+        self.passes_nothing_on(relation, &Fate::Any)?;
         if !self.scope.protection.of(relation.oid).is_empty() {
             return Err(refuse(
                 "mask.write",

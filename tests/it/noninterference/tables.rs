@@ -151,7 +151,9 @@ fn constraints(dice: &mut Dice, name: &str, whole: bool, columns: &mut Vec<Colum
     }
     if whole && dice.chance(10) {
         columns.push(role(Role::Foreign, Column::plain("boss", INT, Some(Protection::Full))));
-        after.push(format!("ALTER TABLE {name} ADD FOREIGN KEY (boss) REFERENCES plain (id)"));
+        after.push(format!(
+            "ALTER TABLE {name} ADD FOREIGN KEY (boss) REFERENCES plain (id) ON DELETE CASCADE"
+        ));
     }
     if dice.chance(8) && columns.iter().all(|column| column.name != "pin") {
         // an open column and a protected one

@@ -5,5 +5,6 @@ UPDATE reasoning_traces SET api_key = 'other-' || (21 - id), customer_id = CASE 
 UPDATE tokens SET secret = 'changed-' || name;
 UPDATE events SET token = NULL;
 UPDATE other.reasoning_traces SET api_key = NULL;
+UPDATE charges SET ward = 4 - ward;
 UPDATE vault SET code = 505 - code;
 UPDATE safes SET code = 'other';

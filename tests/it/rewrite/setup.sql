@@ -15,6 +15,11 @@ CREATE TABLE vault (id int, code int) PARTITION BY RANGE (code);
 CREATE TABLE vault_low PARTITION OF vault FOR VALUES FROM (MINVALUE) TO (100);
 CREATE TABLE vault_high PARTITION OF vault FOR VALUES FROM (100) TO (MAXVALUE) PARTITION BY RANGE (id);
 CREATE TABLE vault_higher PARTITION OF vault_high FOR VALUES FROM (0) TO (100);
+CREATE TABLE hospitals (id int PRIMARY KEY);
+CREATE TABLE clinics (id int PRIMARY KEY);
+CREATE TABLE wards (id int PRIMARY KEY, hospital int REFERENCES hospitals ON DELETE CASCADE,
+    clinic int REFERENCES clinics ON DELETE SET NULL ON UPDATE CASCADE, name text);
+CREATE TABLE charges (id int, ward int REFERENCES wards ON DELETE CASCADE ON UPDATE CASCADE, floor int);
 CREATE TABLE safes (id int, owner text, code text);
 CREATE POLICY theirs ON safes USING (code LIKE 'o%');
 CREATE TABLE shelves (id int, label text);
@@ -61,10 +66,14 @@ SELECT n, CASE n % 3 WHEN 0 THEN 'apollo' WHEN 1 THEN 'gemini' ELSE 'zeus' END, 
         'meta', jsonb_build_object('user', jsonb_build_object('email', 'u' || n || '@example.com', 'name', 'u'))),
     'sk-live-' || n, 1000 + n, '4111-1111-1111-' || 1000 + n, json_build_object('secret', 's' || n, 'open', n)
 FROM generate_series(1, 20) n;
+INSERT INTO wards (id) VALUES (1), (2), (3);
+INSERT INTO charges VALUES (1, 1, 10), (2, 2, 20), (3, 1, 30);
 INSERT INTO vault VALUES (1, 5), (2, 500);
 INSERT INTO safes VALUES (1, 'ann', 'open'), (2, 'bob', 'shut');
 INSERT INTO shelves VALUES (1, 'ci');
 GRANT SELECT (id), INSERT, UPDATE, DELETE ON vault, vault_low, vault_high, vault_higher TO reader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON hospitals, clinics, wards TO reader;
+GRANT SELECT (id, floor), INSERT, UPDATE, DELETE ON charges TO reader;
 GRANT SELECT (id, owner), INSERT, UPDATE, DELETE ON safes TO reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON shelves, boxes TO reader;
 GRANT USAGE ON SCHEMA public, other, ops TO reader;

@@ -3,6 +3,7 @@
 use pg_query::protobuf::{InsertStmt, OnConflictAction, OnConflictClause, SelectStmt};
 use pg_query::{Node, NodeEnum};
 
+use super::referral::Fate;
 use crate::sql::catalog::Relation;
 use crate::sql::walk::{Outcome, Walk, refuse, unsupported};
 
@@ -110,6 +111,7 @@ impl<'a> Walk<'a> {
             self.opt(&mut infer.where_clause)?;
         }
         if conflict.action() == OnConflictAction::OnconflictUpdate {
+            self.passes_nothing_on(relation, &Fate::of(&conflict.target_list))?;
             for assignment in &conflict.target_list {
                 if let Some(NodeEnum::ResTarget(assignment)) = assignment.node.as_ref()
                     && self.is_protected(relation, &assignment.name)

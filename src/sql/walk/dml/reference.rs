@@ -12,6 +12,19 @@ impl Walk<'_> {
     /// Without a protected target there is nothing to do: whatever else is in sight is already masked.
     pub(in crate::sql::walk) fn target_column(&mut self, node: &mut Node) -> Outcome {
         let Some(target) = &self.target else { return Ok(()) };
+        // `schema.table.column`, as some mappers write, is `table.column` where nothing else is in sight
+        if self.inside == 0
+            && target.alone
+            && target.name == target.relation.name
+            && let Some(NodeEnum::ColumnRef(reference)) = node.node.as_mut()
+        {
+            let fields: Vec<&str> = reference.fields.iter().filter_map(tree::as_string).collect();
+            if matches!(fields.as_slice(), [schema, table, _]
+                if *schema == target.relation.schema && *table == target.name)
+            {
+                reference.fields.remove(0);
+            }
+        }
         let Some(NodeEnum::ColumnRef(reference)) = node.node.as_ref() else { return Ok(()) };
         let star =
             reference.fields.last().is_some_and(|field| matches!(field.node, Some(NodeEnum::AStar(_))));
