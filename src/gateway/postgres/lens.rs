@@ -104,6 +104,14 @@ impl Lens {
         }
     }
 
+    /// Whether a statement meets tables of which some rows are hidden: what a planner says of them counts all.
+    pub(super) fn meets_filtered(&self, facts: &Facts) -> bool {
+        let Self::Masked(masked) = self else { return false };
+        let met =
+            |name: &String| facts.relations_read.contains(name) || facts.relations_written.contains(name);
+        masked.protection.filtered().any(|table| met(&format!("{}.{}", table.schema, table.table)))
+    }
+
     /// Whether texts are rewritten.
     pub(super) fn is_masked(&self) -> bool {
         matches!(self, Self::Masked(_))

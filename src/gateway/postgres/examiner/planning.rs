@@ -28,6 +28,9 @@ impl Examiner {
         if self.planned.is_some() || !PLANNED.contains(&part.facts.verb.as_str()) {
             return None;
         }
+        if self.lens.meets_filtered(&part.facts) {
+            return None;
+        }
         let settings = self.circumstances.to_restate(&self.lens)?;
         let (text, types, formats, values) = match &question.ask {
             Ask::Query { text } => (text.as_str()?, Vec::new(), Vec::new(), Vec::new()),
