@@ -232,6 +232,13 @@ const STATEMENTS: &[&str] = &[
     "SELECT * FROM events ORDER BY id",
     "SELECT token FROM events_2025",
     "SELECT count(*), max(id) FROM vault",
+    "UPDATE wards SET name = 'x', hospital = NULL WHERE id = 2 RETURNING id",
+    "INSERT INTO wards (id, name) VALUES (2, 'y') ON CONFLICT (id) DO UPDATE SET name = 'z' RETURNING name",
+    "UPDATE public.reasoning_traces SET project = 'x' WHERE (public.reasoning_traces.api_key = 'nope' OR \
+     public.reasoning_traces.id = 3) RETURNING public.reasoning_traces.id, \"public\".\"reasoning_traces\".\"api_key\"",
+    "DELETE FROM charges WHERE id = 2 RETURNING floor",
+    "DELETE FROM clinics",
+    "UPDATE clinics SET id = id + 1",
     "UPDATE vault SET id = 7 WHERE id = 2 RETURNING id",
     "SELECT * FROM (projects p JOIN reasoning_traces r ON p.name = r.project) AS j ORDER BY id",
     "SELECT * FROM other.reasoning_traces",
