@@ -58,6 +58,7 @@ mod rewrite;
 mod sftp;
 mod ssh;
 mod support;
+mod thresholds;
 mod webhooks;
 mod workloads;
 
