@@ -35,7 +35,7 @@ const ANSWERED: u64 = 60;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_clients_get_does_not_depend_on_protected_cells() {
     let major = *majors().last().expect("a server");
-    let report = Twins::start(major).await.play(seeds(0..160)).await;
+    let report = Twins::start(major).await.play(seeds(0..240)).await;
     say(&format!("PostgreSQL {major}: {}", report.told()));
     assert!(report.leaks.is_empty(), "{}", report.told());
     assert!(report.share() >= ANSWERED, "{}", report.told());

@@ -199,7 +199,8 @@ impl Twins {
                 masks = masks.split_off(masks.len().saturating_sub(1));
             }
             let database = if world.latin { LATIN } else { "postgres" }.to_owned();
-            Gateway::start(&twin.cluster, Setup { masks, database, ..Setup::open(&twin.cluster) })
+            let filters = world.filters();
+            Gateway::start(&twin.cluster, Setup { masks, filters, database, ..Setup::open(&twin.cluster) })
         };
         let [one, other] = &self.sides;
         let (one, other) = tokio::join!(made(one), made(other));

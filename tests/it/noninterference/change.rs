@@ -29,7 +29,7 @@ impl Queries<'_> {
     }
 
     pub(super) fn table(&mut self) -> Relation {
-        let tables: Vec<&Relation> = self.world.tables().collect();
+        let tables: Vec<&Relation> = self.world.writable().collect();
         (*self.dice.pick(&tables)).clone()
     }
 
@@ -136,7 +136,7 @@ impl Queries<'_> {
     /// A value for a column that a CHECK reads together with another.
     fn probe(&mut self) -> Option<String> {
         let has = |table: &&Relation| table.columns.iter().any(|column| column.role == Role::Checked);
-        let tables: Vec<&Relation> = self.world.tables().filter(has).collect();
+        let tables: Vec<&Relation> = self.world.writable().filter(has).collect();
         let table = (*tables.get(self.dice.below(tables.len()))?).clone();
         let checked: Vec<&Column> =
             table.columns.iter().filter(|column| column.role == Role::Checked).collect();

@@ -74,7 +74,7 @@ pub(super) fn conversation(world: &World, seed: u64) -> Conversation {
 
 fn piece(world: &World, dice: &mut Dice, steps: &mut Vec<Step>) {
     let kind = dice.weighted(&[
-        (46, 0),
+        (54, 0),
         (17, 1),
         (5, 2),
         (5, 3),

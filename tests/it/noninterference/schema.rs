@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use hoopctl::domain::filter::{RowFilter, TablePattern};
 use hoopctl::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
 use hoopctl::domain::name::RuleName;
 
@@ -129,6 +130,15 @@ pub(super) struct World {
     pub(super) analyzed: bool,
     /// Whether the database is encoded in LATIN1.
     pub(super) latin: bool,
+    fenced: Option<Fenced>,
+}
+
+/// A table of which some rows are seen: others are there as well, on each side others.
+#[derive(Debug, Clone)]
+struct Fenced {
+    table: String,
+    predicate: &'static str,
+    hidden: [Vec<Vec<Cell>>; 2],
 }
 
 /// The schema that all of it is in.
@@ -196,7 +206,9 @@ impl World {
             let view = view(&mut dice, &format!("view_{number}"), &relations);
             relations.push(view);
         }
-        Self { relations, more, analyzed: large || dice.chance(40), latin: dice.chance(8) }
+        let (analyzed, latin) = (large || dice.chance(40), dice.chance(8));
+        let fenced = fenced(seed, &relations);
+        Self { relations, more, analyzed, latin, fenced }
     }
 
     /// Makes it on one side.
@@ -215,17 +227,15 @@ impl World {
         };
         for relation in self.tables() {
             relation.ddl.iter().for_each(|ddl| say(ddl));
-            let rows: Vec<String> = relation
-                .rows
-                .iter()
-                .map(|row| {
-                    let values: Vec<&str> = row.iter().map(|cell| cell.on(side)).collect();
-                    format!("({})", values.join(", "))
-                })
-                .collect();
+            let rows: Vec<String> = relation.rows.iter().map(|row| row_on(row, side)).collect();
             let names: Vec<&str> = relation.columns.iter().map(|column| column.name.as_str()).collect();
             let names = names[..relation.rows[0].len()].join(", ");
             say(&format!("INSERT INTO {} ({names}) VALUES {}", relation.name, rows.join(", ")));
+            if let Some(fenced) = self.fenced.as_ref().filter(|fenced| fenced.table == relation.name) {
+                let rows = fenced.hidden[usize::from(side == Side::Other)].iter();
+                let rows: Vec<String> = rows.map(|row| row_on(row, side)).collect();
+                say(&format!("INSERT INTO {} ({names}) VALUES {}", relation.name, rows.join(", ")));
+            }
             relation.after.iter().for_each(|ddl| say(ddl));
         }
         // of the same columns, but open, so that a name may lead to either
@@ -270,6 +280,24 @@ impl World {
         (referenced && written("plain")) || self.tables().any(tells)
     }
 
+    /// The tables that a client may change.
+    pub(super) fn writable(&self) -> impl Iterator<Item = &Relation> {
+        self.tables().filter(|table| self.fenced.as_ref().is_none_or(|fenced| fenced.table != table.name))
+    }
+
+    /// The target's row filters.
+    pub(super) fn filters(&self) -> Vec<RowFilter> {
+        let filter = |fenced: &Fenced| RowFilter {
+            name: RuleName::new("filter.rows").expect("a name"),
+            table: TablePattern::new(&format!("{SCHEMA}.{}", fenced.table)).expect("a pattern"),
+            predicate: fenced.predicate.into(),
+            claims: BTreeSet::new(),
+            only_for: BTreeSet::new(),
+            lifted_for: BTreeSet::new(),
+        };
+        self.fenced.iter().map(filter).collect()
+    }
+
     /// The target's mask rules.
     pub(super) fn rules(&self) -> Vec<MaskRule> {
         let columns = self
@@ -281,6 +309,36 @@ impl World {
             .map(|(number, (table, column, of))| rule(number, &table.name, &column.name, of))
             .collect()
     }
+}
+
+fn row_on(row: &[Cell], side: Side) -> String {
+    let values: Vec<&str> = row.iter().map(|cell| cell.on(side)).collect();
+    format!("({})", values.join(", "))
+}
+
+/// In some worlds the last table, to which no other refers, has rows that nobody may see.
+fn fenced(seed: u64, relations: &[Relation]) -> Option<Fenced> {
+    let mut dice = Dice::new(seed, 3);
+    let table = relations.iter().rev().find(|relation| relation.kind == Kind::Table)?;
+    if !dice.chance(30) {
+        return None;
+    }
+    let columns = &table.columns[..table.rows[0].len()];
+    let mut rows = || -> Vec<Vec<Cell>> {
+        (0..1 + dice.below(5))
+            .map(|row| {
+                let cell = |column: &Column| match column.name.as_str() {
+                    "id" => Cell::same((1001 + row).to_string()),
+                    "part" => Cell::same((row % 3).to_string()),
+                    _ => Cell::new(&mut dice, column, 1000 + row),
+                };
+                columns.iter().map(cell).collect()
+            })
+            .collect()
+    };
+    let hidden = [rows(), rows()];
+    let predicate = *dice.pick(&["id <= 1000", "NOT (id > 1000)", "id IN (1, 2, 3, 4, 5, 101) OR id < 1000"]);
+    Some(Fenced { table: table.name.clone(), predicate, hidden })
 }
 
 fn rule(number: usize, table: &str, column: &str, protection: Protection) -> MaskRule {
