@@ -137,12 +137,12 @@ present() {
         openssh-client) command -v ssh >/dev/null 2>&1 && command -v scp >/dev/null 2>&1 && return 0 ;;
         openssh-server)
             [ -z "${HOOPCTL_DEMO_SSHD:-}" ] || return 0
-            [ ! -x /usr/sbin/sshd ] || return 0
+            [ ! -x "$SSHD" ] || return 0
             ;;
         postgresql-client) command -v psql >/dev/null 2>&1 && return 0 ;;
         postgresql)
             [ -z "${HOOPCTL_DEMO_PG_BIN:-}" ] || return 0
-            for server in /usr/lib/postgresql/*/bin/postgres; do
+            for server in "$CLUSTERS"/*/bin/postgres; do
                 [ -x "$server" ] && return 0
             done
             ;;
@@ -249,6 +249,9 @@ uninstall() {
 }
 
 RUST=1.95
+# where Debian has what matters here
+CLUSTERS=/usr/lib/postgresql
+SSHD=/usr/sbin/sshd
 NO_CLUSTER=/etc/postgresql-common/createcluster.d/hoopctl.conf
 POLICY_RC=/usr/sbin/policy-rc.d
 UNITS=/etc/systemd/system

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::support::env::Env;
+use crate::support::files_below;
 use crate::support::world::{MASKED, PLANTED, Twist, World, psql};
 
 async fn verify(env: &Env, ledger: &Path) -> crate::support::env::Ran {
@@ -10,14 +11,7 @@ async fn verify(env: &Env, ledger: &Path) -> crate::support::env::Ran {
 }
 
 fn bundle(ledger: &Path) -> PathBuf {
-    let mut folders = vec![ledger.join("tile/entries")];
-    let mut files = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
-        }
-    }
+    let mut files = files_below(&ledger.join("tile/entries"));
     files.sort_by_key(|path| std::fs::metadata(path).map(|facts| facts.len()).unwrap_or_default());
     files.pop().expect("a bundle")
 }
@@ -108,20 +102,12 @@ async fn the_disk_holds_no_protected_value() {
     psql(&alice, &sql).await.ends(0);
     psql(&alice, "SELECT api_key FROM reasoning_traces LIMIT 5").await.ends(0);
     world.broker.stop();
-    let mut folders = vec![world.broker.data()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let bytes = std::fs::read(&path).expect("a file");
-            let plain = zstd::decode_all(bytes.as_slice()).unwrap_or_default();
-            for hay in [&bytes, &plain] {
-                let found = hay.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
-                assert!(!found, "{} holds a protected value", path.display());
-            }
+    for path in files_below(&world.broker.data()) {
+        let bytes = std::fs::read(&path).expect("a file");
+        let plain = zstd::decode_all(bytes.as_slice()).unwrap_or_default();
+        for hay in [&bytes, &plain] {
+            let found = hay.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
+            assert!(!found, "{} holds a protected value", path.display());
         }
     }
 }

@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::files_below;
+
 /// Floor by floor, lowest first.
 const FLOORS: &[&[&str]] = &[
     &["domain"],
@@ -37,8 +39,8 @@ const MAY_START: &[&str] = &["broker/secrets.rs"];
 fn every_module_names_lower_floors_only() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut faults = Vec::new();
-    let mut files = Vec::new();
-    collect(&src, &mut files);
+    let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    let files: Vec<PathBuf> = files_below(&src).into_iter().filter(is_source).collect();
     assert!(files.len() > 20, "the sources were not found");
     for file in files {
         let text = fs::read_to_string(&file).expect("a source file");
@@ -113,15 +115,4 @@ fn named_modules(code: &str) -> impl Iterator<Item = String> + '_ {
 
 fn floor_of(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))
-}
-
-fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            collect(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push(path);
-        }
-    }
 }

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::support::env::{Ran, program};
+use crate::support::files_below;
 use crate::support::postgres::ordinary_user;
 
 #[test]
@@ -18,7 +19,7 @@ fn one_command_shows_the_demo_and_leaves_nothing_behind() {
     let ran = user.installs(&["--demo"]);
     assert_eq!(ran.code, 0, "{}", ran.text());
     assert!(ran.stdout.contains("Nothing is left behind."), "{}", ran.text());
-    assert_eq!(files(&user.home()), Vec::<PathBuf>::new());
+    assert_eq!(files_below(&user.home()), Vec::<PathBuf>::new());
     let temporary = fs::read_dir(user.folder.path().join("tmp")).unwrap();
     assert_eq!(temporary.count(), 0, "a temporary folder is left");
     assert_eq!(user.processes(), Vec::<String>::new());
@@ -31,7 +32,7 @@ fn what_is_installed_works_and_goes_without_a_trace() {
     assert_eq!(ran.code, 0, "{}", ran.text());
     assert!(ran.stdout.starts_with("installed "), "{}", ran.text());
     assert!(ran.stderr.contains("is not on your PATH"), "{}", ran.text());
-    let installed = files(&user.home());
+    let installed = files_below(&user.home());
     for file in ["bin/hoopctl", "man1/hoopctl-connect.1", "completions/hoopctl", "_hoopctl", "hoopctl.fish"] {
         assert!(installed.iter().any(|path| path.ends_with(file)), "{file}: {installed:?}");
     }
@@ -39,7 +40,7 @@ fn what_is_installed_works_and_goes_without_a_trace() {
     assert!(version.status.success());
     let ran = user.installs(&["--uninstall"]);
     assert_eq!(ran.code, 0, "{}", ran.text());
-    assert_eq!(files(&user.home()), Vec::<PathBuf>::new());
+    assert_eq!(files_below(&user.home()), Vec::<PathBuf>::new());
 }
 
 /// Nobody to ask and no rights: the exact line, and nothing else happens.
@@ -63,6 +64,23 @@ fn missing_packages_are_named_in_a_line_to_run() {
         ran.text()
     );
     assert!(!user.repository().join("target").exists(), "it was built");
+}
+
+/// Debian starts what it installs: a cluster on 5432, and a server on 22. What keeps it from that is there while the
+/// packages are installed, and gone afterwards, also when the installation fails or is interrupted.
+#[test]
+fn installed_servers_are_not_started_and_later_ones_are_the_owners_business() {
+    // after the installation comes the build, which fails here
+    for (end, code) in [("exit 0", 9), ("exit 1", 1), ("kill -TERM $PPID", 143)] {
+        let user = User::new("1.95.0");
+        let machine = user.on_a_machine_without_servers(end);
+        let ran = user.installs(&["--demo", "--yes"]);
+        assert_eq!(ran.code, code, "{}", ran.text());
+        let seen = fs::read_to_string(machine.join("seen")).expect("the packages were installed");
+        assert_eq!(seen, "create_main_cluster = false\nexit 101\n/dev/null\n/dev/null\n", "{}", ran.text());
+        assert_eq!(files_below(&machine.join("etc")), Vec::<PathBuf>::new(), "{end}");
+        assert!(!machine.join("policy-rc.d").exists(), "{end}");
+    }
 }
 
 #[test]
@@ -139,6 +157,49 @@ impl User {
         self.path = tools.display().to_string();
     }
 
+    /// Where nothing of Debian's is installed, and the installation ends like this. Here is what it has written, and
+    /// what apt saw of it.
+    fn on_a_machine_without_servers(&self, end: &str) -> PathBuf {
+        let machine = self.folder.path().join("tmp/machine");
+        fs::create_dir_all(machine.join("etc")).expect("a folder");
+        if let Some((uid, gid)) = ordinary_user() {
+            chown(&machine, Some(uid), Some(gid)).expect("a folder");
+            chown(machine.join("etc"), Some(uid), Some(gid)).expect("a folder");
+        }
+        let at = machine.display();
+        let script = self.repository().join("install.sh");
+        let mut text = fs::read_to_string(&script).expect("the script");
+        for (name, debian, here) in [
+            ("CLUSTERS", "/usr/lib/postgresql", "clusters"),
+            ("SSHD", "/usr/sbin/sshd", "sshd"),
+            ("NO_CLUSTER", "/etc/postgresql-common/createcluster.d/hoopctl.conf", "etc/no-cluster"),
+            ("POLICY_RC", "/usr/sbin/policy-rc.d", "policy-rc.d"),
+            ("UNITS", "/etc/systemd/system", "etc/units"),
+        ] {
+            let line = format!("\n{name}={debian}\n");
+            assert!(text.contains(&line), "install.sh has no {line}");
+            text = text.replace(&line, &format!("\n{name}={at}/{here}\n"));
+        }
+        fs::write(&script, text).expect("the script");
+        self.shim("dpkg-query", "exit 1");
+        self.shim("sudo", "exec \"$@\"");
+        for quiet in ["update-rc.d", "systemctl"] {
+            self.shim(quiet, "");
+        }
+        // links to /dev/null are told by name, since what they lead to has no lines
+        let look = format!(
+            "cat {at}/etc/no-cluster && tail -n 1 {at}/policy-rc.d && readlink {at}/etc/units/ssh.service {at}/etc/units/ssh.socket"
+        );
+        self.shim(
+            "apt-get",
+            &format!(
+                "case \"$*\" in *openssh-server*) ;; *) exit 0 ;; esac\n{{ {look}; }} >{at}/seen 2>&1\n{end}"
+            ),
+        );
+        self.shim("cargo", "[ $1 = --version ] && echo cargo 1.95.0 && exit\nexit 9");
+        machine
+    }
+
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", &self.path).env("HOME", self.home()).stdin(Stdio::null());
@@ -164,14 +225,4 @@ impl User {
         let all = fs::read_dir("/proc").expect("/proc").flatten();
         all.filter(ours).map(|entry| entry.file_name().display().to_string()).collect()
     }
-}
-
-/// Every file below a folder; folders do not count.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
 }

@@ -33,3 +33,13 @@ pub(crate) fn cached(name: &str, script: &str) -> PathBuf {
     let found = caches.into_iter().flatten().map(|cache| cache.join(name)).find(|at| at.exists());
     found.unwrap_or_else(|| panic!("{name} is not here; run: tests/setup/{script}.sh"))
 }
+
+/// Every file below a folder; folders do not count.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found
+}

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::requests::{asks, awaited};
+use crate::support::files_below;
 use crate::support::world::{MASKED, Twist, World, psql};
 
 const POLICY: &str = r#"
@@ -59,19 +60,10 @@ async fn two_groups_answer_for_a_session_the_owner_for_a_read_and_a_rule_for_a_s
 /// The lines of the ledger that speak of a request.
 fn entries_of(ledger: &Path, id: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let mut folders = vec![ledger.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let bytes = std::fs::read(&path).expect("a file");
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            let lines = text.split("{\"version\"").filter(|line| line.contains(id));
-            found.extend(lines.map(str::to_owned));
-        }
+    for path in files_below(ledger) {
+        let text = String::from_utf8_lossy(&std::fs::read(&path).expect("a file")).into_owned();
+        let lines = text.split("{\"version\"").filter(|line| line.contains(id));
+        found.extend(lines.map(str::to_owned));
     }
     found
 }
