@@ -121,6 +121,10 @@ class Stack:
         self.psql(bench, "CREATE TABLE wide (id int, name text, secret text, note text)")
         self.psql(bench, "INSERT INTO wide SELECT g, md5(g::text), md5((g+1)::text), repeat('x', 24) "
                          f"FROM generate_series(1, {self.args.rows}) g")
+        # what goes in is what came out
+        self.psql(bench, "CREATE UNLOGGED TABLE intake (LIKE wide)")
+        with open(self.work / "wide.tsv", "w") as out:
+            subprocess.run([psql(self.pg), "-Xqc", "COPY wide TO STDOUT"], env=bench, check=True, stdout=out)
         self.psql(dict(bench, PGUSER="postgres"), "VACUUM ANALYZE")
         self.psql(dict(bench, PGUSER="postgres"), "CHECKPOINT")
 
@@ -296,6 +300,7 @@ def measure(paths, stack, args):
     if "copy" in only:
         plans.append((f"COPY out of {args.rows:,} rows, thousand rows/s",
                       lambda env: rows(stack, env, "COPY (SELECT id, name, secret, note FROM wide) TO STDOUT", args)))
+        plans.append((f"COPY in of {args.rows:,} rows, thousand rows/s", lambda env: intake(stack, env, paths["direct"], args)))
     for number in range(args.rounds):
         for what, run in plans:
             for name, env in paths.items():
@@ -341,6 +346,17 @@ def rows(stack, env, sql, args):
     if child.returncode:
         raise SystemExit(f"`{sql}` failed")
     return args.rows / 1000 / (time.monotonic() - began)
+
+
+def intake(stack, env, direct, args):
+    """Into an empty table each time."""
+    stack.psql(direct, "TRUNCATE intake")
+    rate = args.rows / timed([psql(stack.pg), "-Xqc", f"\\copy intake FROM '{stack.work}/wide.tsv'"], env)
+    count = subprocess.run([psql(stack.pg), "-XAtqc", "SELECT count(*) FROM intake"], env=direct, check=True,
+                           capture_output=True, text=True).stdout
+    if int(count) != args.rows:
+        raise SystemExit(f"{count.strip()} of {args.rows} rows arrived")
+    return rate
 
 
 def timed(command, env):
