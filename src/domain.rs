@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod approval;
+pub mod caps;
 pub mod device;
 pub mod event;
 pub mod facts;
@@ -13,6 +14,7 @@ pub mod filter;
 pub mod item;
 pub mod mask;
 pub mod name;
+pub mod pattern;
 pub mod planted;
 pub mod policy;
 pub mod principal;

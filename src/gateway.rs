@@ -9,6 +9,7 @@ pub mod aws;
 mod cache;
 pub mod clock;
 mod deps;
+mod detecting;
 pub(crate) mod dial;
 mod digests;
 mod entrance;

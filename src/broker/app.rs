@@ -263,7 +263,10 @@ pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let (sessions, closing) = Sessions::new(Arc::clone(&store));
     let sessions = Arc::new(sessions);
     let metrics = Arc::new(Metrics::new()?);
-    let observed = Arc::new(Observed::new(journal, Arc::clone(&sessions), Arc::clone(&metrics)));
+    let hooks = config.webhooks.clone();
+    let webhooks = Arc::new(Webhooks::new(Arc::clone(&store), clock.clone(), secrets, hooks));
+    let (told, alarmed) = (Arc::clone(&webhooks), Arc::clone(&webhooks));
+    let observed = Arc::new(Observed::new(journal, Arc::clone(&sessions), Arc::clone(&metrics), alarmed));
     let journal: Arc<dyn Journal> = Arc::clone(&observed) as Arc<dyn Journal>;
     let scribe = Arc::new(Scribe::new(Arc::clone(&journal), clock.clone(), config.policy.digest().clone()));
     let devices = Arc::new(Devices::new(Arc::clone(&store)));
@@ -275,9 +278,6 @@ pub(crate) fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         Arc::clone(&scribe),
         fetch,
     )?;
-    let hooks = config.webhooks.clone();
-    let webhooks = Arc::new(Webhooks::new(Arc::clone(&store), clock.clone(), secrets, hooks));
-    let told = Arc::clone(&webhooks);
     let approvals = Arc::new(Approvals::new(Arc::clone(&store), Arc::clone(&scribe), clock.clone(), told));
     let root = config.data_dir.join("pki").join("digest.key");
     let digest_root = root_key(&root).map_err(|source| StartError::File { path: root, source })?;

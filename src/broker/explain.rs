@@ -14,6 +14,7 @@ pub(crate) use self::aws::opened;
 
 use crate::broker::approvals::needs;
 use crate::broker::config::Config;
+use crate::domain::caps::{Cap, CapKind};
 use crate::domain::principal::Principal;
 use crate::domain::target::{AwsAccessMode, RecordLevel, Target, TargetKind};
 use crate::wire::control::{ExplainedFilter, ExplainedMask, ExplainedRule, Explanation, TargetSummary};
@@ -23,7 +24,9 @@ pub(crate) fn summarise(who: &Principal, target: &Target) -> TargetSummary {
     let masked = match &target.kind {
         TargetKind::Aws(aws) => aws.masks.iter().any(|rule| rule.mask.binds(&who.groups)),
         TargetKind::Http(http) => http.masks.iter().any(|rule| rule.binds(&who.groups)),
-        TargetKind::Postgres(postgres) => postgres.masks.iter().any(|rule| rule.binds(&who.groups)),
+        TargetKind::Postgres(postgres) => {
+            !postgres.detectors.is_empty() || postgres.masks.iter().any(|rule| rule.binds(&who.groups))
+        }
         TargetKind::Ssh(ssh) => !ssh.detectors.is_empty(),
     };
     TargetSummary {
@@ -57,6 +60,7 @@ pub(crate) fn explain(config: &Config, who: &Principal, target: &Target) -> Expl
         may: deeds::judged(config, who, target),
         masked,
         filtered,
+        capped: capped(config, who, target),
         denied: forbidding
             .into_iter()
             .map(|rule| ExplainedRule { rule: rule.name.to_string(), reason: rule.reason })
@@ -81,6 +85,17 @@ struct Told {
     broker_reach: String,
     objects: Vec<String>,
     not_covered: Vec<String>,
+}
+
+fn capped(config: &Config, who: &Principal, target: &Target) -> Vec<ExplainedRule> {
+    let told = |(kind, cap): (CapKind, &Cap)| kind.told(cap.most);
+    let rules = config.policy.capping(who, target).into_iter();
+    let explained = rules.map(|(rule, caps)| {
+        let most: Vec<String> = caps.iter().map(told).collect();
+        let reason = format!("at most {} for one statement", most.join(", "));
+        ExplainedRule { rule: rule.to_string(), reason }
+    });
+    explained.collect()
 }
 
 fn held(config: &Config, who: &Principal, target: &Target) -> Vec<ExplainedRule> {

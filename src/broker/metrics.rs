@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     pub(crate) sessions: IntGauge,
     pub(crate) connections: IntGauge,
     verdicts: IntCounterVec,
+    capped: IntCounterVec,
     leases: IntCounterVec,
     pub(crate) leases_stuck: IntGauge,
     entries: IntCounter,
@@ -41,6 +42,7 @@ impl Metrics {
             Ok(gauge)
         };
         let verdicts = vec("hoopctl_verdicts_total", "Statements judged, by verdict.", "verdict")?;
+        let capped = vec("hoopctl_capped_total", "Statements that reached a cap, by what is capped.", "cap")?;
         let leases = vec("hoopctl_leases_total", "Leases, by what became of them.", "event")?;
         let answers = vec("hoopctl_api_answers_total", "Answers of the API, by status.", "status")?;
         let logins = vec("hoopctl_logins_total", "Token exchanges, by outcome.", "outcome")?;
@@ -57,6 +59,7 @@ impl Metrics {
             sessions,
             connections,
             verdicts,
+            capped,
             leases,
             leases_stuck,
             entries,
@@ -79,6 +82,7 @@ impl Metrics {
                 };
                 self.verdicts.with_label_values(&[word]).inc();
             }
+            What::StatementCapped { cap, .. } => self.capped.with_label_values(&[cap.as_str()]).inc(),
             What::LeaseIssued { .. } => self.leases.with_label_values(&["issued"]).inc(),
             What::LeaseRevoked { clean: true, .. } => self.leases.with_label_values(&["revoked"]).inc(),
             What::LeaseRevoked { clean: false, .. } => self.leases.with_label_values(&["left over"]).inc(),

@@ -109,6 +109,11 @@ impl Sessions {
         admits
     }
 
+    /// What a live session was opened as.
+    pub(crate) fn context(&self, id: &SessionId) -> Option<Arc<SessionContext>> {
+        Some(Arc::clone(&self.get(id)?.context))
+    }
+
     /// What a session of this device is a session of.
     pub(crate) fn target(&self, id: &SessionId, device: &Device) -> Result<Arc<Target>, Refusal> {
         Ok(Arc::clone(&self.find(id, device)?.context.target))

@@ -9,7 +9,7 @@
 
 mod letter;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ use super::store::outbox::{self as table, Letter};
 use super::store::requests::Stored;
 use super::store::{Store, StoreError};
 use crate::domain::approval::{Grant, Life, Purpose, RequestState};
+use crate::domain::event::What;
+use crate::domain::name::{RuleName, SessionId};
+use crate::gateway::authority::SessionContext;
 use crate::gateway::clock::Clock;
 
 /// Tells webhooks.
@@ -39,6 +42,8 @@ pub(crate) struct Webhooks {
     hooks: RwLock<Arc<Vec<WebhookConfig>>>,
     /// The webhooks that are being delivered to.
     busy: Mutex<HashSet<String>>,
+    /// When it was last told that a rule caps a session.
+    alerts: Mutex<HashMap<(SessionId, RuleName), Timestamp>>,
 }
 
 impl Webhooks {
@@ -50,7 +55,7 @@ impl Webhooks {
             .build()
             .unwrap_or_default();
         let hooks = RwLock::new(Arc::new(hooks));
-        Self { store, clock, secrets, client, hooks, busy: Mutex::default() }
+        Self { store, clock, secrets, client, hooks, busy: Mutex::default(), alerts: Mutex::default() }
     }
 
     /// Puts other webhooks in the place of those configured.
@@ -76,6 +81,34 @@ impl Webhooks {
         let now = self.clock.now();
         let event = WebhookEvent::Revoked;
         self.post(on, event, now, |format| letter::write_revoked(format, grant, request, by, now))
+    }
+
+    /// Tells that a statement of a session reached a cap; of one rule in one session once in ten minutes, for
+    /// a program may run into it all the time. The ledger has them all.
+    pub(crate) fn alert(&self, context: &SessionContext, what: &What) {
+        let What::StatementCapped { rule, .. } = what else { return };
+        let event = WebhookEvent::Capped;
+        let now = self.clock.now();
+        if !self.hooks().iter().any(|hook| hook.events.contains(&event)) || !self.is_news(context, rule, now)
+        {
+            return;
+        }
+        let body = |format| letter::write_capped(format, context, what, now);
+        if let Err(error) = self.store.write(|on| self.post(on, event, now, body)) {
+            tracing::error!(session = %context.id, %error, "nobody could be told of a capped statement");
+        }
+    }
+
+    fn is_news(&self, context: &SessionContext, rule: &RuleName, now: Timestamp) -> bool {
+        let mut alerts = self.alerts.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |at: &Timestamp| now.duration_since(*at) < AGAIN;
+        let key = (context.id.clone(), rule.clone());
+        if alerts.get(&key).is_some_and(is_recent) {
+            return false;
+        }
+        alerts.retain(|_, at| is_recent(at));
+        alerts.insert(key, now);
+        true
     }
 
     fn post(
@@ -242,6 +275,7 @@ fn backoff(attempts: u32, chance: u16) -> SignedDuration {
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_AGE: SignedDuration = SignedDuration::from_hours(72);
+const AGAIN: SignedDuration = SignedDuration::from_mins(10);
 const MOST_WAITING: u32 = 10_000;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::action::Deed;
+use super::caps::CapKind;
 use super::facts::Facts;
 use super::name::{DeviceId, Digest, GrantId, RequestId, RuleName, SessionId, TargetName};
 use super::principal::PrincipalId;
@@ -301,6 +302,25 @@ pub enum What {
         request: RequestId,
         /// Why.
         reason: String,
+    },
+    /// A statement that was allowed reached a cap, and its client was told so.
+    StatementCapped {
+        /// The session.
+        session: SessionId,
+        /// Which connection of the session, counted from 1.
+        connection: u32,
+        /// Which statement of the connection, counted from 1; of a cursor or a portal, the one that made it.
+        statement: u64,
+        /// The rule that names the cap.
+        rule: RuleName,
+        /// What is capped.
+        cap: CapKind,
+        /// The cap: rows, bytes or milliseconds.
+        most: u64,
+        /// How many rows, or lines of a COPY, the client was sent.
+        rows: u64,
+        /// How many bytes those were.
+        bytes: u64,
     },
     /// A statement was judged.
     StatementJudged {

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::mask::{PatternError, glob};
 use super::name::{GroupName, RuleName};
+pub use super::pattern::TablePattern;
 use super::principal::Principal;
 
 /// One row filter of a target.
@@ -32,54 +32,6 @@ pub struct RowFilter {
     /// Members of any of these groups are not bound by a fence.
     #[serde(default)]
     pub lifted_for: BTreeSet<GroupName>,
-}
-
-/// `schema.table`, each part a literal or a glob with `*`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TablePattern {
-    schema: String,
-    table: String,
-}
-
-impl TablePattern {
-    /// Parses `schema.table`; a part may hold `*`, which stands for any run of characters.
-    ///
-    /// # Errors
-    /// When there are not exactly two non-empty parts.
-    pub fn new(text: &str) -> Result<Self, PatternError> {
-        match text.split_once('.') {
-            Some((schema, table)) if !schema.is_empty() && !table.is_empty() && !table.contains('.') => {
-                Ok(Self { schema: schema.into(), table: table.into() })
-            }
-            _ => Err(PatternError::Table),
-        }
-    }
-
-    /// Whether the pattern covers this table.
-    #[must_use]
-    pub fn matches(&self, schema: &str, table: &str) -> bool {
-        glob(&self.schema, schema) && glob(&self.table, table)
-    }
-}
-
-impl TryFrom<String> for TablePattern {
-    type Error = PatternError;
-    fn try_from(text: String) -> Result<Self, PatternError> {
-        Self::new(&text)
-    }
-}
-
-impl From<TablePattern> for String {
-    fn from(pattern: TablePattern) -> Self {
-        pattern.to_string()
-    }
-}
-
-impl std::fmt::Display for TablePattern {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.schema, self.table)
-    }
 }
 
 /// What a claim of a login says.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::name::{GroupName, RuleName};
+pub use super::pattern::ColumnPattern;
 
 /// One mask of a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,75 +57,6 @@ impl Mask {
     pub fn reads_value(self) -> bool {
         matches!(self, Self::Partial { .. } | Self::Token)
     }
-}
-
-/// `schema.table.column`, each part a literal or a glob with `*`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ColumnPattern {
-    schema: String,
-    table: String,
-    column: String,
-}
-
-impl ColumnPattern {
-    /// Parses `schema.table.column`; a part may hold `*`, which stands for any run of characters.
-    ///
-    /// # Errors
-    /// When there are not exactly three non-empty parts.
-    pub fn new(text: &str) -> Result<Self, PatternError> {
-        let mut parts = text.split('.');
-        match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(schema), Some(table), Some(column), None)
-                if !schema.is_empty() && !table.is_empty() && !column.is_empty() =>
-            {
-                Ok(Self { schema: schema.into(), table: table.into(), column: column.into() })
-            }
-            _ => Err(PatternError::Column),
-        }
-    }
-
-    /// Whether the pattern covers this column.
-    #[must_use]
-    pub fn matches(&self, schema: &str, table: &str, column: &str) -> bool {
-        self.matches_table(schema, table) && glob(&self.column, column)
-    }
-
-    /// Whether the pattern could cover some column of this table.
-    #[must_use]
-    pub fn matches_table(&self, schema: &str, table: &str) -> bool {
-        glob(&self.schema, schema) && glob(&self.table, table)
-    }
-}
-
-impl TryFrom<String> for ColumnPattern {
-    type Error = PatternError;
-    fn try_from(text: String) -> Result<Self, PatternError> {
-        Self::new(&text)
-    }
-}
-
-impl From<ColumnPattern> for String {
-    fn from(pattern: ColumnPattern) -> Self {
-        pattern.to_string()
-    }
-}
-
-impl std::fmt::Display for ColumnPattern {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}.{}", self.schema, self.table, self.column)
-    }
-}
-
-/// Why a pattern is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PatternError {
-    /// It is not `schema.table.column`.
-    #[error("a column is written schema.table.column, each part a name or a pattern with *")]
-    Column,
-    /// It is not `schema.table`.
-    #[error("a table is written schema.table, each part a name or a pattern with *")]
-    Table,
 }
 
 /// A path to JSON members: `$.a.b` is the member `b` of the member `a` of the document; `$.**.key`
@@ -212,26 +144,6 @@ pub struct JsonPathError;
 
 fn is_member(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
-}
-
-/// Matches a pattern in which `*` stands for any run of characters, in time linear in the product
-/// of the lengths and without recursion.
-pub(super) fn glob(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(first) = parts.next() else { return false };
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        let Some((_, after)) = rest.split_once(part) else { return false };
-        rest = after;
-    }
-    true
 }
 
 /// Says what a column is masked with. Implemented by `mask`, asked by `sql` for each column of the

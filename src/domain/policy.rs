@@ -26,6 +26,7 @@ use self::entities::{Pair, Words};
 use self::session::{Bench, Reviews, Slice, Stage};
 use super::action::{Action, Petition};
 use super::approval::Threshold;
+use super::caps::Caps;
 use super::name::{Digest, RuleName, TargetName};
 use super::principal::Principal;
 use super::target::Target;
@@ -271,6 +272,19 @@ impl Policy {
             Some((summary, rule.review.as_ref()?.threshold.clone()))
         });
         held.collect()
+    }
+
+    /// The rules that can cap what this principal's statements on this target give out, and their caps.
+    #[must_use]
+    pub fn capping(&self, who: &Principal, target: &Target) -> Vec<(&RuleName, &Caps)> {
+        let pair = self.pair(who, target);
+        let binds = |rule: &&Rule| {
+            let (principal, resource) = rule.scope();
+            !rule.caps.is_empty()
+                && target.kind.postgres().is_some()
+                && pair.as_ref().is_none_or(|pair| pair.is_in_scope(&principal, &resource))
+        };
+        self.rules.iter().filter(binds).map(|rule| (&rule.name, &rule.caps)).collect()
     }
 
     /// The rules that can demand a review of anybody on a target, and what they take.

@@ -1,6 +1,7 @@
 //! What may be reached, and under which standing conditions.
 
 mod aws;
+mod detector;
 mod http;
 mod ssh;
 
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use self::aws::{AwsAccessMode, AwsBase, AwsIssuer, AwsMask, AwsPermission, AwsRevocation, AwsTarget};
+pub use self::detector::{OwnPattern, PatternCheck};
 pub use self::http::{BodyMask, HttpIssuer, HttpTarget, Injection, Page};
 pub use self::ssh::{SshIssuer, SshTarget};
 use super::filter::RowFilter;
@@ -117,6 +119,10 @@ pub struct PostgresTarget {
     pub objects: bool,
     /// Whether replication connections are allowed.
     pub replication: bool,
+    /// Names of detectors whose findings are masked in results.
+    pub detectors: BTreeSet<String>,
+    /// Patterns of the operator's own, which `detectors` may name.
+    pub patterns: Vec<OwnPattern>,
     /// `schema.function` names that policy trusts on a masked target.
     pub trusted_functions: BTreeSet<String>,
     /// How many connections one session may hold at a time.

@@ -18,9 +18,10 @@ use super::digests::Digests;
 use super::hold::{self, Desk, Seat};
 use super::journal::{Journal, JournalError, Ticket};
 use crate::domain::action::Action;
+use crate::domain::caps::Caps;
 use crate::domain::event::{Event, VerdictWord, What};
 use crate::domain::facts::{CallFacts, Facts, StatementKind};
-use crate::domain::name::RuleName;
+use crate::domain::name::{RuleName, SessionId};
 use crate::domain::policy::{Denial, Hold, Permit, SessionPolicy, Verdict};
 use crate::domain::session::CloseReason;
 
@@ -44,14 +45,21 @@ pub(super) struct Attempt<'a> {
 /// What policy said of an attempt. It may be kept until policy changes.
 #[derive(Debug, Clone)]
 pub(super) enum Opinion {
-    /// This rule allows it.
-    Allow(RuleName),
+    /// A rule allows it.
+    Allow(Allowed),
     /// It is denied, by policy or because it cannot be judged.
     Deny(Denial),
     /// It may be let through after a review.
     Hold(Box<Hold>),
-    /// Its review was given, and this rule allows it. Never kept.
-    Reviewed(RuleName),
+    /// Its review was given, and a rule allows it. Never kept.
+    Reviewed(Allowed),
+}
+
+/// What allows an attempt, and how much of it.
+#[derive(Debug, Clone)]
+pub(super) struct Allowed {
+    pub(super) rule: RuleName,
+    pub(super) caps: Arc<Caps>,
 }
 
 /// What to do with it.
@@ -79,6 +87,8 @@ pub(super) struct Entered {
     pub(super) number: u64,
     /// The rule that allowed it.
     pub(super) rule: RuleName,
+    /// How much of it; of what is held nothing is let through.
+    pub(super) caps: Arc<Caps>,
     /// The entry to wait for before anything moves; `None` when being written is enough.
     pub(super) wait: Option<Ticket>,
 }
@@ -104,10 +114,16 @@ pub(super) struct Gate {
 impl Opinion {
     fn of(verdict: Verdict) -> Self {
         match verdict {
-            Verdict::Allow(permit) => Self::Allow(permit.rule().clone()),
+            Verdict::Allow(permit) => Self::Allow(Allowed::by(&permit)),
             Verdict::Deny(denial) => Self::Deny(denial),
             Verdict::Hold(hold) => Self::Hold(Box::new(hold)),
         }
+    }
+}
+
+impl Allowed {
+    fn by(permit: &Permit) -> Self {
+        Self { rule: permit.rule().clone(), caps: Arc::clone(permit.caps()) }
     }
 }
 
@@ -186,6 +202,11 @@ impl Gate {
         self.policy.allows_every_statement()
     }
 
+    /// The smallest caps that any rule could put on a statement of this session.
+    pub(super) fn strictest_caps(&self) -> &Arc<Caps> {
+        self.policy.strictest_caps()
+    }
+
     /// How many statements were judged so far.
     pub(super) fn statements(&self) -> u64 {
         self.statements
@@ -211,7 +232,7 @@ impl Gate {
     /// What policy says of an action whose review was given, as of now.
     pub(super) fn reviewed(&self, action: &Action<'_>) -> Opinion {
         match self.policy.judge_reviewed(action) {
-            Verdict::Allow(permit) => Opinion::Reviewed(permit.rule().clone()),
+            Verdict::Allow(permit) => Opinion::Reviewed(Allowed::by(&permit)),
             verdict => Opinion::of(verdict),
         }
     }
@@ -223,7 +244,7 @@ impl Gate {
     pub(super) fn rule(&mut self, attempt: &Attempt<'_>) -> Result<Ruling, JournalError> {
         let opinion = attempt.opinion.get_or_init(|| self.opinion(&attempt.action));
         let (verdict, rule) = match opinion {
-            Opinion::Allow(rule) | Opinion::Reviewed(rule) => (VerdictWord::Allow, rule),
+            Opinion::Allow(allowed) | Opinion::Reviewed(allowed) => (VerdictWord::Allow, &allowed.rule),
             Opinion::Deny(denial) => (VerdictWord::Deny, &denial.rule),
             Opinion::Hold(hold) => (VerdictWord::Hold, hold::first(hold)),
         };
@@ -263,17 +284,22 @@ impl Gate {
             },
         })?;
         Ok(match opinion {
-            Opinion::Allow(rule) => {
-                let wait = (self.strict || !needs_no_disk(&attempt.action)).then_some(ticket);
-                Ruling::Forward(Entered { number: self.statements, rule: rule.clone(), wait })
-            }
-            // INVARIANT: what was held waits for the disk, before and after its review
-            Opinion::Reviewed(rule) => {
-                Ruling::Forward(Entered { number: self.statements, rule: rule.clone(), wait: Some(ticket) })
+            Opinion::Allow(Allowed { rule, caps }) | Opinion::Reviewed(Allowed { rule, caps }) => {
+                // INVARIANT: what was held waits for the disk, before and after its review
+                let is_reviewed = matches!(opinion, Opinion::Reviewed(_));
+                let waits = is_reviewed || self.strict || !needs_no_disk(&attempt.action);
+                let (rule, caps) = (rule.clone(), Arc::clone(caps));
+                Ruling::Forward(Entered {
+                    number: self.statements,
+                    rule,
+                    caps,
+                    wait: waits.then_some(ticket),
+                })
             }
             Opinion::Hold(hold) => Ruling::Hold(Entered {
                 number: self.statements,
                 rule: hold::first(hold).clone(),
+                caps: Arc::default(),
                 wait: Some(ticket),
             }),
             Opinion::Deny(denial) => Ruling::Refuse { number: self.statements, denial: denial.clone() },
@@ -285,6 +311,14 @@ impl Gate {
         let actor = Some(self.context.actor.clone());
         let policy = self.policy.digest().clone();
         self.journal.enter(&Event { at: self.clock.now(), actor, policy, what })
+    }
+
+    /// The same, of what names its session and connection.
+    pub(super) fn enter_of_connection(
+        &self,
+        what: impl FnOnce(SessionId, u32) -> What,
+    ) -> Result<Ticket, JournalError> {
+        self.enter(what(self.context.id.clone(), self.connection))
     }
 
     /// What a hold needs of this connection.

@@ -4,13 +4,16 @@
 //! catalog, relay, farewell. Boundary: each step lives in its own module; this one narrates.
 //! Failure mode: the client is told in its own protocol's frame, once; the database's side is closed.
 
+mod brake;
 pub(super) mod cancels;
 pub(super) mod catalogs;
 mod examiner;
 mod farewell;
 mod front;
+mod guards;
 mod inspected;
 mod lens;
+mod marks;
 mod observer;
 mod patterns;
 mod planner;
@@ -18,6 +21,7 @@ mod relay;
 mod search_path;
 mod tape;
 mod values;
+mod veil;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,17 +29,19 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use self::brake::Brake;
 use self::cancels::Cancellable;
 use self::examiner::Examiner;
 use self::farewell::Farewell;
 use self::front::{Front, Introduced};
 use self::lens::Lens;
 use self::observer::Observer;
-use self::planner::Planner;
-use self::relay::Relay;
+use self::planner::{Planner, Reading};
+use self::relay::{Parts, Relay};
 use self::tape::Tape;
 use super::authority::{Admission, Lease, LeaseError, SessionContext};
 use super::deps::Deps;
+use super::detecting;
 use super::dial::{self, Upstream};
 use super::entrance;
 use super::hold::{Interrupt, Seat};
@@ -90,7 +96,7 @@ where
         Ok(prepared) => prepared,
         Err(error) => return front.refuse(&error).await,
     };
-    let Prepared { lease, upstream, logged_in, lens, hides, passed } = prepared;
+    let Prepared { lease, upstream, logged_in, lens, hides, passed, reading } = prepared;
 
     let farewell = Farewell::new(deps, Arc::clone(&context), connection);
     let seat = Seat { login: lease.user.clone(), database: front.database().to_owned() };
@@ -102,6 +108,13 @@ where
         }
     };
 
+    // configuration has checked them
+    let veil = detecting::compiled(&target.detectors, &target.patterns).map_err(|error| error.to_string());
+    let veil = veil.and_then(|known| known.map(veil::veil).transpose().map_err(|error| error.to_string()));
+    let veil = match veil {
+        Ok(veil) => veil,
+        Err(error) => return front.refuse(&fatal("58000", format!("the target's detectors: {error}"))).await,
+    };
     let masked = hides;
     let options = ConversationOptions {
         inspect: masked,
@@ -123,11 +136,17 @@ where
         deps.cancels.list(&ours, cancellable)
     });
     let client = front.ready(&logged_in, &ours);
-    let planner = Planner::new(Arc::clone(&context), lease, passed);
+    let planner = Planner::new(Arc::clone(&context), lease, passed, reading);
     let parser = deps.parser.clone();
     let examiner = Examiner::new(gate, lens, &logged_in.settings, parser, interrupt, planner);
     let talk = Conversation::new(options);
-    let mut relay = Relay::new(client, upstream, talk, examiner, Observer::default(), tape, closing);
+    let talk = match veil {
+        Some(veil) => talk.with_veil(veil),
+        None => talk,
+    };
+    let parts = Parts { client, upstream, talk, examiner, observer: Observer::default(), tape };
+    let brake = Brake::new(Arc::clone(&context.target), logged_in.key.clone());
+    let mut relay = Relay::new(parts, brake, closing);
     let end = relay.run().await;
     drop(listed);
     farewell.say(relay, end, target, logged_in.key.as_ref()).await;
@@ -144,6 +163,8 @@ struct Prepared {
     hides: bool,
     /// The client's start-up parameters, as they were passed on.
     passed: Vec<(String, String)>,
+    /// How the catalog is read again.
+    reading: Option<Reading>,
 }
 
 async fn prepare(
@@ -194,7 +215,8 @@ async fn prepare(
             fatal("58000", format!("target {name}: {error}"))
         })?))
     };
-    Ok(Prepared { lease, upstream, logged_in, lens, hides, passed })
+    let reading = lens.is_masked().then(|| Reading { catalogs: deps.catalogs.clone(), masks: plan, filters });
+    Ok(Prepared { lease, upstream, logged_in, lens, hides, passed, reading })
 }
 
 /// A cancel request answers nothing, whatever comes of it.

@@ -34,6 +34,7 @@ use self::front::Front;
 use self::shared::Shared;
 use super::authority::Admission;
 use super::deps::Deps;
+use super::detecting;
 use super::entrance;
 use super::hold::Seat;
 use crate::domain::device::Device;
@@ -57,10 +58,10 @@ where
         Err(refusal) => return tracing::debug!(%session, %refusal, "no admission"),
     };
     let TargetKind::Ssh(target) = &context.target.kind else { return };
-    let detectors = match veil::detectors(target) {
+    let detectors = match detecting::compiled(&target.detectors, &target.patterns) {
         Ok(detectors) => detectors,
         // configuration has checked them
-        Err(name) => return tracing::error!(%session, name, "a detector of the target cannot be used"),
+        Err(error) => return tracing::error!(%session, %error, "the detectors of the target cannot be used"),
     };
     let host = format!("{}:{}", target.host, target.port);
     let seat = Seat { login: target.login.clone(), database: host };

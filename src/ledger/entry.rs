@@ -202,6 +202,8 @@ fn class(what: &What) -> (u64, u64, &'static str) {
         // Authorize Session: Other, Assign Privileges
         What::SessionClosed { .. } => (3003, 99, "session-closed"),
         What::SessionOpened { .. } => (3003, 1, "session-opened"),
+        // Detection Finding: Create
+        What::StatementCapped { .. } => (2004, 1, "statement-capped"),
         // Datastore Activity: Query
         What::StatementJudged { .. } => (6005, 4, "statement-judged"),
     }
@@ -320,6 +322,16 @@ fn write_what(json: &mut Writer<'_>, what: &What) {
             json.text("expires", &expires.to_string());
             json.text("session", session.as_str());
             json.text("target", target.as_str());
+        }
+        What::StatementCapped { session, connection, statement, rule, cap, most, rows, bytes } => {
+            json.number("bytes", *bytes);
+            json.text("cap", cap.as_str());
+            json.number("connection", u64::from(*connection));
+            json.number("most", *most);
+            json.number("rows", *rows);
+            json.text("rule", rule.as_str());
+            json.text("session", session.as_str());
+            json.number("statement", *statement);
         }
         What::StatementJudged {
             session,

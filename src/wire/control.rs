@@ -250,6 +250,9 @@ pub struct Explanation {
     /// Which rows of some tables the caller sees only. For PostgreSQL only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filtered: Vec<ExplainedFilter>,
+    /// The rules that cap statements, each with its caps. For PostgreSQL, where there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capped: Vec<ExplainedRule>,
     /// The rules that can deny, each with its reason.
     pub denied: Vec<ExplainedRule>,
     /// The rules that can hold, each with its reason.

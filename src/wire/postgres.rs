@@ -2,8 +2,8 @@
 //! database.
 //!
 //! Job: [`startup`] greets and authenticates the client, [`login`] logs in at the database,
-//! [`conversation`] carries everything after that and asks before a statement moves, [`cancel`]
-//! maps cancel keys, [`transcript`] turns recorded answers into rows of text. Boundary: bytes in,
+//! [`conversation`] carries everything after that and asks before a statement moves, [`veil`] hides parts of
+//! results, [`cancel`] maps cancel keys, [`transcript`] turns recorded answers into rows of text. Boundary: bytes in,
 //! bytes and events out; no sockets, no clock, no randomness except inside the client's SCRAM nonce.
 //! Failure mode: a [`ClientFault`](fault::ClientFault) or an [`UpstreamFault`](fault::UpstreamFault);
 //! both end the connection, and both can be told to the client in its own frame.
@@ -20,6 +20,7 @@ pub mod scram;
 pub mod scrub;
 pub mod startup;
 pub mod transcript;
+pub mod veil;
 
 #[doc(hidden)]
 pub mod fuzz;

@@ -9,12 +9,13 @@ mod setting;
 mod stage;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use self::page::Block;
 use self::runner::Play;
 use self::setting::Setting;
 use self::stage::Stage;
+use crate::support::files_below;
 
 /// Why a block may be left out, and how many are: whoever adds one changes the number.
 const REASONS: &[(&str, &str, usize)] = &[
@@ -135,15 +136,9 @@ fn anchors(text: &str) -> impl Iterator<Item = String> {
 fn sources() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = String::new();
-    let mut folders: Vec<PathBuf> = vec![root.join("src"), root.join("tests/it")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                sources.push_str(&std::fs::read_to_string(&path).expect("a source"));
-            }
+    for path in ["src", "tests/it"].iter().flat_map(|folder| files_below(&root.join(folder))) {
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&std::fs::read_to_string(&path).expect("a source"));
         }
     }
     sources

@@ -1,17 +1,18 @@
 //! Other people's drivers and tools, through the gateway: each script in `drivers/` does what programs
 //! do, and repeats all that it receives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
 use hoopctl::domain::mask::{ColumnPattern, Mask, MaskRule};
 use hoopctl::domain::name::RuleName;
+use tokio::net::{TcpListener, UnixStream};
 use tokio::process::Command;
 
 use crate::support::gateway::{Gateway, SECRET, Setup};
-use crate::support::postgres::{Cluster, majors};
+use crate::support::postgres::{Cluster, free_port, majors};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drivers_work_on_13() {
@@ -21,6 +22,11 @@ async fn drivers_work_on_13() {
 #[tokio::test(flavor = "multi_thread")]
 async fn drivers_work_on_15() {
     drive(15).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drivers_work_on_16() {
+    drive(16).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,7 +44,7 @@ async fn drive(major: u32) {
     let cluster = Cluster::start(major);
     let admin = cluster.admin().await;
     let mut problems = String::new();
-    for script in ["with_psycopg.py", "with_asyncpg.py", "with_pg.mjs", "with_postgres_js.mjs"] {
+    for script in SCRIPTS {
         for kind in ["plain", "masked"] {
             admin
                 .batch_execute(&format!("DROP SCHEMA public CASCADE; CREATE SCHEMA public; {TABLES}"))
@@ -46,7 +52,11 @@ async fn drive(major: u32) {
                 .expect("the tables");
             let masks = if kind == "masked" { vec![mask()] } else { Vec::new() };
             let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
-            let output = bounded(&mut command(script, kind), &gateway).await;
+            let mut command = command(script, kind);
+            if script == JAVA {
+                command.env("TCP_PORT", on_tcp(&gateway).await.to_string());
+            }
+            let output = bounded(&mut command, &gateway).await;
             let text = both(&output);
             if !output.status.success() {
                 let told =
@@ -64,6 +74,10 @@ async fn drive(major: u32) {
     }
     assert!(problems.is_empty(), "{problems}");
 }
+
+const SCRIPTS: [&str; 6] =
+    ["with_psycopg.py", "with_asyncpg.py", "with_pg.mjs", "with_postgres_js.mjs", "with_pgx.go", JAVA];
+const JAVA: &str = "WithJdbc.java";
 
 /// asyncpg's own tests, without us and through us: what fails only through us is known, and why.
 #[tokio::test(flavor = "multi_thread")]
@@ -117,12 +131,56 @@ fn asyncpgs_own_tests() -> Command {
 
 fn command(script: &str, kind: &str) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/drivers").join(script);
-    let place = drivers();
-    let python = script.extension().is_some_and(|extension| extension == "py");
-    let program = if python { place.join("python/bin/python") } else { PathBuf::from("node") };
-    let mut command = Command::new(program);
-    command.arg(script).arg(kind).env("NODE_FOLDER", place).env("PYTHONDONTWRITEBYTECODE", "1");
+    let mut command = match script.extension().and_then(|extension| extension.to_str()) {
+        Some("py") => Command::new(drivers().join("python/bin/python")),
+        Some("mjs") => Command::new("node"),
+        Some("go") => go(),
+        Some("java") => java(),
+        _ => panic!("nothing runs {}", script.display()),
+    };
+    command.arg(script).arg(kind).env("NODE_FOLDER", drivers()).env("PYTHONDONTWRITEBYTECODE", "1");
     command
+}
+
+/// Go compiles a file where it runs it, with Debian's packages and no modules.
+fn go() -> Command {
+    let mut command = Command::new("go");
+    command
+        .arg("run")
+        .env("GO111MODULE", "off")
+        .env("GOPATH", "/usr/share/gocode")
+        .env("GOFLAGS", "-trimpath")
+        .env("GOCACHE", crate::support::cached("go-build", "compiled-drivers"));
+    command
+}
+
+/// Java does the same.
+fn java() -> Command {
+    let jars = ["postgresql", "HikariCP", "slf4j-api", "slf4j-nop"];
+    let jars = jars.map(|jar| format!("/usr/share/java/{jar}.jar"));
+    for jar in &jars {
+        assert!(Path::new(jar).exists(), "{jar} is missing; run: tests/setup/compiled-drivers.sh");
+    }
+    let mut command = Command::new("java");
+    command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &jars.join(":")]);
+    command
+}
+
+/// A port that leads to a gateway, for who cannot speak to a socket in a folder.
+async fn on_tcp(gateway: &Gateway) -> u16 {
+    let socket = gateway.folder().join(".s.PGSQL.5432");
+    let listener = TcpListener::bind(("127.0.0.1", free_port())).await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let socket = socket.clone();
+            tokio::spawn(async move {
+                let mut gateway = UnixStream::connect(socket).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut gateway).await
+            });
+        }
+    });
+    port
 }
 
 /// Runs a program against a gateway; it fails when it takes too long.
@@ -135,7 +193,7 @@ async fn bounded(command: &mut Command, gateway: &Gateway) -> Output {
         .env("PGDATABASE", "postgres")
         .kill_on_drop(true)
         .output();
-    tokio::time::timeout(Duration::from_secs(240), output).await.expect("in time").expect("it runs")
+    tokio::time::timeout(Duration::from_secs(600), output).await.expect("in time").expect("it runs")
 }
 
 fn both(output: &Output) -> String {
@@ -174,28 +232,48 @@ pub(crate) fn program(name: &str) -> Command {
     Command::new(path)
 }
 
+/// Debian's pgbench has its built-in scripts do the same, without us and through us, on each server.
 #[tokio::test(flavor = "multi_thread")]
-async fn pgbench_works_in_every_protocol() {
-    let cluster = Cluster::start(DEBIAN);
-    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
-    let bench = async |arguments: &str| {
-        let output = bounded(program("pgbench").args(arguments.split(' ')), &gateway).await;
-        let text = both(&output);
-        assert!(output.status.success(), "pgbench {arguments}: {text}");
-        text
-    };
-    bench("-i -s 1 -q").await;
+async fn pgbench_works_in_every_protocol_on_every_major() {
+    for major in majors() {
+        let cluster = Cluster::start(major);
+        let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+        let direct = cluster.url("postgres", &cluster.password, "postgres");
+        let without_us = played(async |arguments| {
+            program("pgbench").args(arguments).arg(&direct).output().await.expect("pgbench runs")
+        });
+        let without_us = without_us.await;
+        let with_us =
+            played(async |arguments| bounded(program("pgbench").args(arguments), &gateway).await).await;
+        assert_eq!(with_us, without_us, "PostgreSQL {major}");
+        assert_eq!(with_us.len(), 9, "{with_us:?}");
+        for (name, told) in &with_us {
+            assert!(told.contains("transactions actually processed: 80/80"), "{major} {name}: {told}");
+            assert!(told.contains("failed transactions: 0"), "{major} {name}: {told}");
+        }
+        let admin = cluster.admin().await;
+        let row = admin.query_one("SELECT count(*) FROM pgbench_history", &[]).await.expect("counts");
+        // two of the three write history, and preparing begins it anew
+        assert_eq!(row.get::<_, i64>(0), 3 * 2 * 80, "PostgreSQL {major}");
+    }
+}
+
+/// What pgbench says of each script in each protocol, without how long it took.
+async fn played(pgbench: impl AsyncFn(Vec<String>) -> Output) -> BTreeMap<String, String> {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let prepared = pgbench(words("-i -s 1 -q")).await;
+    assert!(prepared.status.success(), "{}", both(&prepared));
+    let mut told = BTreeMap::new();
     for protocol in ["simple", "extended", "prepared"] {
         for script in ["tpcb-like", "simple-update", "select-only"] {
-            let told = bench(&format!("-n -b {script} -M {protocol} -c 4 -j 2 -t 20")).await;
-            assert!(told.contains("transactions actually processed: 80/80"), "{told}");
-            assert!(told.contains("failed transactions: 0"), "{told}");
+            let output = pgbench(words(&format!("-n -b {script} -M {protocol} -c 4 -j 2 -t 20"))).await;
+            let timed = ["latency", "tps", "initial connection time"];
+            let text = both(&output);
+            let kept = text.lines().filter(|line| !timed.iter().any(|begin| line.starts_with(begin)));
+            told.insert(format!("{script} {protocol}"), kept.collect::<Vec<_>>().join("\n"));
         }
     }
-    let admin = cluster.admin().await;
-    let row = admin.query_one("SELECT count(*) FROM pgbench_history", &[]).await.expect("counts");
-    // two of the three write history
-    assert_eq!(row.get::<_, i64>(0), 3 * 2 * 80);
+    told
 }
 
 #[tokio::test(flavor = "multi_thread")]

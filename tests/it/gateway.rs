@@ -1,6 +1,7 @@
 //! The data path between a real client and a real database.
 
 mod openings;
+mod results;
 
 use std::time::Duration;
 
@@ -380,6 +381,27 @@ async fn a_panic_ends_one_connection_only() {
     gateway.faulty.store(false, std::sync::atomic::Ordering::SeqCst);
     let (out, err, ok) = gateway.run(&["-Atc", "SELECT a FROM kept"]).await;
     assert!(ok && out == "1\n", "{err}");
+}
+
+const A_RULE: &str = r#"
+@id("no-drops") @reason("tables stay")
+forbid (principal, action == Hoop::Action::"statement", resource) when { context.verb == "drop table" };
+"#;
+
+/// Where no rule could refuse or hold anything, roles are the database's own matter.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_target_with_rules_taking_another_role_is_an_attempt_too() {
+    let cluster = newest();
+    let plain = Gateway::start(&cluster, Setup::open(&cluster));
+    let gateway = Gateway::start(&cluster, Setup { policy: A_RULE, ..Setup::open(&cluster) });
+    for attempt in ["SELECT 1; SET LOCAL ROLE postgres", "SET SESSION AUTHORIZATION postgres"] {
+        let (_, err, ok) = plain.run(&["-c", attempt]).await;
+        assert!(ok, "{attempt}: {err}");
+        let (out, err, ok) = gateway.run(&["-c", attempt]).await;
+        assert!(!ok && out.is_empty() && err.contains("policy.tamper"), "{attempt}: {err}");
+    }
+    gateway.run(&["-c", "SET ROLE postgres"]).await;
+    assert_eq!(*gateway.closing.borrow(), Some(CloseReason::Tampering));
 }
 
 /// One `psql` for each attempt is no way round the count.

@@ -3,6 +3,7 @@
 
 mod alike;
 mod allowed;
+mod cost;
 mod facts;
 mod filters;
 mod psql;

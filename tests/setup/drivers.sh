@@ -6,7 +6,7 @@ set -euo pipefail
 # shellcheck source=tests/setup/common.sh
 . "$(dirname "$0")/common.sh"
 
-PYTHON=("psycopg[binary]==3.3.9" "asyncpg==0.32.0")
+PYTHON=("psycopg[binary]==3.3.9" "psycopg-pool==3.3.3" "asyncpg==0.32.0")
 NODE=("pg@8.23.1" "postgres@3.4.9")
 place=$CACHE/drivers
 
@@ -23,7 +23,7 @@ if [ "$(cat "$place/version" 2>/dev/null || true)" != "$wanted" ]; then
     (cd "$place" && npm install --silent --no-audit --no-fund --ignore-scripts "${NODE[@]}" >&2)
     # the tests are in the source only; they are to find the installed driver, not the source's
     "$place/python/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary asyncpg \
-        --dest "$place/source" "${PYTHON[1]}" >&2
+        --dest "$place/source" "${PYTHON[2]}" >&2
     tar -xzf "$place"/source/asyncpg-*.tar.gz -C "$place/source"
     mkdir "$place/asyncpg-tests"
     mv "$place"/source/asyncpg-*/tests "$place/asyncpg-tests/tests"

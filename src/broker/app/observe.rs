@@ -1,7 +1,7 @@
 //! The journal as everybody gets it: counted.
 //!
-//! Job: pass entries on, count them for metrics and for their session, and remember whether the
-//! last one could be written. Failure mode: the journal's own.
+//! Job: pass entries on, count them for metrics and for their session, tell webhooks of those that
+//! somebody should look at, and remember whether the last one could be written. Failure mode: the journal's own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 
 use crate::broker::metrics::Metrics;
 use crate::broker::sessions::Sessions;
+use crate::broker::webhooks::Webhooks;
 use crate::domain::event::{Actor, Event, What};
 use crate::domain::name::SessionId;
 use crate::gateway::journal::{Journal, JournalError, Recorder, Ticket};
@@ -18,12 +19,18 @@ pub(super) struct Observed {
     journal: Arc<dyn Journal>,
     sessions: Arc<Sessions>,
     metrics: Arc<Metrics>,
+    webhooks: Arc<Webhooks>,
     writable: AtomicBool,
 }
 
 impl Observed {
-    pub(super) fn new(journal: Arc<dyn Journal>, sessions: Arc<Sessions>, metrics: Arc<Metrics>) -> Self {
-        Self { journal, sessions, metrics, writable: AtomicBool::new(true) }
+    pub(super) fn new(
+        journal: Arc<dyn Journal>,
+        sessions: Arc<Sessions>,
+        metrics: Arc<Metrics>,
+        webhooks: Arc<Webhooks>,
+    ) -> Self {
+        Self { journal, sessions, metrics, webhooks, writable: AtomicBool::new(true) }
     }
 
     /// Whether the last entry could be written.
@@ -48,8 +55,16 @@ impl Journal for Observed {
     fn enter(&self, event: &Event) -> Result<Ticket, JournalError> {
         let ticket = self.note(self.journal.enter(event))?;
         self.metrics.entered(&event.what);
-        if let What::StatementJudged { session, .. } | What::DeedJudged { session, .. } = &event.what {
-            self.sessions.count_statement(session);
+        match &event.what {
+            What::StatementJudged { session, .. } | What::DeedJudged { session, .. } => {
+                self.sessions.count_statement(session);
+            }
+            What::StatementCapped { session, .. } => {
+                if let Some(context) = self.sessions.context(session) {
+                    self.webhooks.alert(&context, &event.what);
+                }
+            }
+            _ => {}
         }
         Ok(ticket)
     }

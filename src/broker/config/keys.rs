@@ -196,7 +196,7 @@ pub const TABLES: &[Table] = tables! {
         url: Text, needed, "'https://hooks.example.com/services/x'", "where to; http for loopback hosts only";
         secret: Secret, needed, "{ file = 'webhook-secret' }", "what messages are signed with: `whsec_` and base64";
         format: Text, "'standard'", "'slack'", "`standard`, `slack` or `ticket`";
-        events: Texts, "['request.filed', 'request.approved', 'request.denied', 'request.ended', 'grant.revoked']", "['request.filed']", "what it is told";
+        events: Texts, "['request.filed', 'request.approved', 'request.denied', 'request.ended', 'grant.revoked', 'statement.capped']", "['request.filed']", "what it is told";
     }
     "target" of "": "What can be reached. These keys are the same for every protocol." {
         name: Text, needed, "'db'", "what people type: lower-case letters, digits and `-`";
@@ -207,6 +207,11 @@ pub const TABLES: &[Table] = tables! {
         grant_max: Duration, absent, "'1h'", "the longest grant on this target, in the place of `reviews.grant_max`";
         record: Text, "'full'", "'statements'", "what is recorded: `full` with what was shown, `statements` without, `metadata` who and when";
         issuer: Table, needed, "", "where a session's credential comes from";
+    }
+    "target.pattern" of "": "A pattern of your own, for the `detectors` of a database, an API or a host. See [masking.md](../masking.md)." {
+        name: Text, needed, "'customer-id'", "its name among `detectors`: lower-case letters, digits and `-`";
+        pattern: Text, needed, "'CUST-[0-9]{8}'", "a regular expression over bytes, without look-around; its longest match must be bounded: `{1,64}` in the place of `+` and `*`";
+        check: Text, "'none'", "'luhn'", "what a match must be besides: `luhn`, `iban` or `none`";
     }
     "target" of "postgres": "A PostgreSQL database. See [postgres-admin.md](../postgres-admin.md) and [masking.md](../masking.md)." {
         host: Text, needed, "'db.internal'", "host name or address";
@@ -219,6 +224,8 @@ pub const TABLES: &[Table] = tables! {
         trusted_functions: Texts, "[]", "['public.slug']", "functions of yours that may be called on a target with masks";
         objects: Flag, "false", "true", "whether the broker keeps a schema `hoopctl` in the database, with views for masks that read the value";
         replication: Flag, "false", "true", "whether replication connections are allowed; never on a target with masks";
+        detectors: Texts, "[]", "['email', 'card']", "what is masked wherever it stands in results, errors and notices";
+        pattern: Tables, "[]", "", "patterns of your own that `detectors` may name";
         grant: Tables, "[]", "", "the ceiling of what a session's role may do; policy only narrows";
         mask: Tables, "[]", "", "what is masked";
         filter: Tables, "[]", "", "which rows are seen";
@@ -266,6 +273,7 @@ pub const TABLES: &[Table] = tables! {
         openapi: Text, absent, "'billing.json'", "an OpenAPI 3 document as JSON, whose operations get names for rules";
         graphql: Text, absent, "'/graphql'", "the path where GraphQL is spoken";
         detectors: Texts, "[]", "['email', 'card']", "what is masked wherever it stands in a text, JSON, CSV or a form";
+        pattern: Tables, "[]", "", "patterns of your own that `detectors` may name";
         max_response: Number, absent, "50000000", "the longest answer, in bytes, unpacked";
         max_items: Number, absent, "1000", "the most elements of a listing, lines, records or events";
         items: Text, absent, "'$.data[*]'", "what counts as one; by default the elements of the outermost arrays";
@@ -390,6 +398,7 @@ pub const TABLES: &[Table] = tables! {
         host_authorities: Texts, "[]", "['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGDYqEXLSFJ4rjfb1CzgNUMT/JFlpU7dqDeFDhFHhqZM']", "keys that sign the host's certificates";
         supervised: Flag, "false", "true", "whether each line of a shell is judged before it runs";
         detectors: Texts, "[]", "['email']", "what is masked in what commands show";
+        pattern: Tables, "[]", "", "patterns of your own that `detectors` may name";
         max_connections: Number, "10", "4", "how many connections one session may have at a time; 1 to 10000";
         max_channels: Number, "200", "50", "how many channels one connection may have; 1 to 10000";
     }

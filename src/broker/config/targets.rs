@@ -1,6 +1,7 @@
 //! The `[[target]]` tables: what all protocols share; each has a module for its own keys.
 
 mod aws;
+mod detectors;
 mod filter;
 mod http;
 mod postgres;

@@ -493,6 +493,36 @@ mask = "token"
 lifted_for = ["corp/dba"]
 "#;
 
+/// A pattern that cannot be used is told with its line, whatever the protocol; one that can be is a detector.
+#[test]
+fn own_patterns_are_detectors_of_their_target() {
+    let with = |pattern: &str, named: &str| {
+        let own =
+            format!("[[target.pattern]]\nname = \"{named}\"\npattern = '{pattern}'\ncheck = \"luhn\"\n");
+        API.replace("[\"email\"]", "[\"email\", \"customer-id\"]") + &own
+    };
+    let config = Config::parse(&with(r"\bC-[0-9]{6}\b", "customer-id"), Path::new("/etc/hoopctl")).unwrap();
+    let target = config.targets.values().next().unwrap();
+    let crate::domain::target::TargetKind::Http(api) = &target.kind else { panic!("{target:?}") };
+    assert_eq!(api.patterns.len(), 1);
+    assert_eq!(api.patterns[0].check, crate::domain::target::PatternCheck::Luhn);
+    for (pattern, named, key, says) in [
+        ("C-[0-9]+", "customer-id", "target.pattern.pattern", "{1,64}"),
+        ("C-[", "customer-id", "target.pattern.pattern", "regular expression"),
+        ("C-[0-9]{6}", "email", "target.pattern.name", "comes with hoopctl"),
+        ("C-[0-9]{6}", "other", "target.detectors", "`customer-id` is no detector"),
+    ] {
+        let text = with(pattern, named);
+        let Err(ConfigError::Faults(faults)) = Config::parse(&text, Path::new("/etc/hoopctl")) else {
+            panic!("{pattern} is taken");
+        };
+        let fault = faults.iter().find(|fault| fault.key == key).unwrap_or_else(|| panic!("{faults:?}"));
+        assert!(fault.message.contains(says), "{fault}");
+        let line = text.lines().nth(fault.line - 1).unwrap();
+        assert!(line.starts_with(key.rsplit('.').next().unwrap()), "{fault} is not {line}");
+    }
+}
+
 /// Nobody is told when tokens that were to be denied by their tag have none.
 #[test]
 fn a_denial_by_tags_that_an_sts_may_forget_is_warned_of() {

@@ -41,6 +41,8 @@ pub enum WebhookFormat {
 pub enum WebhookEvent {
     /// `request.approved`: by people, or by a rule for a session.
     Approved,
+    /// `statement.capped`: a statement reached a cap of a rule.
+    Capped,
     /// `request.denied`.
     Denied,
     /// `request.ended`: withdrawn, expired or void.
@@ -57,6 +59,7 @@ impl WebhookEvent {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Approved => "request.approved",
+            Self::Capped => "statement.capped",
             Self::Denied => "request.denied",
             Self::Ended => "request.ended",
             Self::Filed => "request.filed",
@@ -64,7 +67,8 @@ impl WebhookEvent {
         }
     }
 
-    const ALL: [Self; 5] = [Self::Approved, Self::Denied, Self::Ended, Self::Filed, Self::Revoked];
+    const ALL: [Self; 6] =
+        [Self::Approved, Self::Capped, Self::Denied, Self::Ended, Self::Filed, Self::Revoked];
 }
 
 /// Reads all webhooks.
@@ -88,7 +92,7 @@ pub(super) fn read(root: &Section<'_, '_>, base: &Path) -> Vec<WebhookConfig> {
         });
         let events = section.parsed_list("events", |text| {
             let known = WebhookEvent::ALL.into_iter().find(|event| event.as_str() == text);
-            known.ok_or("is request.filed, request.approved, request.denied, request.ended or grant.revoked")
+            known.ok_or("is request.filed, request.approved, request.denied, request.ended, grant.revoked or statement.capped")
         });
         let events: BTreeSet<_> =
             if section.has("events") { events.into_iter().collect() } else { WebhookEvent::ALL.into() };

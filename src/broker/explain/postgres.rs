@@ -15,7 +15,11 @@ pub(super) fn told(who: &Principal, target: &Target, postgres: &PostgresTarget) 
         postgres.filters.iter().filter_map(|rule| filter(rule, who)).collect();
     Told {
         place: postgres.database.clone(),
-        masked: masks.iter().map(|rule| mask(rule, postgres)).collect(),
+        masked: masks
+            .iter()
+            .map(|rule| mask(rule, postgres))
+            .chain(postgres.detectors.iter().map(|name| detector(name)))
+            .collect(),
         credential: credential(&postgres.issuer),
         broker_reach: reach(&postgres.issuer),
         objects: objects(target, postgres, &masks),
@@ -36,6 +40,17 @@ fn mask(rule: &MaskRule, postgres: &PostgresTarget) -> ExplainedMask {
             Mask::Token => "a keyed hash, tok_ and 32 digits: equal values stay equal".into(),
         },
         locks: locks(rule, postgres).into(),
+    }
+}
+
+fn detector(name: &str) -> ExplainedMask {
+    ExplainedMask {
+        rule: format!("detector {name}"),
+        column: "texts anywhere in results".into(),
+        path: None,
+        mask: "a constant in the place of what is found".into(),
+        // the statement runs on what is not masked
+        locks: "one lock".into(),
     }
 }
 
@@ -141,7 +156,12 @@ fn not_covered(
 ) -> Vec<String> {
     let mut gaps: Vec<String> = Vec::new();
     let mut gap = |text: &str| gaps.push(text.to_owned());
-    match (masks.is_empty(), filters.is_empty()) {
+    if !postgres.detectors.is_empty() {
+        gap(
+            "detectors are a net under the masks, and no promise: what a predicate compares, an expression takes apart or encodes, or a number or bytea holds, they do not find",
+        );
+    }
+    match (masks.is_empty() && postgres.detectors.is_empty(), filters.is_empty()) {
         (true, true) => gap("nothing is masked for you: you see what the session's role may read"),
         (true, false) => gap(
             "nothing is masked for you: of the rows that you see, you see all columns that the session's role may read",

@@ -74,6 +74,8 @@ impl Place {
             filters: Vec::new(),
             objects: false,
             replication: false,
+            detectors: BTreeSet::new(),
+            patterns: Vec::new(),
             trusted_functions: BTreeSet::new(),
             max_connections: 0,
         }

@@ -43,6 +43,8 @@ pub(crate) fn target() -> Target {
             filters: Vec::new(),
             objects: false,
             replication: false,
+            detectors: BTreeSet::new(),
+            patterns: Vec::new(),
             trusted_functions: BTreeSet::new(),
             max_connections: 2,
         })),

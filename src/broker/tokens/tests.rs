@@ -178,6 +178,7 @@ impl Bench {
             issuer,
             masks: Vec::new(),
             detectors: BTreeSet::new(),
+            patterns: Vec::new(),
             openapi: None,
             graphql: None,
             pages: BTreeMap::new(),

@@ -10,8 +10,11 @@ use crate::broker::approvals::needs;
 use crate::broker::config::{WebhookEvent, WebhookFormat};
 use crate::broker::store::requests::Stored;
 use crate::domain::approval::{Grant, Life, What};
+use crate::domain::event::What as Event;
 use crate::domain::facts::Facts;
+use crate::domain::name::TargetName;
 use crate::domain::text::line;
+use crate::gateway::authority::SessionContext;
 
 pub(super) fn write(
     format: WebhookFormat,
@@ -67,18 +70,75 @@ pub(super) fn write_revoked(
                 "command": command,
             },
         }),
-        WebhookFormat::Slack => {
-            json!({ "text": format!("*{}* · {}\n`{command}`", Told::state(event), escape(&summary)) })
+        WebhookFormat::Slack | WebhookFormat::Ticket => {
+            outside(format, event, &grant.request.to_string(), &summary, &command, &grant.target)
         }
-        WebhookFormat::Ticket => json!({
-            "external_id": grant.request,
-            "summary": summary,
-            "description": format!("{}\nLook at it: {command}", Told::state(event)),
-            "status": Told::state(event),
-            "labels": ["hoopctl", event.as_str(), grant.target.as_str()],
-        }),
     }
     .to_string()
+}
+
+/// That a statement reached a cap.
+pub(super) fn write_capped(
+    format: WebhookFormat,
+    context: &SessionContext,
+    what: &Event,
+    now: Timestamp,
+) -> String {
+    let Event::StatementCapped { session, connection, statement, rule, cap, most, rows, bytes } = what else {
+        return String::new();
+    };
+    let event = WebhookEvent::Capped;
+    let (whose, target) = (line(&context.principal.display), &context.target.name);
+    let summary =
+        format!("a statement of {whose} on {target} reached the cap of {} (rule {rule})", cap.told(*most));
+    let command = format!("hoopctl session show {session}");
+    match format {
+        WebhookFormat::Standard => json!({
+            "type": event.as_str(), "timestamp": now.to_string(), "data": {
+                "session": session,
+                "connection": connection,
+                "statement": statement,
+                "principal": line(&context.principal.id.to_string()),
+                "display": whose,
+                "target": target,
+                "rule": rule,
+                "cap": cap,
+                "most": most,
+                "rows": rows,
+                "bytes": bytes,
+                "summary": summary,
+                "command": command,
+            },
+        }),
+        WebhookFormat::Slack | WebhookFormat::Ticket => {
+            outside(format, event, &format!("{session}/{connection}/{statement}"), &summary, &command, target)
+        }
+    }
+    .to_string()
+}
+
+/// What there is to be told in a line, for tools that know nothing of ours.
+fn outside(
+    format: WebhookFormat,
+    event: WebhookEvent,
+    id: &str,
+    summary: &str,
+    command: &str,
+    target: &TargetName,
+) -> Value {
+    let state = Told::state(event);
+    match format {
+        WebhookFormat::Ticket => json!({
+            "external_id": id,
+            "summary": summary,
+            "description": format!("{state}\nLook at it: {command}"),
+            "status": state,
+            "labels": ["hoopctl", event.as_str(), target.as_str()],
+        }),
+        WebhookFormat::Slack | WebhookFormat::Standard => {
+            json!({ "text": format!("*{state}* · {}\n`{command}`", escape(summary)) })
+        }
+    }
 }
 
 struct Told {
@@ -135,6 +195,7 @@ impl Told {
     fn state(event: WebhookEvent) -> &'static str {
         match event {
             WebhookEvent::Approved => "approved",
+            WebhookEvent::Capped => "capped",
             WebhookEvent::Denied => "denied",
             WebhookEvent::Ended => "over",
             WebhookEvent::Filed => "waits for a review",

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 
 use axum::Router;
@@ -16,6 +16,8 @@ use crate::broker::config::WebhookFormat;
 use crate::broker::testing::{Bench, HOOK_SECRET, PERMIT_ALL};
 use crate::domain::action::Deed;
 use crate::domain::approval::{Decision, SubjectText, What as Matter};
+use crate::domain::caps::CapKind;
+use crate::domain::event::What as Event;
 use crate::domain::target::SecretSource;
 use crate::gateway::authority::{Authority as _, Outcome};
 use crate::wire::control::RequestView;
@@ -352,4 +354,55 @@ fn waiting_grows_to_an_hour_and_never_beyond_it_and_a_quarter() {
     assert_eq!(backoff(3, 0).as_secs(), 40);
     assert_eq!(backoff(40, 0).as_secs(), 3600);
     assert_eq!(backoff(40, u16::MAX).as_secs(), 4500);
+}
+
+#[tokio::test]
+async fn a_capped_statement_is_told_once_in_ten_minutes_and_without_its_text() {
+    let receiver = Arc::new(Receiver::default());
+    let url = receiver.start().await;
+    let events = [WebhookEvent::Capped].into();
+    let hooks = [WebhookFormat::Standard, WebhookFormat::Slack, WebhookFormat::Ticket];
+    let hooks = hooks.map(|format| WebhookConfig {
+        events: BTreeSet::clone(&events),
+        ..hook(format_name(format), &url, format)
+    });
+    let bench = Bench::with(PERMIT_ALL, |config| config.webhooks = hooks.to_vec());
+    let alice = bench.login("alice", 1).await;
+    let context = Statement::by(&alice, "alice").await.context;
+    let capped = |rule: &str| Event::StatementCapped {
+        session: context.id.clone(),
+        connection: 1,
+        statement: 7,
+        rule: RuleName::new(rule).unwrap(),
+        cap: CapKind::Rows,
+        most: 100,
+        rows: 100,
+        bytes: 2400,
+    };
+    bench.core.webhooks.alert(&context, &capped("small"));
+    bench.core.webhooks.alert(&context, &capped("small"));
+    settle(&bench).await;
+    let mut shown: Vec<String> = receiver.got.lock().unwrap().drain(..).map(|(_, body)| body).collect();
+    shown.sort();
+    let now = bench.hand.now().to_string();
+    let shown = shown.join("\n").replace(context.id.as_str(), "ses_1").replace(&now, "now");
+    insta::assert_snapshot!(shown, @r#"
+    {"external_id":"ses_1/1/7","summary":"a statement of alice on db reached the cap of 100 rows (rule small)","description":"capped\nLook at it: hoopctl session show ses_1","status":"capped","labels":["hoopctl","statement.capped","db"]}
+    {"text":"*capped* · a statement of alice on db reached the cap of 100 rows (rule small)\n`hoopctl session show ses_1`"}
+    {"type":"statement.capped","timestamp":"now","data":{"session":"ses_1","connection":1,"statement":7,"principal":"corp:alice","display":"alice","target":"db","rule":"small","cap":"rows","most":100,"rows":100,"bytes":2400,"summary":"a statement of alice on db reached the cap of 100 rows (rule small)","command":"hoopctl session show ses_1"}}
+    "#);
+    // another rule, and the same one later
+    bench.core.webhooks.alert(&context, &capped("other"));
+    bench.hand.advance(601);
+    bench.core.webhooks.alert(&context, &capped("small"));
+    settle(&bench).await;
+    assert_eq!(receiver.got.lock().unwrap().len(), 6);
+}
+
+fn format_name(format: WebhookFormat) -> &'static str {
+    match format {
+        WebhookFormat::Standard => "standard",
+        WebhookFormat::Slack => "slack",
+        WebhookFormat::Ticket => "ticket",
+    }
 }

@@ -47,6 +47,9 @@ fn show(ui: Ui, told: &Explanation) {
     if !told.filtered.is_empty() {
         section(ui, "Rows that you see", told.filtered.iter().map(filter).collect());
     }
+    if !told.capped.is_empty() {
+        section(ui, "Capped", told.capped.iter().map(rule).collect());
+    }
     section(ui, "Denied", told.denied.iter().map(rule).collect());
     section(ui, "Held for review", told.held.iter().map(rule).collect());
     section(ui, "Recorded", vec![told.recorded.clone()]);

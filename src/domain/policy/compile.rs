@@ -17,6 +17,7 @@ use super::entities::{Role, Words};
 use super::{PolicyFault, PolicySource, Reference};
 use crate::domain::action::Action;
 use crate::domain::approval::Threshold;
+use crate::domain::caps::{Cap, CapKind, Caps};
 use crate::domain::name::RuleName;
 
 /// One policy of a text.
@@ -30,6 +31,8 @@ pub(super) struct Rule {
     pub(super) hint: Option<String>,
     /// Its `@review`: what it takes to lift a forbid, or to make a permit count.
     pub(super) review: Option<Review>,
+    /// Its `@max_rows`, `@max_bytes` and `@statement_timeout`.
+    pub(super) caps: Caps,
     /// Whether it speaks, or may speak, of the planner's estimate.
     pub(super) estimates: bool,
     /// Whether it goes by the full names of columns, whether or not there are any.
@@ -130,6 +133,7 @@ impl<'a> Compiler<'a> {
                 .map_or_else(|| format!("the rule {name} forbids it"), str::to_owned);
             let hint = policy.annotation("hint").map(str::to_owned);
             let review = self.review(source, line, policy);
+            let caps = self.caps(source, line, policy, &name);
             let policy = policy.new_id(PolicyId::new(self.rules.len().to_string()));
             // not the source, in which the word may be escaped
             let text = policy.to_json().map(|json| json.to_string()).ok();
@@ -138,7 +142,7 @@ impl<'a> Compiler<'a> {
             let columns = (speaks_of("columns_read") || speaks_of("columns_written"))
                 && !speaks_of("columns_resolved")
                 && !speaks_of("?.?.");
-            let rule = Rule { name, reason, hint, review, estimates, columns, policy };
+            let rule = Rule { name, reason, hint, review, caps, estimates, columns, policy };
             self.rules.push(Placed { rule, source, line });
         }
     }
@@ -155,11 +159,15 @@ impl<'a> Compiler<'a> {
                     &format!("@{key} must be 1 to {SENTENCE_MAX} characters without control characters"),
                 ),
                 "review" | "review_by" | "standing" => {}
+                _ if CAPS.iter().any(|(known, _)| *known == key) => {}
                 // a misspelt @review must not turn into a plain permit
                 _ => self.fault(
                     source,
                     line,
-                    &format!("unknown annotation @{key}: id, reason, hint, review, review_by and standing are known"),
+                    &format!(
+                        "unknown annotation @{key}: id, reason, hint, review, review_by, standing, max_rows, \
+                         max_bytes and statement_timeout are known"
+                    ),
                 ),
             }
         }
@@ -210,7 +218,7 @@ impl<'a> Compiler<'a> {
             }
             return None;
         };
-        if names_approve(&policy.action_constraint()) {
+        if names(&policy.action_constraint(), "approve") == Some(true) {
             self.fault(
                 source,
                 line,
@@ -228,6 +236,43 @@ impl<'a> Compiler<'a> {
                 None
             }
         }
+    }
+
+    fn caps(
+        &mut self,
+        source: &PolicySource,
+        line: usize,
+        policy: &cedar_policy::Policy,
+        rule: &RuleName,
+    ) -> Caps {
+        let mut caps = Caps::default();
+        for (key, kind) in CAPS.iter().copied() {
+            let Some(text) = policy.annotation(key) else { continue };
+            if policy.effect() == Effect::Forbid {
+                let message = format!(
+                    "@{key} means nothing on a forbid: it caps what a permit of statements lets through"
+                );
+                self.fault(source, line, &message);
+            } else if !names(&policy.action_constraint(), "statement").unwrap_or(true) {
+                self.fault(
+                    source,
+                    line,
+                    &format!("@{key} means nothing on a rule that is not about statements"),
+                );
+            }
+            let Some(most) = kind.read(text) else {
+                self.fault(source, line, &format!("@{key}(\"{text}\"): write {}", kind.example()));
+                continue;
+            };
+            let hint = policy.annotation("hint").map(str::to_owned);
+            let cap = Some(Cap { most, rule: rule.clone(), hint });
+            match kind {
+                CapKind::Bytes => caps.bytes = cap,
+                CapKind::Rows => caps.rows = cap,
+                CapKind::Time => caps.time = cap,
+            }
+        }
+        caps
     }
 
     fn validate(&mut self) {
@@ -319,12 +364,13 @@ impl<'a> Compiler<'a> {
     }
 }
 
-fn names_approve(constraint: &ActionConstraint) -> bool {
-    let is_approve = |action: &EntityUid| AsRef::<str>::as_ref(action.id()) == "approve";
+/// Whether a scope names an action; `None` where it names none.
+fn names(constraint: &ActionConstraint, name: &str) -> Option<bool> {
+    let is_it = |action: &EntityUid| AsRef::<str>::as_ref(action.id()) == name;
     match constraint {
-        ActionConstraint::Any => false,
-        ActionConstraint::In(all) => all.iter().any(is_approve),
-        ActionConstraint::Eq(one) => is_approve(one),
+        ActionConstraint::Any => None,
+        ActionConstraint::In(all) => Some(all.iter().any(is_it)),
+        ActionConstraint::Eq(one) => Some(is_it(one)),
     }
 }
 
@@ -368,5 +414,9 @@ fn is_sentence(text: &str) -> bool {
 }
 
 const SENTENCE_MAX: usize = 300;
+
+/// The annotations of caps.
+const CAPS: &[(&str, CapKind)] =
+    &[("max_bytes", CapKind::Bytes), ("max_rows", CapKind::Rows), ("statement_timeout", CapKind::Time)];
 
 const SCHEMA: &str = include_str!("../../../policies/hoop.cedarschema");

@@ -1,5 +1,8 @@
 //! Proof that policy said Allow.
 
+use std::sync::Arc;
+
+use crate::domain::caps::Caps;
 use crate::domain::name::{RuleName, TargetName};
 
 /// Proof that policy said Allow. Only policy makes one, nobody copies one, and what it was made for
@@ -9,12 +12,13 @@ pub struct Permit {
     target: TargetName,
     action: &'static str,
     rule: RuleName,
+    caps: Arc<Caps>,
 }
 
 impl Permit {
     // INVARIANT: this is the only door, and only `policy` can reach it.
-    pub(super) fn new(target: TargetName, action: &'static str, rule: RuleName) -> Self {
-        Self { target, action, rule }
+    pub(super) fn new(target: TargetName, action: &'static str, rule: RuleName, caps: Caps) -> Self {
+        Self { target, action, rule, caps: Arc::new(caps) }
     }
 
     /// The target it was made for.
@@ -33,5 +37,11 @@ impl Permit {
     #[must_use]
     pub fn rule(&self) -> &RuleName {
         &self.rule
+    }
+
+    /// What caps the action, by all rules that allowed it.
+    #[must_use]
+    pub fn caps(&self) -> &Arc<Caps> {
+        &self.caps
     }
 }

@@ -14,6 +14,7 @@ use super::permit::Permit;
 use super::{Denial, Hold, Policy, Verdict};
 use crate::domain::action::{Action, Petition};
 use crate::domain::approval::Threshold;
+use crate::domain::caps::Caps;
 use crate::domain::facts::{self, Facts};
 use crate::domain::name::{Digest, RuleName, TargetName};
 use crate::domain::principal::Principal;
@@ -30,6 +31,8 @@ pub struct SessionPolicy {
     slices: Vec<Slice>,
     /// For statements that are only prepared.
     preparing: Vec<Slice>,
+    /// The caps of all rules that can bind a statement.
+    strictest: Arc<Caps>,
 }
 
 impl SessionPolicy {
@@ -45,6 +48,12 @@ impl SessionPolicy {
         let slices = Action::NAMES.iter().filter_map(|name| slice(name, &|_| true)).collect();
         let waits = |rule: &Rule| rule.estimates && rule.forbids();
         let preparing = slice(STATEMENT, &|rule| !waits(rule)).into_iter().collect();
+        let statement = policy.words.action(STATEMENT);
+        let binding = policy
+            .rules
+            .iter()
+            .filter(|rule| entities::covers(&rule.policy.action_constraint(), &statement) && in_scope(rule));
+        let strictest = Arc::new(binding.fold(Caps::default(), |all, rule| all.and(&rule.caps)));
         Self {
             digest: policy.digest.clone(),
             target: target.name.clone(),
@@ -52,6 +61,7 @@ impl SessionPolicy {
             pair,
             slices,
             preparing,
+            strictest,
         }
     }
 
@@ -65,6 +75,12 @@ impl SessionPolicy {
     #[must_use]
     pub fn speaks_of_estimates(&self) -> bool {
         self.slices.iter().any(|slice| slice.action_name == STATEMENT && slice.estimates)
+    }
+
+    /// The smallest caps that any rule could put on a statement: they hold for what nobody can tell apart.
+    #[must_use]
+    pub fn strictest_caps(&self) -> &Arc<Caps> {
+        &self.strictest
     }
 
     /// Whether every statement is allowed, whatever it does: there are no rules about statements but permits,
@@ -230,7 +246,9 @@ impl<'a> Bench<'a> {
         let reason = answer.reasons.iter().find(|rule| answer.errors.is_empty() || rule.review.is_none());
         match (answer.decision, reason, answer.errors.first()) {
             (Decision::Allow, Some(rule), None) => {
-                Verdict::Allow(Permit::new(self.target.clone(), action.name(), rule.name.clone()))
+                // not of the first alone: which permits come first says nothing about what they cap
+                let caps = answer.reasons.iter().fold(Caps::default(), |all, rule| all.and(&rule.caps));
+                Verdict::Allow(Permit::new(self.target.clone(), action.name(), rule.name.clone(), caps))
             }
             (Decision::Deny, Some(rule), _) => Verdict::Deny(Denial {
                 rule: rule.name.clone(),

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod aws;
+mod caps;
 mod holds;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -254,7 +255,7 @@ permit (principal == ?principal, action, resource);
     first.cedar:3: every policy needs a name: write @id("some-name") above it
     first.cedar:5: `two words` is not a rule name: 1 to 128 of letters, digits and . _ : -
     first.cedar:7: the name `fine` is already taken at first.cedar:1
-    first.cedar:9: unknown annotation @reveiw: id, reason, hint, review, review_by and standing are known
+    first.cedar:9: unknown annotation @reveiw: id, reason, hint, review, review_by, standing, max_rows, max_bytes and statement_timeout are known
     first.cedar:12: @review: `corp/dba` is not a threshold: write PROVIDER/GROUP:COUNT or owner:COUNT, several of them with commas
     first.cedar:15: @reason must be 1 to 300 characters without control characters
     first.cedar:15: the name `default` is what a denial without a rule is called
@@ -570,6 +571,8 @@ fn db() -> Target {
             filters: Vec::new(),
             objects: false,
             replication: false,
+            detectors: BTreeSet::new(),
+            patterns: Vec::new(),
             trusted_functions: BTreeSet::new(),
             max_connections: 1,
         })),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::SecretSource;
+use super::{OwnPattern, SecretSource};
 use crate::domain::mask::Mask;
 use crate::domain::name::{GroupName, RuleName};
 
@@ -25,6 +25,8 @@ pub struct HttpTarget {
     pub masks: Vec<BodyMask>,
     /// Names of detectors whose findings are masked in text.
     pub detectors: BTreeSet<String>,
+    /// Patterns of the operator's own, which `detectors` may name.
+    pub patterns: Vec<OwnPattern>,
     /// An OpenAPI 3 document that names operations.
     pub openapi: Option<PathBuf>,
     /// The path at which GraphQL is spoken.

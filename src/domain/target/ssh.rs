@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::SecretSource;
+use super::{OwnPattern, SecretSource};
 
 /// A host with an SSH server. A target is one login on one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct SshTarget {
     pub supervised: bool,
     /// Names of detectors whose findings are masked in what terminals and commands show.
     pub detectors: BTreeSet<String>,
+    /// Patterns of the operator's own, which `detectors` may name.
+    pub patterns: Vec<OwnPattern>,
     /// How many connections one session may hold at a time.
     pub max_connections: u16,
     /// How many channels one connection may hold at a time.

@@ -18,8 +18,9 @@ use crate::domain::name::GroupName;
 use crate::domain::policy::Permit;
 use crate::domain::target::{HttpTarget, Injection};
 use crate::gateway::authority::{Credential, HttpCredential, LeaseError, SessionContext};
+use crate::gateway::detecting;
 use crate::gateway::judge::Turnstile;
-use crate::mask::document::{Detector, Detectors, DocumentPath, DocumentPlan, KeyCase, TokenKey};
+use crate::mask::document::{DocumentPath, DocumentPlan, KeyCase, TokenKey};
 use crate::wire::http::redact::Redactor;
 
 /// An API, and the connections to it.
@@ -120,14 +121,9 @@ pub(in crate::gateway) fn masks(
     if let Some(key) = key {
         plan = plan.with_tokens(key);
     }
-    if !target.detectors.is_empty() {
-        let named = target
-            .detectors
-            .iter()
-            .map(|name| Detector::named(name).ok_or_else(|| format!("there is no detector `{name}`")));
-        let named = named.collect::<Result<Vec<_>, String>>()?;
-        let detectors = Detectors::new(&named, &[]).map_err(|error| error.to_string())?;
-        plan = plan.with_detectors(Arc::new(detectors));
+    let detectors = detecting::compiled(&target.detectors, &target.patterns);
+    if let Some(detectors) = detectors.map_err(|error| error.to_string())? {
+        plan = plan.with_detectors(detectors);
     }
     Ok(Some(Arc::new(plan)))
 }

@@ -12,6 +12,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::lens::Masked;
+use super::marks::Marks;
 use super::search_path::SearchPath;
 use crate::domain::filter::BoundFilter;
 use crate::domain::target::Target;
@@ -78,8 +79,13 @@ impl Catalogs {
                 Arc::clone(all.entry(version.clone()).or_insert(builtins))
             }
         };
-        let rows = queries(leg, Catalog::QUERIES).await?;
+        // the marks are of the same moment as the rest: they are read before the transaction is committed
+        let (commit, before) = Catalog::QUERIES.split_last().ok_or(ReadError::NotADatabase)?;
+        let mut rows = queries(leg, before).await?;
+        let marks = query(leg, Marks::QUERY).await?;
+        rows.push(query(leg, commit).await?);
         let catalog = Arc::new(Catalog::from_rows(builtins, &rows)?);
+        let marks = Arc::new(Marks::new(&marks, &catalog));
         let Some(postgres) = target.kind.postgres() else { return Err(ReadError::NotADatabase) };
         let protection = if postgres.objects {
             Protection::resolve_with_views(&catalog, plan, filters)?
@@ -89,7 +95,7 @@ impl Catalogs {
         let protection = Arc::new(protection);
         let version = version.parse().unwrap_or_default();
         let target = Arc::new(postgres.clone());
-        Ok(Masked { catalog, protection, path, role, version, target })
+        Ok(Masked { catalog, protection, marks, path, role, version, target })
     }
 }
 

@@ -6,10 +6,14 @@
 //! mode: a refusal for the client, or a journal error that ends the connection.
 
 mod cursors;
+mod drift;
 mod execution;
 mod holding;
+mod metering;
 mod names;
 mod planning;
+mod tampering;
+mod texts;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -17,29 +21,29 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 
 use self::cursors::Cursors;
+use self::drift::{Drift, outdated};
 use self::execution::executes;
 use self::holding::{Circumstances, Stage, Weighed, refuse};
+use self::metering::Metering;
 use self::names::Naming;
 use super::inspected::{Era, Inspected, Part, Prepared};
-use super::lens::{Lens, Reading, Settings, needs_deep_stack};
+use super::lens::{Lens, Masked, Reading, Settings, needs_deep_stack};
 use super::patterns::{Alike, Patterns};
 use super::planner::Planner;
 use super::values;
 use crate::domain::action::Action;
-use crate::domain::event::{VerdictWord, What};
-use crate::domain::facts::{Facts, StatementKind};
+use crate::domain::event::VerdictWord;
+use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 use crate::domain::name::RuleName;
-use crate::domain::planted::{Leak, is_planted};
 use crate::domain::policy::Denial;
-use crate::domain::session::CloseReason;
 use crate::gateway::cache::Cache;
 use crate::gateway::gate::{Attempt, Entered, Gate, Opinion, Ruling};
 use crate::gateway::hold::{Cleared, Interrupt, Stopped};
 use crate::gateway::journal::{JournalError, Ticket};
 use crate::gateway::parser::{Overwhelmed, Parser};
 use crate::recording::item;
-use crate::sql::{Effect, Protection};
-use crate::wire::postgres::conversation::{Answer, Ask, Expect, Question, QuestionId, Text};
+use crate::sql::{ParseLimits, Protection};
+use crate::wire::postgres::conversation::{Answer, Ask, Expect, Meter, Question, QuestionId, Text};
 use crate::wire::postgres::error::ErrorFields;
 
 /// What comes of a question.
@@ -54,6 +58,8 @@ pub(super) enum Step {
 pub(super) enum Resume {
     /// The planner's estimate, if there is one.
     Planned(Question, Option<u64>),
+    /// The catalog was read again, or why it was not.
+    Reread(Question, Result<Box<Masked>, String>),
     /// A review was given, or will not be.
     Reviewed(Question, Result<Cleared, Stopped>),
     /// The entry is on the disk; this is the answer.
@@ -73,6 +79,7 @@ pub(super) struct Examiner {
     /// The search path under which those two were filled.
     read_under: Vec<String>,
     era: Era,
+    drift: Drift,
     /// By the Parse that made them.
     prepared: HashMap<QuestionId, Prepared>,
     /// By the name that SQL's EXECUTE knows them by.
@@ -81,6 +88,7 @@ pub(super) struct Examiner {
     naming: VecDeque<Naming>,
     /// What SQL's DECLARE has opened.
     cursors: Cursors,
+    metering: Metering,
     /// The last question whose code, out of our sight, could give the names before it to other statements.
     hidden: Option<QuestionId>,
     /// By the Bind that made them.
@@ -109,6 +117,8 @@ struct Portal {
     has_values: bool,
     /// How much had gone through when its review was given, until it is executed.
     reviewed: Option<u64>,
+    /// What its executions count against, all together.
+    meter: Arc<Meter>,
 }
 
 /// The statements of a question that the database is answering, by number.
@@ -121,8 +131,6 @@ struct Running {
 const TEXTS: usize = 512;
 /// More questions than the conversation lets wait for an answer.
 const RUNNING: usize = 16_384;
-/// This many attempts on policy or protected objects close the session.
-const TAMPERINGS: u32 = 3;
 
 impl Examiner {
     /// An examiner for one connection.
@@ -150,10 +158,12 @@ impl Examiner {
             alike: Patterns::new(TEXTS),
             read_under: Vec::new(),
             era: Era::default(),
+            drift: Drift::default(),
             prepared: HashMap::new(),
             named: HashMap::new(),
             naming: VecDeque::new(),
             cursors: Cursors::default(),
+            metering: Metering::default(),
             hidden: None,
             portals: HashMap::new(),
             running: BTreeMap::new(),
@@ -216,6 +226,10 @@ impl Examiner {
     }
 
     fn take(&mut self, question: Question) -> Result<Step, JournalError> {
+        self.drop_guard();
+        if let Some(wait) = self.reread(&question) {
+            return Ok(wait);
+        }
         self.follow_policy();
         self.follow_names();
         let text = match &question.ask {
@@ -259,6 +273,11 @@ impl Examiner {
                 self.planned = Some(rows);
                 self.take(question)
             }
+            Resume::Reread(question, Ok(read)) => {
+                self.install(*read);
+                self.take(question)
+            }
+            Resume::Reread(_, Err(reason)) => Ok(refuse(&self.unreadable(&reason))),
             Resume::Reviewed(question, review) => {
                 self.review = Some(review);
                 self.take(question)
@@ -281,10 +300,21 @@ impl Examiner {
         let inexact = matches!(&question.ask, Ask::Parse { types, .. } if !values::are_exact(types))
             .then(|| Arc::new(inspected.with_inexact_parameters()));
         let inspected = inexact.as_ref().unwrap_or(inspected);
+        if let Some(wait) = self.look_up(question, inspected) {
+            return Ok(wait);
+        }
         if let Some(denial) = &inspected.refusal {
             return self.deny(inspected.parts.first(), text, denial);
         }
-        if let Some(denial) = self.unsettled_names(inspected, is_parse) {
+        let taken = self.takes_reserved_name(question, &inspected.parts);
+        let refused = taken
+            .or_else(|| self.another_role(inspected))
+            .or_else(|| self.outdated_names(&inspected.parts))
+            .or_else(|| self.unsettled_names(inspected, is_parse));
+        if let Some(denial) = refused {
+            return self.deny(inspected.parts.first(), text, &denial);
+        }
+        if let Some(denial) = self.unseen_by_detectors(inspected, text) {
             return self.deny(inspected.parts.first(), text, &denial);
         }
         if !is_parse && let Some(denial) = self.outdated_cursors(&inspected.parts) {
@@ -299,7 +329,10 @@ impl Examiner {
             Weighed::Stage(stage) => stage,
             Weighed::Step(step) => return Ok(step),
         };
-        let mut wait = None;
+        if let Some(denial) = self.guard(question, &estimated.parts) {
+            return self.deny(inspected.parts.first(), text, &denial);
+        }
+        let (mut wait, mut meters) = (None, Vec::with_capacity(estimated.parts.len()));
         let next = self.gate.statements() + 1;
         for part in &estimated.parts {
             let entered = match self.rule(part, &[text.0.as_ref()], &[], stage)? {
@@ -307,6 +340,10 @@ impl Examiner {
                 Err(denial) => return Ok(refuse(&denial)),
             };
             wait = entered.wait.max(wait);
+            meters.push(metering::of(&entered));
+        }
+        if !is_parse {
+            self.meter(&estimated.parts, meters);
         }
         self.let_through += u64::from(!is_parse);
         self.remember(question, text, inspected, is_parse);
@@ -326,6 +363,9 @@ impl Examiner {
         let Ask::Bind { portal, statement, parsed, formats, values, .. } = &question.ask else {
             return Ok(refuse(&unclear()));
         };
+        if let Some(denial) = self.takes_reserved_name(question, &[]) {
+            return self.deny(None, &Text(bytes::Bytes::new()), &denial);
+        }
         let known = match parsed {
             // code may have made another one of this name since; the unnamed one it cannot reach
             Some(id) if statement.as_str() != Some("") && self.hidden.is_some_and(|at| *id < at) => None,
@@ -340,6 +380,7 @@ impl Examiner {
             None if self.rules() => return Ok(refuse(&unseen("prepared statement"))),
             None => Prepared::unseen("execute", StatementKind::Unknown, self.era),
         };
+        let Some(prepared) = self.with_this_catalog(prepared) else { return Ok(outdated()) };
         let Some(part) = prepared.inspected.parts.first() else { return Ok(refuse(&unclear())) };
         if let Some(denial) = self.unsettled_names(&prepared.inspected, true) {
             return self.deny(Some(part), &Text(bytes::Bytes::new()), &denial);
@@ -366,15 +407,21 @@ impl Examiner {
             Weighed::Stage(stage) => stage,
             Weighed::Step(step) => return Ok(step),
         };
+        if let Some(denial) = self.guard(question, &inspected.parts) {
+            return self.deny(Some(part), &Text(bytes::Bytes::new()), &denial);
+        }
         let entered = match self.rule(part, &exact, &shown, stage)? {
             Ok(entered) => entered,
             Err(denial) => return Ok(refuse(&denial)),
         };
         self.cursors.bound(portal);
         let (number, expect) = (entered.number, prepared.inspected.expect);
-        let (has_values, reviewed) =
-            (!values.is_empty(), (stage == Stage::Reviewed).then_some(self.let_through));
-        self.portals.insert(question.id, Portal { prepared: prepared.clone(), number, has_values, reviewed });
+        let reviewed = (stage == Stage::Reviewed).then_some(self.let_through);
+        let (has_values, meter) = (!values.is_empty(), metering::of(&entered));
+        // a Bind plans, which takes its time as well; it gives out nothing
+        self.metering.answer(&meter);
+        let portal = Portal { prepared: prepared.clone(), number, has_values, reviewed, meter };
+        self.portals.insert(question.id, portal);
         Ok(self.when_durable(entered.wait, Answer::Forward(expect)))
     }
 
@@ -404,6 +451,7 @@ impl Examiner {
         match self.rule(part, &exact, &shown, stage)? {
             Ok(entered) => {
                 let number = entered.number;
+                self.meter(&inspected.parts, vec![metering::of(&entered)]);
                 self.lose_sight(question.id, &inspected.parts);
                 self.let_through += 1;
                 self.running.insert(question.id, Running { next: number, last: number });
@@ -482,15 +530,7 @@ impl Examiner {
         let denied = Part::denied(part, denial.clone());
         // a refusal waits for nothing: no bytes move on the strength of it
         let _denied = self.ruling(&denied, &[text.0.as_ref()], &[])?;
-        if denial.rule.as_str() == "policy.tamper" {
-            self.gate.enter(What::PolicyTampered {
-                session: self.gate.context().id.clone(),
-                attempt: denial.reason.clone(),
-            })?;
-            if self.gate.context().attempts.count() >= TAMPERINGS {
-                self.gate.close(CloseReason::Tampering);
-            }
-        }
+        self.count_tampering(denial)?;
         Ok(refuse(denial))
     }
 
@@ -499,47 +539,19 @@ impl Examiner {
         Prepared { inspected, era: self.era, ..prepared }
     }
 
-    fn follow_path(&mut self, effect: &Effect) {
-        let moves = matches!(effect, Effect::SetSearchPath { .. } | Effect::DiscardAll | Effect::ResetAll);
-        if moves && let Lens::Masked(masked) = self.lens_mut() {
-            masked.path.foresee(effect);
+    /// Why this is not sent to a target with detectors, which do not look into a COPY in binary.
+    fn unseen_by_detectors(&self, inspected: &Inspected, text: &Text) -> Option<Denial> {
+        let target = self.gate.context().target.kind.postgres()?;
+        let copies = inspected.parts.iter().any(|part| part.facts.copy == Some(CopyDirection::Out));
+        if target.detectors.is_empty() || !copies {
+            return None;
         }
-    }
-
-    /// What unqualified names meant before, they may not mean now: a transaction that set the path may have
-    /// ended since, as well.
-    fn follow_names(&mut self) {
-        if let Lens::Masked(masked) = &*self.lens
-            && masked.path.current() != self.read_under
-        {
-            self.read_under = masked.path.current().to_vec();
-            self.forget_texts();
-        }
-    }
-
-    fn follow_policy(&mut self) {
-        if self.gate.follow_policy() {
-            self.era.0 += 1;
-            self.forget_texts();
-        }
-    }
-
-    fn forget_texts(&mut self) {
-        self.cache.clear();
-        self.alike.clear();
-    }
-
-    fn keep(&mut self, text: &str, inspected: &Arc<Inspected>) {
-        let depends_on_names =
-            inspected.parts.iter().any(|part| matches!(part.effect, Effect::Execute { .. }));
-        if depends_on_names {
-            return;
-        }
-        if is_planted(Leak::Cached) {
-            let as_it_came = Inspected { sent: None, ..inspected.without_opinions() };
-            return self.cache.keep(text, &Arc::new(as_it_came));
-        }
-        self.cache.keep(text, inspected);
+        let statements = crate::sql::parse(text.as_str()?, &ParseLimits::default()).ok()?;
+        statements.iter().find_map(crate::sql::copies_unsearchably).map(|what| Denial {
+            rule: rule("detectors.copy"),
+            reason: format!("the target's detectors do not look into a COPY in {what}"),
+            hint: Some("use text or CSV, with the delimiters and quotes that they have by default".into()),
+        })
     }
 
     fn when_durable(&self, wait: Option<Ticket>, answer: Answer) -> Step {

@@ -60,7 +60,8 @@ impl Farewell {
         if !talk.is_terminated() {
             ClientMessage::Terminate.encode(&mut last);
         }
-        let abandoned = busy && matches!(end, End::ClientLeft | End::Closed(_) | End::Journal(_));
+        let abandoned =
+            busy && matches!(end, End::ClientLeft | End::Closed(_) | End::Journal(_) | End::Unstoppable);
         if abandoned && let Some(key) = key {
             // the server's backend does not notice by itself that nobody reads any more
             if let Err(error) = dial::cancel(target, key).await {
@@ -112,6 +113,10 @@ impl Farewell {
                 tracing::error!(%session, column, "a result column had a protected origin");
                 let message = "the result would show a protected column; this is a fault of the gateway";
                 (Some(fatal("42501", message)), TELLING)
+            }
+            End::Unstoppable => {
+                let message = "a statement beyond its caps could not be stopped, so the connection is closed";
+                (Some(fatal("57014", message)), TELLING)
             }
             End::Upstream(fault) => (Some(fault.fields()), DRAINING),
             End::UpstreamLost(error) => {

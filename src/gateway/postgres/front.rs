@@ -92,6 +92,9 @@ pub(super) fn check(
         return Err(fatal("42501", "replication connections are denied on this target")
             .with_hint("the operator can allow them with `replication = true`"));
     }
+    if parameters.wants_replication() && !target.detectors.is_empty() {
+        return Err(fatal("42501", "replication would carry what the target's detectors are to hide"));
+    }
     let groups = &context.principal.groups;
     let masked = target.masks.iter().any(|mask| mask.binds(groups));
     let filtered = target.filters.iter().any(|filter| filter.binds(groups));

@@ -63,6 +63,8 @@ pub(super) struct Prepared {
     pub(super) inspected: Arc<Inspected>,
     /// The circumstances it was rewritten under.
     pub(super) era: Era,
+    /// The reading of the catalog that it was rewritten with.
+    pub(super) edition: u64,
 }
 
 /// Counts the changes of policy: what was judged in one era is judged again in the next.
@@ -172,6 +174,9 @@ impl Part {
     }
 }
 
+/// What has no text of ours is as good with any catalog.
+pub(super) const ALWAYS: u64 = u64::MAX;
+
 impl Prepared {
     /// Something that was made where the gateway could not see what it does.
     pub(super) fn unseen(verb: &str, kind: StatementKind, era: Era) -> Self {
@@ -187,6 +192,6 @@ impl Prepared {
     fn of(part: Part, era: Era) -> Self {
         let text = part.text.as_str().into();
         let inspected = Inspected { parts: vec![part], sent: None, expect: Expect::ANYTHING, refusal: None };
-        Self { text, types: Arc::default(), inspected: Arc::new(inspected), era }
+        Self { text, types: Arc::default(), inspected: Arc::new(inspected), era, edition: ALWAYS }
     }
 }

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::inspected::{Inspected, Part};
+use super::marks::Marks;
 use super::search_path::SearchPath;
 use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 use crate::domain::policy::Denial;
@@ -85,6 +86,8 @@ pub(super) struct Masked {
     pub(super) catalog: Arc<Catalog>,
     /// What is protected from this session.
     pub(super) protection: Arc<Protection>,
+    /// What each relation was when that was read.
+    pub(super) marks: Arc<Marks>,
     /// The session's `search_path`.
     pub(super) path: SearchPath,
     /// The session's role.
@@ -191,6 +194,7 @@ impl Masked {
             // a later statement of the same string is read as this one will have left the path
             path.foresee(&assessed.effect);
             expect.renames |= renames(&assessed.facts);
+            expect.shifts |= shifts(&assessed.facts);
             if let Effect::Copy(direction) = assessed.effect {
                 expect.copy_in |= direction == CopyDirection::In;
                 expect.copy_out |= direction == CopyDirection::Out;
@@ -258,6 +262,7 @@ fn plain(statements: &[Statement]) -> Inspected {
     for statement in statements {
         let facts = crate::sql::facts(statement);
         expect.renames |= renames(&facts);
+        expect.shifts |= shifts(&facts);
         match facts.copy {
             Some(CopyDirection::In) => expect.copy_in = true,
             Some(CopyDirection::Out) => expect.copy_out = true,
@@ -280,6 +285,11 @@ fn plain(statements: &[Statement]) -> Inspected {
 fn renames(facts: &Facts) -> bool {
     let verbs = ["prepare", "deallocate", "discard", "declare cursor", "close"];
     verbs.contains(&facts.verb.as_str())
+}
+
+/// Whether its columns are those of what a name stands for when it runs.
+fn shifts(facts: &Facts) -> bool {
+    ["execute", "fetch"].contains(&facts.verb.as_str())
 }
 
 /// On a target without masks PostgreSQL itself has the last word on what is SQL.

@@ -4,6 +4,7 @@
 //! and under the client's settings, and read the number of rows. Boundary: plain EXPLAIN executes
 //! nothing, in a transaction that may not write and within a second; the planner may compute what
 //! functions that are declared immutable or stable give for constants. Failure mode: no estimate.
+//! The catalog is read again here as well.
 //!
 //! The connection is opened when it is first needed and ends with the client's.
 
@@ -15,10 +16,14 @@ use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::catalogs::Catalogs;
+use super::lens::Masked;
+use crate::domain::filter::BoundFilter;
 use crate::domain::policy::Permit;
 use crate::gateway::authority::{Lease, SessionContext};
 use crate::gateway::dial::{self, Upstream};
 use crate::gateway::leg::Leg;
+use crate::mask::MaskPlan;
 use crate::wire::postgres::backend::{ServerMessage, TransactionStatus};
 use crate::wire::postgres::frame::{self, FrameLimits};
 use crate::wire::postgres::frontend::{Bind, ClientMessage, Parse};
@@ -31,8 +36,17 @@ struct Desk {
     context: Arc<SessionContext>,
     lease: Lease,
     parameters: Vec<(String, String)>,
+    /// How the catalog is read again; `None` where names are not resolved.
+    reading: Option<Reading>,
     /// Away while somebody asks: what fails in the middle is not used again.
     line: Mutex<Option<Leg<Upstream>>>,
+}
+
+/// How the catalog is read.
+pub(super) struct Reading {
+    pub(super) catalogs: Catalogs,
+    pub(super) masks: MaskPlan,
+    pub(super) filters: Vec<BoundFilter>,
 }
 
 /// What is asked about.
@@ -55,9 +69,23 @@ impl Planner {
         context: Arc<SessionContext>,
         lease: Lease,
         mut parameters: Vec<(String, String)>,
+        reading: Option<Reading>,
     ) -> Self {
         parameters.retain(|(name, _)| name != "replication");
-        Self(Arc::new(Desk { context, lease, parameters, line: Mutex::default() }))
+        Self(Arc::new(Desk { context, lease, parameters, reading, line: Mutex::default() }))
+    }
+
+    /// Reads the catalog again, as it is now. It is not read on the client's own connection, which may be in the
+    /// middle of a transaction.
+    pub(super) fn reread(
+        &self,
+        permit: Option<Permit>,
+    ) -> impl Future<Output = Result<Masked, String>> + Send + 'static {
+        let desk = Arc::clone(&self.0);
+        async move {
+            let reread = tokio::time::timeout(PATIENCE, desk.reread(permit)).await;
+            reread.unwrap_or_else(|_| Err("the database did not answer in time".into()))
+        }
     }
 
     /// How many rows the statement would return or change; `None` where that cannot be told in time.
@@ -80,20 +108,36 @@ impl Planner {
 
 impl Desk {
     async fn ask(&self, permit: Option<Permit>, plan: &Plan) -> Option<u64> {
-        let open = self.line.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut line = match open {
-            Some(line) => line,
-            None => {
-                let target = self.context.target.kind.postgres()?;
-                let name = &self.context.target.name;
-                let dialed = dial::dial(permit?, name, target, &self.lease, self.parameters.clone()).await;
-                let failed = |error| tracing::debug!(target = %name, %error, "no connection to plan on");
-                dialed.map_err(failed).ok()?.0
-            }
-        };
+        let mut line = self.take_line(permit).await?;
         let rows = explain(&mut line, plan).await?;
-        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+        self.give_back(line);
         rows
+    }
+
+    async fn reread(&self, permit: Option<Permit>) -> Result<Masked, String> {
+        let reading = self.reading.as_ref().ok_or("there is nothing to read")?;
+        let mut line = self.take_line(permit).await.ok_or("the database gives no connection for it")?;
+        let (target, role) = (Arc::clone(&self.context.target), self.lease.user.clone());
+        let read = reading.catalogs.read(&mut line, target, &reading.masks, &reading.filters, role).await;
+        let masked = read.map_err(|error| error.to_string())?;
+        self.give_back(line);
+        Ok(masked)
+    }
+
+    async fn take_line(&self, permit: Option<Permit>) -> Option<Leg<Upstream>> {
+        let open = self.line.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if open.is_some() {
+            return open;
+        }
+        let target = self.context.target.kind.postgres()?;
+        let name = &self.context.target.name;
+        let dialed = dial::dial(permit?, name, target, &self.lease, self.parameters.clone()).await;
+        let failed = |error| tracing::debug!(target = %name, %error, "no connection to plan on");
+        Some(dialed.map_err(failed).ok()?.0)
+    }
+
+    fn give_back(&self, line: Leg<Upstream>) {
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
     }
 }
 

@@ -15,8 +15,9 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+use super::brake::Brake;
 use super::examiner::{Examiner, Resume, Step};
-use super::observer::Observer;
+use super::observer::{Observer, Trouble};
 use super::tape::Tape;
 use crate::domain::session::CloseReason;
 use crate::gateway::journal::JournalError;
@@ -46,6 +47,8 @@ pub(super) enum End {
     Journal(JournalError),
     /// The database sent a result column whose origin is protected.
     Origin(String),
+    /// A statement beyond its caps could not be stopped.
+    Unstoppable,
     /// The database broke the protocol.
     Upstream(UpstreamFault),
     /// The database went away.
@@ -60,6 +63,7 @@ pub(super) struct Relay<C, U> {
     examiner: Examiner,
     observer: Observer,
     tape: Tape,
+    brake: Brake,
     waiting: Option<BoxFuture<'static, Result<Resume, JournalError>>>,
     held: Option<Bytes>,
     closing: BoxFuture<'static, CloseReason>,
@@ -82,17 +86,13 @@ where
 {
     /// A relay between two sides that are both past their start-up.
     pub(super) fn new(
-        client: Leg<C>,
-        upstream: Leg<U>,
-        talk: Conversation,
-        examiner: Examiner,
-        observer: Observer,
-        tape: Tape,
-        closing: watch::Receiver<Option<CloseReason>>,
+        parts: Parts<C, U>,
+        brake: Brake,
+        mut closing: watch::Receiver<Option<CloseReason>>,
     ) -> Self {
-        let mut closing = closing;
+        let Parts { client, upstream, talk, examiner, observer, tape } = parts;
         let closing = Box::pin(async move { closed(&mut closing).await });
-        Self { client, upstream, talk, examiner, observer, tape, waiting: None, held: None, closing }
+        Self { client, upstream, talk, examiner, observer, tape, brake, waiting: None, held: None, closing }
     }
 
     /// Pumps until one side is done.
@@ -123,6 +123,7 @@ where
 
     /// One turn in each direction; whether anything moved.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        self.brake.poll(cx, &mut self.talk).map_err(|_| End::Unstoppable)?;
         let mut moved = self.take_upstream(cx)?;
         moved |= self.show_client(cx)?;
         // a client's messages mostly come as one, and are sent on as one: each write wakes the database
@@ -139,7 +140,8 @@ where
     }
 
     fn take_upstream(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        if !self.talk.wants_upstream_input() || self.client.queued() >= QUEUED || self.held.is_some() {
+        let is_full = self.client.queued() >= QUEUED && !self.talk.throws_away();
+        if !self.talk.wants_upstream_input() || is_full || self.held.is_some() {
             return Ok(false);
         }
         let mut moved = false;
@@ -157,15 +159,22 @@ where
             return Ok(moved);
         }
         let before = self.upstream.input.len();
-        self.talk.handle_upstream(&mut self.upstream.input).map_err(End::Upstream)?;
+        // what was seen before a fault is entered all the same
+        let fault = self.talk.handle_upstream(&mut self.upstream.input).err();
         let consumed = before != self.upstream.input.len();
-        if !consumed && self.upstream.ended() {
+        if fault.is_none() && !consumed && self.upstream.ended() {
             return Err(End::UpstreamLost("it closed the connection in the middle of a message".into()));
         }
         while let Some(observation) = self.talk.poll_observation() {
-            self.observer
-                .observe(observation, &mut self.examiner, &mut self.tape)
-                .map_err(|leak| End::Origin(leak.column))?;
+            self.observer.observe(observation, &mut self.examiner, &mut self.tape).map_err(|trouble| {
+                match trouble {
+                    Trouble::Journal(error) => End::Journal(error),
+                    Trouble::Leak(column) => End::Origin(column),
+                }
+            })?;
+        }
+        if let Some(fault) = fault {
+            return Err(End::Upstream(fault));
         }
         Ok(moved | consumed)
     }
@@ -196,7 +205,8 @@ where
         if let Poll::Ready(Err(error)) = self.tape.poll_backlog(cx) {
             return Err(End::Journal(error));
         }
-        if self.tape.is_behind() {
+        // what is sent now could meet a cancel of ours that is still on its way
+        if self.tape.is_behind() || self.brake.is_pulled() {
             return Ok(false);
         }
         let resume = match self.waiting.as_mut() {
@@ -214,7 +224,17 @@ where
             (None, None) => return Ok(false),
         };
         match step.map_err(End::Journal)? {
-            Step::Answer(answer) => self.talk.handle_answer(answer),
+            Step::Answer(answer) => {
+                self.talk.handle_meters(self.examiner.take_meters());
+                match self.examiner.take_guard() {
+                    Some(offered) => {
+                        if self.talk.handle_guarded_answer(&offered.guard, answer) {
+                            self.examiner.guarded(offered);
+                        }
+                    }
+                    None => self.talk.handle_answer(answer),
+                }
+            }
             Step::Wait(waiting) => self.waiting = Some(waiting),
         }
         self.tell();
@@ -235,9 +255,10 @@ where
         if self.talk.is_terminated() {
             return Err(End::ClientLeft);
         }
-        let wanted = self.talk.wants_client_input() && self.upstream.queued() < QUEUED;
+        let is_braked = self.brake.is_pulled() && !self.talk.copies_in();
+        let wanted = self.talk.wants_client_input() && self.upstream.queued() < QUEUED && !is_braked;
         let before = self.client.input.len();
-        if wanted && before > 0 {
+        if wanted && (before > 0 || self.talk.takes_again()) {
             self.talk.handle_client(&mut self.client.input).map_err(End::Client)?;
             if before != self.client.input.len() || !self.talk.wants_client_input() {
                 return Ok(true);

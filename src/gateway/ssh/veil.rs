@@ -11,22 +11,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::domain::target::SshTarget;
-use crate::mask::document::{self, Detectors};
+use crate::mask::document::Detectors;
 use crate::wire::ssh::terminal::{Detector, Mask};
-
-/// The detectors of a target, compiled; `None` where it names none.
-///
-/// # Errors
-/// The name of one that there is not.
-pub(super) fn detectors(target: &SshTarget) -> Result<Option<Arc<Detectors>>, String> {
-    if target.detectors.is_empty() {
-        return Ok(None);
-    }
-    let named = |name: &String| document::Detector::named(name).ok_or_else(|| name.clone());
-    let all = target.detectors.iter().map(named).collect::<Result<Vec<_>, _>>()?;
-    Detectors::new(&all, &[]).map(|all| Some(Arc::new(all))).map_err(|error| error.to_string())
-}
 
 /// The masks of one channel.
 pub(super) struct Veil {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::{EntryError, decode, encode};
+use crate::domain::caps::CapKind;
 use crate::domain::event::{Actor, Event, VerdictWord, What};
 use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 use crate::domain::name::{DeviceId, Digest, ProviderName, RuleName, SessionId, TargetName};
@@ -80,6 +81,16 @@ fn all() -> Vec<Event> {
             connections: 6,
         },
         What::SessionOpened { session: session(), target: TargetName::new("db").unwrap(), expires },
+        What::StatementCapped {
+            session: session(),
+            connection: 1,
+            statement: 7,
+            rule: rule.clone(),
+            cap: CapKind::Rows,
+            most: 100,
+            rows: 100,
+            bytes: 2400,
+        },
         What::StatementJudged {
             session: session(),
             connection: 1,
@@ -164,6 +175,14 @@ fn every_event_has_its_golden_bytes() {
             1,
             "session-opened",
             format!(r#""expires":"2023-11-14T22:23:20Z","session":"{session}","target":"db""#),
+        ),
+        (
+            2004,
+            1,
+            "statement-capped",
+            format!(
+                r#""bytes":2400,"cap":"rows","connection":1,"most":100,"rows":100,"rule":"read-only","session":"{session}","statement":7"#
+            ),
         ),
         (
             6005,

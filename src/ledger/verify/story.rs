@@ -119,7 +119,8 @@ impl Story {
             | What::RequestReleased { .. }
             | What::ReviewGiven { .. }
             | What::ReviewRejected { .. }
-            | What::StandingRevoked { .. } => Ok(()),
+            | What::StandingRevoked { .. }
+            | What::StatementCapped { .. } => Ok(()),
         })
     }
 

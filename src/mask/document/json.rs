@@ -51,6 +51,8 @@ pub struct JsonMasker {
     hidden: Option<(Hidden, usize)>,
     /// What detectors will look at: the text or number at hand.
     search: Option<Search>,
+    /// Whether the last name says that social security numbers are in its value.
+    is_ssn: bool,
     items: u64,
     /// How many bytes came before this piece.
     before: u64,
@@ -148,6 +150,7 @@ impl JsonMasker {
             high: None,
             hidden: None,
             search: None,
+            is_ssn: false,
             items: 0,
             before: 0,
             masked: 0,
@@ -194,7 +197,7 @@ impl JsonMasker {
                 return Err(Unmaskable::Truncated);
             }
             let mut piece = Piece { input: &[], at: 0, from: 0, out };
-            self.searched(&[], &mut piece);
+            self.searched(Role::Value, &[], &mut piece);
             state = self.value_ended(&mut piece);
         }
         match (state, self.framing) {
@@ -328,7 +331,7 @@ impl JsonMasker {
                 Some(next) => number = next,
                 // the byte belongs to what follows
                 None if number.is_whole() => {
-                    self.searched(&[], piece);
+                    self.searched(Role::Value, &[], piece);
                     return Ok(self.value_ended(piece));
                 }
                 None => return Err(self.malformed(piece.at)),
@@ -351,7 +354,7 @@ impl JsonMasker {
         let state = match (special, role) {
             (b'"', Role::Name) => {
                 piece.at += 1;
-                self.searched(run, piece);
+                self.searched(role, run, piece);
                 piece.at -= 1;
                 let parent = self.stack.last().map_or(0, |level| level.live);
                 self.live = if parent == 0 {
@@ -366,7 +369,7 @@ impl JsonMasker {
             }
             (b'"', Role::Value) => {
                 piece.at += 1;
-                self.searched(run, piece);
+                self.searched(role, run, piece);
                 self.keep(role, run);
                 return Ok(self.value_ended(piece));
             }
@@ -482,7 +485,7 @@ impl JsonMasker {
 
     /// A text ended with this run, or a number, right before the byte at hand. What detectors find in it is masked; if
     /// there is nothing, it is given out as it was written.
-    fn searched(&mut self, run: &[u8], piece: &mut Piece<'_>) {
+    fn searched(&mut self, role: Role, run: &[u8], piece: &mut Piece<'_>) {
         let Some(search) = self.search.take() else { return };
         let written = piece.input.get(search.start..piece.at).unwrap_or_default();
         let is_text = search.raw.first().or_else(|| written.first()) == Some(&b'"');
@@ -495,7 +498,10 @@ impl JsonMasker {
             &joined
         };
         let text = String::from_utf8_lossy(text);
-        let found = self.plan.detected(&text);
+        if role == Role::Name {
+            self.is_ssn = self.plan.is_ssn_name(&text);
+        }
+        let found = self.plan.detected_in(&text, self.is_ssn && role == Role::Value);
         if let Some((shown, count)) = found {
             self.masked += count;
             if search.raw.is_empty() {

@@ -17,6 +17,7 @@ use super::*;
 use crate::domain::mask::{JsonPath, Mask};
 use crate::domain::name::RuleName;
 
+mod detectors;
 mod evasions;
 mod formats;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::Unmaskable;
-use super::detect::{Detectors, LONGEST, LONGEST_WITH_BLANKS, More};
+use super::detect::{CONTEXT, Detectors, LONGEST, LONGEST_WITH_BLANKS, More, Scan};
 use super::hidden::MASKED;
 use super::utf8::Utf8;
 
@@ -20,7 +20,7 @@ pub struct TextMasker {
     detectors: Arc<Detectors>,
     state: State,
     utf8: Utf8,
-    /// What was not given out yet, after what was given out last (where a word begins depends on it).
+    /// What was not given out yet, after what was given out last (what is found depends on what stands before it).
     window: Vec<u8>,
     /// How many bytes of the window were given out.
     given: usize,
@@ -97,6 +97,7 @@ impl TextMasker {
     /// Gives out everything that begins before `undecided`.
     fn read(&mut self, undecided: usize, is_last: bool, out: &mut BytesMut) {
         let mut at = self.given;
+        let mut scan = Scan::default();
         loop {
             match self.state {
                 State::Broken => break,
@@ -120,26 +121,24 @@ impl TextMasker {
                     self.state = State::Text;
                 }
                 State::Text => {
-                    let found = self.detectors.candidate(&self.window, at);
-                    let Some((found, pattern)) = found.filter(|(found, _)| found.start < undecided) else {
+                    let found = self.detectors.candidate(&self.window, at, &mut scan);
+                    let Some(found) = found.filter(|found| found.start < undecided) else {
                         at = self.give(at, undecided, out);
                         break;
                     };
-                    let touches_end = found.end == self.window.len() && !is_last;
-                    if touches_end && found.end - found.start < LONGEST - 1 {
+                    let touches_end = found.reach == self.window.len() && !is_last;
+                    if touches_end && found.reach - found.start < LONGEST - 1 {
                         at = self.give(at, found.start, out);
                         break;
                     }
-                    let candidate = self.window.get(found.start..found.end).unwrap_or_default();
-                    let confirmed = self.detectors.confirmed(candidate, pattern);
-                    if confirmed == 0 {
+                    let Some(end) = found.end else {
                         at = self.give(at, found.start + 1, out);
                         continue;
-                    }
+                    };
                     self.give(at, found.start, out);
                     out.extend_from_slice(MASKED.as_bytes());
                     self.masked += 1;
-                    at = found.start + confirmed;
+                    at = end;
                     if found.more == More::Key {
                         self.state = State::Key;
                     } else if touches_end {
@@ -148,7 +147,8 @@ impl TextMasker {
                 }
             }
         }
-        let kept = at.saturating_sub(1);
+        // what stands before a place can decide what it is
+        let kept = at.saturating_sub(CONTEXT + 1);
         self.window.drain(..kept);
         self.given = at - kept;
     }

@@ -20,10 +20,14 @@
 //! ours. The database then skips to Sync, aborts the transaction and reports the status as it does
 //! for any syntax error; if something earlier in the pipeline fails, ours never surfaces.
 
+mod capping;
 mod client;
+mod guard;
+mod meter;
 mod names;
 mod pending;
 mod upstream;
+mod veiled;
 
 #[cfg(test)]
 mod tests;
@@ -32,14 +36,20 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use self::guard::Replay;
 use self::names::Names;
 use self::pending::{Copy, OpKind, Pending};
+use self::veiled::Veiled;
 use super::backend::{Column, TransactionStatus};
 use super::error::ErrorFields;
 use super::fault::{ClientFault, UpstreamFault};
 use super::frame::{Frame, FrameLimits};
 use super::scrub::Scrub;
+use super::veil::Veil;
 
+pub use self::capping::Clocked;
+pub use self::guard::{Guard, Stamp, is_reserved};
+pub use self::meter::{Meter, Meters, Overrun};
 pub use crate::wire::output::Output;
 
 /// The machine between a client and its database.
@@ -64,15 +74,31 @@ pub struct Conversation {
     /// The client's next text is held until the database is ready: see `client`.
     unsettled: bool,
     question: Option<Open>,
+    /// What the answers to the open question will count against.
+    meters: Meters,
     last_question: u64,
     observations: VecDeque<Observation>,
     /// What is left of a client's CopyData that passes in pieces.
     client_piece: Piece,
     /// What is left of a database's DataRow or CopyData that passes in pieces.
     upstream_piece: usize,
+    /// What is left of one that is thrown away in pieces.
+    upstream_drop: usize,
+    /// What is known of results, where they are looked into.
+    veiled: Option<Box<Veiled>>,
     terminated: bool,
     /// The database has said that it hangs up, and why.
     dying: bool,
+    /// The transaction's status when the database was last ready.
+    status: TransactionStatus,
+    /// How many messages were sent that end a transaction which no BEGIN has begun.
+    batch: u64,
+    /// What can be taken again if the guard that was sent last fails.
+    replay: Option<Replay>,
+    /// How often messages were taken again since a guard last passed.
+    replays: u32,
+    /// What is to be taken again now.
+    again: BytesMut,
 }
 
 impl Conversation {
@@ -92,13 +118,29 @@ impl Conversation {
             settled: true,
             unsettled: false,
             question: None,
+            meters: Meters::default(),
             last_question: 0,
             observations: VecDeque::new(),
             client_piece: Piece::None,
             upstream_piece: 0,
+            upstream_drop: 0,
+            veiled: None,
             terminated: false,
             dying: false,
+            status: TransactionStatus::Idle,
+            batch: 0,
+            replay: None,
+            replays: 0,
+            again: BytesMut::new(),
         }
+    }
+
+    /// The same, with results that are looked into: every statement is described, and what the veil hides is not shown.
+    #[must_use]
+    pub fn with_veil(mut self, veil: Veil) -> Self {
+        self.options.inspect = true;
+        self.veiled = Some(Box::new(Veiled::new(veil)));
+        self
     }
 
     /// Takes what the client sent. Consumes whole messages until a question is open, the output is
@@ -117,7 +159,13 @@ impl Conversation {
 
     /// Answers the open question. Without one, does nothing.
     pub fn handle_answer(&mut self, answer: Answer) {
-        self.take_answer(answer);
+        self.take_answer(answer, None);
+    }
+
+    /// Answers the open question with something that may run only if the guard passes. Returns whether the guard
+    /// was sent: not where nothing was, or a refusal.
+    pub fn handle_guarded_answer(&mut self, guard: &Guard, answer: Answer) -> bool {
+        self.take_answer(answer, Some(guard))
     }
 
     /// Bytes for the database. The driver drains it.
@@ -141,7 +189,11 @@ impl Conversation {
 
     /// What was seen, oldest first.
     pub fn poll_observation(&mut self) -> Option<Observation> {
-        self.observations.pop_front()
+        let observation = self.observations.pop_front();
+        if let (Some(Observation::Gone(id)), Some(veiled)) = (&observation, &mut self.veiled) {
+            veiled.gone(*id);
+        }
+        observation
     }
 
     /// Whether reading from the client makes sense now.
@@ -241,6 +293,8 @@ pub struct Question {
     /// Whether the database reads this with the settings that it has reported: it was ready, and was sent
     /// nothing since that could change them.
     pub settled: bool,
+    /// Which batch it is in: outside of BEGIN and COMMIT, what is in one batch is in one transaction.
+    pub batch: u64,
 }
 
 /// What the client wants.
@@ -349,16 +403,26 @@ pub struct Expect {
     /// Afterwards names of statements and portals may stand for others. The client's next messages are
     /// held until it is answered.
     pub renames: bool,
+    /// Which columns come of it is decided when it runs, and not when it is parsed: FETCH, EXECUTE.
+    pub shifts: bool,
 }
 
 impl Expect {
     /// For text that could not be judged.
-    pub const ANYTHING: Self = Self { copy_in: true, copy_out: true, renames: true };
+    pub const ANYTHING: Self = Self { copy_in: true, copy_out: true, renames: true, shifts: true };
 }
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
+    /// A cap is reached: from here on nothing of this message's answer goes to the client's output, and what
+    /// the client is told comes once the database has stopped.
+    Capped {
+        /// Whose.
+        question: QuestionId,
+        /// Which cap, and what was sent until then.
+        overrun: Box<Overrun>,
+    },
     /// A statement is done.
     Completed {
         /// Whose.
@@ -384,6 +448,17 @@ pub enum Observation {
         /// The columns; empty when it yields no rows.
         columns: Vec<Column>,
     },
+    /// A guard has failed: what its relations are is not what they were judged to be.
+    Drifted,
+    /// A guard was cancelled, or could not be run: nothing was compared.
+    GuardCutShort,
+    /// A guard's check has passed.
+    Guarded {
+        /// Which.
+        number: u64,
+        /// Its stamp, if that is another one now.
+        stamp: Option<Stamp>,
+    },
     /// Something failed.
     Failed {
         /// Whose; `None` for an error out of the blue, which is FATAL.
@@ -398,6 +473,14 @@ pub enum Observation {
     /// The statement that a Parse made or the portal that a Bind made is gone for good, or was never
     /// made: what is kept of it can be dropped.
     Gone(QuestionId),
+    /// A message whose answer had reached its cap was carried out before it could be stopped: the client is
+    /// told so, as an error.
+    Kept {
+        /// Whose.
+        question: QuestionId,
+        /// What the client was told.
+        told: Box<ErrorFields>,
+    },
     /// A setting has a new value.
     Parameter {
         /// The setting.
@@ -444,6 +527,8 @@ struct Open {
     question: Option<Question>,
     kind: OpKind,
     frame: Frame,
+    /// It will be asked again: whatever the answer, it is not sent.
+    dropped: bool,
 }
 
 /// A message that passes in pieces.

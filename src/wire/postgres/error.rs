@@ -24,6 +24,8 @@ pub struct ErrorFields {
     pub hint: Option<String>,
     /// Where in the statement text, counted in characters from 1.
     pub position: Option<u32>,
+    /// Which function of the server says so: of some errors drivers look at nothing else.
+    pub routine: Option<Routine>,
 }
 
 impl ErrorFields {
@@ -37,6 +39,7 @@ impl ErrorFields {
             detail: None,
             hint: None,
             position: None,
+            routine: None,
         }
     }
 
@@ -88,8 +91,26 @@ impl ErrorFields {
             if let Some(position) = self.position {
                 field(b'P', &position.to_string());
             }
+            if let Some(routine) = self.routine {
+                field(b'R', routine.as_str());
+            }
             out.put_u8(0);
         });
+    }
+}
+
+/// A function of the server that drivers know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routine {
+    /// It looks whether a prepared statement still is what it was.
+    RevalidateCachedQuery,
+}
+
+impl Routine {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::RevalidateCachedQuery => "RevalidateCachedQuery",
+        }
     }
 }
 
@@ -155,6 +176,12 @@ impl Severity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fields<'a>(Vec<(u8, &'a [u8])>);
 
+impl<'a> FromIterator<(u8, &'a [u8])> for Fields<'a> {
+    fn from_iter<I: IntoIterator<Item = (u8, &'a [u8])>>(fields: I) -> Self {
+        Self(fields.into_iter().collect())
+    }
+}
+
 impl<'a> Fields<'a> {
     /// Reads a body.
     ///
@@ -171,6 +198,11 @@ impl<'a> Fields<'a> {
         }
         reader.finish()?;
         Ok(Self(fields))
+    }
+
+    /// The fields' codes and texts, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (u8, &'a [u8])> + '_ {
+        self.0.iter().copied()
     }
 
     /// A field's text, if it is there.
@@ -210,6 +242,7 @@ impl<'a> Fields<'a> {
             detail: self.text(b'D').map(Cow::into_owned),
             hint: self.text(b'H').map(Cow::into_owned),
             position: self.text(b'P').and_then(|p| p.parse().ok()),
+            routine: None,
         }
     }
 

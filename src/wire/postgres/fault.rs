@@ -102,6 +102,11 @@ impl ClientFault {
 /// The database broke the protocol, is not what we trust, or turned us away.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UpstreamFault {
+    /// It began to send COPY data in binary, which are not looked into.
+    #[error(
+        "the database began a COPY in binary, which the target's detectors do not look into; use text or CSV"
+    )]
+    BinaryCopy,
     /// It answered a statement with a COPY that the statement cannot have asked for.
     #[error("the database began a COPY {direction} that the judged statement does not ask for")]
     Copy {

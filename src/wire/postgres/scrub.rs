@@ -50,7 +50,7 @@ pub fn scrub(fields: &Fields<'_>) -> ErrorFields {
     let detail = summary.detail.filter(|_| is_planted(Leak::Error));
     // a position inside a function's own text would tell nothing to the client
     let position = summary.position.filter(|_| fields.field(b'q').is_none());
-    ErrorFields { severity: summary.severity, sqlstate, message, detail, hint: None, position }
+    ErrorFields { severity: summary.severity, sqlstate, message, detail, hint: None, position, routine: None }
 }
 
 fn is_safe(fields: &Fields<'_>, summary: &ErrorFields) -> bool {

@@ -151,6 +151,31 @@ async def notifications():
     await connection.reset()
 
 
+async def large_object():
+    try:
+        oid = await connection.fetchval("SELECT lo_from_bytea(0, $1)", b"\x00\xff\x01")
+    except asyncpg.InsufficientPrivilegeError as error:
+        assert MASKED, error
+        show(str(error))
+        return
+    assert not MASKED
+    equal(await connection.fetchval("SELECT lo_get($1)", oid), b"\x00\xff\x01")
+    await connection.fetchval("SELECT lo_unlink($1)", oid)
+
+
+async def cancellation():
+    """A task that is cancelled cancels its statement, on a connection of its own."""
+    task = asyncio.create_task(connection.fetchval("SELECT pg_sleep(30)"))
+    await asyncio.sleep(0.3)
+    task.cancel()
+    try:
+        await task
+        raise AssertionError("not cancelled")
+    except asyncio.CancelledError:
+        pass
+    equal(await asyncio.wait_for(connection.fetchval("SELECT 3"), 20), 3)
+
+
 async def timeout():
     try:
         await connection.fetchval("SELECT pg_sleep(30)", timeout=0.3)
@@ -199,6 +224,8 @@ steps = [
     failed_copy,
     transaction_and_savepoints,
     cursor,
+    large_object,
+    cancellation,
     timeout,
     pool,
     errors,

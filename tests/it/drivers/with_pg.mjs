@@ -64,6 +64,13 @@ const steps = {
         await client.query('COMMIT')
         equal((await client.query('SELECT number FROM things')).rows, [{ number: 1 }])
     },
+    async large_object() {
+        const made = client.query('SELECT lo_from_bytea(0, $1) AS oid', [Buffer.from([0, 255, 1])])
+        if (MASKED) return await fails(made, '42501')
+        const { oid } = (await made).rows[0]
+        equal([...(await client.query('SELECT lo_get($1) AS found', [oid])).rows[0].found], [0, 255, 1])
+        await client.query('SELECT lo_unlink($1)', [oid])
+    },
     async errors() {
         await fails(client.query('SELECT nothing FROM people'), '42703')
         await fails(client.query('SELECT ssn::int FROM people WHERE id = 1 AND $1', [true]), '22P02').catch(error => {

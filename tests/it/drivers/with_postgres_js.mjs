@@ -70,6 +70,17 @@ const steps = {
         for await (const piece of await sql`COPY people (id, ssn) TO STDOUT`.readable()) text += piece
         equal(text, MASKED ? '1\t[masked]\n2\t[masked]\n' : '1\ttop-secret\n2\ttop-secret-2\n')
     },
+    async large_object() {
+        if (MASKED) return await fails(sql.largeObject(), '42501')
+        const object = await sql.largeObject()
+        const written = Buffer.alloc(50_000, 'abc')
+        await object.write(written)
+        await object.seek(10)
+        const [{ data }] = await object.read(written.length)
+        equal(data.equals(written.subarray(10)), true)
+        equal([...(await object.tell())].map(row => Object.values(row)[0]), [String(written.length)])
+        await object.close()
+    },
     async errors() {
         await fails(sql`SELECT nothing FROM people`, '42703')
         await fails(sql`SELECT ssn::int FROM people`, '22P02')

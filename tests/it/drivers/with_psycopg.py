@@ -5,11 +5,13 @@ import decimal
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
+from psycopg_pool import ConnectionPool
 
 from steps import MASKED, SSN, equal, run, show
 
@@ -202,6 +204,28 @@ def streaming():
     equal(sum(row[0] for row in cursor.stream("SELECT generate_series(1, 1000)")), 500500)
 
 
+def large_object():
+    try:
+        (oid,) = connection.execute("SELECT lo_from_bytea(0, %s)", [b"\x00\xff\x01"]).fetchone()
+    except psycopg.errors.InsufficientPrivilege as error:
+        assert MASKED, error
+        show(str(error))
+        return
+    assert not MASKED
+    equal(connection.execute("SELECT lo_get(%s)", [oid]).fetchone(), (b"\x00\xff\x01",))
+    connection.execute("SELECT lo_unlink(%s)", [oid])
+
+
+def connections_from_a_pool():
+    with ConnectionPool(min_size=2, max_size=4, timeout=30) as pool:
+        def ask(_):
+            with pool.connection() as lent:
+                return lent.execute("SELECT ssn FROM people WHERE id = %s", [1]).fetchone()[0]
+
+        with ThreadPoolExecutor(8) as workers:
+            equal(set(workers.map(ask, range(40))), {SSN})
+
+
 def notifications():
     connection.execute("LISTEN news")
     with psycopg.connect(autocommit=True) as other:
@@ -276,6 +300,8 @@ steps = [
     transaction_options,
     server_side_cursor,
     streaming,
+    large_object,
+    connections_from_a_pool,
     cancellation,
     timeout,
     type_lookup,

@@ -114,6 +114,8 @@ impl Stage {
             filters: Vec::new(),
             objects: false,
             replication: false,
+            detectors: BTreeSet::new(),
+            patterns: Vec::new(),
             trusted_functions: BTreeSet::new(),
             max_connections: 4,
         }

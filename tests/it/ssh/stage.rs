@@ -93,6 +93,7 @@ impl Stage {
             issuer: SshIssuer::Static { key: SecretSource::File("/nonexistent".into()) },
             supervised: false,
             detectors: BTreeSet::new(),
+            patterns: Vec::new(),
             max_connections: 10,
             max_channels: 300,
         };

@@ -316,6 +316,7 @@ impl Front {
                 issuer,
                 masks: masks.collect(),
                 detectors: setup.detectors.iter().map(|name| (*name).to_owned()).collect(),
+                patterns: Vec::new(),
                 openapi: setup.openapi,
                 graphql: setup.graphql.map(Into::into),
                 pages: BTreeMap::new(),

@@ -74,6 +74,8 @@ pub(crate) struct Setup {
     pub(crate) session: u8,
     /// Whether the target allows replication.
     pub(crate) replication: bool,
+    /// The target's `detectors`.
+    pub(crate) detectors: &'static [&'static str],
 }
 
 impl Setup {
@@ -93,6 +95,7 @@ impl Setup {
             who: "alice",
             session: 7,
             replication: false,
+            detectors: &[],
         }
     }
 }
@@ -261,12 +264,12 @@ impl Hall {
 }
 
 /// Permits that tests start from.
-const BASE: &str = r#"
+pub(crate) const BASE: &str = r#"
 @id("test.connect") permit(principal, action == Hoop::Action::"connect", resource);
 @id("test.statement") permit(principal, action == Hoop::Action::"statement", resource);
 "#;
 
-fn target(cluster: &Cluster, setup: &Setup) -> Target {
+pub(crate) fn target(cluster: &Cluster, setup: &Setup) -> Target {
     Target {
         name: TargetName::new("db").expect("a name"),
         description: String::new(),
@@ -289,6 +292,8 @@ fn target(cluster: &Cluster, setup: &Setup) -> Target {
             filters: setup.filters.clone(),
             objects: setup.objects,
             replication: setup.replication,
+            detectors: setup.detectors.iter().map(|name| (*name).to_owned()).collect(),
+            patterns: Vec::new(),
             trusted_functions: BTreeSet::new(),
             max_connections: 10,
         })),
@@ -300,7 +305,7 @@ pub(crate) fn host_key() -> russh::keys::PrivateKey {
     russh::keys::ssh_key::private::Ed25519Keypair::from_seed(&[7; 32]).into()
 }
 
-fn principal(who: &str) -> Principal {
+pub(crate) fn principal(who: &str) -> Principal {
     Principal {
         id: PrincipalId {
             provider: ProviderName::new("test").expect("a name"),

@@ -6,12 +6,12 @@ use std::path::Path;
 use http::HeaderName;
 use url::Url;
 
-use super::{is_loopback, known_group, secret};
+use super::{detectors, is_loopback, known_group, secret};
 use crate::broker::config::reader::Section;
 use crate::domain::mask::Mask;
 use crate::domain::name::{GroupName, RuleName};
 use crate::domain::target::{BodyMask, HttpIssuer, HttpTarget, Injection, Page};
-use crate::mask::document::{Detector, DocumentPath, DocumentPlan, DocumentRule, KeyCase};
+use crate::mask::document::{DocumentPath, DocumentPlan, DocumentRule, KeyCase};
 use crate::wire::http::openapi::OpenApi;
 
 /// Reads the keys of a target that is an API.
@@ -26,10 +26,7 @@ pub(super) fn read(
     if root_certificates.is_some() && base.as_ref().is_some_and(|base| base.scheme() != "https") {
         section.fault("root_certificates", "has no use with a base that is not https; remove it");
     }
-    let detectors = section.parsed_list("detectors", |name| match Detector::named(name) {
-        Some(_) => Ok(name.to_owned()),
-        None => Err("is no detector"),
-    });
+    let (detectors, patterns) = detectors::read(section);
     let openapi = section.text("openapi").map(|file| base_dir.join(file));
     if let Some(path) = &openapi
         && let Err(why) = readable(path)
@@ -66,7 +63,8 @@ pub(super) fn read(
         only_http2,
         issuer: issuer?,
         masks,
-        detectors: detectors.into_iter().collect(),
+        detectors,
+        patterns,
         openapi,
         graphql,
         pages,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Known, filter, host, is_loopback, known_group, secret};
+use super::{Known, detectors, filter, host, is_loopback, known_group, secret};
 use crate::broker::config::reader::Section;
 use crate::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
 use crate::domain::name::{GroupName, RuleName};
@@ -20,6 +20,7 @@ pub(super) fn read(section: &Section<'_, '_>, known: Known<'_>, base: &Path) -> 
     let tls = tls(section, host.as_deref().unwrap_or_default(), base);
     let objects = section.flag("objects").unwrap_or(false);
     let replication = section.flag("replication").unwrap_or(false);
+    let (detectors, patterns) = detectors::read(section);
     let trusted_functions = section
         .parsed_list("trusted_functions", |text| dotted(text).ok_or("is written schema.function"))
         .into_iter()
@@ -49,6 +50,10 @@ pub(super) fn read(section: &Section<'_, '_>, known: Known<'_>, base: &Path) -> 
             "cannot be allowed on a target with masks: it would carry them in the clear",
         );
     }
+    if replication && !detectors.is_empty() {
+        section
+            .fault("replication", "cannot be allowed on a target with detectors: they do not look into it");
+    }
     if replication && !filters.is_empty() {
         section
             .fault("replication", "cannot be allowed on a target with row filters: it would carry every row");
@@ -66,6 +71,8 @@ pub(super) fn read(section: &Section<'_, '_>, known: Known<'_>, base: &Path) -> 
         filters,
         objects,
         replication,
+        detectors,
+        patterns,
         trusted_functions,
         max_connections: max_connections.unwrap_or(10),
     })

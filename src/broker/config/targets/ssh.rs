@@ -5,10 +5,9 @@ use std::path::Path;
 
 use russh::keys::ssh_key::PublicKey;
 
-use super::{host, secret};
+use super::{detectors, host, secret};
 use crate::broker::config::reader::Section;
 use crate::domain::target::{SshIssuer, SshTarget};
-use crate::mask::document::Detector;
 
 /// Reads the keys of a target that is a host.
 pub(super) fn read(section: &Section<'_, '_>, base: &Path) -> Option<SshTarget> {
@@ -26,7 +25,7 @@ pub(super) fn read(section: &Section<'_, '_>, base: &Path) -> Option<SshTarget> 
         );
     }
     let supervised = section.flag("supervised").unwrap_or(false);
-    let detectors = section.parsed_list("detectors", detector).into_iter().collect();
+    let (detectors, patterns) = detectors::read(section);
     let count = |key, otherwise| {
         section.number(key, 1..10_001).and_then(|n| u16::try_from(n).ok()).unwrap_or(otherwise)
     };
@@ -41,6 +40,7 @@ pub(super) fn read(section: &Section<'_, '_>, base: &Path) -> Option<SshTarget> 
         issuer: issuer?,
         supervised,
         detectors,
+        patterns,
         max_connections,
         max_channels,
     })
@@ -89,12 +89,6 @@ fn key(text: &str) -> Result<String, String> {
     let key = PublicKey::from_openssh(text)
         .map_err(|error| format!("`{text}` is no public key of OpenSSH: {error}"))?;
     key.to_openssh().map_err(|error| error.to_string())
-}
-
-fn detector(text: &str) -> Result<String, String> {
-    let all = Detector::ALL.map(Detector::as_str).join(", ");
-    let known = Detector::named(text).is_some();
-    known.then(|| text.to_owned()).ok_or_else(|| format!("`{text}` is no detector; there are: {all}"))
 }
 
 /// An address or a network, as the option `source-address` takes it.

@@ -17,7 +17,7 @@ use crate::gateway::gate::Opinion;
 use crate::gateway::hold;
 use crate::gateway::postgres::inspected::Era;
 use crate::sql::Effect;
-use crate::wire::postgres::conversation::{QuestionId, Text};
+use crate::wire::postgres::conversation::{Meter, QuestionId, Text};
 
 /// The cursors of a connection.
 #[derive(Default)]
@@ -27,14 +27,16 @@ pub(super) struct Cursors {
     declaring: VecDeque<(QuestionId, String, Cursor)>,
 }
 
-struct Cursor {
-    facts: Arc<Facts>,
+pub(super) struct Cursor {
+    pub(super) facts: Arc<Facts>,
     /// When it was judged.
-    era: Era,
+    pub(super) era: Era,
     /// Whether it is there after its transaction.
     outlives: bool,
     /// Whether nothing ran since that could have put another one in its place.
-    sure: bool,
+    pub(super) sure: bool,
+    /// What is fetched from it counts against this.
+    pub(super) meter: Arc<Meter>,
 }
 
 impl Cursors {
@@ -55,6 +57,17 @@ impl Cursors {
     fn doubt(&mut self) {
         let all = self.open.values_mut().chain(self.declaring.iter_mut().map(|(_, _, cursor)| cursor));
         all.for_each(|cursor| cursor.sure = false);
+    }
+
+    /// The cursor of this name.
+    pub(super) fn open(&mut self, name: &str) -> Option<&mut Cursor> {
+        self.open.get_mut(name)
+    }
+
+    /// The meters of cursors that will have this name, if they are declared.
+    pub(super) fn declaring(&self, name: &str) -> impl Iterator<Item = Arc<Meter>> {
+        let named = self.declaring.iter().filter(move |(_, declared, _)| declared == name);
+        named.map(|(_, _, cursor)| Arc::clone(&cursor.meter))
     }
 
     /// The oldest cursor that this question declares is there.
@@ -97,7 +110,8 @@ impl Examiner {
             match &part.effect {
                 Effect::Declare { name, outlives } => {
                     let (era, outlives) = (self.era, *outlives);
-                    self.cursors.declare(question, name, Cursor { facts, era, outlives, sure: true });
+                    let meter = self.metering.of_declared(name);
+                    self.cursors.declare(question, name, Cursor { facts, era, outlives, sure: true, meter });
                 }
                 Effect::Close { name } => self.cursors.close(name.as_deref()),
                 // what it was declared for runs now

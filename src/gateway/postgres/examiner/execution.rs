@@ -8,14 +8,15 @@
 use std::sync::Arc;
 
 use super::holding::{Weighed, refuse};
+use super::metering;
 use super::{Examiner, Inspected, Part, Portal, Prepared, Running, Step, rule, unclear, unseen};
 use crate::domain::action::Action;
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::policy::Denial;
-use crate::gateway::gate::Opinion;
+use crate::gateway::gate::{Entered, Opinion};
 use crate::gateway::journal::JournalError;
 use crate::sql::Effect;
-use crate::wire::postgres::conversation::{Answer, Ask, Question, Text};
+use crate::wire::postgres::conversation::{Answer, Ask, Meter, Question, QuestionId, Text};
 
 impl Examiner {
     /// Whether anything could be refused, held or masked here. Elsewhere PostgreSQL has the last word.
@@ -31,10 +32,12 @@ impl Examiner {
             if let Some(denial) = self.outdated_cursors(&prepared.inspected.parts) {
                 return self.deny(prepared.inspected.parts.first(), &exactly(&prepared), &denial);
             }
-            return self.execute_anew(question, &prepared, false);
+            return self.execute_anew(question, &prepared, false, None);
         };
-        let Portal { prepared, number, has_values, reviewed } = portal;
+        let Portal { prepared, number, has_values, reviewed, meter } = portal;
         let (prepared, number, has_values) = (prepared.clone(), *number, *has_values);
+        let (meter, reviewed) = (Arc::clone(meter), *reviewed);
+        self.follow_transaction(&prepared.inspected.parts);
         // INVARIANT: between its review and its execution nothing may change what it means
         if reviewed.is_some_and(|then| then != self.let_through) {
             let denial = again("other statements ran after this one was approved and before it was executed");
@@ -45,13 +48,14 @@ impl Examiner {
         }
         if prepared.era != self.era {
             let prepared = self.judge_again(prepared);
-            return self.execute_anew(question, &prepared, has_values);
+            return self.execute_anew(question, &prepared, has_values, Some((*id, meter)));
         }
         if let Some(portal) = self.portals.get_mut(id) {
             // from here on it only goes on
             portal.reviewed = None;
         }
         self.let_through += 1;
+        self.meter(&prepared.inspected.parts, vec![meter]);
         self.lose_sight(question.id, &prepared.inspected.parts);
         self.foresee_names(question.id, &prepared);
         self.running.insert(question.id, Running { next: number, last: number });
@@ -63,6 +67,7 @@ impl Examiner {
         question: &Question,
         prepared: &Prepared,
         has_values: bool,
+        portal: Option<(QuestionId, Arc<Meter>)>,
     ) -> Result<Step, JournalError> {
         let Some(part) = prepared.inspected.parts.first() else { return Ok(refuse(&unclear())) };
         if let Some(denial) = self.unsettled_names(&prepared.inspected, true) {
@@ -84,6 +89,8 @@ impl Examiner {
             Ok(entered) => {
                 let number = entered.number;
                 self.let_through += 1;
+                let meter = self.anew(&entered, portal);
+                self.meter(&prepared.inspected.parts, vec![meter]);
                 self.lose_sight(question.id, &prepared.inspected.parts);
                 self.foresee_names(question.id, prepared);
                 self.running.insert(question.id, Running { next: number, last: number });
@@ -91,6 +98,16 @@ impl Examiner {
             }
             Err(denial) => Ok(refuse(&denial)),
         }
+    }
+
+    /// What a portal has given out by now counts against the caps of now.
+    fn anew(&mut self, entered: &Entered, portal: Option<(QuestionId, Arc<Meter>)>) -> Arc<Meter> {
+        let Some((id, spent)) = portal else { return metering::of(entered) };
+        let meter = Arc::new(spent.under(Arc::clone(&entered.caps)));
+        if let Some(portal) = self.portals.get_mut(&id) {
+            portal.meter = Arc::clone(&meter);
+        }
+        meter
     }
 
     /// Why it cannot be told what an EXECUTE in here will run, where that matters: it is only prepared, and

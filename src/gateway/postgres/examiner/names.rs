@@ -42,7 +42,8 @@ impl Examiner {
             _ => Arc::default(),
         };
         let inspected = Arc::clone(inspected);
-        let prepared = Prepared { text: text.to_lossy().into(), types, inspected, era: self.era };
+        let (era, edition) = (self.era, self.drift.edition);
+        let prepared = Prepared { text: text.to_lossy().into(), types, inspected, era, edition };
         if !is_parse {
             return self.foresee_names(question.id, &prepared);
         }

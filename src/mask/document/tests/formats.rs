@@ -1,6 +1,7 @@
 //! Lines, sequences, events, tables, forms, text.
 
 use super::*;
+use crate::domain::target::{OwnPattern, PatternCheck};
 
 fn keys() -> Arc<DocumentPlan> {
     plan(&[("$..key", Mask::Full), ("$..tail", Mask::Partial { keep_last: 2 }), ("$..none", Mask::Null)])
@@ -82,8 +83,12 @@ fn fields_of_forms_are_masked() {
     }
 }
 
+fn own_pattern(pattern: &str, check: PatternCheck) -> OwnPattern {
+    OwnPattern { name: "own".into(), pattern: pattern.into(), check }
+}
+
 fn detecting(own: &[&str]) -> Arc<DocumentPlan> {
-    let own: Vec<String> = own.iter().map(|pattern| (*pattern).to_owned()).collect();
+    let own: Vec<OwnPattern> = own.iter().map(|pattern| own_pattern(pattern, PatternCheck::None)).collect();
     let detectors = Detectors::new(&Detector::ALL, &own).unwrap();
     Arc::new(DocumentPlan::new(&[], KeyCase::Exact).unwrap().with_detectors(Arc::new(detectors)))
 }
@@ -137,12 +142,13 @@ fn own_patterns_are_bounded() {
     assert_eq!(masked("text/plain", &plan, "id EMP 123456 EMP 12345"), "id [masked] EMP 12345");
     for pattern in ["a+", "", "x*", "a{9000}"] {
         assert_eq!(
-            Detectors::new(&[], &[pattern.to_owned()]).err(),
-            Some(DetectorError::Endless { at: 0 }),
+            Detectors::new(&[], &[own_pattern(pattern, PatternCheck::None)]).err(),
+            Some(DetectorError::Endless),
             "{pattern}"
         );
     }
-    assert_eq!(Detectors::new(&[], &["(".to_owned()]).err(), Some(DetectorError::Pattern { at: 0 }));
+    let broken = own_pattern("(", PatternCheck::None);
+    assert_eq!(Detectors::new(&[], &[broken]).err(), Some(DetectorError::Pattern));
 }
 
 #[test]

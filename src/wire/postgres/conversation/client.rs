@@ -6,10 +6,12 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::capping::{holds_what_follows, is_clocked};
+use super::guard::{BEFORE, is_reserved};
 use super::names::{self, MAX_NAMES};
 use super::pending::{Copy, Describe, MAX_PENDING, Op, OpKind};
 use crate::wire::postgres::conversation::{
-    Answer, Ask, Conversation, Expect, Observation, Open, Piece, Question, QuestionId, Text,
+    Answer, Ask, Conversation, Expect, Guard, Observation, Open, Piece, Question, QuestionId, Text,
 };
 use crate::wire::postgres::error::ErrorFields;
 use crate::wire::postgres::fault::ClientFault;
@@ -18,6 +20,7 @@ use crate::wire::postgres::frontend::{ClientMessage, FunctionCall, Parse, Subjec
 
 impl Conversation {
     pub(super) fn take_client(&mut self, input: &mut BytesMut) -> Result<(), ClientFault> {
+        self.put_back(input);
         while self.question.is_none() && !self.terminated && self.upstream.len() < self.options.output_cap {
             if self.client_piece != Piece::None {
                 if input.is_empty() {
@@ -149,6 +152,7 @@ impl Conversation {
         let Some(frame) = frame::take(input, self.options.limits.client)? else {
             return Ok(false);
         };
+        self.keep_for_replay(&frame);
         self.take_message(frame)?;
         Ok(true)
     }
@@ -184,20 +188,26 @@ impl Conversation {
             ),
             ClientMessage::Query(sql) => (OpKind::Query, Ask::Query { text: text(sql) }),
             ClientMessage::Close(subject) => {
+                let subject = without_guards(subject);
+                let mut bytes = BytesMut::new();
+                ClientMessage::Close(subject).encode(&mut bytes);
                 let kind = match subject {
                     Subject::Portal(name) => OpKind::ClosePortal { portal: names::key(name) },
                     Subject::Statement(name) => OpKind::CloseStatement { statement: names::key(name) },
                 };
-                self.send(Op::new(kind, None), &frame.bytes);
+                self.send(Op::new(kind, None), &bytes);
                 return Ok(());
             }
             ClientMessage::Describe(subject) => {
+                let subject = without_guards(subject);
+                let mut bytes = BytesMut::new();
+                ClientMessage::Describe(subject).encode(&mut bytes);
                 let of = match subject {
                     Subject::Portal(name) => self.names.portals.resolve(name),
                     Subject::Statement(name) => self.names.statements.resolve(name),
                 };
                 let describe = Describe { of, injected: false, parameters: Vec::new() };
-                self.send(Op::new(OpKind::Describe(describe), None), &frame.bytes);
+                self.send(Op::new(OpKind::Describe(describe), None), &bytes);
                 return Ok(());
             }
             ClientMessage::Flush => {
@@ -226,26 +236,52 @@ impl Conversation {
         }
         self.last_question += 1;
         let id = QuestionId(self.last_question);
-        let question = Some(Question { id, ask, settled: self.settled });
-        self.question = Some(Open { id, question, kind, frame });
+        if let Some(veiled) = &mut self.veiled {
+            veiled.asked(id, &ask);
+        }
+        let question = Some(Question { id, ask, settled: self.settled, batch: self.batch });
+        self.question = Some(Open { id, question, kind, frame, dropped: false });
         Ok(())
     }
 
-    pub(super) fn take_answer(&mut self, answer: Answer) {
-        let Some(Open { id, kind, frame, .. }) = self.question.take() else {
-            return;
+    /// Whether the guard was sent.
+    pub(super) fn take_answer(&mut self, answer: Answer, guard: Option<&Guard>) -> bool {
+        let Some(Open { id, kind, frame, dropped, .. }) = self.question.take() else {
+            return false;
         };
-        if self.skipping {
-            // an earlier message failed while this one was judged: the database would skip it
+        let meters = std::mem::take(&mut self.meters);
+        if self.skipping || dropped {
+            // an earlier message failed while this one was judged: the database would skip it, or it comes again
             self.skip(&kind, id);
-            return;
+            return false;
         }
+        let refused = matches!(answer, Answer::Refuse(_));
+        let guard = guard.filter(|_| !refused);
+        if let Some(guard) = guard {
+            self.send_guard(guard, &frame);
+        }
+        let guarded = guard.is_some() && matches!(kind, OpKind::Query);
+        let answer = match answer {
+            Answer::Forward(expect) if guarded => {
+                let text = ClientMessage::parse(frame.tag, frame.body());
+                let text = match &text {
+                    Ok(Some(ClientMessage::Query(text))) => std::str::from_utf8(text).unwrap_or("\0"),
+                    _ => "\0",
+                };
+                Answer::Replace { text: text.to_owned(), expect }
+            }
+            answer => answer,
+        };
         match answer {
-            Answer::Forward(expect) => self.forward(Op { expect, ..Op::new(kind, Some(id)) }, &frame.bytes),
+            Answer::Forward(expect) => {
+                self.forward(Op { expect, guarded, meters, ..Op::new(kind, Some(id)) }, &frame.bytes);
+            }
             Answer::Refuse(fields) => self.refuse(kind, id, &frame, fields),
-            Answer::Replace { text, expect } => match rewritten(&frame, &text) {
+            Answer::Replace { text, expect } => match rewritten(&frame, &preceded(text, guarded)) {
                 Some(bytes) => {
-                    self.forward(Op { expect, replaced: true, ..Op::new(kind, Some(id)) }, &bytes);
+                    let op =
+                        Op { expect, guarded, preceded: guarded, replaced: true, ..Op::new(kind, Some(id)) };
+                    self.forward(Op { meters, ..op }, &bytes);
                 }
                 None => {
                     let fields = ErrorFields::denied("the statement could not be rewritten");
@@ -253,11 +289,16 @@ impl Conversation {
                 }
             },
         }
+        guard.is_some()
     }
 
     fn forward(&mut self, op: Op, bytes: &[u8]) {
         let id = op.question;
         let expect = op.expect;
+        if let Some(veiled) = &mut self.veiled {
+            let shifts = expect.shifts && matches!(op.kind, OpKind::Parse { .. });
+            veiled.forwarded(id.filter(|_| shifts));
+        }
         match &op.kind {
             OpKind::Parse { statement } if self.options.inspect => {
                 let mut describe = BytesMut::new();
@@ -270,7 +311,7 @@ impl Conversation {
             OpKind::Parse { .. } | OpKind::Bind { .. } | OpKind::Call => {
                 self.send(Op { expect: Expect::default(), ..op }, bytes);
             }
-            OpKind::Execute if expect.copy_in || expect.renames => {
+            OpKind::Execute if expect.copy_in || expect.renames || holds_what_follows(&op) => {
                 self.send(op, bytes);
                 // what the client sends next is held until this is answered, so it must be answered
                 // without waiting for the Sync that is held
@@ -313,7 +354,12 @@ impl Conversation {
     }
 
     pub(super) fn send(&mut self, op: Op, bytes: &[u8]) {
+        if self.pending.len() > 0 && is_clocked(&op) {
+            // the database keeps answers back until it must send them, and nobody would know what it works on
+            ClientMessage::Flush.encode(&mut self.upstream);
+        }
         self.upstream.extend_from_slice(bytes);
+        self.batch += u64::from(matches!(op.kind, OpKind::Query | OpKind::Call | OpKind::Sync));
         self.names.sent(&op);
         self.pending.push(op);
         self.settled = false;
@@ -363,7 +409,22 @@ fn rewritten(frame: &Frame, sql: &str) -> Option<BytesMut> {
     Some(bytes)
 }
 
-fn denied_parse(statement: &[u8]) -> ClientMessage<'_> {
+/// What a client describes or closes. What guards have made is none of its business: there is nothing of the name that it
+/// gets instead.
+fn without_guards(subject: Subject<'_>) -> Subject<'_> {
+    match subject {
+        Subject::Portal(name) if is_reserved(name) => Subject::Portal(DENIED_NAME),
+        Subject::Statement(name) if is_reserved(name) => Subject::Statement(DENIED_NAME),
+        other => other,
+    }
+}
+
+/// What a Query says behind a guard.
+fn preceded(text: String, guarded: bool) -> String {
+    if guarded { format!("{BEFORE}{text}") } else { text }
+}
+
+pub(super) fn denied_parse(statement: &[u8]) -> ClientMessage<'_> {
     ClientMessage::Parse(Parse { statement, text: DENIED, types: Vec::new() })
 }
 

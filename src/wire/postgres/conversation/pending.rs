@@ -6,8 +6,10 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
+use super::capping::holds_what_follows;
+use super::meter::Meters;
 use crate::wire::postgres::conversation::{Expect, QuestionId};
 use crate::wire::postgres::error::ErrorFields;
 
@@ -29,6 +31,10 @@ impl Pending {
         self.0.push_back(op);
     }
 
+    pub(super) fn push_front(&mut self, op: Op) {
+        self.0.push_front(op);
+    }
+
     pub(super) fn pop(&mut self) -> Option<Op> {
         self.0.pop_front()
     }
@@ -40,7 +46,17 @@ impl Pending {
     /// Whether the message that was sent last may yet be answered by COPY in, or change what names stand
     /// for. Then the next client messages mean different things depending on that answer, so they are held.
     pub(super) fn decides_what_follows(&self) -> bool {
-        self.0.back().is_some_and(|op| (op.expect.copy_in || op.expect.renames) && !op.failed)
+        self.0.back().is_some_and(|op| {
+            (op.expect.copy_in || op.expect.renames || op.guarded || holds_what_follows(op)) && !op.failed
+                || matches!(op.kind, OpKind::Again { .. })
+        })
+    }
+
+    /// Takes off everything up to the next Sync, and that as well.
+    pub(super) fn take_to_sync(&mut self) -> Vec<Op> {
+        let sync = self.0.iter().position(|op| matches!(op.kind, OpKind::Sync));
+        let count = sync.map_or(self.0.len(), |sync| sync + 1);
+        self.0.drain(..count).collect()
     }
 
     /// Whether the database will say that it is ready without hearing more from the client.
@@ -73,6 +89,16 @@ pub(super) struct Op {
     pub(super) replaced: bool,
     /// Rows that have not been reported.
     pub(super) rows: u64,
+    /// What its answers count against.
+    pub(super) meters: Meters,
+    /// A cap is reached, and this is what the client is told once the database has stopped.
+    pub(super) stopped: Option<Box<ErrorFields>>,
+    /// Its time is over.
+    pub(super) overdue: bool,
+    /// A Query whose guard has not passed yet: what follows is held.
+    pub(super) guarded: bool,
+    /// A Query with a statement of ours in front, which was not answered yet.
+    pub(super) preceded: bool,
 }
 
 impl Op {
@@ -85,13 +111,22 @@ impl Op {
             failed: false,
             replaced: false,
             rows: 0,
+            meters: Meters::default(),
+            stopped: None,
+            overdue: false,
+            guarded: false,
+            preceded: false,
         }
     }
 }
 
 /// Which message.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum OpKind {
+    /// A guard has failed; once the database is ready, these messages of the client are taken again.
+    Again {
+        bytes: BytesMut,
+    },
     Bind {
         portal: Bytes,
     },
@@ -106,6 +141,12 @@ pub(super) enum OpKind {
     Denied,
     Describe(Describe),
     Execute,
+    /// Ours: the client must not see the answers.
+    Guard {
+        /// Which.
+        number: u64,
+        last: bool,
+    },
     Parse {
         statement: Bytes,
     },
@@ -114,7 +155,7 @@ pub(super) enum OpKind {
 }
 
 /// A Describe, the client's or ours.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Describe {
     /// The Parse or Bind that made what is described.
     pub(super) of: Option<QuestionId>,

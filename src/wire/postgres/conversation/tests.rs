@@ -1,8 +1,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod capping;
 mod copying;
 mod refusing;
 mod splitting;
+mod veiling;
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -19,6 +21,8 @@ struct Pair {
     upstream: BytesMut,
     questions: Vec<Question>,
     expect: Expect,
+    /// Of what is let through.
+    meters: Option<Meters>,
 }
 
 impl Pair {
@@ -29,6 +33,7 @@ impl Pair {
             upstream: BytesMut::new(),
             questions: Vec::new(),
             expect: Expect::default(),
+            meters: None,
         }
     }
 
@@ -57,6 +62,7 @@ impl Pair {
             };
             let denied = format!("{:?}", question.ask).contains("secret");
             self.questions.push(question);
+            self.machine.handle_meters(self.meters.clone().unwrap_or_default());
             self.machine.handle_answer(if denied {
                 Answer::Refuse(Box::new(
                     ErrorFields::denied("denied by rule `no-secrets`").with_hint("ask ada"),

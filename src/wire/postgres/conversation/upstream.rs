@@ -7,6 +7,8 @@
 
 use bytes::{Buf, BytesMut};
 
+use super::capping::is_clocked;
+use super::guard::GuardFailed;
 use super::pending::{Copy, Op, OpKind};
 use crate::wire::postgres::backend::{ServerMessage, TransactionStatus, rows_of_tag};
 use crate::wire::postgres::conversation::{Conversation, CopyWay, Observation, QuestionId};
@@ -17,7 +19,7 @@ use crate::wire::postgres::frontend::ClientMessage;
 use crate::wire::postgres::scrub::{self, Scrub};
 
 /// What happens to a message on its way to the client.
-enum Fate {
+pub(super) enum Fate {
     Pass,
     Swallow,
     Swap(BytesMut),
@@ -46,6 +48,16 @@ impl Conversation {
                 *run += count;
                 continue;
             }
+            if self.upstream_drop > 0 {
+                let count = self.upstream_drop.min(rest.len());
+                if count == 0 {
+                    break;
+                }
+                self.upstream_drop -= count;
+                self.forward_run(input, run);
+                input.advance(count);
+                continue;
+            }
             if !self.notices.is_empty() {
                 self.forward_run(input, run);
                 self.flush_notices();
@@ -54,11 +66,14 @@ impl Conversation {
             let Some(head) = Head::peek(rest)? else {
                 break;
             };
-            if matches!(head.tag, b'D' | b'd') {
+            if matches!(head.tag, b'D' | b'd') && !self.looks_into(head.tag) && !self.is_guarding() {
                 if rest.len() < head.total && head.total <= PIECE {
                     break;
                 }
-                self.take_row(head.tag)?;
+                if !self.take_row(head.tag, head.total)? {
+                    self.upstream_drop = head.total;
+                    continue;
+                }
                 let count = head.total.min(rest.len());
                 self.upstream_piece = head.total - count;
                 *run += count;
@@ -68,7 +83,7 @@ impl Conversation {
             let Some(body) = rest.get(5..head.total) else {
                 break;
             };
-            match self.take_answer_message(head.tag, body)? {
+            match self.take_looking(head.tag, body)? {
                 Fate::Pass => *run += head.total,
                 Fate::Swallow => {
                     self.forward_run(input, run);
@@ -91,25 +106,26 @@ impl Conversation {
         }
     }
 
-    fn take_row(&mut self, tag: u8) -> Result<(), UpstreamFault> {
+    /// Whether it may go to the client.
+    pub(super) fn take_row(&mut self, tag: u8, size: usize) -> Result<bool, UpstreamFault> {
         if tag == b'd' {
             return match self.copy {
-                Copy::Out | Copy::Both => Ok(()),
+                Copy::Out | Copy::Both => Ok(self.count(size)),
                 Copy::In | Copy::InDone | Copy::None => Err(unexpected(tag, "no COPY data")),
             };
         }
         match self.pending.front() {
-            Some(Op {
-                kind: OpKind::Query | OpKind::Execute, failed: false, refused: None, rows, ..
-            }) => {
-                *rows += 1;
-                Ok(())
-            }
-            _ => Err(unexpected(tag, "no rows")),
+            Some(Op { kind: OpKind::Query | OpKind::Execute, failed: false, refused: None, .. }) => {}
+            _ => return Err(unexpected(tag, "no rows")),
         }
+        let passes = self.count(size);
+        if passes && let Some(op) = self.pending.front() {
+            op.rows += 1;
+        }
+        Ok(passes)
     }
 
-    fn take_answer_message(&mut self, tag: u8, body: &[u8]) -> Result<Fate, UpstreamFault> {
+    pub(super) fn take_answer_message(&mut self, tag: u8, body: &[u8]) -> Result<Fate, UpstreamFault> {
         let message = ServerMessage::parse(tag, body)
             .map_err(|source| UpstreamFault::Malformed { message: name(tag), source })?
             .ok_or_else(|| unexpected(tag, "an answer"))?;
@@ -144,11 +160,37 @@ impl Conversation {
         if op.failed {
             return Err(unexpected(tag, "readiness after an error"));
         }
+        if op.stopped.is_some() {
+            return self.take_of_capped(tag, &message);
+        }
         let question = op.question;
+        if op.preceded && matches!(message, ServerMessage::CommandComplete(_)) {
+            op.preceded = false;
+            return Ok(Fate::Swallow);
+        }
         match (&mut op.kind, message) {
             (OpKind::Parse { .. }, ServerMessage::ParseComplete) => {
                 self.observations.extend(question.map(Observation::Parsed));
                 self.finish();
+            }
+            (OpKind::Guard { number, .. }, ServerMessage::DataRow(row)) => {
+                let number = *number;
+                self.guard_row(number, &row);
+                return Ok(Fate::Swallow);
+            }
+            (
+                OpKind::Guard { last, .. },
+                ServerMessage::ParseComplete
+                | ServerMessage::BindComplete
+                | ServerMessage::CloseComplete
+                | ServerMessage::CommandComplete(_),
+            ) => {
+                let last = *last;
+                self.finish();
+                if last {
+                    self.guard_passed();
+                }
+                return Ok(Fate::Swallow);
             }
             (OpKind::Bind { .. }, ServerMessage::BindComplete)
             | (OpKind::ClosePortal { .. } | OpKind::CloseStatement { .. }, ServerMessage::CloseComplete) => {
@@ -194,7 +236,11 @@ impl Conversation {
                 }
                 self.finish();
             }
-            (OpKind::Call, ServerMessage::FunctionCallResponse(_)) => {}
+            (OpKind::Call, ServerMessage::FunctionCallResponse(value)) => {
+                if !self.count(value.map_or(0, <[u8]>::len)) {
+                    return Ok(Fate::Swallow);
+                }
+            }
             (
                 OpKind::Query | OpKind::Execute,
                 ServerMessage::CopyInResponse(_)
@@ -236,45 +282,78 @@ impl Conversation {
     fn complete(&mut self, tag: &str) {
         self.report_rows();
         self.copy = Copy::None;
-        let gone = self.names.completed(tag);
-        self.observations.extend(gone.into_iter().map(Observation::Gone));
+        self.note_completed(tag);
         let Some(op) = self.pending.front() else {
             return;
         };
-        if let Some(question) = op.question {
-            let rows = rows_of_tag(tag);
-            self.observations.push_back(Observation::Completed { question, tag: tag.to_owned(), rows });
-        }
+        op.meters.next();
+        op.overdue &= is_clocked(op);
         if matches!(op.kind, OpKind::Execute) {
             self.finish();
+        }
+    }
+
+    pub(super) fn note_completed(&mut self, tag: &str) {
+        let gone = self.names.completed(tag);
+        self.observations.extend(gone.into_iter().map(Observation::Gone));
+        if let Some(question) = self.pending.front().and_then(|op| op.question) {
+            let rows = rows_of_tag(tag);
+            self.observations.push_back(Observation::Completed { question, tag: tag.to_owned(), rows });
         }
     }
 
     /// The oldest pending message has succeeded.
     fn finish(&mut self) {
         if let Some(op) = self.pending.pop() {
+            // what was bound runs, and the cancel is on its way to it
+            if matches!(op.kind, OpKind::Bind { .. })
+                && op.overdue
+                && let Some(next) = self.pending.front().filter(|next| is_clocked(next))
+            {
+                next.overdue = true;
+            }
             let gone = self.names.done(&op.kind, op.question);
             self.observations.extend(gone.into_iter().map(Observation::Gone));
         }
     }
 
     fn take_ready(&mut self, status: TransactionStatus) -> Result<Fate, UpstreamFault> {
-        match self.pending.front() {
-            Some(Op { kind: OpKind::Sync, .. }) => {}
+        let again = match self.pending.front() {
+            Some(Op { kind: OpKind::Again { bytes }, .. }) => Some(std::mem::take(bytes)),
+            Some(Op { kind: OpKind::Sync, .. }) => None,
             Some(Op { kind: OpKind::Query | OpKind::Call, refused: None, .. })
-                if matches!(self.copy, Copy::None | Copy::InDone) => {}
+                if matches!(self.copy, Copy::None | Copy::InDone) =>
+            {
+                None
+            }
             _ => return Err(unexpected(b'Z', "an answer")),
+        };
+        let mut told = None;
+        if self.is_capped() {
+            told = self.ready_of_capped(status);
+            if told.is_none() {
+                return Ok(Fate::Swallow);
+            }
         }
         self.copy = Copy::None;
         self.finish();
         self.settled = self.pending.len() == 0;
         self.unsettled = false;
+        self.status = status;
         if status == TransactionStatus::Idle {
             let gone = self.names.transaction_over();
             self.observations.extend(gone.into_iter().map(Observation::Gone));
         }
         self.observations.push_back(Observation::Ready(status));
-        Ok(Fate::Pass)
+        if let Some(again) = again {
+            self.take_again(again);
+            return Ok(Fate::Swallow);
+        }
+        let Some(told) = told else { return Ok(Fate::Pass) };
+        let mut out = BytesMut::new();
+        told.encode_error(&mut out);
+        ServerMessage::ReadyForQuery(status).encode(&mut out);
+        Ok(Fate::Swap(out))
     }
 
     fn take_error(&mut self, fields: &Fields<'_>) -> Result<Fate, UpstreamFault> {
@@ -285,6 +364,14 @@ impl Conversation {
             self.failed(None, fields, fields.sqlstate(), false);
             return Ok(fate);
         }
+        let mut drifted = None;
+        if self.is_guarding() {
+            match self.guard_failed(fields.sqlstate()) {
+                GuardFailed::Replays => return Ok(Fate::Swallow),
+                GuardFailed::Told(told) => drifted = Some(told),
+                GuardFailed::AsItIs => {}
+            }
+        }
         let Some(op) = self.pending.front() else {
             return Err(unexpected(b'E', "nothing"));
         };
@@ -292,8 +379,14 @@ impl Conversation {
             return Err(unexpected(b'E', "readiness after an error"));
         }
         let refused = op.refused.take();
+        let is_refusal = refused.is_some();
+        let told = refused.or(drifted);
         let question = op.question;
         let replaced = op.replaced;
+        let capped = self.error_of_cap(fields.sqlstate());
+        let Some(op) = self.pending.front() else {
+            return Err(unexpected(b'E', "nothing"));
+        };
         if matches!(op.kind, OpKind::Query | OpKind::Call | OpKind::Sync) {
             // ReadyForQuery follows
             op.failed = true;
@@ -307,9 +400,14 @@ impl Conversation {
             self.skipping = false;
             self.send(Op::new(OpKind::Sync, None), &sync);
         }
-        Ok(match refused {
+        let is_capped = capped.is_some();
+        Ok(match capped.or(told) {
             Some(ours) => {
-                self.failed(question, fields, &ours.sqlstate, true);
+                if is_capped {
+                    self.failed_by_cap(question, &ours);
+                } else {
+                    self.failed(question, fields, &ours.sqlstate, is_refusal);
+                }
                 let mut out = BytesMut::new();
                 ours.encode_error(&mut out);
                 Fate::Swap(out)
@@ -369,7 +467,7 @@ impl Conversation {
     }
 
     /// Reports the rows of the oldest pending message that have not been.
-    fn report_rows(&mut self) {
+    pub(super) fn report_rows(&mut self) {
         let Some(op) = self.pending.front() else {
             return;
         };
@@ -386,7 +484,7 @@ fn swap(message: &ServerMessage<'_>) -> Fate {
     Fate::Swap(out)
 }
 
-fn unexpected(tag: u8, expected: &'static str) -> UpstreamFault {
+pub(super) fn unexpected(tag: u8, expected: &'static str) -> UpstreamFault {
     UpstreamFault::Unexpected { tag, expected }
 }
 

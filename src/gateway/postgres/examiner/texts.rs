@@ -1,0 +1,57 @@
+//! What is remembered of texts, and when it is forgotten.
+//!
+//! Job: keep what a text was found to do, until its names may mean something else or policy is another. Boundary: what
+//! was prepared by a name is not forgotten but judged again. Failure mode: a text is read once more.
+
+use std::sync::Arc;
+
+use super::Examiner;
+use crate::domain::planted::{Leak, is_planted};
+use crate::gateway::postgres::inspected::Inspected;
+use crate::gateway::postgres::lens::Lens;
+use crate::sql::Effect;
+
+impl Examiner {
+    pub(super) fn follow_path(&mut self, effect: &Effect) {
+        let moves = matches!(effect, Effect::SetSearchPath { .. } | Effect::DiscardAll | Effect::ResetAll);
+        if moves && let Lens::Masked(masked) = self.lens_mut() {
+            masked.path.foresee(effect);
+        }
+    }
+
+    /// What unqualified names meant before, they may not mean now: a transaction that set the path may have
+    /// ended since, as well.
+    pub(super) fn follow_names(&mut self) {
+        if let Lens::Masked(masked) = &*self.lens
+            && masked.path.current() != self.read_under
+        {
+            self.read_under = masked.path.current().to_vec();
+            self.forget_texts();
+        }
+    }
+
+    pub(super) fn follow_policy(&mut self) {
+        if self.gate.follow_policy() {
+            self.era.0 += 1;
+            self.forget_texts();
+        }
+    }
+
+    pub(super) fn forget_texts(&mut self) {
+        self.cache.clear();
+        self.alike.clear();
+    }
+
+    pub(super) fn keep(&mut self, text: &str, inspected: &Arc<Inspected>) {
+        let depends_on_names =
+            inspected.parts.iter().any(|part| matches!(part.effect, Effect::Execute { .. }));
+        if depends_on_names {
+            return;
+        }
+        if is_planted(Leak::Cached) {
+            let as_it_came = Inspected { sent: None, ..inspected.without_opinions() };
+            return self.cache.keep(text, &Arc::new(as_it_came));
+        }
+        self.cache.keep(text, inspected);
+    }
+}

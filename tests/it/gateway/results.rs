@@ -1,0 +1,93 @@
+//! What detectors leave of results, with a real database.
+
+use super::*;
+
+const PEOPLE: &str = r#"
+CREATE TYPE contact AS (mail text, n int);
+CREATE TABLE people(id int, who text, doc json, docb jsonb, tags text[], at inet, one contact, n bigint);
+INSERT INTO people VALUES
+ (1, 'Alice <alice@example.org>', '{"to": "alice\u0040example.org", "n": 4111111111111111}',
+  '{"to": "alice@example.org"}', '{plain,"to alice@example.org, now"}', '10.1.2.3/8',
+  ROW('alice@example.org', 7), 4111111111111111),
+ (2, 'nobody', '[1]', '{}', '{}', NULL, NULL, NULL);
+"#;
+
+/// Every format in which the address could come.
+const ADDRESS: &[u8] = b"alice@example.org";
+
+async fn looked_into(cluster: &Cluster) -> Gateway {
+    cluster.admin().await.batch_execute(PEOPLE).await.expect("people");
+    Gateway::start(cluster, Setup { detectors: &["card", "email", "ip"], ..Setup::open(cluster) })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn detectors_look_into_what_psql_is_shown() {
+    let cluster = newest();
+    let gateway = looked_into(&cluster).await;
+    let (out, err, ok) = gateway.run(&["-At", "-c", "SELECT * FROM people ORDER BY id"]).await;
+    assert!(ok, "{err}");
+    let shown = concat!(
+        r#"1|Alice <[masked]>|{"to": "[masked]", "n": "[masked]"}|{"to": "[masked]"}"#,
+        r#"|{plain,"to [masked], now"}|0.0.0.0|([masked],7)|4111111111111111"#,
+        "\n2|nobody|[1]|{}|{}|||\n"
+    );
+    assert_eq!(out, shown);
+    // what is shown can still be read as what it was
+    let again = "SELECT tags[2], (one).mail, doc->>'to' FROM people WHERE id = 1";
+    let (out, err, ok) = gateway.run(&["-At", "-c", again]).await;
+    assert!(ok, "{err}");
+    assert_eq!(out, "to [masked], now|[masked]|[masked]\n");
+    let said = "DO $$ BEGIN RAISE NOTICE 'for %', (SELECT who FROM people WHERE id = 1); END $$";
+    let fails = "SELECT who::int FROM people";
+    let (out, err, ok) = gateway.run(&["-At", "-c", said, "-c", fails]).await;
+    assert!(!ok, "a name is no number");
+    assert_eq!(out, "DO\n");
+    assert!(err.contains("for Alice <[masked]>") && err.contains("\"Alice <[masked]>\""), "{err}");
+    assert!(!gateway.book.shown().windows(ADDRESS.len()).any(|window| window == ADDRESS), "it is recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn detectors_look_into_what_a_driver_gets_in_binary() {
+    let cluster = newest();
+    let gateway = looked_into(&cluster).await;
+    let client = gateway.connect().await;
+    let row =
+        client.query_one("SELECT id, who, tags, n FROM people WHERE id = $1", &[&1]).await.expect("a row");
+    assert_eq!(row.get::<_, i32>(0), 1);
+    assert_eq!(row.get::<_, &str>(1), "Alice <[masked]>");
+    assert_eq!(row.get::<_, Vec<String>>(2), ["plain", "to [masked], now"]);
+    assert_eq!(row.get::<_, i64>(3), 4_111_111_111_111_111);
+    // a cursor that SQL has opened, and a statement that it has prepared
+    client
+        .batch_execute("BEGIN; DECLARE c CURSOR FOR SELECT who FROM people ORDER BY id")
+        .await
+        .expect("a cursor");
+    let fetched = client.query_one("FETCH 1 FROM c", &[]).await.expect("a row");
+    assert_eq!(fetched.get::<_, &str>(0), "Alice <[masked]>");
+    client.batch_execute("COMMIT; PREPARE p AS SELECT who FROM people ORDER BY id").await.expect("prepared");
+    let rows = client.query("EXECUTE p", &[]).await.expect("rows");
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0].get::<_, &str>(0), "Alice <[masked]>");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn detectors_look_into_copy_and_refuse_what_they_cannot_read() {
+    let cluster = newest();
+    let gateway = looked_into(&cluster).await;
+    let copy =
+        |options: &str| format!("COPY (SELECT id, who, tags FROM people ORDER BY id) TO STDOUT {options}");
+    let (out, err, ok) = gateway.run(&["-c", &copy(""), "-c", &copy("(FORMAT csv)")]).await;
+    assert!(ok, "{err}");
+    let text = "1\tAlice <[masked]>\t{plain,\"to [masked], now\"}\n2\tnobody\t{}\n";
+    let csv = "1,Alice <[masked]>,\"{plain,\"\"to [masked], now\"\"}\"\n2,nobody,{}\n";
+    assert_eq!(out, format!("{text}{csv}"));
+    let client = gateway.connect().await;
+    // with these, what is in a value is written with characters between
+    let odd = ["DELIMITER '@'", "(DELIMITER ':')", "(FORMAT csv, QUOTE '@')", "CSV ESCAPE '@'"];
+    for options in ["(FORMAT binary)", "BINARY", "WITH (FORMAT 'binary')"].into_iter().chain(odd) {
+        let error = client.batch_execute(&copy(options)).await.expect_err("refused");
+        let error = error.as_db_error().expect("an ErrorResponse");
+        assert!(error.message().contains("detectors.copy"), "{error}");
+    }
+    client.query_one("SELECT 1", &[]).await.expect("the session goes on");
+}
