@@ -86,7 +86,7 @@ pub(super) struct Members {
 pub(super) fn members(members: &Members, is_json: bool) -> String {
     let mut text = if is_json { binary() } else { "($1)::pg_catalog.jsonb".to_owned() };
     for path in &members.paths {
-        text = along(&text, path, 0);
+        text = along(&text, path);
     }
     if !members.anywhere.is_empty() {
         text = anywhere(&text, &members.anywhere);
@@ -154,15 +154,35 @@ fn escaped(digits: &str) -> String {
     format!(r"(?<!\\)((?:\\\\)*)\\u{digits}")
 }
 
-/// Masks the member that a path leads to. A document that is no array is handled as an array of one; an
-/// array in an array on the way is masked whole.
-fn along(document: &str, path: &[String], level: usize) -> String {
+/// Masks the member that a path leads to. Mostly there is no array on the way; where there is, it stands for each of its
+/// elements.
+fn along(document: &str, path: &[String]) -> String {
+    let value = "hoopctl_p.v";
+    let behind = |keys: &[String]| match keys {
+        [] => value.to_owned(),
+        _ => format!("pg_catalog.jsonb_extract_path({value}, {})", literals(keys)),
+    };
+    let arrays: Vec<String> =
+        (0..path.len()).map(|count| is(&behind(path.get(..count).unwrap_or_default()), "array")).collect();
+    format!(
+        "(SELECT CASE WHEN {arrays} THEN {elements} WHEN {is_object} THEN {set} ELSE {value} END FROM {document})",
+        arrays = arrays.join(" OR "),
+        elements = through_arrays(value, path, 0),
+        is_object = is(value, "object"),
+        set = with_masked(value, path),
+        document = once(document, "hoopctl_p"),
+    )
+}
+
+/// The same, where arrays are on the way. A document that is no array is handled as an array of one; an array in an array
+/// on the way is masked whole.
+fn through_arrays(document: &str, path: &[String], level: usize) -> String {
     let Some((key, rest)) = path.split_first() else { return document.into() };
     let key = literal(key);
     let (value, element) = (format!("hoopctl_{level}.v"), format!("hoopctl_e{level}.v"));
     let masked = match rest {
         [] => MASKED.to_owned(),
-        _ => along(&format!("pg_catalog.jsonb_extract_path({element}, {key})"), rest, level + 1),
+        _ => through_arrays(&format!("pg_catalog.jsonb_extract_path({element}, {key})"), rest, level + 1),
     };
     format!(
         "(SELECT CASE WHEN hoopctl_r{level}.v IS NULL THEN NULL WHEN hoopctl_r{level}.many THEN hoopctl_r{level}.a \
@@ -180,46 +200,120 @@ fn along(document: &str, path: &[String], level: usize) -> String {
     )
 }
 
-/// Masks every member of these names at any depth: a first recursion collects the documents and where they
-/// are, a second replaces one member after the other. What is masked is not descended into.
+/// Masks every member of these names at any depth. What is masked is not descended into. Mostly they are not far below: then
+/// nothing has to be walked through.
 fn anywhere(document: &str, keys: &[String]) -> String {
-    let exists: Vec<String> = keys.iter().map(|key| format!("$.**.\"{key}\"")).collect();
-    let exists: Vec<String> = exists
-        .iter()
-        .map(|path| {
-            format!("pg_catalog.jsonb_path_exists(hoopctl_d.v, {}::pg_catalog.jsonpath)", literal(path))
-        })
-        .collect();
-    let list = keys.iter().map(|key| literal(key)).collect::<Vec<_>>().join(", ");
-    let others: Vec<String> =
-        keys.iter().map(|key| format!("(hoopctl_o.key OPERATOR(pg_catalog.<>) {})", literal(key))).collect();
+    let value = "hoopctl_d.v";
     format!(
-        "(SELECT CASE WHEN {exists} THEN (WITH RECURSIVE hoopctl_walk(path, v) AS (\
-         SELECT '{{}}'::pg_catalog._text, hoopctl_d.v UNION ALL \
+        "(SELECT CASE WHEN {here} THEN COALESCE({near}, (SELECT CASE WHEN pg_catalog.bool_and(hoopctl_n.v IS NOT NULL) \
+         THEN pg_catalog.jsonb_object_agg(hoopctl_n.key, hoopctl_n.v) END FROM (SELECT hoopctl_m.key, \
+         CASE WHEN {named} THEN {MASKED} WHEN {below} THEN {member} ELSE hoopctl_m.v END AS v FROM pg_catalog.jsonb_each(\
+         CASE WHEN {is_object} THEN {value} END) AS hoopctl_m(key, v) OFFSET 0) AS hoopctl_n), {walked}) \
+         ELSE {value} END FROM {document})",
+        here = holds(value, keys),
+        near = near(value, keys),
+        named = is_one_of("hoopctl_m.key", keys),
+        below = holds("hoopctl_m.v", keys),
+        member = near("hoopctl_m.v", keys),
+        is_object = is(value, "object"),
+        walked = walked(value, keys),
+        document = once(document, "hoopctl_d"),
+    )
+}
+
+/// A document that holds such members, masked, if all are its own or those of the elements of an array; else NULL.
+fn near(value: &str, keys: &[String]) -> String {
+    let element = "hoopctl_e.v";
+    let deeper = |value: &str| {
+        // what an object has beside them
+        let rest =
+            format!("pg_catalog.jsonb_delete({value}, VARIADIC ARRAY[{}]::pg_catalog._text)", literals(keys));
+        let (rest, whole) = (holds(&rest, keys), holds(value, keys));
+        format!("(CASE WHEN {} THEN {rest} ELSE {whole} END)", is(value, "object"))
+    };
+    let own = |value: &str| {
+        let mask = |text: String, key| with_masked(&text, std::slice::from_ref(key));
+        let set = keys.iter().fold(value.to_owned(), mask);
+        format!("CASE WHEN {} THEN {set} ELSE {value} END", is(value, "object"))
+    };
+    format!(
+        "CASE WHEN NOT {deeper} THEN {own} WHEN {is_array} THEN (SELECT CASE WHEN NOT pg_catalog.bool_or({element_deeper}) \
+         THEN pg_catalog.jsonb_agg({element_own} ORDER BY hoopctl_e.n) END FROM pg_catalog.jsonb_array_elements(\
+         CASE WHEN {is_array} THEN {value} END) WITH ORDINALITY AS hoopctl_e(v, n)) END",
+        deeper = deeper(value),
+        own = own(value),
+        is_array = elements(value),
+        element_deeper = deeper(element),
+        element_own = own(element),
+    )
+}
+
+/// A first recursion collects the members and where they are, a second replaces one after the other.
+fn walked(document: &str, keys: &[String]) -> String {
+    format!(
+        "(WITH RECURSIVE hoopctl_walk(path, v) AS (\
+         SELECT '{{}}'::pg_catalog._text, {document} UNION ALL \
          SELECT pg_catalog.array_append(hoopctl_w.path, hoopctl_c.key), hoopctl_c.v FROM hoopctl_walk AS hoopctl_w \
          CROSS JOIN LATERAL (SELECT hoopctl_o.key, hoopctl_o.v FROM pg_catalog.jsonb_each(\
-         CASE WHEN {is_object} THEN hoopctl_w.v END) AS hoopctl_o(key, v) WHERE {others} UNION ALL \
+         CASE WHEN {is_object} THEN hoopctl_w.v END) AS hoopctl_o(key, v) WHERE NOT ({named}) UNION ALL \
          SELECT (hoopctl_a.n OPERATOR(pg_catalog.-) 1)::pg_catalog.text, hoopctl_a.v FROM pg_catalog.jsonb_array_elements(\
-         CASE WHEN {is_array} THEN hoopctl_w.v END) WITH ORDINALITY AS hoopctl_a(v, n)) AS hoopctl_c(key, v)), \
+         CASE WHEN {is_array} THEN hoopctl_w.v END) WITH ORDINALITY AS hoopctl_a(v, n)) AS hoopctl_c(key, v) \
+         WHERE {holds}), \
          hoopctl_hit(n, path) AS MATERIALIZED (SELECT pg_catalog.row_number() OVER (), \
          pg_catalog.array_append(hoopctl_w.path, hoopctl_k.k) FROM hoopctl_walk AS hoopctl_w \
          CROSS JOIN pg_catalog.unnest(ARRAY[{list}]::pg_catalog._text) AS hoopctl_k(k) \
          WHERE {is_object} AND pg_catalog.jsonb_exists(hoopctl_w.v, hoopctl_k.k)), \
-         hoopctl_fold(n, v) AS (SELECT 0::pg_catalog.int8, hoopctl_d.v UNION ALL \
+         hoopctl_fold(n, v) AS (SELECT 0::pg_catalog.int8, {document} UNION ALL \
          SELECT hoopctl_h.n, pg_catalog.jsonb_set(hoopctl_f.v, hoopctl_h.path, {MASKED}, false) \
          FROM hoopctl_fold AS hoopctl_f INNER JOIN hoopctl_hit AS hoopctl_h \
          ON hoopctl_h.n OPERATOR(pg_catalog.=) (hoopctl_f.n OPERATOR(pg_catalog.+) 1)) \
-         SELECT hoopctl_f.v FROM hoopctl_fold AS hoopctl_f ORDER BY hoopctl_f.n DESC LIMIT 1) \
-         ELSE hoopctl_d.v END FROM (SELECT {document} AS v OFFSET 0) AS hoopctl_d)",
-        exists = exists.join(" OR "),
-        others = others.join(" AND "),
+         SELECT hoopctl_f.v FROM hoopctl_fold AS hoopctl_f ORDER BY hoopctl_f.n DESC LIMIT 1)",
+        named = is_one_of("hoopctl_o.key", keys),
+        holds = holds("hoopctl_c.v", keys),
+        list = literals(keys),
         is_object = is("hoopctl_w.v", "object"),
-        is_array = if is_planted(Leak::Elements) { "false".into() } else { is("hoopctl_w.v", "array") },
+        is_array = elements("hoopctl_w.v"),
+    )
+}
+
+fn is_one_of(key: &str, keys: &[String]) -> String {
+    let same = keys.iter().map(|name| format!("({key} OPERATOR(pg_catalog.=) {})", literal(name)));
+    same.collect::<Vec<_>>().join(" OR ")
+}
+
+/// Whether a value is an array to be descended into.
+fn elements(value: &str) -> String {
+    if is_planted(Leak::Elements) { "false".into() } else { is(value, "array") }
+}
+
+/// Whether a member of these names is in a document, at any depth.
+fn holds(document: &str, keys: &[String]) -> String {
+    let exists = keys.iter().map(|key| {
+        let path = literal(&format!("$.**.\"{key}\""));
+        format!("pg_catalog.jsonb_path_exists({document}, {path}::pg_catalog.jsonpath)")
+    });
+    exists.collect::<Vec<_>>().join(" OR ")
+}
+
+/// An object with the member that this path of objects leads to, if it does, masked.
+fn with_masked(object: &str, path: &[String]) -> String {
+    format!("pg_catalog.jsonb_set({object}, ARRAY[{}]::pg_catalog._text, {MASKED}, false)", literals(path))
+}
+
+/// A document as the column `v` of one row. Each function would read a stored document from its pages again, and
+/// unpack it; no members of it are all of it, unpacked.
+fn once(document: &str, name: &str) -> String {
+    format!(
+        "(SELECT pg_catalog.jsonb_extract_path({document}, VARIADIC '{{}}'::pg_catalog._text) AS v OFFSET 0) AS {name}"
     )
 }
 
 fn is(value: &str, kind: &str) -> String {
     format!("(pg_catalog.jsonb_typeof({value}) OPERATOR(pg_catalog.=) '{kind}'::pg_catalog.text)")
+}
+
+fn literals(texts: &[String]) -> String {
+    texts.iter().map(|text| literal(text)).collect::<Vec<_>>().join(", ")
 }
 
 /// A text as an SQL literal; `standard_conforming_strings` is pinned to on.

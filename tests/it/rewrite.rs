@@ -6,6 +6,7 @@ mod allowed;
 mod cost;
 mod facts;
 mod filters;
+mod members;
 mod psql;
 mod refused;
 
