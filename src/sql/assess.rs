@@ -54,6 +54,8 @@ pub struct Assessed {
     /// The client's text for records; literals and comments are gone when it touches a protected relation
     /// or sets a password.
     pub record_text: String,
+    /// What is sent, for records, in the same way: it holds the client's literals.
+    pub record_sent: String,
     /// What it changes about the connection.
     pub effect: Effect,
     /// Parameters (`$1` is 1) whose values go into a protected column or are compared within a statement
@@ -207,9 +209,14 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     found.columns_resolved = columns.is_whole && !found.functions.iter().any(own) && found.verb != "execute";
     facts::add_parents(&mut found.relations_read, scope.catalog);
     facts::add_parents(&mut found.relations_written, scope.catalog);
+    // which relations an EXECUTE touches is known to whoever keeps what was prepared
     let hides = walk.touched || found.verb == "execute";
+    // INVARIANT: the client's text and what is sent instead are bared together, or neither is
+    let bare = hides || is_secret_bearing(node);
+    let recorded = |text: &str| if bare { record_text(text) } else { text.to_owned() };
     Ok(Assessed {
-        record_text: if hides { record_text(statement.text()) } else { safe_text(statement) },
+        record_text: recorded(statement.text()),
+        record_sent: recorded(&sent),
         facts: found,
         unmasked: (!walk.masks.is_empty()).then_some(resolved),
         sent,

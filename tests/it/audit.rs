@@ -2,8 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use hoopctl::recording::chunk::Chunk;
+use tokio_postgres::NoTls;
+
+use crate::interruptions::listening;
 use crate::support::env::Env;
 use crate::support::files_below;
+use crate::support::postgres::free_port;
 use crate::support::world::{MASKED, PLANTED, Twist, World, psql};
 
 async fn verify(env: &Env, ledger: &Path) -> crate::support::env::Ran {
@@ -94,20 +99,84 @@ async fn tampering_is_found_offline() {
     verify(&alice, &ledger).await.ends(0);
 }
 
+/// What is typed holds protected values too, as people compare and set them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_disk_holds_no_protected_value() {
     let mut world = World::start(Twist { below: MASKED, ..Twist::default() }).await;
     let alice = world.login("alice").await;
-    let sql = format!("SELECT id FROM reasoning_traces WHERE api_key = '{PLANTED}-1'");
-    psql(&alice, &sql).await.ends(0);
-    psql(&alice, "SELECT api_key FROM reasoning_traces LIMIT 5").await.ends(0);
+    psql(&alice, "SELECT prompt, api_key, customer_id FROM reasoning_traces WHERE id = 1234").await.ends(0);
+    let typed = [
+        format!("SELECT id FROM reasoning_traces WHERE api_key = '{PLANTED}-1'"),
+        format!(
+            "SELECT id FROM reasoning_traces WHERE api_key IN ('{PLANTED}-1', 'x') OR api_key LIKE '{PLANTED}%'"
+        ),
+        format!("UPDATE reasoning_traces SET api_key = '{PLANTED}-2' WHERE id = 1"),
+        format!("INSERT INTO reasoning_traces (id, project, api_key) VALUES (1, 'p', '{PLANTED}-3')"),
+        format!("INSERT INTO reasoning_traces (id, project, api_key) VALUES (9001, 'p', '{PLANTED}-4')"),
+        format!("WITH k AS (SELECT '{PLANTED}-1' AS v) SELECT id FROM reasoning_traces, k WHERE api_key = v"),
+        format!("DELETE FROM reasoning_traces WHERE api_key = '{PLANTED}-1999'"),
+        format!("EXPLAIN SELECT id FROM reasoning_traces WHERE api_key = '{PLANTED}-1'"),
+        format!("DO $$ BEGIN PERFORM 1 FROM reasoning_traces WHERE api_key = '{PLANTED}-1'; END $$"),
+        format!("CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT '{PLANTED}-1' $$"),
+        format!("ALTER ROLE CURRENT_USER PASSWORD '{PLANTED}-1'"),
+        // what cannot be read, and what was cut short
+        format!("SELEC id FROM reasoning_traces WHERE api_key = '{PLANTED}-1'"),
+        format!("SELECT id FROM reasoning_traces WHERE api_key = '{PLANTED}-1"),
+        "SELECT api_key::int FROM reasoning_traces".to_owned(),
+        "COPY reasoning_traces (id, api_key, customer_id) TO STDOUT".to_owned(),
+        "SELECT t FROM (SELECT id, api_key, customer_id FROM reasoning_traces) t".to_owned(),
+    ];
+    for sql in &typed {
+        let ran = psql(&alice, sql).await;
+        assert!(!ran.text().contains(PLANTED), "{sql}: {}", ran.text());
+    }
+    let prepare = "PREPARE p (text) AS SELECT id FROM reasoning_traces WHERE api_key = $1";
+    let execute = format!("EXECUTE p ('{PLANTED}-1')");
+    let ran = alice.run(&["connect", "db", "--", "-XAtc", prepare, "-c", &execute]).await;
+    assert!(!ran.text().contains(PLANTED), "{}", ran.text());
+    let fetched =
+        format!("DECLARE c CURSOR FOR SELECT id FROM reasoning_traces WHERE api_key <> '{PLANTED}-1'");
+    let ran =
+        alice.run(&["connect", "db", "--", "-XAtc", "BEGIN", "-c", &fetched, "-c", "FETCH 2 FROM c"]).await;
+    assert!(!ran.text().contains(PLANTED), "{}", ran.text());
+    std::fs::write(alice.home().join("new.csv"), format!("9002,p,{PLANTED}-5\n")).expect("written");
+    let copy = "\\copy reasoning_traces (id, project, api_key) FROM 'new.csv' CSV";
+    alice.run(&["connect", "db", "--", "-XAtc", copy]).await;
+    // drivers send values beside the text, in binary
+    let (child, url) = listening(&alice, free_port()).await;
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("it connects");
+    tokio::spawn(connection);
+    let compared = "SELECT prompt FROM reasoning_traces WHERE id = 1235 AND api_key <> $1";
+    let rows = client.query(compared, &[&format!("{PLANTED}-1")]).await.expect("allowed");
+    assert_eq!(rows[0].get::<_, String>(0), "prompt 1235");
+    drop((client, child));
+    world.until_no_roles().await;
     world.broker.stop();
+
+    let needles: Vec<Vec<u8>> = [PLANTED.to_owned(), PLANTED.bytes().map(|b| format!("{b:02x}")).collect()]
+        .map(String::into_bytes)
+        .into();
+    let holds = |hay: &[u8], needle: &[u8]| hay.windows(needle.len()).any(|window| window == needle);
+    let (mut recorded, mut files) = (Vec::new(), 0);
     for path in files_below(&world.broker.data()) {
         let bytes = std::fs::read(&path).expect("a file");
-        let plain = zstd::decode_all(bytes.as_slice()).unwrap_or_default();
+        let mut plain = Vec::new();
+        if bytes.starts_with(b"HOOPREC") {
+            let chunk = Chunk::open(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            plain.extend(chunk.pieces().flat_map(|piece| piece.bytes).copied());
+            recorded.extend_from_slice(&plain);
+        }
+        files += 1;
         for hay in [&bytes, &plain] {
-            let found = hay.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
-            assert!(!found, "{} holds a protected value", path.display());
+            let found = needles.iter().any(|needle| holds(hay, needle));
+            assert!(!found, "{} holds a protected value: {}", path.display(), String::from_utf8_lossy(hay));
         }
     }
+    assert!(files > 5, "{files} files");
+    // it is looked into: what nothing protects is there, as text and as it was answered, and so are the masks
+    let wanted = ["prompt 1234", "prompt 1235", "[masked]", "api_key LIKE", "SET api_key", "EXECUTE p"];
+    for wanted in wanted {
+        assert!(holds(&recorded, wanted.as_bytes()), "no `{wanted}` in the recordings");
+    }
+    assert!(!holds(&recorded, b"customer 1234"), "a column that is shown as NULL is in a recording");
 }

@@ -203,13 +203,8 @@ impl Masked {
                 sent.push_str("; ");
             }
             sent.push_str(&assessed.sent);
-            // what is sent holds the client's literals, which are not to be shown beside masked data
-            let sent_text = match assessed.facts.touches_masked {
-                true => crate::sql::record_text(&assessed.sent),
-                false => assessed.sent.clone(),
-            };
             parts.push(Part {
-                sent: (sent_text != assessed.record_text).then_some(sent_text),
+                sent: (assessed.record_sent != assessed.record_text).then_some(assessed.record_sent),
                 facts: Arc::new(assessed.facts),
                 text: assessed.record_text,
                 effect: assessed.effect,
@@ -300,9 +295,20 @@ fn unparsed(text: &str) -> Inspected {
     Inspected::passing(vec![Part::new(Facts::unparsed(), text)], Expect::ANYTHING)
 }
 
+/// The parser's message without what it quotes, unless that is a name or a sign: a literal may be a protected value, and
+/// what the client is told is recorded.
+fn bared(message: &str) -> &str {
+    let Some((told, near)) = message.split_once(" at or near \"") else { return message };
+    let near = near.strip_suffix('"').unwrap_or(near);
+    let is_name = near.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && near.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_sign = near.len() <= 2 && near.chars().all(|c| c.is_ascii_punctuation() && !"'\"$".contains(c));
+    if is_name || is_sign { message } else { told }
+}
+
 fn unreadable(error: &ParseError) -> Inspected {
     let reason = match error {
-        ParseError::Syntax(message) => format!("the statement cannot be judged: {message}"),
+        ParseError::Syntax(message) => format!("the statement cannot be judged: {}", bared(message)),
         other => other.to_string(),
     };
     Inspected::refused("unjudged", reason)
