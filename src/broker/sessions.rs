@@ -6,7 +6,7 @@
 //! never fails.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub(crate) struct Live {
     stop: watch::Sender<Option<CloseReason>>,
     /// How many connections it holds; watched so that closing can wait for the last.
     open: watch::Sender<u32>,
+    /// How many tunnels it holds, whatever they carry.
+    tunnels: AtomicU32,
     /// How many connections tie it to the life of its client.
     tethers: AtomicU64,
 }
@@ -95,18 +97,38 @@ impl Sessions {
             statements: AtomicU64::new(0),
             stop: watch::Sender::new(None),
             open: watch::Sender::new(0),
+            tunnels: AtomicU32::new(0),
             tethers: AtomicU64::new(0),
         };
         self.live.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(live));
     }
 
-    /// Whether a tunnel of this device would be let in, without letting it in.
-    pub(crate) fn admits(&self, id: &SessionId, device: &Device) -> Result<(), Refusal> {
+    /// A place for a tunnel of this device, until the slot is dropped.
+    ///
+    /// What a tunnel to a database carries is known once it speaks, and a cancel request comes when every connection
+    /// is in use: so there are places beyond the connections, and [`Self::admit`] counts those.
+    ///
+    /// # Errors
+    /// [`Refusal`], also for who owns the session and has too many tunnels.
+    pub(crate) fn tunnel(&self, id: &SessionId, device: &Device) -> Result<Slot, Refusal> {
         let live = self.find(id, device)?;
         let state = live.state();
-        let admits = live.admits(&state);
+        let is_cancellable = live.context.target.kind.postgres().is_some();
+        if is_cancellable {
+            Live::is_open(&state)?
+        } else {
+            live.admits(&state)?
+        }
         drop(state);
-        admits
+        let most = live.max_connections.saturating_add(CANCELS);
+        // INVARIANT: counted before it is there, so that no number of them at once gets past the limit
+        if live.tunnels.fetch_add(1, Ordering::SeqCst) >= most {
+            live.tunnels.fetch_sub(1, Ordering::SeqCst);
+            return Err(Refusal::TooManyConnections);
+        }
+        Ok(Slot::new(move || {
+            live.tunnels.fetch_sub(1, Ordering::SeqCst);
+        }))
     }
 
     /// What a live session was opened as.
@@ -145,11 +167,7 @@ impl Sessions {
     /// Ties a session to the life of its client, while the returned value lives.
     pub(crate) fn tether(&self, id: &SessionId, device: &Device) -> Result<Tether, Refusal> {
         let live = self.find(id, device)?;
-        if let SessionState::Closing { reason } | SessionState::Closed { reason, .. } =
-            live.state().session.state
-        {
-            return Err(Refusal::Closed(reason));
-        }
+        Live::is_open(&live.state())?;
         // one is held, and another is made when that was cut
         if live.tethers.fetch_add(1, Ordering::SeqCst) >= MOST_TETHERS {
             live.tethers.fetch_sub(1, Ordering::SeqCst);
@@ -395,11 +413,15 @@ impl Live {
     }
 
     fn admits(&self, state: &State) -> Result<(), Refusal> {
+        Self::is_open(state)?;
+        if *self.open.borrow() >= self.max_connections { Err(Refusal::TooManyConnections) } else { Ok(()) }
+    }
+
+    fn is_open(state: &State) -> Result<(), Refusal> {
         match state.session.state {
             SessionState::Closing { reason } | SessionState::Closed { reason, .. } => {
                 Err(Refusal::Closed(reason))
             }
-            _ if *self.open.borrow() >= self.max_connections => Err(Refusal::TooManyConnections),
             SessionState::Pending | SessionState::Active => Ok(()),
         }
     }
@@ -411,6 +433,9 @@ impl Live {
 
 /// How many sessions that are over a list shows.
 const LISTED: u32 = 500;
+/// Tunnels of one session beyond its connections, in which statements are cancelled and newcomers hear that there is no
+/// room.
+const CANCELS: u32 = 16;
 /// Connections that tie one session to its client.
 const MOST_TETHERS: u64 = 4;
 

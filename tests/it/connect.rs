@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::interruptions::until_queries;
 use crate::support::env::Env;
 use crate::support::terminal::Terminal;
 use crate::support::world::{MASKED, PLANTED, Twist, World, psql};
@@ -89,6 +90,32 @@ async fn tab_completes_the_names_of_tables_and_columns() {
         terminal.types("\\q\r").await;
         assert_eq!(terminal.ends().await, 0);
     }
+}
+
+/// A cancel request comes over a connection of its own, when the session has none left.
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_reaches_a_session_whose_connections_are_all_in_use() {
+    let world = World::start(Twist { target: "max_connections = 1", ..Twist::default() }).await;
+    let mut alice = world.login("alice").await;
+    // it becomes the program; another shell would stay in between and be hit itself
+    alice.set("SHELL", "/bin/bash");
+    let mut terminal = Terminal::start(&alice, "connect db -- -X").await;
+    terminal.until("=> ").await;
+    for turn in 1..=3 {
+        terminal.types("select pg_sleep(600);\r").await;
+        until_queries(&world, 1).await;
+        terminal.types("\u{3}").await;
+        terminal.until("ERROR:  canceling statement due to user request").await;
+        until_queries(&world, 0).await;
+        terminal.types(&format!("select {turn} + 40;\r")).await;
+        terminal.until(&format!("{}\r\n(1 row)", turn + 40)).await;
+    }
+    // which leaves no room for a second connection
+    terminal.types("\\! psql -X -c 'select 1'\r").await;
+    terminal.until("the session already holds as many connections as its target allows").await;
+    terminal.types("\\q\r").await;
+    assert_eq!(terminal.ends().await, 0);
+    world.until_no_roles().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

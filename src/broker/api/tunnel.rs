@@ -32,7 +32,7 @@ pub(super) async fn open(
         Some("none") => false,
         _ => return Err(Fault::bad_request(format!("`{TUNNEL_INNER}` must be `tls` or `none`"))),
     };
-    service.core.sessions.admits(&id, &caller.device)?;
+    let place = service.core.sessions.tunnel(&id, &caller.device)?;
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match tokio::time::timeout(PATIENCE, upgrade).await {
@@ -42,6 +42,7 @@ pub(super) async fn open(
             Ok(Err(error)) => tracing::debug!(session = %id, %error, "upgrade failed"),
             Err(_) => tracing::debug!(session = %id, "upgrade took too long"),
         }
+        drop(place);
     });
     let headers = [
         (header::CONNECTION, HeaderValue::from_static("upgrade")),

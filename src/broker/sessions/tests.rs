@@ -75,6 +75,30 @@ async fn a_session_holds_as_many_connections_as_its_target_allows() {
     assert_eq!((second.connection, third.connection), (2, 3));
 }
 
+/// A cancel request is a tunnel too, and comes when every connection is in use.
+#[tokio::test]
+async fn a_session_has_some_tunnels_beyond_its_connections_and_no_more() {
+    let bench = Bench::new(PERMIT_ALL);
+    let alice = bench.login("alice", 1).await;
+    let id = alice.open().await;
+    let device = alice.device("alice");
+    let tunnel = || bench.core.sessions.tunnel(&id, &device);
+    let connected: Vec<_> =
+        (0..2).map(|_| (tunnel().unwrap(), bench.core.admit(&id, &device).unwrap())).collect();
+    let mut beyond: Vec<_> = (0..16).map(|_| tunnel().unwrap()).collect();
+    assert_eq!(tunnel().map(drop), Err(Refusal::TooManyConnections));
+    assert_eq!(bench.core.admit(&id, &device).unwrap_err(), Refusal::TooManyConnections);
+    beyond.pop();
+    beyond.push(tunnel().unwrap());
+    assert!(tunnel().is_err());
+    drop((connected, beyond));
+    drop((tunnel().unwrap(), bench.core.admit(&id, &device).unwrap()));
+    let elsewhere = bench.login("alice", 2).await;
+    assert_eq!(bench.core.sessions.tunnel(&id, &elsewhere.device("alice")).map(drop), Err(Refusal::Unknown));
+    bench.core.sessions.close(&id, CloseReason::Killed);
+    assert_eq!(tunnel().map(drop), Err(Refusal::Closed(CloseReason::Killed)));
+}
+
 #[tokio::test]
 async fn nobody_else_and_no_other_device_uses_a_session() {
     let bench = Bench::new(PERMIT_ALL);
@@ -248,7 +272,8 @@ async fn sessions_of_a_former_process_are_closed_as_such() {
     bench.core.recover().await.unwrap();
     let buried = next.look(&id).unwrap().unwrap();
     assert_eq!(reason(&buried), CloseReason::BrokerRestarted);
-    assert_eq!(next.admits(&id, &alice.device("alice")), Err(Refusal::Closed(CloseReason::BrokerRestarted)));
+    let refused = next.tunnel(&id, &alice.device("alice")).map(drop);
+    assert_eq!(refused, Err(Refusal::Closed(CloseReason::BrokerRestarted)));
     let closed = What::SessionClosed {
         session: id,
         reason: CloseReason::BrokerRestarted,
