@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -111,6 +112,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Leg<S> {
     pub(super) async fn close(&mut self) -> io::Result<()> {
         std::future::poll_fn(|cx| self.poll_write(cx)).await?;
         std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
+    }
+
+    /// Writes what is queued, then reads and forgets what the other end still sends: until it has sent nothing for
+    /// `quiet`, or `most` bytes, or has ended.
+    ///
+    /// Who hangs up earlier resets the connection, or takes the other end, which is still sending, for dead: libpq looks
+    /// for the reason only when it has sent everything.
+    pub(super) async fn outlast(&mut self, quiet: Duration, most: usize) {
+        if std::future::poll_fn(|cx| self.poll_write(cx)).await.is_err() {
+            return;
+        }
+        let mut left = most;
+        while left > 0 {
+            self.input.clear();
+            match tokio::time::timeout(quiet, std::future::poll_fn(|cx| self.poll_read(cx))).await {
+                Ok(Ok(0) | Err(_)) | Err(_) => return,
+                Ok(Ok(count)) => left = left.saturating_sub(count),
+            }
+        }
     }
 }
 

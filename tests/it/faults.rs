@@ -134,8 +134,37 @@ async fn a_message_beyond_the_limit_ends_that_connection_only() {
     let client = gateway.connect().await;
     let huge = format!("SELECT '{}'", "z".repeat(65 << 20));
     let refused = tokio::time::timeout(Duration::from_secs(30), client.batch_execute(&huge)).await;
-    assert!(refused.expect("in time").is_err());
+    let refused = refused.expect("in time").expect_err("beyond the limit");
+    let refused = refused.as_db_error().expect("an ErrorResponse");
+    assert_eq!(refused.code().code(), "08P01", "{refused}");
+    assert_eq!(refused.message(), format!("a message of type `Q` has {} bytes; {LIMIT}", huge.len() + 5));
     gateway.connect().await.query_one("SELECT 1", &[]).await.expect("another connection goes on");
+}
+
+const LIMIT: &str = "the limit here is 67108864";
+
+/// The client has sent far more than anybody has read when it is refused, and hears why all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_beyond_the_limit_is_named_to_psql_through_the_tunnel() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    for (name, mebibytes) in [("large", 65), ("larger", 200)] {
+        let huge = format!("SELECT length('{}');\n", "z".repeat(mebibytes << 20));
+        std::fs::write(alice.home().join(name), &huge).expect("written");
+        let began = Instant::now();
+        let script = format!(
+            "psql -X -v VERBOSITY=verbose -Atf {name}; echo \"ended with $?\"; psql -XAtc 'select 42'"
+        );
+        let ran = alice.run(&["exec", "db", "--", "sh", "-c", &script]).await.ends(0);
+        assert_eq!(ran.stdout, "ended with 2\n42\n", "{}", ran.stderr);
+        // with its own length and a zero at its end, and without the end of the line
+        let length = huge.len() - 1 + 5;
+        let ran = ran.tells(&format!(
+            "psql:{name}:1: FATAL:  08P01: a message of type `Q` has {length} bytes; {LIMIT}"
+        ));
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}: {}", began.elapsed(), ran.stderr);
+    }
+    assert!(!world.broker.log().contains("panicked"), "{}", world.broker.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

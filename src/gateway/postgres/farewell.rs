@@ -24,6 +24,11 @@ use crate::wire::postgres::frontend::ClientMessage;
 const TELLING: Duration = Duration::from_millis(500);
 /// How long a client may take to read what it was sent before the end.
 const DRAINING: Duration = Duration::from_secs(5);
+/// How long a client that broke the protocol may go on sending before it is hung up on, and how much: as much as
+/// PostgreSQL itself would take.
+const FORGETTING: (Duration, usize) = (Duration::from_secs(10), 1 << 30);
+/// When it has sent nothing for so long, it waits for an answer.
+const QUIET: Duration = Duration::from_millis(300);
 
 /// Ends one connection.
 pub(super) struct Farewell {
@@ -79,6 +84,11 @@ impl Farewell {
             while let Some(run) = talk.client_output().pop() {
                 client.push(run);
             }
+        }
+        // what is too large is refused by its first bytes, and the client listens once it has sent the last
+        if matches!(end, End::Client(_)) {
+            let (longest, most) = FORGETTING;
+            let _in_time = tokio::time::timeout(longest, client.outlast(QUIET, most)).await;
         }
         let _in_time = tokio::time::timeout(patience, client.close()).await;
 

@@ -167,6 +167,23 @@ impl Ran {
         assert_eq!(self.code, code, "{}", self.text());
         self
     }
+
+    /// Checks that standard error has this line, whole.
+    #[track_caller]
+    pub(crate) fn tells(self, line: &str) -> Self {
+        assert!(self.stderr.lines().any(|told| told == line), "not `{line}`: {}", self.text());
+        self
+    }
+
+    /// Checks that psql ended as it does when its connection is gone, and was told why its session closed.
+    #[track_caller]
+    pub(crate) fn closed(self, why: &str) -> Self {
+        let ran = self.ends(2);
+        let told = ran.stderr.lines().find_map(|line| line.strip_prefix("FATAL:  session ses_"));
+        let told = told.and_then(|line| line.split_once(" has closed: "));
+        assert_eq!(told.map(|(_, told)| told), Some(why), "{}", ran.text());
+        ran
+    }
 }
 
 impl From<Output> for Ran {
