@@ -24,9 +24,9 @@ async fn a_killed_session_stops_within_a_second_and_says_why() {
     let id = session["id"].as_str().expect("an id").to_owned();
     alice.run(&["session", "kill", &id]).await.ends(0);
     let began = Instant::now();
-    let error = last_words(child, Duration::from_secs(5)).await;
-    assert!(error.contains("it was killed by an operator"), "{error}");
+    let ran = last_words(child, Duration::from_secs(5)).await.closed("it was killed by an operator");
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    ran.tells(&format!("FATAL:  session {id} has closed: it was killed by an operator"));
     world.until_no_roles().await;
 }
 
@@ -36,8 +36,7 @@ async fn a_session_ends_at_its_expiry() {
     let world = World::start(Twist { broker: "session_max = \"4s\"", ..Twist::default() }).await;
     let alice = world.login("alice").await;
     let child = world.sleeping(&alice).await;
-    let error = last_words(child, Duration::from_secs(8)).await;
-    assert!(error.contains("it reached its expiry"), "{error}");
+    last_words(child, Duration::from_secs(8)).await.closed("it reached its expiry");
     world.until_no_roles().await;
 }
 
@@ -48,7 +47,10 @@ async fn kill_9_of_the_broker_leaves_no_role_after_the_restart() {
     let alice = world.login("alice").await;
     let child = world.sleeping(&alice).await;
     world.broker.kill();
-    last_words(child, Duration::from_secs(20)).await;
+    let ran = last_words(child, Duration::from_secs(20)).await.ends(2);
+    let told = "warning: the session could not be closed and ends by itself: cannot reach the broker at";
+    let ran = ran.tells("server closed the connection unexpectedly");
+    assert!(ran.stderr.contains(&format!("\n{told} {}/: ", world.broker.url)), "{}", ran.stderr);
     assert!(!world.roles().await.is_empty(), "the role is what a crash leaves");
     world.broker.resume();
     world.until_no_roles().await;
@@ -65,8 +67,10 @@ async fn a_database_that_dies_in_mid_query_is_named() {
     let alice = world.login("alice").await;
     let child = world.sleeping(&alice).await;
     world.cluster.crash();
-    let error = last_words(child, Duration::from_secs(10)).await;
-    assert!(error.contains("target db: the database went away") || error.contains("terminating"), "{error}");
+    last_words(child, Duration::from_secs(10))
+        .await
+        .ends(2)
+        .tells("FATAL:  target db: the database went away: it closed the connection");
     let later = psql(&alice, "select 1").await;
     assert_ne!(later.code, 0);
     assert!(later.stderr.contains("database"), "{}", later.text());

@@ -256,8 +256,8 @@ async fn a_gui_client_finds_the_port_it_was_told() {
         }
         old = url;
         signal(&child, Signal::INT);
-        let said = last_words(child, Duration::from_secs(10)).await;
-        assert!(said.contains("until you press Ctrl-C"), "{said}");
+        let ran = last_words(child, Duration::from_secs(10)).await;
+        assert!(ran.stderr.contains("until you press Ctrl-C"), "{}", ran.text());
         world.until_no_roles().await;
         assert!(!psql(&old).await.1, "somebody still listens");
     }

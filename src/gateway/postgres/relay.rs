@@ -7,6 +7,7 @@
 //! outputs of the conversation and the recorder's queue.
 
 use std::future::Future as _;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -152,7 +153,7 @@ where
                 }
             }
             Poll::Ready(Ok(_)) => moved = true,
-            Poll::Ready(Err(error)) => return Err(self.lost(error.to_string())),
+            Poll::Ready(Err(error)) => return Err(self.lost(gone(&error))),
             Poll::Pending => {}
         }
         if self.upstream.input.is_empty() {
@@ -286,9 +287,7 @@ where
         let before = self.upstream.queued();
         match self.upstream.poll_write(cx) {
             // what it had to say before it went is still to be read
-            Poll::Ready(Err(error)) if !self.upstream.ended() && before > 0 => {
-                Err(self.lost(error.to_string()))
-            }
+            Poll::Ready(Err(error)) if !self.upstream.ended() && before > 0 => Err(self.lost(gone(&error))),
             Poll::Ready(_) | Poll::Pending => Ok(moved | (before != self.upstream.queued())),
         }
     }
@@ -296,6 +295,17 @@ where
     /// After the client's goodbye the database is expected to hang up, which is nobody's failure.
     fn lost(&self, why: String) -> End {
         if self.talk.is_terminated() { End::ClientLeft } else { End::UpstreamLost(why) }
+    }
+}
+
+/// How a connection came to its end, for a person; each way to hang up reads the same.
+fn gone(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
+        _ => error.to_string(),
     }
 }
 

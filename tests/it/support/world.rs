@@ -180,10 +180,10 @@ on = "public.*"
     )
 }
 
-/// What a program said on standard error before it ended, which it must within this time.
-pub(crate) async fn last_words(child: tokio::process::Child, within: Duration) -> String {
+/// What a program said before it ended, which it must within this time, and how it ended.
+pub(crate) async fn last_words(child: tokio::process::Child, within: Duration) -> Ran {
     let output = tokio::time::timeout(within, child.wait_with_output()).await;
-    String::from_utf8_lossy(&output.expect("in time").expect("it ends").stderr).into_owned()
+    Ran::from(output.expect("in time").expect("it ends"))
 }
 
 /// `hoopctl connect db -- -XAtc SQL`.
