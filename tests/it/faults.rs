@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use crate::interruptions::listening;
 use crate::support::broker::memory_of;
 use crate::support::client;
-use crate::support::env::Env;
+use crate::support::env::{Env, program};
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::postgres::{Cluster, free_port, majors};
 use crate::support::world::{Twist, World, last_words, psql};
@@ -262,6 +262,11 @@ async fn a_clock_that_is_off_is_named() {
         let api = client::api(&alice, &world.broker.url, clock);
         let failure = Failure::from(api.whoami().await.expect_err("the proof is stale"));
         assert!(failure.message().contains("check the clock of this machine"), "{failure:?}");
+        let ran =
+            alice.run_other("faketime", &["-f", &format!("{off:+}s"), program(), "whoami"]).await.ends(79);
+        let told = "error: the proof is too old or from the future; check the clock of this machine\n\
+                    hint: `hoopctl doctor` says how far the clock is off\n";
+        assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", told));
     }
     alice.run(&["whoami"]).await.ends(0);
 }

@@ -11,6 +11,7 @@ use crate::broker::store::StoreError;
 use crate::gateway::authority::Refusal;
 use crate::gateway::journal::JournalError;
 use crate::wire::control::{Confirmation, PROBLEM_JSON, Problem, ProblemCode};
+use crate::wire::dpop::ProofError;
 
 /// An answer that says no, and in how many seconds to try again. Boxed: most answers say yes.
 #[derive(Debug)]
@@ -195,6 +196,9 @@ impl From<AuthnError> for Fault {
                 )
             }
             AuthnError::TooMany => Self::too_many(text),
+            AuthnError::Proof(ProofError::Stale) => {
+                Self::login_needed(text).hint("`hoopctl doctor` says how far the clock is off")
+            }
             AuthnError::Proof(_)
             | AuthnError::Replayed
             | AuthnError::SubjectToken(_)
