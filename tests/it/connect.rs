@@ -1,9 +1,17 @@
 //! The main job: log in, connect, see what may be seen.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
-use crate::interruptions::until_queries;
-use crate::support::env::Env;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::Command;
+
+use crate::interruptions::{listening, until_queries};
+use crate::support::env::{Env, Ran};
+use crate::support::postgres::{free_port, ordinary_user};
 use crate::support::terminal::Terminal;
 use crate::support::world::{MASKED, PLANTED, Twist, World, psql};
 
@@ -136,9 +144,131 @@ async fn what_policy_forbids_is_denied_by_name() {
 async fn an_unknown_target_and_a_forbidden_one_read_the_same() {
     let world = World::start(Twist::default()).await;
     let bob = world.login("bob").await;
-    let forbidden = bob.run(&["connect", "db"]).await.ends(77);
-    let unknown = bob.run(&["connect", "xx"]).await.ends(77);
-    assert_eq!(forbidden.stderr, unknown.stderr.replace("`xx`", "`db`"));
+    let commands: [&[&str]; 5] = [
+        &["connect", "TARGET"],
+        &["connect", "TARGET", "--wait=1s", "--reason", "r"],
+        &["exec", "TARGET", "--", "true"],
+        &["explain", "TARGET"],
+        &["request", "approval", "TARGET", "--reason", "r"],
+    ];
+    for command in commands {
+        for output in ["text", "json"] {
+            let of = async |target: &'static str| {
+                let named = command.iter().map(|word| if *word == "TARGET" { target } else { word });
+                let ran = bob
+                    .run(&["--output", output].into_iter().chain(named).collect::<Vec<_>>())
+                    .await
+                    .ends(77);
+                (ran.stdout.replace(target, "TARGET"), ran.stderr.replace(target, "TARGET"))
+            };
+            let (forbidden, unknown) = (of("db").await, of("xx").await);
+            assert!(!forbidden.1.is_empty(), "{command:?}: {forbidden:?}");
+            assert_eq!(forbidden, unknown, "{command:?}");
+        }
+    }
+    let filed = bob.run(&["request", "list", "--mine"]).await.ends(0);
+    assert_eq!(filed.stdout, "");
+}
+
+/// A target is one database and those that it lists, and its masks hold in each of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_database_is_reached_under_its_masks_and_no_other_is() {
+    let lines = "also_databases = [\"reports\"]";
+    let world = World::start(Twist { target: lines, below: MASKED, ..Twist::default() }).await;
+    let admin = world.cluster.admin().await;
+    admin.batch_execute("CREATE DATABASE reports").await.expect("a database");
+    admin.batch_execute("CREATE DATABASE unlisted").await.expect("a database");
+    // the same name, and other columns in another order
+    let tables = format!(
+        "CREATE TABLE reasoning_traces (note text, api_key text, id int);
+         INSERT INTO reasoning_traces VALUES ('a note', '{PLANTED}', 7)"
+    );
+    for database in ["reports", "unlisted"] {
+        let there = world.cluster.connect("postgres", &world.cluster.password, database).await;
+        there.expect("a connection").batch_execute(&tables).await.expect("the table");
+    }
+    let alice = world.login("alice").await;
+    let connect = ["connect", "db", "--", "-XAtq"];
+    let ask = [
+        "-c",
+        "SELECT id, api_key FROM reasoning_traces WHERE id = 7",
+        "-c",
+        "\\c reports",
+        "-c",
+        "SELECT * FROM reasoning_traces",
+        "-c",
+        "SELECT count(*) FROM reasoning_traces WHERE api_key LIKE 'tk-%'",
+    ];
+    let ran = alice.run(&[connect.as_slice(), &ask].concat()).await.ends(0);
+    assert_eq!(ran.stdout, "7|[masked]\na note|[masked]|7\n0\n", "{}", ran.stderr);
+    for database in ["unlisted", "template1"] {
+        let elsewhere = format!("\\c {database}");
+        let ask = ["-c", &elsewhere, "-c", "SELECT * FROM reasoning_traces"];
+        let ran = alice.run(&[connect.as_slice(), &ask].concat()).await;
+        let told = format!("target db is one database, and `{database}` is not it");
+        assert!(ran.code != 0 && ran.stdout.is_empty() && ran.stderr.contains(&told), "{}", ran.text());
+    }
+}
+
+/// Whoever else has an account on the machine, and even has the secret.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_user_of_the_machine_is_refused_on_the_socket_and_on_the_port() {
+    let Some((uid, gid)) = ordinary_user() else {
+        return crate::idle::say("not as root: nobody can be another user here");
+    };
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    let stranger = async |at: &[&str], password: Option<&str>| {
+        let mut psql = Command::new("psql");
+        psql.args(["-XAtc", "select 7"]).args(at).uid(uid).gid(gid).env_clear();
+        psql.env("PATH", "/usr/bin:/bin").env("PGPASSWORD", password.unwrap_or_default());
+        Ran::from(psql.current_dir("/").kill_on_drop(true).output().await.expect("psql runs"))
+    };
+    let refused = "FATAL:  hoopctl: this loopback belongs to another user";
+
+    let (child, url) = listening(&alice, free_port()).await;
+    let own =
+        Ran::from(Command::new("psql").args(["-XAtc", "select 7", &url]).output().await.expect("psql runs"));
+    assert_eq!(own.ends(0).stdout, "7\n");
+    let ran = stranger(&[&url], None).await.ends(2);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains(refused), "{}", ran.text());
+    drop(child);
+
+    let script = "echo \"$PGHOST\"; tail -n 1 \"$PGPASSFILE\"; echo; read -r _; psql -XAtc 'select 8'";
+    let mut command = alice.command(&["exec", "db", "--", "sh", "-c", script]);
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut line = async || lines.next_line().await.expect("its output").expect("a line");
+    let (folder, entry) = (line().await, line().await);
+    let (password, user) = {
+        let mut fields = entry.rsplit(':').map(str::to_owned);
+        (fields.next().expect("a password"), fields.next().expect("a user"))
+    };
+    let at = format!("host={folder} user={user} dbname=postgres");
+    // the folder is the first wall
+    let ran = stranger(&[&at], Some(&password)).await.ends(2);
+    assert!(ran.stderr.contains("Permission denied"), "{}", ran.text());
+    let socket = Path::new(&folder).join(".s.PGSQL.5432");
+    for path in socket.ancestors().take_while(|path| path.starts_with(alice.home())) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).expect("ours");
+    }
+    let ran = stranger(&[&at], Some(&password)).await.ends(2);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains(refused), "{}", ran.text());
+    child.stdin.take().expect("a pipe").write_all(b"go\n").await.expect("it reads");
+    let said = async { (line().await, line().await) };
+    let said = tokio::time::timeout(Duration::from_secs(30), said).await.expect("in time");
+    assert_eq!(said, (String::new(), "8".to_owned()));
+
+    let log = std::fs::read_to_string(alice.state().join("log/loopback.jsonl")).expect("the log");
+    let lines = log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<Value>>();
+    let refused: Vec<&Value> = lines.iter().filter(|line| line["decision"] == "refuse").collect();
+    assert_eq!(refused.len(), 2, "{log}");
+    for line in refused {
+        assert_eq!(line["uid"], uid, "{line}");
+        assert_eq!(line["reason"], "this loopback belongs to another user");
+    }
+    assert_eq!(lines.iter().filter(|line| line["decision"] == "allow").count(), 2, "{log}");
 }
 
 /// Boundary 2400: a GUI's "test connection" must not eat the session.

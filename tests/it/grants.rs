@@ -1,9 +1,13 @@
 //! What a request may ask for beside a session: only one, a longer one, and one however often it is asked.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use hoopctl::gateway::clock::Clock;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::requests::reviewed_world;
-use crate::support::world::psql;
+use crate::support::world::{last_words, psql};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_is_for_one_session_or_longer_as_it_was_asked_for() {
@@ -51,4 +55,26 @@ async fn sixteen_programs_at_once_get_one_session_out_of_a_grant_for_one() {
     codes.sort_unstable();
     assert_eq!(codes, [[0].as_slice(), &[75; 15]].concat());
     alice.run(&["audit", "verify"]).await.ends(0);
+}
+
+/// The shortest grant is for a minute, so this one began when most of that was over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_runs_out_ends_a_running_psql_and_says_so() {
+    let world = reviewed_world().await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let now = || Clock::system().now();
+    let began = (now() - SignedDuration::from_secs(46)).to_string();
+    let asked = ["request", "approval", "db", "--reason", "incident 4711", "--for", "1m", "--from", &began];
+    let id = bob.run(&asked).await.ends(0).stdout.trim().to_owned();
+    alice.run(&["request", "approve", &id, "--yes"]).await.ends(0);
+    let sleeping = world.sleeping(&bob).await;
+    let listed = bob.run(&["grant", "list", "--output", "json"]).await.ends(0);
+    let grant: serde_json::Value = serde_json::from_str(&listed.stdout).expect("one grant");
+    let ends: Timestamp = grant["ends"].as_str().expect("a time").parse().expect("a time");
+    let ran = last_words(sleeping, Duration::from_secs(30)).await;
+    let late = now().duration_since(ends);
+    ran.closed("its approval has ended");
+    assert!(!late.is_negative() && late < SignedDuration::from_secs(4), "it ended {late} after its grant");
+    psql(&bob, "select 1").await.ends(75);
+    world.until_no_roles().await;
 }
