@@ -4,18 +4,21 @@ import asyncio
 import datetime
 import decimal
 import json
+import os
 import uuid
 
 import asyncpg
 
 from steps import MASKED, SSN, equal, run_async, show
 
+# for a socket it looks up `localhost` in a password file; what hoopctl starts has a URL that holds everything
+WHERE = os.environ.get("DB_URL")
 connection = None
 
 
 async def connect():
     global connection
-    connection = await asyncpg.connect()
+    connection = await asyncpg.connect(WHERE)
     equal(await connection.fetchval("SELECT 1"), 1)
 
 
@@ -144,7 +147,7 @@ async def notifications():
         equal(connection.get_server_pid(), await connection.fetchval("SELECT pg_backend_pid()"))
     heard = asyncio.get_running_loop().create_future()
     await connection.add_listener("news", lambda *what: heard.set_result(what[2:]))
-    other = await asyncpg.connect()
+    other = await asyncpg.connect(WHERE)
     await other.execute("NOTIFY news, 'hello'")
     equal(await asyncio.wait_for(heard, 20), ("news", "hello"))
     await other.close()
@@ -187,7 +190,7 @@ async def timeout():
 
 async def pool():
     """A pool resets each connection that comes back to it."""
-    async with asyncpg.create_pool(min_size=2, max_size=4) as pool:
+    async with asyncpg.create_pool(WHERE, min_size=2, max_size=4) as pool:
         found = await asyncio.gather(*[pool.fetchval("SELECT ssn FROM people WHERE id = $1", 1) for _ in range(40)])
     equal(set(found), {SSN})
 
