@@ -1,15 +1,17 @@
 //! The record: complete, masked, and provable.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hoopctl::recording::chunk::Chunk;
+use rustix::process::Signal;
 use tokio_postgres::NoTls;
 
-use crate::interruptions::listening;
+use crate::interruptions::{listening, signal};
 use crate::support::env::Env;
 use crate::support::files_below;
 use crate::support::postgres::free_port;
-use crate::support::world::{MASKED, PLANTED, Twist, World, psql};
+use crate::support::world::{MASKED, PLANTED, Twist, World, last_words, psql};
 
 async fn verify(env: &Env, ledger: &Path) -> crate::support::env::Ran {
     env.run(&["audit", "verify", "--dir", &ledger.to_string_lossy()]).await
@@ -149,7 +151,9 @@ async fn the_disk_holds_no_protected_value() {
     let compared = "SELECT prompt FROM reasoning_traces WHERE id = 1235 AND api_key <> $1";
     let rows = client.query(compared, &[&format!("{PLANTED}-1")]).await.expect("allowed");
     assert_eq!(rows[0].get::<_, String>(0), "prompt 1235");
-    drop((client, child));
+    drop(client);
+    signal(&child, Signal::INT);
+    last_words(child, Duration::from_secs(10)).await;
     world.until_no_roles().await;
     world.broker.stop();
 

@@ -281,7 +281,7 @@ async fn psql(url: &str) -> (String, bool) {
     (text(&output.stdout) + &text(&output.stderr), output.status.success())
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = i32::try_from(child.id().expect("it runs")).expect("a pid");
     kill_process(Pid::from_raw(pid).expect("a pid"), signal).expect("it hears");
 }
