@@ -115,9 +115,9 @@ impl Sessions {
         let state = live.state();
         let is_cancellable = live.context.target.kind.postgres().is_some();
         if is_cancellable {
-            Live::is_open(&state)?
+            Live::is_open(&state)?;
         } else {
-            live.admits(&state)?
+            live.admits(&state)?;
         }
         drop(state);
         let most = live.max_connections.saturating_add(CANCELS);
