@@ -59,6 +59,7 @@ mod restarts;
 mod reviews;
 mod rewrite;
 mod sftp;
+mod setup;
 mod ssh;
 mod suites;
 mod support;

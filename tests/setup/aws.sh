@@ -13,7 +13,7 @@ need restic restic
 
 wanted="${PYTHON[*]}"
 if [ "$(cat "$place/version" 2>/dev/null || true)" != "$wanted" ]; then
-    python3 -m ensurepip --version >/dev/null 2>&1 || packages python3-venv
+    need_venv
     rm -rf "$place"
     mkdir -p "$place"
     python3 -m venv "$place/python"

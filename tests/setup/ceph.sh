@@ -23,7 +23,6 @@ main() {
 }
 
 install_it() {
-    if [ "$(id -u)" = 0 ]; then no_services; fi
     packages ceph-mon ceph-osd ceph-mgr ceph-common radosgw uuid-runtime
 }
 

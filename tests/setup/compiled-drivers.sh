@@ -5,9 +5,8 @@ set -euo pipefail
 # shellcheck source=tests/setup/common.sh
 . "$(dirname "$0")/common.sh"
 
-packages libpostgresql-jdbc-java libhikaricp-java golang-go golang-github-jackc-pgx-v4-dev
-# a single file is compiled where it is run
-need javac default-jdk-headless
+# a compiler for Java as well: a single file is compiled where it is run
+packages libpostgresql-jdbc-java libhikaricp-java golang-go golang-github-jackc-pgx-v4-dev javac=default-jdk-headless
 GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS=-trimpath GOCACHE=$CACHE/go-build \
     go build github.com/jackc/pgx/v4/pgxpool
 echo "$CACHE/go-build"

