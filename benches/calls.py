@@ -8,7 +8,7 @@ interleaved rounds, prints the median and the spread of each, and stops everythi
 same number of TLS hops (one: all speak plain to the API on loopback). hoopctl runs its full path: loopback with the
 session's secret, TLS, a verdict for each call, ledger, recording of what the client is shown.
 
-Needs: a release build, nginx, wrk, curl, openssl, node with oidc-provider (tests/setup/oidc-provider.sh).
+Needs: what benches/setup.sh sets up.
 """
 import json
 import os
@@ -18,7 +18,7 @@ import time
 import urllib.parse
 
 import compare
-from compare import BROKER, PROVIDER, ROOT, cell, clean_environment, find, retry, wait_port
+from compare import BROKER, PROVIDER, cell, clean_environment, find, retry, wait_port
 
 ORIGIN, FAR, NEAR, PLAIN, MASKED = range(25460, 25465)
 PATHS = ("direct", "nginx", "hoopctl", "masked")
@@ -75,11 +75,7 @@ class Stack(compare.Stack):
             wait_port(port)
 
     def hoopctl(self):
-        setup = subprocess.run(["bash", ROOT / "tests/setup/oidc-provider.sh"], check=True, capture_output=True, text=True)
-        place = setup.stdout.split()[-1]
-        self.spawn(["node", f"{place}/server.mjs"], name="provider", env=dict(os.environ, PORT=str(PROVIDER)),
-                   stdin=subprocess.PIPE)
-        wait_port(PROVIDER)
+        self.provider()
         retry(self.fetch_token)
         threading.Thread(target=self.keep_token, daemon=True).start()
         (self.work / "policy.cedar").write_text(

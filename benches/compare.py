@@ -11,7 +11,7 @@ and hoopctl have the same number of TLS hops (one: both speak plain to PostgreSQ
 runs its full path: loopback with the session's secret, TLS, verdicts, ledger, recording, and a mask on
 one column of the large table.
 
-Needs: a release build, stunnel4, pgbouncer, node with oidc-provider (tests/setup/oidc-provider.sh).
+Needs: what benches/setup.sh sets up.
 """
 import argparse
 import base64
@@ -193,11 +193,7 @@ mask = "full"
 
     def start_broker(self, preset, targets, rules=""):
         """A provider, and a broker with these targets; whoever calls it is allowed everything there."""
-        setup = subprocess.run(["bash", ROOT / "tests/setup/oidc-provider.sh"], check=True, capture_output=True, text=True)
-        place = setup.stdout.split()[-1]
-        self.spawn(["node", f"{place}/server.mjs"], name="provider", env=dict(os.environ, PORT=str(PROVIDER)),
-                   stdin=subprocess.PIPE)
-        wait_port(PROVIDER)
+        self.provider()
         retry(self.fetch_token)
         threading.Thread(target=self.keep_token, daemon=True).start()
         (self.work / "secret").write_text(PASSWORD)
@@ -236,6 +232,18 @@ files = ["policy.cedar"]
             HOOPCTL_BROKER=f"https://127.0.0.1:{BROKER}", HOOPCTL_WORKLOAD=f"token-file:{self.work / 'token'}",
             HOOPCTL_BROKER_PIN=pin(self.work / "broker/pki/ca.pem"))
         self.person_env = {k: v for k, v in self.hoop_env.items() if k != "HOOPCTL_WORKLOAD"}
+
+    def provider(self):
+        # what is missing is told on standard error
+        setup = subprocess.run(["bash", ROOT / "tests/setup/oidc-provider.sh"], stdout=subprocess.PIPE, text=True)
+        if setup.returncode != 0:
+            raise SystemExit("no OpenID provider here; run benches/setup.sh")
+        place = Path(setup.stdout.split()[-1])
+        # where the machine's Node is too old, the script has put another one beside
+        own = place.parent / "node/bin/node"
+        self.spawn([own if own.exists() else "node", place / "server.mjs"], name="provider",
+                   env=dict(os.environ, PORT=str(PROVIDER)), stdin=subprocess.PIPE)
+        wait_port(PROVIDER)
 
     def log_in(self):
         """A person signs in, as they do in the morning."""
@@ -422,7 +430,7 @@ def pin(ca):
 def newest_postgres():
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if not found:
-        raise SystemExit("no PostgreSQL server below /usr/lib/postgresql; give --pg BINDIR")
+        raise SystemExit("no PostgreSQL server below /usr/lib/postgresql; run benches/setup.sh, or give --pg BINDIR")
     return found[-1].parent
 
 
@@ -434,7 +442,7 @@ def find(*names):
     for name in names:
         if path := shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin"):
             return path
-    raise SystemExit(f"{names[0]} is not installed: apt-get install stunnel4 pgbouncer")
+    raise SystemExit(f"{names[0]} is not installed: run benches/setup.sh")
 
 
 def as_user(user):

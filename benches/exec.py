@@ -7,7 +7,7 @@ Starts a PostgreSQL, an OpenID provider and a broker on 127.0.0.1, runs each com
 spread of each, and stops everything again. `true` shows what opening and closing the sessions costs; `psql -c 'select 1'`
 also what the first connection does. HOOPCTL_TEST_PROGRAM names another build to measure.
 
-Needs: a release build, PostgreSQL, node with oidc-provider (tests/setup/oidc-provider.sh).
+Needs: what benches/setup.sh sets up.
 """
 import os
 import statistics

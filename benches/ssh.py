@@ -8,7 +8,7 @@ as with hoopctl), an OpenID provider and a broker on 127.0.0.1. Bulk goes throug
 disk is in the way; a command is `ssh HOST true` from its start to its end. hoopctl runs its full path:
 session, certificate, verdict, ledger, recording. What is printed is the table of docs/benchmarks.md.
 
-Needs: a release build, openssh-server (tests/setup/ssh.sh), node with oidc-provider.
+Needs: what benches/setup.sh sets up.
 """
 import getpass
 import os
