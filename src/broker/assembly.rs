@@ -123,6 +123,12 @@ impl Broker {
         &self.running
     }
 
+    /// Returns once the ledger can no longer be written, with the reason. Nothing is forwarded from then on, until a broker that
+    /// starts anew has opened it again.
+    pub async fn unwritable(&self) -> JournalError {
+        self.trail.ledger().failed().await
+    }
+
     /// Puts a new configuration in force without dropping a session.
     ///
     /// # Errors

@@ -205,6 +205,15 @@ impl LedgerWriter {
         self.core.failure().is_none()
     }
 
+    /// Returns once entries cannot be written any more, with the reason.
+    pub async fn failed(&self) -> JournalError {
+        match self.core.wait(|_| false).await {
+            Err(error) => error,
+            // a goal that is never reached
+            Ok(()) => JournalError::Unwritable("it ended".into()),
+        }
+    }
+
     /// The key that verifies the ledger's checkpoints.
     #[must_use]
     pub fn key(&self) -> &VerifierKey {

@@ -90,6 +90,10 @@ async fn a_broker_that_is_down_is_unreachable_with_69() {
 async fn bare_connects_and_garbage_leave_nothing() {
     let world = World::start(Twist::default()).await;
     let alice = world.login("alice").await;
+    // what stays open between two commands is there from now on
+    psql(&alice, "select 1").await.ends(0);
+    world.until_no_roles().await;
+    let before = world.broker.descriptors();
     let mut held = Vec::new();
     for number in 0..100 {
         let mut stream = TcpStream::connect(("127.0.0.1", world.broker.port)).expect("it listens");
@@ -100,7 +104,51 @@ async fn bare_connects_and_garbage_leave_nothing() {
     }
     psql(&alice, "select 1").await.ends(0);
     let list = alice.run(&["--output", "json", "session", "list"]).await.ends(0);
-    assert_eq!(list.stdout.lines().filter(|line| line.contains("ses_")).count(), 1, "{}", list.stdout);
+    assert_eq!(list.stdout.lines().filter(|line| line.contains("ses_")).count(), 2, "{}", list.stdout);
+    assert!(world.broker.descriptors() > before + 20, "none was open: {before}");
+    // a few that are pooled or under way come and go
+    drop(held);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while world.broker.descriptors() > before + 5 {
+        let now = world.broker.descriptors();
+        assert!(Instant::now() < deadline, "{now} descriptors are open, {before} were");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A disk that fills up, a folder that goes away: nothing is forwarded, and the broker ends, so that whoever started it knows and
+/// starts it again. What was entered is still good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_cannot_be_written_ends_the_broker_and_a_start_goes_on() {
+    let mut world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    let child = world.sleeping(&alice).await;
+    let ledger = world.broker.data().join("ledger");
+    let away = world.broker.data().join("away");
+    std::fs::rename(&ledger, &away).expect("renamed");
+    // the next checkpoint has no place, and no folder can be made for it
+    std::fs::write(&ledger, "").expect("written");
+    let refused = psql(&alice, "select 1").await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while TcpStream::connect(("127.0.0.1", world.broker.port)).is_ok() {
+        assert!(Instant::now() < deadline, "it goes on:\n{}", world.broker.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(world.broker.ends(), Some(70), "{}\n{}", refused.text(), world.broker.log());
+    let log = world.broker.log();
+    assert!(log.contains("error: the audit ledger or the recording cannot be written: "), "{log}");
+    assert!(
+        log.contains("hint: see that `data_dir` can be written and has room, and start the broker again"),
+        "{log}"
+    );
+    last_words(child, Duration::from_secs(20)).await;
+    std::fs::remove_file(&ledger).expect("removed");
+    std::fs::rename(&away, &ledger).expect("renamed");
+    world.broker.resume();
+    psql(&alice, "select 1").await.ends(0);
+    world.until_no_roles().await;
+    let verified = alice.run(&["audit", "verify", "--dir", &ledger.to_string_lossy()]).await;
+    assert_eq!(verified.code, 0, "{}", verified.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

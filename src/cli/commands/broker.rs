@@ -6,6 +6,7 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -105,19 +106,26 @@ async fn serve(ui: Ui, path: &Path) -> Result<u8, Failure> {
     let secrets = Secrets::new(|name| std::env::var(name).ok());
     let broker = Broker::start(config, Clock::system(), secrets).await?;
     announce(ui, &broker);
-    loop {
+    let unwritable = loop {
         tokio::select! {
             _ = hangup.recv() => reload(ui, path, &in_force, &broker).await,
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break None,
+            _ = terminate.recv() => break None,
+            error = broker.unwritable() => break Some(error),
         }
-    }
+    };
+    // without a ledger nothing moves: there is nothing to wait for, and only a start opens it again
+    let patience = if unwritable.is_some() { Duration::ZERO } else { in_force.drain };
     ui.talk("draining; a second signal stops at once");
     let drained = tokio::select! {
-        drained = broker.drain(in_force.drain) => drained,
+        drained = broker.drain(patience) => drained,
         _ = interrupt.recv() => return Err(Failure::new(FailureKind::Signal(2), "stopped without draining")),
         _ = terminate.recv() => return Err(Failure::new(FailureKind::Signal(15), "stopped without draining")),
     };
+    if let Some(error) = unwritable {
+        return Err(Failure::new(FailureKind::Internal, error.to_string())
+            .hint("see that `data_dir` can be written and has room, and start the broker again"));
+    }
     drained.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;
     Ok(0)
 }

@@ -81,6 +81,12 @@ impl Broker {
         memory_of(self.child.as_ref().expect("it runs").id())
     }
 
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let pid = self.child.as_ref().expect("it runs").id();
+        fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").count()
+    }
+
     /// How much time it has had on the processors, in seconds.
     pub(crate) fn processor(&self) -> f64 {
         let pid = self.child.as_ref().expect("it runs").id();
