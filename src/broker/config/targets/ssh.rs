@@ -78,10 +78,10 @@ fn issuer(section: &Section<'_, '_>, base: &Path) -> Option<SshIssuer> {
 /// A comma would make two logins of one (CVE-2026-35414), and control characters whatever they like.
 fn login(text: &str) -> Result<String, &'static str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '$');
-    if text.len() <= 32 && text.chars().all(fits) && !text.starts_with('-') {
+    if (1..=32).contains(&text.len()) && text.chars().all(fits) && !text.starts_with('-') {
         Ok(text.to_owned())
     } else {
-        Err("must be the name of a user: up to 32 letters, digits and _ - . $")
+        Err("must be the name of a user: 1 to 32 letters, digits and _ - . $")
     }
 }
 
@@ -109,3 +109,36 @@ fn network(text: &str) -> Result<String, &'static str> {
 /// How long a certificate opens connections unless the configuration says otherwise, in seconds.
 const VALID: u64 = 300;
 const MOST_VALID: u64 = 3600;
+
+#[cfg(test)]
+mod tests {
+    use super::login;
+
+    /// A certificate lists its principals with commas between them (OpenSSH CVE-2026-35414).
+    #[test]
+    fn a_login_is_one_name() {
+        for fits in ["deploy", "_apt", "a-b.c", "host$", "9", &"a".repeat(32)] {
+            assert_eq!(login(fits).as_deref(), Ok(fits));
+        }
+        let hostile = [
+            "a,b",
+            ",",
+            "a,",
+            "-a",
+            "-oProxyCommand=x",
+            "a b",
+            "a\nb",
+            "a\0",
+            "a\u{7f}",
+            "\u{202e}a",
+            "a\"",
+            "a@b",
+            "ä",
+        ];
+        for hostile in hostile {
+            assert!(login(hostile).is_err(), "{hostile:?}");
+        }
+        assert!(login(&"a".repeat(33)).is_err());
+        assert!(login("").is_err());
+    }
+}
