@@ -1,6 +1,8 @@
-//! Hostile bytes for every parser: small valid examples, damaged in the same ways each time.
+//! Hostile bytes for every parser: small valid examples, damaged in the same ways each time, and for some time in new ones.
 
 mod bodies;
+
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use hoopctl::domain::event::{Event, VerdictWord, What};
@@ -192,21 +194,40 @@ fn shell_returns() {
     damage(&seeds, 4_000, bodies::shell);
 }
 
-/// Gives the body each seed, then `rounds` damaged ones. The damage is the same in each run.
+/// Gives the body each seed, then `rounds` damaged ones, the same in each run; then others for two seconds, and no more rounds than
+/// before. Which these are is said beforehand, since some faults end the process; `HOOPCTL_FUZZ_SEED` repeats them.
+#[track_caller]
 fn damage(seeds: &[Vec<u8>], rounds: usize, body: fn(&[u8])) {
-    let mut random = StdRng::seed_from_u64(0x68_6f_6f_70);
     for seed in seeds {
         body(seed);
     }
+    let mut random = StdRng::seed_from_u64(0x68_6f_6f_70);
     for _ in 0..rounds {
-        let mut bytes = seeds[random.random_range(0..seeds.len())].clone();
-        for _ in 0..random.random_range(1..=6) {
-            let other = &seeds[random.random_range(0..seeds.len())];
-            change(&mut bytes, other, &mut random);
-        }
-        bytes.truncate(4096);
-        body(&bytes);
+        body(&damaged(seeds, &mut random));
     }
+    let given = std::env::var("HOOPCTL_FUZZ_SEED").ok();
+    let seed = given.as_ref().map_or_else(rand::random, |seed| seed.parse().expect("a number"));
+    let line = std::panic::Location::caller().line();
+    crate::idle::say(&format!("fuzz.rs:{line}: new damage by HOOPCTL_FUZZ_SEED={seed}"));
+    let mut random = StdRng::seed_from_u64(seed);
+    let began = Instant::now();
+    for _ in 0..rounds {
+        // a seed that found something may have taken longer to find it, on a slower machine
+        if given.is_none() && began.elapsed() > Duration::from_secs(2) {
+            break;
+        }
+        body(&damaged(seeds, &mut random));
+    }
+}
+
+fn damaged(seeds: &[Vec<u8>], random: &mut StdRng) -> Vec<u8> {
+    let mut bytes = seeds[random.random_range(0..seeds.len())].clone();
+    for _ in 0..random.random_range(1..=6) {
+        let other = &seeds[random.random_range(0..seeds.len())];
+        change(&mut bytes, other, random);
+    }
+    bytes.truncate(4096);
+    bytes
 }
 
 fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut StdRng) {
