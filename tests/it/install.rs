@@ -2,6 +2,7 @@
 //! brings the program under test.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,29 @@ fn missing_packages_are_named_in_a_line_to_run() {
         ran.text()
     );
     assert!(!user.repository().join("target").exists(), "it was built");
+}
+
+/// Somebody at a terminal who may become root is asked first, and no is no.
+#[test]
+fn who_sits_at_a_terminal_is_asked_before_sudo() {
+    let user = User::new("1.95.0");
+    user.shim("dpkg-query", "exit 1");
+    let ran = user.installs_on_a_terminal("n\n");
+    assert!(ran.stdout.contains("These Debian packages are missing: "), "{}", ran.text());
+    assert!(ran.stdout.contains("Install them with sudo? [y/N] "), "{}", ran.text());
+    let line =
+        "error: packages are missing; run: sudo apt-get install -y --no-install-recommends libclang-dev";
+    assert!(ran.code == 1 && ran.stdout.contains(line), "{}", ran.text());
+    assert_eq!(user.became_root(), [""; 0]);
+    assert!(!user.repository().join("target").exists(), "it was built");
+
+    let ran = user.installs_on_a_terminal("y\n");
+    assert_eq!(ran.code, 0, "{}", ran.text());
+    assert!(ran.stdout.contains("Install them with sudo? [y/N] "), "{}", ran.text());
+    assert!(ran.stdout.contains("installed "), "{}", ran.text());
+    let root = user.became_root();
+    assert_eq!(root[0], "apt-get update -qq", "{root:?}");
+    assert!(root[1].contains("apt-get install -qq -y --no-install-recommends libclang-dev"), "{root:?}");
 }
 
 /// Debian starts what it installs: a cluster on 5432, and a server on 22. What keeps it from that is there while the
@@ -216,6 +240,31 @@ impl User {
     fn installs(&self, arguments: &[&str]) -> Ran {
         let mut command = self.command(Path::new("/bin/sh"));
         Ran::from(command.arg("install.sh").args(arguments).output().expect("sh runs"))
+    }
+
+    /// The same at a terminal where this is typed, with a `sudo` that only notes what it was to do.
+    fn installs_on_a_terminal(&self, keys: &str) -> Ran {
+        let noted = self.folder.path().join("tmp/sudo");
+        self.shim("sudo", &format!("echo \"$*\" >>{}", noted.display()));
+        let mut command = self.command(Path::new("/usr/bin/script"));
+        command.args(["--quiet", "--return", "--command", "/bin/sh install.sh", "/dev/null"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("`script` of util-linux runs");
+        let mut keyboard = child.stdin.take().expect("a pipe");
+        keyboard.write_all(keys.as_bytes()).expect("typed");
+        let ran = Ran::from(child.wait_with_output().expect("it ends"));
+        drop(keyboard);
+        ran
+    }
+
+    /// The commands that `sudo` was given.
+    fn became_root(&self) -> Vec<String> {
+        let noted = fs::read_to_string(self.folder.path().join("tmp/sudo")).unwrap_or_default();
+        noted.lines().map(str::to_owned).collect()
     }
 
     /// What still runs in its folders.
