@@ -371,10 +371,12 @@ async fn garbage_on_every_port_ends_there_and_costs_nothing() {
     // no session came of it, and none is left
     let list = alice.run(&["--output", "json", "session", "list"]).await.ends(0);
     assert_eq!(list.stdout.lines().filter(|line| line.contains("\"active\"")).count(), 1, "{}", list.stdout);
-    // those who wait have not been waited for; in the end they are cut off where strangers can come
-    for mut stream in slow.into_iter().take(6) {
+    // those who wait have not been waited for; in the end they are cut off, but by the demo's provider, whose callers are programs of
+    // one machine while somebody looks
+    for (number, mut stream) in slow.into_iter().take(9).enumerate() {
         let mut sink = tokio::io::sink();
         let ended = tokio::io::copy(&mut stream, &mut sink);
-        let _ended = tokio::time::timeout(Duration::from_secs(30), ended).await.expect("cut off in time");
+        let ended = tokio::time::timeout(Duration::from_secs(30), ended).await;
+        assert!(ended.is_ok(), "the one who waits {number} is not cut off");
     }
 }

@@ -221,6 +221,38 @@ async fn a_client_that_was_asleep_goes_on_where_it_was() {
     assert_eq!(String::from_utf8_lossy(&output.expect("in time").expect("it ends").stdout), "a\nb\n");
 }
 
+/// A balancer that hangs up on a machine which sleeps takes the session with it, since nobody can tell it from a client that was
+/// killed: what was asked ends, the role goes, and who wakes is told so by the next connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_hung_up_on_while_it_sleeps_loses_its_session_and_is_told() {
+    let port = free_port();
+    let address = format!("https://127.0.0.1:{port}");
+    let world = World::start(Twist { public_url: Some(&address), ..Twist::default() }).await;
+    let line = Line::start(port, world.broker.port).await;
+    let alice = world.login("alice").await;
+    let (child, url) = listening(&alice, free_port()).await;
+    let (said, ok) = psql(&url).await;
+    assert!(ok, "{said}");
+    // by then it is tied to its client
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    signal(&child, Signal::STOP);
+    line.cut();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(!world.broker.log().contains("its client is gone"), "too soon:\n{}", world.broker.log());
+    world.until_no_roles().await;
+    let log = world.broker.log();
+    assert!(log.contains("its client is gone"), "{log}");
+    signal(&child, Signal::CONT);
+    let (said, ok) = psql(&url).await;
+    assert!(!ok && said.contains("FATAL:  hoopctl: the session has closed: the client ended it\n"), "{said}");
+    // and with another session it goes on
+    signal(&child, Signal::INT);
+    last_words(child, Duration::from_secs(10)).await;
+    let (_child, url) = listening(&alice, free_port()).await;
+    let (said, ok) = psql(&url).await;
+    assert!(ok, "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_of_the_client_ends_its_query() {
     let world = World::start(Twist::default()).await;
