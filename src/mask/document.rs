@@ -22,7 +22,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 pub use csv::CsvMasker;
-pub use detect::{Detector, DetectorError, Detectors};
+pub use detect::{Detector, DetectorError, Detectors, Named};
 pub use form::FormMasker;
 pub use hidden::TokenKey;
 pub use items::ItemMasker;

@@ -23,6 +23,7 @@ mod connect_ssh;
 mod contract;
 mod corpus;
 mod demo;
+mod detectors;
 mod devices;
 mod docs;
 mod doctor;

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::mask::document::{Detector, Detectors, DocumentPlan, Framing, JsonMasker, KeyCase, PlanError};
-use crate::wire::postgres::veil::{Finder, Found, Veil};
+use crate::mask::document::{
+    Detector, Detectors, DocumentPlan, Framing, JsonMasker, KeyCase, Named, PlanError,
+};
+use crate::wire::postgres::veil::{Finder, Found, Hint, Veil};
 
 /// A veil that hides what these detectors find.
 pub(super) fn veil(detectors: Arc<Detectors>) -> Result<Veil, PlanError> {
@@ -25,18 +27,23 @@ struct Searching {
 }
 
 impl Finder for Searching {
-    fn find(&self, text: &[u8], telling: bool) -> Vec<Range<usize>> {
-        self.detectors.find_value(text, telling)
+    fn find(&self, text: &[u8], hint: Hint) -> Vec<Range<usize>> {
+        self.detectors.find_value(text, Named::from_bits(hint.0))
     }
 
-    fn is_telling(&self, name: &str) -> bool {
-        self.detectors.is_ssn_name(name)
+    fn hint(&self, name: &str) -> Hint {
+        Hint(self.detectors.named_by(name).bits())
+    }
+
+    fn is_whole(&self, text: &[u8]) -> bool {
+        self.detectors.is_whole(text, Named::default())
     }
 
     fn json(&self, text: &[u8]) -> Found {
         // what is in a document is also in its text, but for what escapes hide and what only a whole value is
-        let is_plain = !text.contains(&b'\\') && !self.detectors.has(Detector::Ssn);
-        if is_plain && self.detectors.find_value(text, false).is_empty() {
+        let needs_names = self.detectors.has(Detector::Ssn) || self.detectors.has(Detector::Phone);
+        let is_plain = !text.contains(&b'\\') && !needs_names;
+        if is_plain && self.detectors.find_value(text, Named::default()).is_empty() {
             return Found::Nothing;
         }
         let mut masker = JsonMasker::new(Arc::clone(&self.plan), Framing::Document);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::Unmaskable;
+use super::detect::Named;
 use super::hidden::{Hidden, Shown};
 use super::plan::DocumentPlan;
 use super::utf8::Utf8;
@@ -25,6 +26,8 @@ pub struct CsvMasker {
     utf8: Utf8,
     /// The mask of each column, once the header is read.
     columns: Vec<Option<Mask>>,
+    /// What the name of each column says of numbers in it.
+    named: Vec<Named>,
     /// The header's field at hand, or none in records.
     header: Option<Vec<u8>>,
     /// How many bytes of header came.
@@ -76,6 +79,7 @@ impl CsvMasker {
             state: State::Record,
             utf8: Utf8::default(),
             columns: Vec::new(),
+            named: Vec::new(),
             header: Some(Vec::new()),
             header_length: 0,
             written: BytesMut::new(),
@@ -275,6 +279,7 @@ impl CsvMasker {
                 return Err(self.malformed());
             }
             self.columns.push(self.plan.flat(bare));
+            self.named.push(self.plan.named_by(&String::from_utf8_lossy(bare)));
         } else if self.column >= self.columns.len() {
             return Err(self.malformed());
         } else if let Some(hidden) = self.hidden.take() {
@@ -283,7 +288,8 @@ impl CsvMasker {
                 self.write(&text, out);
             }
         } else if let Some(search) = self.search.take() {
-            match self.plan.detected(&String::from_utf8_lossy(&search.plain)) {
+            let named = self.named.get(self.column).copied().unwrap_or_default();
+            match self.plan.detected_in(&String::from_utf8_lossy(&search.plain), named) {
                 None => out.extend_from_slice(&search.raw),
                 Some((text, count)) => {
                     self.masked += count;

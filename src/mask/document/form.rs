@@ -209,7 +209,8 @@ impl FormMasker {
                 write(&text, out);
             }
         } else if let Some((raw, plain)) = self.search.take() {
-            match self.plan.detected(&String::from_utf8_lossy(&plain)) {
+            let named = self.plan.named_by(&String::from_utf8_lossy(&self.name));
+            match self.plan.detected_in(&String::from_utf8_lossy(&plain), named) {
                 None => out.extend_from_slice(&raw),
                 Some((text, count)) => {
                     self.masked += count;

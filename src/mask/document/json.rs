@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::Unmaskable;
+use super::detect::Named;
 use super::hidden::{Hidden, MASKED, Shown};
 use super::plan::{DocumentPlan, Live};
 use super::utf8::Utf8;
@@ -51,8 +52,8 @@ pub struct JsonMasker {
     hidden: Option<(Hidden, usize)>,
     /// What detectors will look at: the text or number at hand.
     search: Option<Search>,
-    /// Whether the last name says that social security numbers are in its value.
-    is_ssn: bool,
+    /// What the last name says of numbers in its value.
+    named: Named,
     items: u64,
     /// How many bytes came before this piece.
     before: u64,
@@ -150,7 +151,7 @@ impl JsonMasker {
             high: None,
             hidden: None,
             search: None,
-            is_ssn: false,
+            named: Named::default(),
             items: 0,
             before: 0,
             masked: 0,
@@ -499,9 +500,10 @@ impl JsonMasker {
         };
         let text = String::from_utf8_lossy(text);
         if role == Role::Name {
-            self.is_ssn = self.plan.is_ssn_name(&text);
+            self.named = self.plan.named_by(&text);
         }
-        let found = self.plan.detected_in(&text, self.is_ssn && role == Role::Value);
+        let named = if role == Role::Value { self.named } else { Named::default() };
+        let found = self.plan.detected_in(&text, named);
         if let Some((shown, count)) = found {
             self.masked += count;
             if search.raw.is_empty() {

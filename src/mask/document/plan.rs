@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::detect::Detectors;
+use super::detect::{Detectors, Named};
 use super::hidden::{MASKED, TokenKey};
 use super::path::{DocumentPath, Selector};
 use crate::domain::item::{ItemStep, Reach};
@@ -201,17 +201,17 @@ impl DocumentPlan {
 
     /// A text with what detectors find in it masked, and how often; `None` when they find nothing.
     pub(super) fn detected(&self, text: &str) -> Option<(String, u64)> {
-        self.detected_in(text, false)
+        self.detected_in(text, Named::default())
     }
 
-    /// Whether the name of a member says that social security numbers are in it, and they are looked for.
-    pub(super) fn is_ssn_name(&self, name: &str) -> bool {
-        self.detectors.as_ref().is_some_and(|detectors| detectors.is_ssn_name(name))
+    /// What the name of a field says of numbers in it.
+    pub(super) fn named_by(&self, name: &str) -> Named {
+        self.detectors.as_ref().map_or(Named::default(), |detectors| detectors.named_by(name))
     }
 
-    /// The same as [`Self::detected`] in a value whose name may say that it is a social security number.
-    pub(super) fn detected_in(&self, text: &str, is_ssn: bool) -> Option<(String, u64)> {
-        let found = self.detectors.as_ref()?.find_value(text.as_bytes(), is_ssn);
+    /// The same as [`Self::detected`] in a value whose name may say what numbers in it are.
+    pub(super) fn detected_in(&self, text: &str, named: Named) -> Option<(String, u64)> {
+        let found = self.detectors.as_ref()?.find_value(text.as_bytes(), named);
         let (mut shown, mut from) = (String::new(), 0);
         for place in &found {
             shown.push_str(text.get(from..place.start).unwrap_or_default());

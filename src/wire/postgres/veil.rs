@@ -19,11 +19,14 @@ use crate::wire::buffer::{ReadError, Reader, put_value};
 
 /// What finds things that are to be hidden. Bytes are text in the client's encoding.
 pub trait Finder: std::fmt::Debug + Send + Sync {
-    /// Where there is something, in order; `telling` says that the field's name gives bare numbers away.
-    fn find(&self, text: &[u8], telling: bool) -> Vec<Range<usize>>;
+    /// Where there is something, in order, in a text that is the whole of a field's value.
+    fn find(&self, text: &[u8], hint: Hint) -> Vec<Range<usize>>;
 
-    /// Whether the name of a field gives away what bare numbers in it are.
-    fn is_telling(&self, name: &str) -> bool;
+    /// What the name of a field gives away of what is in it.
+    fn hint(&self, name: &str) -> Hint;
+
+    /// Whether this is found where it is all of a value, though it would not be in a longer text.
+    fn is_whole(&self, text: &[u8]) -> bool;
 
     /// A JSON document without what is found in it.
     fn json(&self, text: &[u8]) -> Found;
@@ -31,6 +34,10 @@ pub trait Finder: std::fmt::Debug + Send + Sync {
     /// Whether addresses of IP are among what is hidden.
     fn hides_addresses(&self) -> bool;
 }
+
+/// What a field's name gives away of what is in it: the finder's to write and to read, nothing by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hint(pub u8);
 
 /// What came of looking into something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +63,8 @@ pub enum Look {
     Opaque,
     /// A literal of parts with quotes and escapes: arrays, rows, types that the database defines itself.
     Parts,
-    /// A text; whether the column's name gives bare numbers away.
-    Text(bool),
+    /// A text; what the column's name gives away.
+    Text(Hint),
 }
 
 /// Hides what a finder finds.
@@ -83,7 +90,7 @@ impl Veil {
             (Kind::Number, _) => Look::No,
             (Kind::Other, 0) => Look::Parts,
             (Kind::Other, _) => Look::Opaque,
-            (Kind::Text, _) => Look::Text(self.0.is_telling(column)),
+            (Kind::Text, _) => Look::Text(self.0.hint(column)),
         }
     }
 
@@ -100,15 +107,15 @@ impl Veil {
             Look::Json(before) => self.json(before, value),
             Look::No => Found::Nothing,
             Look::Opaque => self.opaque(value),
-            Look::Parts => self.replaced(value, false, PARTS),
-            Look::Text(telling) => self.replaced(value, telling, b""),
+            Look::Parts => self.replaced(value, Hint::default(), PARTS),
+            Look::Text(hint) => self.replaced(value, hint, b""),
         }
     }
 
     /// A text that is no value of a column, if something is found in it.
     #[must_use]
     pub fn text(&self, text: &[u8]) -> Option<Vec<u8>> {
-        match self.replaced(text, false, b"") {
+        match self.replaced(text, Hint::default(), b"") {
             Found::Instead(text) => Some(text),
             Found::Nothing | Found::Null => None,
         }
@@ -119,7 +126,7 @@ impl Veil {
     pub fn record(&self, record: &[u8]) -> Option<Vec<u8>> {
         let end = if record.ends_with(b"\r\n") { 2 } else { usize::from(record.ends_with(b"\n")) };
         let (bare, end) = record.split_at_checked(record.len() - end)?;
-        match self.replaced(bare, false, COPY) {
+        match self.replaced(bare, Hint::default(), COPY) {
             Found::Instead(mut text) => {
                 text.extend_from_slice(end);
                 Some(text)
@@ -137,8 +144,8 @@ impl Veil {
     }
 
     /// Replaces what is found; what holds the parts of a literal together stays.
-    fn replaced(&self, value: &[u8], telling: bool, structure: &[u8]) -> Found {
-        let places = self.places(value, telling);
+    fn replaced(&self, value: &[u8], hint: Hint, structure: &[u8]) -> Found {
+        let places = self.places(value, hint, structure);
         if places.is_empty() {
             return Found::Nothing;
         }
@@ -163,14 +170,33 @@ impl Veil {
     }
 
     /// Where something is found, as the text is written and as its escapes are read.
-    fn places(&self, value: &[u8], telling: bool) -> Vec<Range<usize>> {
-        let mut places = self.0.find(value, telling);
-        if let Some(view) = View::of(value) {
-            places.extend(self.0.find(view.text(), telling).into_iter().map(|range| view.place(range)));
+    fn places(&self, value: &[u8], hint: Hint, structure: &[u8]) -> Vec<Range<usize>> {
+        let mut places = self.0.find(value, hint);
+        let found = places.len();
+        if !structure.is_empty() {
+            places.extend(self.whole_parts(value, structure));
+        }
+        let view = View::of(value);
+        if let Some(view) = &view {
+            places.extend(self.0.find(view.text(), hint).into_iter().map(|range| view.place(range)));
+        }
+        if places.len() > found {
             places.sort_by_key(|place| (place.start, place.end));
             places = merged(places);
         }
         places.retain(|place| !place.is_empty());
+        places
+    }
+
+    /// The parts of a literal, or columns of a row, that are found because they are nothing else.
+    fn whole_parts(&self, value: &[u8], structure: &[u8]) -> Vec<Range<usize>> {
+        let (mut places, mut start) = (Vec::new(), 0);
+        for part in value.split(|byte| structure.contains(byte)) {
+            if self.0.is_whole(part) {
+                places.push(start..start + part.len());
+            }
+            start += part.len() + 1;
+        }
         places
     }
 
@@ -182,9 +208,9 @@ impl Veil {
         }
         // types that are written in binary as in text: labels of enums, citext
         if !value.contains(&0) && std::str::from_utf8(value).is_ok() {
-            return self.replaced(value, false, b"");
+            return self.replaced(value, Hint::default(), b"");
         }
-        if self.has_counted(value) || !self.0.find(value, false).is_empty() {
+        if self.has_counted(value) || !self.0.find(value, Hint::default()).is_empty() {
             return Found::Null;
         }
         Found::Nothing
@@ -228,7 +254,7 @@ impl Veil {
             let Some(text) = rest.get(..length).filter(|text| text.len() > 4) else { continue };
             let Some(rest) = left.checked_sub(length) else { return true };
             left = rest;
-            if !self.0.find(text, false).is_empty() {
+            if !self.0.find(text, Hint::default()).is_empty() {
                 return true;
             }
         }

@@ -9,8 +9,8 @@ use super::*;
 struct Crosses;
 
 impl Finder for Crosses {
-    fn find(&self, text: &[u8], telling: bool) -> Vec<Range<usize>> {
-        if telling && text.len() == 9 && text.iter().all(u8::is_ascii_digit) {
+    fn find(&self, text: &[u8], hint: Hint) -> Vec<Range<usize>> {
+        if hint == Hint(1) && text.len() == 9 && text.iter().all(u8::is_ascii_digit) {
             return std::iter::once(0..9).collect();
         }
         let places: Vec<usize> = (0..text.len()).filter(|at| text.get(*at) == Some(&b'X')).collect();
@@ -18,12 +18,16 @@ impl Finder for Crosses {
         places.chunks(2).filter(|pair| pair.len() == 2).filter_map(ends).collect()
     }
 
-    fn is_telling(&self, name: &str) -> bool {
-        name == "ssn"
+    fn hint(&self, name: &str) -> Hint {
+        Hint(u8::from(name == "ssn"))
+    }
+
+    fn is_whole(&self, text: &[u8]) -> bool {
+        text == b"whole"
     }
 
     fn json(&self, text: &[u8]) -> Found {
-        match self.find(text, false).is_empty() {
+        match self.find(text, Hint::default()).is_empty() {
             true => Found::Nothing,
             false => Found::Instead(b"{}".to_vec()),
         }
@@ -54,6 +58,10 @@ fn texts_stay_texts_and_literals_of_parts_can_still_be_read() {
     assert_eq!(covered(1009, 0, b"{XsX,b}"), instead("{[masked],b}"));
     // what reaches over several elements leaves as many
     assert_eq!(covered(1009, 0, b"{\"a X\",b,\"c X\"}"), instead("{\"a [masked]\",[masked],\"[masked]\"}"));
+    assert_eq!(
+        covered(1009, 0, b"{whole,\"whole\",the whole}"),
+        instead("{[masked],\"[masked]\",the whole}")
+    );
     // a type of the database's own
     assert_eq!(covered(99_999, 0, b"(1,\"a XsX\")"), instead("(1,\"a [masked]\")"));
     assert_eq!(covered(23, 0, b"XX"), Found::Nothing, "no text can be there");
@@ -120,4 +128,7 @@ fn rows_of_copy_keep_their_columns() {
     assert_eq!(shown(b"1\tXsX\t\\N\n").unwrap(), "1\t[masked]\t\\N\n");
     assert_eq!(shown(b"1,\"a X\",\"X\"\r\n").unwrap(), "1,\"a [masked]\",\"[masked]\"\r\n");
     assert_eq!(shown(b"1\t2\n"), None);
+    // what is found where it is all of a value, is found where it is all of a column
+    assert_eq!(shown(b"1\twhole\tnot whole\n").unwrap(), "1\t[masked]\tnot whole\n");
+    assert_eq!(shown(b"\"whole\",X,whole,X\n").unwrap(), "\"[masked]\",[masked],[masked],[masked]\n");
 }

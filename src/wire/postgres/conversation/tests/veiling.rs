@@ -3,19 +3,23 @@ use std::sync::Arc;
 
 use super::*;
 use crate::wire::postgres::backend::{Column, CopyFormat};
-use crate::wire::postgres::veil::{Finder, Found};
+use crate::wire::postgres::veil::{Finder, Found, Hint};
 
 /// Finds `secret`.
 #[derive(Debug)]
 struct Secrets;
 
 impl Finder for Secrets {
-    fn find(&self, text: &[u8], _: bool) -> Vec<Range<usize>> {
+    fn find(&self, text: &[u8], _: Hint) -> Vec<Range<usize>> {
         let places = text.windows(6).enumerate().filter(|(_, window)| *window == b"secret");
         places.map(|(at, _)| at..at + 6).collect()
     }
 
-    fn is_telling(&self, _: &str) -> bool {
+    fn hint(&self, _: &str) -> Hint {
+        Hint::default()
+    }
+
+    fn is_whole(&self, _: &[u8]) -> bool {
         false
     }
 
