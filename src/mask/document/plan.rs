@@ -206,7 +206,7 @@ impl DocumentPlan {
 
     /// What the name of a field says of numbers in it.
     pub(super) fn named_by(&self, name: &str) -> Named {
-        self.detectors.as_ref().map_or(Named::default(), |detectors| detectors.named_by(name))
+        self.detectors.as_ref().map_or_else(Named::default, |detectors| detectors.named_by(name))
     }
 
     /// The same as [`Self::detected`] in a value whose name may say what numbers in it are.

@@ -91,3 +91,20 @@ async fn detectors_look_into_copy_and_refuse_what_they_cannot_read() {
     }
     client.query_one("SELECT 1", &[]).await.expect("the session goes on");
 }
+
+/// Ten digits are a phone's where the column says so, and nine with dashes a social security number where nothing else is.
+#[tokio::test(flavor = "multi_thread")]
+async fn detectors_know_a_number_by_its_column() {
+    let cluster = newest();
+    let setup = Setup { detectors: &["phone", "ssn"], ..Setup::open(&cluster) };
+    let gateway = Gateway::start(&cluster, setup);
+    let row = "SELECT '4155552671' AS phone, '4155552671' AS item, '536221870' AS \"customerSsn\", \
+               '536-22-1870' AS a, ARRAY['536-22-1870', 'part 536-22-1870'] AS b";
+    let (out, err, ok) =
+        gateway.run(&["-At", "-c", row, "-c", &format!("COPY ({row}) TO STDOUT (FORMAT csv)")]).await;
+    assert!(ok, "{err}");
+    let shown = "[masked]|4155552671|[masked]|[masked]|{[masked],\"part 536-22-1870\"}\n";
+    // a row of COPY has no columns with names, and still has columns
+    let copied = "4155552671,4155552671,536221870,[masked],\"{[masked],\"\"part 536-22-1870\"\"}\"\n";
+    assert_eq!(out, format!("{shown}{copied}"));
+}

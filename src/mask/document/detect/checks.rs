@@ -49,7 +49,7 @@ pub(super) fn is_phone(text: &[u8]) -> bool {
 pub(super) fn phone(text: &[u8], start: usize, end: usize, words: &Regex) -> usize {
     let candidate = text.get(start..end).unwrap_or_default();
     if candidate.iter().all(u8::is_ascii_digit) {
-        let before = Input::new(text).range(start.saturating_sub(NEAR)..start);
+        let before = Input::new(text).range(start.saturating_sub(CONTEXT)..start);
         return if words.is_match(before) { candidate.len() } else { 0 };
     }
     if is_group(text, start) { 0 } else { longest(candidate, is_phone) }
@@ -111,8 +111,11 @@ pub(super) fn is_ssn(text: &[u8]) -> bool {
 /// Whether a key is one, and no name of lower-case words nor a placeholder.
 pub(super) fn is_key(text: &[u8]) -> bool {
     let mut seen = [false; 256];
-    text.iter()
-        .for_each(|byte| seen.iter_mut().nth(usize::from(*byte)).into_iter().for_each(|seen| *seen = true));
+    for byte in text {
+        if let Some(seen) = seen.get_mut(usize::from(*byte)) {
+            *seen = true;
+        }
+    }
     if seen.into_iter().filter(|seen| *seen).count() < FEWEST_CHARACTERS {
         return false;
     }
@@ -175,13 +178,11 @@ fn parses<T: std::str::FromStr>(text: &[u8]) -> bool {
 
 /// Words that say that a number near them is a social security number.
 pub(super) const SSN_WORDS: &str = r"(?i:(?:\b|_)ssns?(?:\b|_)|\bss ?(?:#|no\b|num)|\bsoc(?:ial)?[ ._-]{0,2}(?:sec|no\b|num|#)|\btaxpayer|\btax[ _-]?id|(?:\b|_)tin(?:\b|_))|[a-z]S(?:SN|sn)(?:[A-Z_]|\b)|\bssn[A-Z]";
-/// Words that say that a number right behind them is a phone's.
+/// Words that say that a number behind them is a phone's.
 pub(super) const PHONE_WORDS: &str =
     r"(?i:phone|(?:\b|_)tel(?:\b|_|e)|mobile|\bcell|(?:\b|_)fax|whatsapp|\bcall\b|\bsms\b|msisdn)";
 /// How far before a number such a word may stand.
 pub(in crate::mask::document) const CONTEXT: usize = 64;
-/// How far before a number without separators a word may stand that says that it is a phone's.
-const NEAR: usize = 24;
 /// What [`kind_of_key`] tells apart.
 pub(super) const KINDS_OF_KEYS: usize = 3;
 /// Keys have as many different characters; most have twice as many.

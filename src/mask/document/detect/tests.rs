@@ -1,5 +1,5 @@
 //! The quick way through a text, against the slow one that tries every pattern everywhere.
-#![expect(clippy::unwrap_used, clippy::string_slice, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
