@@ -314,10 +314,14 @@ impl Inner {
         let minted = match &postgres.issuer {
             LeaseIssuer::PostgresRole(issuer) => {
                 let password = name::password();
-                let group = name::group_role(&order.target.name, postgres, &binding);
-                let views = objects::plan(&order.target.name, postgres, &binding);
+                let filters = order.filters();
+                let group = name::group_role(&order.target.name, postgres, &binding, &filters);
+                let claims = order.claims().map_err(|unbound| LeaseError::Upstream(unbound.to_string()));
+                let views = objects::plan(&order.target.name, postgres, &binding, filters.clone());
                 let order = Order {
                     views: views.as_ref(),
+                    filters: &filters,
+                    claims: &claims?,
                     postgres,
                     issuer,
                     binding: &binding,

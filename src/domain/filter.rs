@@ -71,6 +71,12 @@ pub fn bound(filters: &[RowFilter], who: &Principal) -> Result<Vec<BoundFilter>,
     filters.iter().filter_map(|filter| filter.bind(&who.groups, &claims).transpose()).collect()
 }
 
+/// What the filters of a target mean for whoever is in these groups, whatever their logins say: without claims.
+#[must_use]
+pub fn shapes(filters: &[RowFilter], is_in: impl Fn(&BTreeSet<GroupName>) -> bool) -> Vec<BoundFilter> {
+    filters.iter().filter_map(|filter| filter.shape(&is_in)).collect()
+}
+
 /// Whether every row that `seer` is shown is shown to `other` too, as far as that follows from the filters alone.
 #[must_use]
 pub fn shows_as_much(filters: &[RowFilter], seer: &Principal, other: &Principal) -> bool {
@@ -116,26 +122,31 @@ impl RowFilter {
         groups: &BTreeSet<GroupName>,
         claims: &BTreeMap<String, Claim>,
     ) -> Result<Option<BoundFilter>, UnboundClaim> {
+        let is_in = |others: &BTreeSet<GroupName>| !others.is_disjoint(groups);
+        let Some(mut bound) = self.shape(&is_in) else { return Ok(None) };
+        if bound.predicate.is_some() {
+            for name in &self.claims {
+                let unbound = || UnboundClaim { filter: self.name.clone(), claim: name.clone() };
+                bound.claims.insert(name.clone(), claims.get(name).cloned().ok_or_else(unbound)?);
+            }
+        }
+        Ok(Some(bound))
+    }
+
+    /// What it means for whoever is in these groups, without what their logins say.
+    fn shape(&self, is_in: &impl Fn(&BTreeSet<GroupName>) -> bool) -> Option<BoundFilter> {
         let is_slice = !self.only_for.is_empty();
-        let bound = |predicate, claims| BoundFilter {
+        if !is_slice && is_in(&self.lifted_for) {
+            return None;
+        }
+        let is_theirs = !is_slice || is_in(&self.only_for);
+        Some(BoundFilter {
             name: self.name.clone(),
             table: self.table.clone(),
-            predicate,
-            claims,
+            predicate: is_theirs.then(|| self.predicate.clone()),
+            claims: BTreeMap::new(),
             is_slice,
-        };
-        if is_slice && self.only_for.is_disjoint(groups) {
-            return Ok(Some(bound(None, BTreeMap::new())));
-        }
-        if !self.binds(groups) {
-            return Ok(None);
-        }
-        let mut values = BTreeMap::new();
-        for name in &self.claims {
-            let unbound = || UnboundClaim { filter: self.name.clone(), claim: name.clone() };
-            values.insert(name.clone(), claims.get(name).cloned().ok_or_else(unbound)?);
-        }
-        Ok(Some(bound(Some(self.predicate.clone()), values)))
+        })
     }
 }
 

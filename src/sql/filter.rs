@@ -9,13 +9,15 @@
 mod kind;
 mod lower;
 mod read;
+mod stored;
 
 use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-pub(crate) use lower::{Lowered, all, any, never};
+pub(crate) use lower::{Claims, Lowered, all, any, never};
 pub(crate) use read::Predicate;
+pub(crate) use stored::guard;
 
 /// What is wrong with a predicate.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -23,6 +23,7 @@ use crate::domain::name::RuleName;
 use crate::domain::planted::{Leak, is_planted};
 
 pub use fence::FilteredTable;
+use fence::Stands;
 pub(crate) use fence::{Fence, SOURCE};
 pub use views::{BROKER_SCHEMA, MaskView};
 
@@ -39,6 +40,9 @@ pub struct Protection {
     fences: BTreeMap<u32, Fence>,
     filtered: BTreeMap<u32, FilteredTable>,
     straddling: BTreeMap<u32, String>,
+    /// The conditions of the broker's views, which look claims up, and whether there are such views at all.
+    walls: BTreeMap<u32, NodeEnum>,
+    walled: bool,
 }
 
 /// What stands for a protected column.
@@ -107,8 +111,8 @@ pub enum ProtectionError {
         /// What is wrong.
         reason: FilterError,
     },
-    /// A view over masked columns cannot be written: a fault of ours.
-    #[error("a view over masked columns cannot be written: {0}")]
+    /// A view over masked columns or filtered rows cannot be written: a fault of ours.
+    #[error("a view over masked columns or filtered rows cannot be written: {0}")]
     View(String),
 }
 
@@ -125,12 +129,12 @@ impl Protection {
         filters: &[BoundFilter],
     ) -> Result<Self, ProtectionError> {
         let mut protection = Self::of_found(catalog, find(catalog, masker))?;
-        protection.keep_filters(catalog, filters)?;
+        protection.keep_filters(catalog, filters, Stands::Sent)?;
         Ok(protection)
     }
 
-    /// [`Self::resolve`] where masks that read their columns are computed in views of the broker's, which the
-    /// session's role may read instead of the columns.
+    /// [`Self::resolve`] where masks that read their columns, and filters, are computed in views of the broker's,
+    /// which the session's role may read instead of the columns and tables.
     ///
     /// # Errors
     /// [`ProtectionError`].
@@ -138,6 +142,29 @@ impl Protection {
         catalog: &Catalog,
         masker: &dyn Masker,
         filters: &[BoundFilter],
+    ) -> Result<Self, ProtectionError> {
+        Self::through(catalog, masker, filters, Stands::SentAndViewed)
+    }
+
+    /// The broker's views alone, which are the same for all whom these masks and filters bind: what claims say is
+    /// looked up by the views.
+    ///
+    /// # Errors
+    /// [`ProtectionError`].
+    pub fn views_alone(
+        catalog: &Catalog,
+        masker: &dyn Masker,
+        filters: &[BoundFilter],
+    ) -> Result<Vec<MaskView>, ProtectionError> {
+        Self::through(catalog, masker, filters, Stands::Viewed)
+            .map(|protection| protection.views.into_values().collect())
+    }
+
+    fn through(
+        catalog: &Catalog,
+        masker: &dyn Masker,
+        filters: &[BoundFilter],
+        stands: Stands,
     ) -> Result<Self, ProtectionError> {
         let mut found = find(catalog, masker);
         // a view over a masked table shows the mask already: a token's token would join with nothing
@@ -170,8 +197,8 @@ impl Protection {
             }
         }
         let mut protection = Self::of_found(catalog, found)?;
+        protection.keep_filters(catalog, filters, stands)?;
         protection.through_views(catalog).map_err(ProtectionError::View)?;
-        protection.keep_filters(catalog, filters)?;
         Ok(protection)
     }
 

@@ -3,6 +3,7 @@
 mod contended;
 mod keys;
 mod life;
+mod rows;
 mod watched;
 
 use std::sync::Arc;

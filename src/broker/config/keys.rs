@@ -222,7 +222,7 @@ pub const TABLES: &[Table] = tables! {
         root_certificates: Text, absent, "'db-root.pem'", "PEM file of the authorities to trust; the platform's when absent";
         max_connections: Number, "10", "4", "how many connections one session may have at a time; 1 to 10000";
         trusted_functions: Texts, "[]", "['public.slug']", "functions of yours that may be called on a target with masks";
-        objects: Flag, "false", "true", "whether the broker keeps a schema `hoopctl` in the database, with views for masks that read the value";
+        objects: Flag, "false", "true", "whether the broker keeps a schema `hoopctl` in the database, with views for masks that read the value, and for row filters";
         replication: Flag, "false", "true", "whether replication connections are allowed; never on a target with masks";
         detectors: Texts, "[]", "['email', 'card']", "what is masked wherever it stands in results, errors and notices";
         pattern: Tables, "[]", "", "patterns of your own that `detectors` may name";

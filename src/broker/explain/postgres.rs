@@ -12,7 +12,7 @@ use crate::wire::control::{ExplainedFilter, ExplainedMask};
 pub(super) fn told(who: &Principal, target: &Target, postgres: &PostgresTarget) -> Told {
     let masks: Vec<&MaskRule> = postgres.masks.iter().filter(|rule| rule.binds(&who.groups)).collect();
     let filters: Vec<ExplainedFilter> =
-        postgres.filters.iter().filter_map(|rule| filter(rule, who)).collect();
+        postgres.filters.iter().filter_map(|rule| filter(rule, who, postgres)).collect();
     Told {
         place: postgres.database.clone(),
         masked: masks
@@ -22,7 +22,7 @@ pub(super) fn told(who: &Principal, target: &Target, postgres: &PostgresTarget) 
             .collect(),
         credential: credential(&postgres.issuer),
         broker_reach: reach(&postgres.issuer),
-        objects: objects(target, postgres, &masks),
+        objects: objects(target, postgres, &masks, &filters),
         not_covered: not_covered(target, postgres, &masks, &filters),
         filtered: filters,
     }
@@ -54,7 +54,7 @@ fn detector(name: &str) -> ExplainedMask {
     }
 }
 
-fn filter(rule: &RowFilter, who: &Principal) -> Option<ExplainedFilter> {
+fn filter(rule: &RowFilter, who: &Principal, postgres: &PostgresTarget) -> Option<ExplainedFilter> {
     let explained = ExplainedFilter {
         rule: rule.name.to_string(),
         table: rule.table.to_string(),
@@ -62,8 +62,8 @@ fn filter(rule: &RowFilter, who: &Principal) -> Option<ExplainedFilter> {
         slice: !rule.only_for.is_empty(),
         claims: BTreeMap::new(),
         missing: None,
-        // the role itself may read every row of the table
-        locks: "one lock".into(),
+        // without a view to read instead, the role itself may read every row of the table
+        locks: if is_minted(postgres) && postgres.objects { "two locks" } else { "one lock" }.into(),
     };
     match rule.bind(&who.groups, &who.claims()) {
         Ok(None) => None,
@@ -78,25 +78,49 @@ fn filter(rule: &RowFilter, who: &Principal) -> Option<ExplainedFilter> {
 /// privilege on the column, which only a minted role can promise; where the mask reads the value,
 /// it takes a view of the broker's own.
 fn locks(rule: &MaskRule, postgres: &PostgresTarget) -> &'static str {
-    let minted = matches!(postgres.issuer, LeaseIssuer::PostgresRole(_));
-    if minted && (postgres.objects || !reads_value(rule)) { "two locks" } else { "one lock" }
+    if is_minted(postgres) && (postgres.objects || !reads_value(rule)) { "two locks" } else { "one lock" }
+}
+
+fn is_minted(postgres: &PostgresTarget) -> bool {
+    matches!(postgres.issuer, LeaseIssuer::PostgresRole(_))
 }
 
 fn reads_value(rule: &MaskRule) -> bool {
     rule.mask.reads_value() || rule.path.is_some()
 }
 
-/// What the broker makes in the database for these masks, roles of sessions apart.
-fn objects(target: &Target, postgres: &PostgresTarget, masks: &[&MaskRule]) -> Vec<String> {
-    if !postgres.objects || !masks.iter().any(|rule| reads_value(rule)) {
+/// What the broker makes in the database for these masks and filters, roles of sessions apart.
+fn objects(
+    target: &Target,
+    postgres: &PostgresTarget,
+    masks: &[&MaskRule],
+    filters: &[ExplainedFilter],
+) -> Vec<String> {
+    let computes = masks.iter().any(|rule| reads_value(rule));
+    if !postgres.objects || (!computes && filters.is_empty()) {
         return Vec::new();
     }
-    let mut lines = vec![
-        "the schema `hoopctl`, owned by the role `hoop_objects`, which cannot log in".to_owned(),
-        "in it a view for each table whose masks read the value; your session's role may read the view and not the \
-         masked columns"
-            .to_owned(),
-    ];
+    let mut lines =
+        vec!["the schema `hoopctl`, owned by the role `hoop_objects`, which cannot log in".to_owned()];
+    if computes {
+        lines.push(
+            "in it a view for each table whose masks read the value; your session's role may read the view and not \
+             the masked columns"
+                .to_owned(),
+        );
+    }
+    if !filters.is_empty() {
+        lines.push(
+            "in it a view for each table with a row filter; your session's role may use the view and has no privilege \
+             on the table"
+                .to_owned(),
+        );
+        lines.push(
+            "and the table `hoopctl.claims` with what your login says, for the views to compare with, as long as \
+             your session lasts; no session may read it"
+                .to_owned(),
+        );
+    }
     if masks.iter().any(|rule| rule.mask == Mask::Token) {
         lines
             .push("and the table `hoopctl.key` with the key of tokens, which no session may read".to_owned());

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::broker::testing::{PERMIT_ALL, config, target};
+use crate::domain::filter::{RowFilter, TablePattern};
 use crate::domain::mask::{ColumnPattern, JsonPath};
 use crate::domain::mask::{Mask, MaskRule};
 use crate::domain::name::{GroupName, ProviderName, RuleName};
@@ -108,6 +109,39 @@ fn what_the_broker_keeps_in_the_database_is_said() {
     );
     assert!(!kept(Mask::Partial { keep_last: 4 }, true).contains("hoopctl.key"));
     assert_eq!((kept(Mask::Full, true), kept(Mask::Partial { keep_last: 4 }, false)), Default::default());
+}
+
+#[test]
+fn rows_have_two_locks_where_a_view_keeps_them_back() {
+    for (is_minted, objects, locks) in [
+        (true, true, "two locks"),
+        (true, false, "one lock"),
+        (false, false, "one lock"),
+        (false, true, "one lock"),
+    ] {
+        let target = with(|postgres| {
+            postgres.filters = vec![RowFilter {
+                name: RuleName::new("own").unwrap(),
+                table: TablePattern::new("public.notes").unwrap(),
+                predicate: "owner = principal.subject".into(),
+                claims: BTreeSet::from(["subject".to_owned()]),
+                only_for: BTreeSet::new(),
+                lifted_for: BTreeSet::from([GroupName::new("corp/dba").unwrap()]),
+            }];
+            postgres.objects = objects;
+            if is_minted {
+                postgres.issuer = minted();
+            }
+        });
+        let explanation = explained(&target, &who(&[]));
+        let [shown] = explanation.filtered.as_slice() else { panic!("{explanation:?}") };
+        assert_eq!(shown.locks, locks, "minted {is_minted} objects {objects}");
+        let confesses =
+            explanation.not_covered.iter().any(|gap| gap.contains("by the rewriting of statements alone"));
+        assert_eq!(confesses, locks == "one lock");
+        assert_eq!(explanation.objects.iter().any(|line| line.contains("hoopctl.claims")), objects);
+        assert!(explained(&target, &who(&["corp/dba"])).objects.is_empty());
+    }
 }
 
 #[test]

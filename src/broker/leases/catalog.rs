@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::domain::filter::BoundFilter;
 use crate::domain::mask::MaskRule;
 use crate::domain::target::PostgresTarget;
 use crate::gateway::authority::LeaseError;
@@ -19,13 +20,15 @@ use super::fault::Fault;
 use super::name::{like, reads};
 use super::server::bounded;
 
-/// The patterns of the masks that bind somebody, as arrays that the server matches.
+/// The patterns of the masks and filters that bind somebody, as arrays that the server matches.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bound {
     schemas: Vec<String>,
     tables: Vec<String>,
     columns: Vec<String>,
     reads: Vec<&'static str>,
+    filtered_schemas: Vec<String>,
+    filtered_tables: Vec<String>,
 }
 
 /// A relation that some template covers, or on which the group role holds something.
@@ -35,6 +38,8 @@ pub(super) struct Relation {
     pub(super) name: String,
     /// A view whose definition reads a protected table, directly or through other views.
     pub(super) derived: bool,
+    /// It, or a table whose rows it holds or that holds its rows, is filtered by views of ours: nothing of it is granted.
+    pub(super) filtered: bool,
     /// The columns that the role must not read.
     pub(super) hidden: Vec<String>,
     /// All others on which we may hand SELECT on; empty when none is hidden.
@@ -52,8 +57,8 @@ pub(super) struct Relation {
 }
 
 impl Bound {
-    /// The patterns of these rules.
-    pub(super) fn new(binding: &[&MaskRule], postgres: &PostgresTarget) -> Self {
+    /// The patterns of these masks, and of these filters where views of ours keep them.
+    pub(super) fn new(binding: &[&MaskRule], filters: &[BoundFilter], postgres: &PostgresTarget) -> Self {
         let mut bound = Self::default();
         for rule in binding {
             let text = rule.column.to_string();
@@ -63,15 +68,21 @@ impl Bound {
             bound.columns.push(like(parts.next().unwrap_or_default()));
             bound.reads.push(reads(rule, postgres.objects));
         }
+        for filter in filters.iter().filter(|_| postgres.objects) {
+            let text = filter.table.to_string();
+            let (schema, table) = text.split_once('.').unwrap_or_default();
+            bound.filtered_schemas.push(like(schema));
+            bound.filtered_tables.push(like(table));
+        }
         bound
     }
 
     /// Whether nothing is protected from these people.
     pub(super) fn is_empty(&self) -> bool {
-        self.reads.is_empty()
+        self.reads.is_empty() && self.filtered_tables.is_empty()
     }
 
-    /// The first protected column that the role could read, by whatever way: its own privileges,
+    /// The first protected column or row filter's table that the role could read, by whatever way: its own privileges,
     /// PUBLIC's, those of any role that it is or could become, ownership, a view with its owner's rights.
     pub(super) async fn leak(&self, client: &Client, role: &str) -> Result<Option<String>, LeaseError> {
         let leaks = self.leaks(client, &[role]).await?;
@@ -115,6 +126,7 @@ impl Bound {
                 schema: row.get("schema"),
                 name: row.get("name"),
                 derived: row.get("derived"),
+                filtered: row.get("filtered"),
                 hidden: row.get("hidden"),
                 visible: set(row.get("visible")),
                 held: set(row.get("held")),
@@ -135,6 +147,8 @@ impl Bound {
             (&self.tables, Type::TEXT_ARRAY),
             (&self.columns, Type::TEXT_ARRAY),
             (&self.reads, Type::TEXT_ARRAY),
+            (&self.filtered_schemas, Type::TEXT_ARRAY),
+            (&self.filtered_tables, Type::TEXT_ARRAY),
         ];
         all.extend(more.iter().cloned());
         all
@@ -188,12 +202,12 @@ macro_rules! over_bound_columns {
                          JOIN pg_catalog.pg_type b ON b.oid = coalesce(nullif(y.typbasetype, 0), y.oid)
                          WHERE y.oid = a.atttypid AND b.typnamespace = 'pg_catalog'::regnamespace), '') AS base) t
                 GROUP BY r.oid, a.attname, t.base
-            ), spread(source, destination, read, computed) AS (
-                SELECT inhparent, inhrelid, NULL::name, NULL::name FROM pg_catalog.pg_inherits
+            ), spread(source, destination, read, computed, upward) AS (
+                SELECT inhparent, inhrelid, NULL::name, NULL::name, false FROM pg_catalog.pg_inherits
                 UNION ALL
-                SELECT inhrelid, inhparent, NULL, NULL FROM pg_catalog.pg_inherits
+                SELECT inhrelid, inhparent, NULL, NULL, true FROM pg_catalog.pg_inherits
                 UNION ALL
-                SELECT g.attrelid, g.attrelid, a.attname, g.attname
+                SELECT g.attrelid, g.attrelid, a.attname, g.attname, false
                 FROM pg_catalog.pg_attribute g
                 JOIN pg_catalog.pg_attrdef f ON f.adrelid = g.attrelid AND f.adnum = g.attnum
                 JOIN pg_catalog.pg_depend d
@@ -208,6 +222,13 @@ macro_rules! over_bound_columns {
                 SELECT s.destination, coalesce(s.computed, b.attname), b.hidden OR s.computed IS NOT NULL
                 FROM bound b JOIN spread s
                   ON s.source = b.relid AND (s.read IS NULL OR s.read = b.attname)
+            ), filtered(relid, above) AS (
+                -- whoever reads a parent reads its children; what is only above a filtered table has none below
+                SELECT r.oid, false
+                FROM unnest($5::text[], $6::text[]) f(s, t) JOIN relation r ON r.schema LIKE f.s AND r.name LIKE f.t
+                UNION
+                SELECT s.destination, f.above OR s.upward
+                FROM filtered f JOIN spread s ON s.source = f.relid AND s.read IS NULL AND (s.upward OR NOT f.above)
             )",
             $rest
         )
@@ -239,13 +260,16 @@ const LEAK: &str = over_bound_columns!(
         JOIN uses u ON u.relid = b.relid AND (u.whole OR u.attnum IN (0, a.attnum))
         WHERE b.hidden AND (u.regardless OR has_column_privilege(u.relowner, b.relid, a.attnum, 'SELECT'))
         UNION
+        SELECT u.viewid FROM filtered f JOIN uses u ON u.relid = f.relid
+        WHERE u.regardless OR has_any_column_privilege(u.relowner, f.relid, 'SELECT')
+        UNION
         SELECT u.viewid
         FROM exposed e JOIN view s ON s.oid = e.viewid JOIN uses u ON u.relid = e.viewid
         WHERE u.regardless OR s.invoker OR has_any_column_privilege(u.relowner, s.oid, 'SELECT')
     ), reach AS MATERIALIZED (
         SELECT me.rolname::text AS login, g.oid
         FROM pg_catalog.pg_roles me JOIN pg_catalog.pg_roles g ON pg_has_role(me.oid, g.oid, 'MEMBER')
-        WHERE me.rolname::text = ANY ($5::text[])
+        WHERE me.rolname::text = ANY ($7::text[])
     ), leak(login, what) AS (
         SELECT reach.login, r.schema || '.' || r.name || '.' || a.attname
         FROM bound b JOIN relation r ON r.oid = b.relid
@@ -254,6 +278,12 @@ const LEAK: &str = over_bound_columns!(
         CROSS JOIN reach
         WHERE b.hidden
           AND (r.relowner = reach.oid OR has_column_privilege(reach.oid, r.oid, a.attnum, 'SELECT'))
+        UNION ALL
+        SELECT reach.login, r.schema || '.' || r.name
+        FROM filtered f JOIN relation r ON r.oid = f.relid CROSS JOIN reach
+        WHERE r.relowner = reach.oid
+           OR has_table_privilege(reach.oid, r.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+           OR has_any_column_privilege(reach.oid, r.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
         UNION ALL
         SELECT reach.login, r.schema || '.' || r.name
         FROM exposed e JOIN view v ON v.oid = e.viewid JOIN relation r ON r.oid = v.oid CROSS JOIN reach
@@ -265,13 +295,19 @@ const LEAK: &str = over_bound_columns!(
           AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (
             pg_has_role(reach.oid, n.nspowner, 'MEMBER') OR pg_has_role(reach.oid, c.relowner, 'MEMBER')
             OR has_schema_privilege(reach.oid, n.oid, 'CREATE')
-            OR has_table_privilege(reach.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
-            OR has_any_column_privilege(reach.oid, c.oid, 'INSERT, UPDATE, REFERENCES')
+            OR has_table_privilege(reach.oid, c.oid, 'TRUNCATE, REFERENCES, TRIGGER')
+            OR has_any_column_privilege(reach.oid, c.oid, 'REFERENCES')
+            OR (has_table_privilege(reach.oid, c.oid, 'INSERT, UPDATE, DELETE')
+                OR has_any_column_privilege(reach.oid, c.oid, 'INSERT, UPDATE')) AND NOT EXISTS (
+                -- through a view that checks them, rows of the own slice may be changed
+                SELECT FROM aclexplode(c.relacl) x JOIN reach g ON g.oid = x.grantee AND g.login = reach.login
+                WHERE c.relkind = 'v' AND c.reloptions @> ARRAY['check_option=local']
+                  AND x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE'))
             OR has_any_column_privilege(reach.oid, c.oid, 'SELECT') AND (c.relkind <> 'v' OR NOT EXISTS (
                 -- the group's own view, and not one that everybody may read
                 SELECT FROM aclexplode(c.relacl) x JOIN reach g ON g.oid = x.grantee AND g.login = reach.login)))
         UNION ALL
-        SELECT l.login, NULL FROM unnest($5::text[]) l(login)
+        SELECT l.login, NULL FROM unnest($7::text[]) l(login)
         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname::text = l.login)
     )
     SELECT DISTINCT ON (login) login, what FROM leak ORDER BY login"
@@ -287,12 +323,15 @@ const RELATIONS: &str = over_bound_columns!(
     ), derived(relid) AS (
         SELECT u.viewid FROM bound b JOIN uses u ON u.relid = b.relid
         UNION
+        SELECT u.viewid FROM filtered f JOIN uses u ON u.relid = f.relid
+        UNION
         SELECT u.viewid FROM derived d JOIN uses u ON u.relid = d.relid
     ), owner AS (
-        SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $5::text
+        SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $7::text
     )
     SELECT r.schema, r.name,
         r.oid IN (SELECT relid FROM derived) AS derived,
+        r.oid IN (SELECT relid FROM filtered) AS filtered,
         CASE WHEN h.names = '{}' THEN '{}' ELSE ARRAY(
             SELECT a.attname::text FROM pg_catalog.pg_attribute a
             WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname::text <> ALL (h.names)
@@ -315,7 +354,7 @@ const RELATIONS: &str = over_bound_columns!(
     FROM relation r CROSS JOIN owner
     CROSS JOIN LATERAL (SELECT ARRAY(
         SELECT DISTINCT b.attname::text FROM bound b WHERE b.relid = r.oid AND b.hidden) AS names) h
-    WHERE EXISTS (SELECT FROM unnest($6::text[], $7::text[]) t(s, t) WHERE r.schema LIKE t.s AND r.name LIKE t.t)
+    WHERE EXISTS (SELECT FROM unnest($8::text[], $9::text[]) t(s, t) WHERE r.schema LIKE t.s AND r.name LIKE t.t)
        OR EXISTS (SELECT FROM aclexplode(r.relacl) x WHERE x.grantee = owner.oid)
     ORDER BY r.schema, r.name"
 );

@@ -6,7 +6,7 @@
 //! privilege that we may not hand on is left out and named in the log; after a conflict with somebody
 //! else's change all of it is done anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -14,13 +14,12 @@ use tokio_postgres::types::Type;
 use crate::domain::mask::ColumnPattern;
 use crate::domain::target::{GrantTemplate, PostgresTarget, TablePrivilege};
 use crate::gateway::authority::LeaseError;
-use crate::mask::MaskPlan;
 use crate::sql::BROKER_SCHEMA;
 
 use super::catalog::{Bound, Relation, fingerprint};
 use super::fault::{Attempts, Fault};
 use super::name::{identifier, literal};
-use super::objects;
+use super::objects::{self, Plan};
 use super::server::{Rights, Session, bounded};
 
 /// Makes the role if there is none.
@@ -63,7 +62,7 @@ pub(super) struct Fitting<'a> {
     pub(super) group: &'a str,
     pub(super) bound: &'a Bound,
     /// What the broker's views show; `None` where it may have no objects, or needs none.
-    pub(super) views: Option<&'a MaskPlan>,
+    pub(super) views: Option<&'a Plan>,
 }
 
 /// Brings the group role's privileges in this database up to date, with the views that it reads, and
@@ -109,17 +108,25 @@ async fn attempt(
     }
     let mut missing = Vec::new();
     let mut opened = BTreeSet::new();
-    let mut readable = BTreeSet::new();
+    let mut reachable = BTreeMap::new();
     for relation in bound.relations(client, group, &templates.names()).await? {
         let wanted = templates.wanted(&relation);
         if !relation.schema_open && !wanted.is_empty() && opened.insert(relation.schema.clone()) {
             let schema = identifier(&relation.schema);
             statements.push(format!("GRANT USAGE ON SCHEMA {schema} TO {}", identifier(group)));
         }
-        if wanted.contains(&TablePrivilege::Select) {
-            readable.insert((relation.schema.clone(), relation.name.clone()));
+        // INVARIANT: rows are reached through our views alone, also to change them
+        let directly = if relation.filtered { BTreeSet::new() } else { wanted.clone() };
+        statements.extend(difference(&relation, &directly, group, &mut missing));
+        if wanted.contains(&TablePrivilege::Insert) {
+            statements.extend(
+                relation
+                    .sequences
+                    .iter()
+                    .map(|name| format!("GRANT USAGE ON SEQUENCE {name} TO {}", identifier(group))),
+            );
         }
-        statements.extend(difference(&relation, &wanted, group, &mut missing));
+        reachable.insert((relation.schema, relation.name), wanted);
     }
     let sight = objects::look(session, group, views).await?;
     if !missing.is_empty() {
@@ -135,7 +142,7 @@ async fn attempt(
     if !statements.is_empty() {
         bounded(client.batch_execute(&statements.join(";"))).await?;
     }
-    objects::fit(session, group, views, sight, &readable).await?;
+    objects::fit(session, group, views, sight, &reachable).await?;
     let print = fingerprint(client, group).await?;
     bounded(client.batch_execute("COMMIT")).await?;
     Ok(print)
@@ -212,11 +219,6 @@ fn difference(
         {
             statements.push(format!("REVOKE {word} ON {table} FROM {group}"));
         }
-    }
-    if wanted.contains(&TablePrivilege::Insert) {
-        statements.extend(
-            relation.sequences.iter().map(|name| format!("GRANT USAGE ON SEQUENCE {name} TO {group}")),
-        );
     }
     statements
 }

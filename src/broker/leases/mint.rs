@@ -3,7 +3,7 @@
 //! Job: CREATE ROLE and the proof that it cannot read what is protected, in one transaction, so that
 //! a role which could is never committed. Failure mode: no lease, and the reason.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -11,14 +11,15 @@ use jiff::Timestamp;
 use postgres_protocol::password::scram_sha_256;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::domain::filter::{BoundFilter, Claim};
 use crate::domain::mask::MaskRule;
 use crate::domain::target::{PostgresTarget, RoleIssuer};
 use crate::gateway::authority::LeaseError;
-use crate::mask::MaskPlan;
 
 use super::catalog::{Bound, belongs_only_to, fingerprint, towers};
 use super::group::{self, Fitting};
 use super::name::{identifier, literal};
+use super::objects::{Plan, claims};
 use super::server::{Rights, Servers, Session, bounded, connect};
 
 /// The catalogs that group roles were last fitted to, by server, database and role.
@@ -33,7 +34,10 @@ pub(super) struct Order<'a> {
     pub(super) role: &'a str,
     pub(super) group: &'a str,
     /// What the broker's views show; `None` where it may have no objects, or needs none.
-    pub(super) views: Option<&'a MaskPlan>,
+    pub(super) views: Option<&'a Plan>,
+    pub(super) filters: &'a [BoundFilter],
+    /// What the login says, for those views.
+    pub(super) claims: &'a BTreeMap<String, Claim>,
     pub(super) password: &'a SecretString,
     pub(super) expires: Timestamp,
     /// Becomes true as soon as the role may exist.
@@ -49,7 +53,7 @@ impl Order<'_> {
 /// Makes the role.
 pub(super) async fn role(servers: &Servers, fits: &Fits, order: &Order<'_>) -> Result<(), LeaseError> {
     let Order { postgres, issuer, .. } = order;
-    let bound = Bound::new(order.binding, postgres);
+    let bound = Bound::new(order.binding, order.filters, postgres);
     // 4096 rounds of HMAC are a millisecond that belongs to nobody else's task
     let password = order.password.clone();
     let verifier = tokio::task::spawn_blocking(move || scram_sha_256(password.expose_secret().as_bytes()));
@@ -83,6 +87,8 @@ async fn attempt(
 ) -> Result<Option<String>, LeaseError> {
     let client = &session.client;
     bounded(client.batch_execute(&format!("BEGIN;{}", statement(session.rights, order, verifier)))).await?;
+    // INVARIANT: a role's claims come with it, and before anybody can be it
+    claims::write(client, order.role, order.claims).await?;
     let (leak, alone) = futures_util::future::try_join(
         bound.leak(client, order.role),
         belongs_only_to(client, order.role, order.group),
@@ -159,6 +165,9 @@ async fn elsewhere(
     let mut admin = servers.admin(order.postgres, order.issuer, database).await?;
     let session = admin.session()?;
     fits.fit(servers, session, &order.fitting(database, bound), Refit::IfChanged).await?;
+    bounded(session.client.batch_execute("BEGIN")).await?;
+    claims::write(&session.client, order.role, order.claims).await?;
+    bounded(session.client.batch_execute("COMMIT")).await?;
     let mut leak = bound.leak(&session.client, order.role).await?;
     if leak.is_some() {
         fits.fit(servers, session, &order.fitting(database, bound), Refit::Always).await?;
@@ -177,7 +186,7 @@ pub(super) async fn standing(
     user: &str,
     password: &SecretString,
 ) -> Result<(), LeaseError> {
-    let bound = Bound::new(binding, postgres);
+    let bound = Bound::new(binding, &[], postgres);
     if bound.is_empty() && !is_filtered {
         return Ok(());
     }

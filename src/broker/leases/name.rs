@@ -3,6 +3,7 @@
 use rand::Rng as _;
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::filter::BoundFilter;
 use crate::domain::mask::{JsonPath, Mask, MaskRule};
 use crate::domain::name::TargetName;
 use crate::domain::principal::Principal;
@@ -42,9 +43,14 @@ pub(super) fn is_session_role(name: &str) -> bool {
         && end.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
 }
 
-/// The name of the group role that carries the privileges of everybody whom the same masks bind:
+/// The name of the group role that carries the privileges of everybody whom the same masks and filters bind:
 /// `hoopg_db_0123456789ab`.
-pub(super) fn group_role(target: &TargetName, postgres: &PostgresTarget, binding: &[&MaskRule]) -> String {
+pub(super) fn group_role(
+    target: &TargetName,
+    postgres: &PostgresTarget,
+    binding: &[&MaskRule],
+    filters: &[BoundFilter],
+) -> String {
     let mut hash = Sha256::new();
     let mut field = |text: &str| {
         hash.update((text.len() as u64).to_be_bytes());
@@ -69,6 +75,14 @@ pub(super) fn group_role(target: &TargetName, postgres: &PostgresTarget, binding
             // what the views show is a privilege, too
             field(&format!("{:?}", rule.mask));
             field(rule.path.as_ref().map_or("", JsonPath::as_str));
+        }
+    }
+    for filter in filters.iter().filter(|_| postgres.objects) {
+        field(if filter.is_slice { "slice" } else { "fence" });
+        field(&filter.table.to_string());
+        match &filter.predicate {
+            Some(predicate) => field(predicate),
+            None => field(""),
         }
     }
     let digest: [u8; 32] = hash.finalize().into();

@@ -49,6 +49,11 @@ impl Place {
             host: postgres.host.clone(),
             port: postgres.port,
             database: postgres.database.clone(),
+            also_databases: if postgres.objects && !postgres.filters.is_empty() {
+                postgres.also_databases.clone()
+            } else {
+                BTreeSet::new()
+            },
             tls: postgres.tls.clone(),
             admin: issuer.admin.clone(),
             admin_password: issuer.admin_password.clone(),
@@ -61,7 +66,7 @@ impl Place {
             host: self.host.clone(),
             port: self.port,
             database: self.database.clone(),
-            also_databases: BTreeSet::new(),
+            also_databases: self.also_databases.clone(),
             tls: self.tls.clone(),
             issuer: LeaseIssuer::PostgresRole(Box::new(RoleIssuer {
                 admin: self.admin.clone(),
@@ -72,7 +77,7 @@ impl Place {
             fields: BTreeMap::new(),
             masks: Vec::new(),
             filters: Vec::new(),
-            objects: false,
+            objects: !self.also_databases.is_empty(),
             replication: false,
             detectors: BTreeSet::new(),
             patterns: Vec::new(),
@@ -102,6 +107,7 @@ mod tests {
             host: postgres.host.clone(),
             port: postgres.port,
             database: postgres.database.clone(),
+            also_databases: BTreeSet::new(),
             tls: UpstreamTls::Disable,
             admin: "someone_else".into(),
             admin_password: SecretSource::Env("OLD".into()),

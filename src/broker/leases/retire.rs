@@ -16,6 +16,7 @@ use crate::domain::target::{PostgresTarget, RoleIssuer};
 use crate::gateway::authority::LeaseError;
 
 use super::name::{KEEPER, identifier, is_session_role, literal};
+use super::objects::{claims, databases};
 use super::powerless::{self, join};
 use super::server::{PATIENCE, Rights, Servers, Session, bounded, reason};
 
@@ -42,10 +43,17 @@ pub(super) async fn role(
         left.push("it still has a backend, which did not end within ten seconds".to_owned());
     }
     let places = places(&session.client, role).await?;
-    for database in places.iter().filter(|name| **name != postgres.database) {
+    // what its login said is in each database that has views of ours
+    let said: BTreeSet<&String> = databases(postgres).filter(|_| postgres.objects).collect();
+    let others = places.iter().chain(said).filter(|name| **name != postgres.database);
+    for database in others.collect::<BTreeSet<_>>() {
         match servers.admin(postgres, issuer, database).await {
             Ok(mut other) => {
-                left.extend(clean(other.session()?, database, role).await?);
+                let session = other.session()?;
+                if places.contains(database) {
+                    left.extend(clean(session, database, role).await?);
+                }
+                claims::forget(&session.client, role).await?;
                 other.done();
             }
             Err(error) => left.push(format!("in database {database}: {}", reason(error))),
@@ -54,6 +62,8 @@ pub(super) async fn role(
     if places.contains(&postgres.database) {
         left.extend(clean(session, &postgres.database, role).await?);
     }
+    // INVARIANT: before the role itself goes, so that whoever goes on after a crash comes here again
+    claims::forget(&session.client, role).await?;
     // a login that was under way when the role was closed shows up only now
     if left.is_empty() && !throw_out(&session.client, role).await? {
         left.push("it has a backend again".to_owned());

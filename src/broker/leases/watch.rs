@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError};
 
 use futures_util::future::join_all;
 
+use crate::domain::filter::{self, BoundFilter, Claim, UnboundClaim};
 use crate::domain::mask::MaskRule;
 use crate::domain::name::TargetName;
 use crate::domain::target::LeaseIssuer;
@@ -23,16 +24,17 @@ use super::{Entry, Leases, Owned, name, objects};
 
 impl Leases {
     /// Fits the roles of open sessions to what their databases are now, and takes back those that could read what
-    /// is protected. To be called every few seconds; does nothing while no session with masks is open.
+    /// is protected. To be called every few seconds; does nothing while no session with masks or filters is open.
     pub async fn watch(&self) {
         let mut groups: BTreeMap<(TargetName, String), Vec<Arc<Owned>>> = BTreeMap::new();
         for order in self.open() {
             let postgres = &order.postgres;
             let binding = order.binding();
-            if binding.is_empty() || !matches!(postgres.issuer, LeaseIssuer::PostgresRole(_)) {
+            let is_free = binding.is_empty() && !(postgres.objects && order.is_filtered());
+            if is_free || !matches!(postgres.issuer, LeaseIssuer::PostgresRole(_)) {
                 continue;
             }
-            let group = name::group_role(&order.target.name, postgres, &binding);
+            let group = name::group_role(&order.target.name, postgres, &binding, &order.filters());
             groups.entry((order.target.name.clone(), group)).or_default().push(order);
         }
         // side by side, so that a server that does not answer delays nobody else
@@ -40,7 +42,7 @@ impl Leases {
             for (order, column) in self.look(group, orders).await {
                 tracing::error!(
                     name = %target, session = %order.session, column,
-                    "a change in the database lets a session's role read a protected column; it is taken back"
+                    "a change in the database lets a session's role read what is protected; it is taken back"
                 );
                 if let Err(error) = self.revoke(&order.session).await {
                     tracing::error!(session = %order.session, %error, "it was not taken back; the reaper goes on");
@@ -89,8 +91,9 @@ impl Leases {
         let postgres = &first.postgres;
         let LeaseIssuer::PostgresRole(issuer) = &postgres.issuer else { return Ok(Vec::new()) };
         let binding = first.binding();
-        let bound = Bound::new(&binding, postgres);
-        let views = objects::plan(&first.target.name, postgres, &binding);
+        let filters = first.filters();
+        let bound = Bound::new(&binding, &filters, postgres);
+        let views = objects::plan(&first.target.name, postgres, &binding, filters);
         let fitting = Fitting { postgres, database, group, bound: &bound, views: views.as_ref() };
         let mut admin = self.0.servers.admin(postgres, issuer, database).await?;
         // INVARIANT: in every round, whoever fitted the group role to a change, and before a fitting that may fail
@@ -140,6 +143,21 @@ impl Owned {
     /// Whether the session is shown some of the rows only.
     pub(super) fn is_filtered(&self) -> bool {
         self.postgres.filters.iter().any(|rule| rule.binds(&self.principal.groups))
+    }
+
+    /// The filters that bind the session, without what its login says.
+    pub(super) fn filters(&self) -> Vec<BoundFilter> {
+        let groups = &self.principal.groups;
+        filter::shapes(&self.postgres.filters, |others| !others.is_disjoint(groups))
+    }
+
+    /// What its login says, as far as filters ask, for views of ours to look up.
+    pub(super) fn claims(&self) -> Result<BTreeMap<String, Claim>, UnboundClaim> {
+        if !self.postgres.objects {
+            return Ok(BTreeMap::new());
+        }
+        let bound = filter::bound(&self.postgres.filters, &self.principal)?;
+        Ok(bound.into_iter().flat_map(|filter| filter.claims).collect())
     }
 
     /// The masks that bind the session.

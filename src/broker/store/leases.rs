@@ -2,6 +2,8 @@
 //!
 //! Failure mode: an error; a lease that cannot be stored is not minted.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,9 @@ pub struct Place {
     pub port: u16,
     /// The database in which the role is made.
     pub database: String,
+    /// Further databases in which the broker wrote down what the session's login says; older rows have none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub also_databases: BTreeSet<String>,
     /// How the server proves itself.
     pub tls: UpstreamTls,
     /// The administrator's role.

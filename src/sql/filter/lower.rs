@@ -11,6 +11,7 @@ use pg_query::{Node, NodeEnum};
 use super::FilterError;
 use super::kind::Kind;
 use super::read::{Condition, Operand, Predicate};
+use super::stored;
 use crate::domain::filter::Claim;
 use crate::sql::catalog::{Catalog, Relation};
 use crate::sql::tree;
@@ -25,10 +26,19 @@ pub(crate) struct Lowered<'a> {
     /// The name under which the condition knows it.
     pub(crate) source: &'a str,
     /// What the claims say.
-    pub(crate) claims: &'a BTreeMap<String, Claim>,
+    pub(crate) claims: Claims<'a>,
 }
 
-type Made<T = NodeEnum> = Result<T, FilterError>;
+/// Where the values of claims come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Claims<'a> {
+    /// They are known, and become constants.
+    Said(&'a BTreeMap<String, Claim>),
+    /// The condition looks them up for the session's role: see `stored`.
+    Stored,
+}
+
+pub(super) type Made<T = NodeEnum> = Result<T, FilterError>;
 
 impl Lowered<'_> {
     /// The condition, which only this module's nodes are in: nothing of the predicate's own tree.
@@ -59,7 +69,9 @@ impl Lowered<'_> {
                 let kind = meet(&one.1, &other.1)?;
                 self.fits(left, &kind)?;
                 self.fits(right, &kind)?;
-                Ok(operation(AExprKind::AexprOp, symbol, one.0, other.0))
+                let (one, other) =
+                    (self.meant(left, one.0, right, &kind), self.meant(right, other.0, left, &kind));
+                Ok(operation(AExprKind::AexprOp, symbol, one, other))
             }
             Condition::Like { left, symbol, pattern } => {
                 let left = self.text(left)?;
@@ -73,7 +85,11 @@ impl Lowered<'_> {
                         kind: "a beginning of a text".into(),
                     });
                 }
-                let (left, prefix) = (self.text(left)?, self.text(prefix)?);
+                let left = self.text(left)?;
+                let prefix = match prefix {
+                    Operand::Claim(name) if self.looks_up() => stored::beginning(name)?,
+                    _ => self.text(prefix)?,
+                };
                 Ok(call("starts_with", vec![tree::node(left), tree::node(prefix)]))
             }
             Condition::Many { left, symbol, every, values } => self.many(left, symbol, *every, values),
@@ -87,15 +103,21 @@ impl Lowered<'_> {
 
     fn many(&self, left: &Operand, symbol: &str, every: bool, values: &Operand) -> Made {
         let (value, kind) = self.value(left)?;
-        let array = if let Some(texts) = self.several(values)? {
-            self.array(&texts, values, &kind)?
-        } else {
-            let (array, Kind::Array(element)) = self.value(values)? else {
-                return Err(FilterError::Unsupported("ANY of what is no array and no claim".into()));
+        let mut shared = kind.clone();
+        let array =
+            if let Some(found) = self.looked_up(values, || stored::listed(self.type_beside(left, &kind)))? {
+                found
+            } else if let Some(texts) = self.several(values)? {
+                self.array(&texts, values, &kind)?
+            } else {
+                let (array, Kind::Array(element)) = self.value(values)? else {
+                    return Err(FilterError::Unsupported("ANY of what is no array and no claim".into()));
+                };
+                shared = meet(&kind, &element)?;
+                self.fits(left, &shared)?;
+                array
             };
-            self.fits(left, &meet(&kind, &element)?)?;
-            array
-        };
+        let value = self.meant(left, value, left, &shared);
         let form = if every { AExprKind::AexprOpAll } else { AExprKind::AexprOpAny };
         Ok(operation(form, symbol, value, array))
     }
@@ -107,14 +129,21 @@ impl Lowered<'_> {
         };
         let (one, other) = (kind(left)?, kind(right)?);
         let refused = || FilterError::Kinds(one.described(), other.described());
-        let side = |operand: &Operand, element: &Kind| match self.several(operand)? {
-            Some(texts) => self.array(&texts, operand, element),
-            None => self.value(operand).map(|(value, _)| value),
+        let side = |operand: &Operand, other: &Operand, element: &Kind| {
+            let exact =
+                || self.type_of(other).unwrap_or_else(|| stored::listed(stored::type_of_kind(element)));
+            if let Some(found) = self.looked_up(operand, exact)? {
+                return Ok(found);
+            }
+            match self.several(operand)? {
+                Some(texts) => self.array(&texts, operand, element),
+                None => self.value(operand).map(|(value, _)| value),
+            }
         };
         let (left, right) = match (symbol, &one, &other) {
             ("&&" | "@>" | "<@", Kind::Array(element), Kind::Literal)
             | ("&&" | "@>" | "<@", Kind::Literal, Kind::Array(element)) => {
-                (side(left, element)?, side(right, element)?)
+                (side(left, right, element)?, side(right, left, element)?)
             }
             ("&&" | "@>" | "<@", Kind::Array(_), Kind::Array(_)) => {
                 meet(&one, &other)?;
@@ -122,9 +151,13 @@ impl Lowered<'_> {
             }
             ("@>" | "?", Kind::Json, Kind::Literal) | ("@>" | "<@", Kind::Json, Kind::Json) => {
                 self.fits(right, &Kind::Json)?;
-                (self.value(left)?.0, self.value(right)?.0)
+                let like = if symbol == "?" { Kind::Text } else { Kind::Json };
+                let value = self.value(right)?.0;
+                (self.value(left)?.0, self.meant(right, value, right, &like))
             }
-            ("?|" | "?&", Kind::Json, Kind::Literal) => (self.value(left)?.0, side(right, &Kind::Text)?),
+            ("?|" | "?&", Kind::Json, Kind::Literal) => {
+                (self.value(left)?.0, side(right, right, &Kind::Text)?)
+            }
             _ => return Err(refused()),
         };
         Ok(operation(AExprKind::AexprOp, symbol, left, right))
@@ -138,6 +171,7 @@ impl Lowered<'_> {
                 let kind = Kind::of(self.catalog, &column.base.0, &column.base.1);
                 Ok((tree::column(&[self.source, name]), kind))
             }
+            Operand::Claim(name) if self.looks_up() => Ok((stored::single(name)?, Kind::Literal)),
             Operand::Claim(_) | Operand::Text(_) => {
                 let Some(text) = self.written(operand) else {
                     return Err(FilterError::Unsupported(format!(
@@ -186,13 +220,15 @@ impl Lowered<'_> {
             }
             Operand::Coalesce(items) => {
                 let mut kind = Kind::Literal;
-                let mut args = Vec::with_capacity(items.len());
+                let mut values = Vec::with_capacity(items.len());
                 for item in items {
                     let (value, other) = self.value(item)?;
                     kind = meet(&kind, &other)?;
-                    args.push(tree::node(value));
+                    values.push(value);
                 }
                 items.iter().try_for_each(|item| self.fits(item, &kind))?;
+                let meant = |(item, value)| tree::node(self.meant(item, value, operand, &kind));
+                let args = items.iter().zip(values).map(meant).collect();
                 // the server would not know better
                 let kind = if kind == Kind::Literal { Kind::Text } else { kind };
                 let coalesce = CoalesceExpr { args, location: -1, ..CoalesceExpr::default() };
@@ -236,11 +272,18 @@ impl Lowered<'_> {
     fn written<'s>(&'s self, operand: &'s Operand) -> Option<&'s str> {
         match operand {
             Operand::Text(text) => Some(text),
-            Operand::Claim(name) => match self.claims.get(name) {
+            Operand::Claim(name) => match self.said(name) {
                 Some(Claim::One(value)) => Some(value),
                 _ => None,
             },
             _ => None,
+        }
+    }
+
+    fn said(&self, name: &str) -> Option<&Claim> {
+        match self.claims {
+            Claims::Said(claims) => claims.get(name),
+            Claims::Stored => None,
         }
     }
 
@@ -259,7 +302,7 @@ impl Lowered<'_> {
                 };
                 items.iter().map(written).collect::<Made<_>>().map(Some)
             }
-            Operand::Claim(name) => match self.claims.get(name) {
+            Operand::Claim(name) => match self.said(name) {
                 Some(Claim::One(value)) => Ok(Some(vec![value.clone()])),
                 Some(Claim::Many(values)) => Ok(Some(values.iter().cloned().collect())),
                 None => Err(FilterError::Unsupported(format!("principal.{name}, which has no value,"))),
@@ -294,12 +337,12 @@ impl Lowered<'_> {
         })
     }
 
-    fn constant(&self, text: &str) -> Made {
+    pub(super) fn constant(&self, text: &str) -> Made {
         sound(text).map(tree::literal).ok_or_else(|| bad("a constant or claim"))
     }
 }
 
-fn bad(what: &str) -> FilterError {
+pub(super) fn bad(what: &str) -> FilterError {
     FilterError::Unsupported(format!(
         "{what} with a character zero, with {PLACE}, or of more than {LONGEST} bytes,"
     ))

@@ -12,7 +12,7 @@ use super::{BROKER_SCHEMA, Protection, ProtectionError, has_rows};
 use crate::domain::filter::BoundFilter;
 use crate::domain::name::RuleName;
 use crate::sql::catalog::{Catalog, Kind, Relation};
-use crate::sql::filter::{FilterError, Lowered, Predicate, all, any, never};
+use crate::sql::filter::{Claims, FilterError, Lowered, Predicate, all, any, guard, never};
 use crate::sql::tree;
 
 /// What stands between a relation and who reads it.
@@ -26,6 +26,17 @@ pub(crate) enum Fence {
         /// Whether it nests deeper than statements on a small stack leave room for.
         deep: bool,
     },
+}
+
+/// Where the conditions of filters are to stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// In statements.
+    Sent,
+    /// In statements, and in views of the broker's below them.
+    SentAndViewed,
+    /// In views of the broker's, whatever the claims of whoever reads them.
+    Viewed,
 }
 
 /// One relation whose rows are filtered.
@@ -68,6 +79,11 @@ impl Protection {
         self.straddling.get(&relation).map(String::as_str)
     }
 
+    /// Whether rows are hidden by views of the broker's too, so that sessions cannot read the relations themselves.
+    pub(crate) fn is_walled(&self) -> bool {
+        self.walled
+    }
+
     /// Whether anything of the relation is protected: columns, or rows.
     pub(crate) fn covers(&self, relation: u32) -> bool {
         self.tables.contains_key(&relation) || self.is_filtered(relation)
@@ -82,7 +98,9 @@ impl Protection {
         &mut self,
         catalog: &Catalog,
         filters: &[BoundFilter],
+        stands: Stands,
     ) -> Result<(), ProtectionError> {
+        self.walled = stands != Stands::Sent;
         if filters.is_empty() {
             return Ok(());
         }
@@ -99,7 +117,7 @@ impl Protection {
         let bound = bound(catalog, &filters);
         for (oid, sets) in &bound {
             let Some(relation) = catalog.relation_by_oid(*oid) else { continue };
-            self.keep(catalog, relation, sets, &filters)?;
+            self.keep(catalog, relation, sets, &filters, stands)?;
         }
         self.straddling = straddling(catalog, &bound);
         for (oid, child) in &self.straddling {
@@ -116,6 +134,7 @@ impl Protection {
         relation: &Relation,
         sets: &Bound,
         filters: &[Filter<'_>],
+        stands: Stands,
     ) -> Result<(), ProtectionError> {
         let mut kept = entry(relation);
         let places: BTreeSet<usize> = sets.iter().flatten().copied().collect();
@@ -127,17 +146,22 @@ impl Protection {
         if matching(relation, filters).is_empty() {
             kept.note = Some("its rows are those of a table that is filtered".into());
         }
-        let mut conditions = Vec::new();
+        let (mut conditions, mut viewed) = (Vec::new(), Vec::new());
         let mut fault = None;
         for set in sets {
             let set: Vec<&Filter<'_>> = set.iter().filter_map(|place| filters.get(*place)).collect();
-            match condition(catalog, relation, &set, &mut kept.reads) {
-                Ok(condition) => conditions.push(condition),
-                Err((filter, reason)) => fault = Some((filter, reason)),
+            for (is_viewed, conditions) in [(false, &mut conditions), (true, &mut viewed)] {
+                if stands == (if is_viewed { Stands::Sent } else { Stands::Viewed }) {
+                    continue;
+                }
+                match condition(catalog, relation, &set, &mut kept.reads, is_viewed) {
+                    Ok(condition) => conditions.push(condition),
+                    Err((filter, reason)) => fault = Some((filter, reason)),
+                }
             }
         }
         let masked = |name: &&String| self.of(relation.oid).iter().any(|column| column.column == **name);
-        if self.view(relation.oid).is_some()
+        if stands != Stands::Sent
             && let (Some(masked), Some(first)) = (kept.reads.iter().find(masked), kept.filters.first())
         {
             fault = Some((first.clone(), FilterError::Masked(masked.clone())));
@@ -152,6 +176,9 @@ impl Protection {
                 Fence::Closed(reason)
             }
             None => {
+                if stands != Stands::Sent {
+                    self.walls.insert(relation.oid, all(viewed));
+                }
                 let condition = Box::new(all(conditions));
                 Fence::Open { deep: depth(&condition) > SHALLOW, condition }
             }
@@ -235,6 +262,7 @@ fn condition(
     relation: &Relation,
     filters: &[&Filter<'_>],
     reads: &mut BTreeSet<String>,
+    is_viewed: bool,
 ) -> Result<NodeEnum, (RuleName, FilterError)> {
     let mut fences = Vec::new();
     let mut slices = Vec::new();
@@ -244,8 +272,14 @@ fn condition(
             None => never(),
             Some(predicate) => {
                 reads.extend(predicate.columns.iter().cloned());
-                let place = Lowered { catalog, relation, source: SOURCE, claims: &filter.claims };
-                place.condition(predicate).map_err(|reason| (filter.name.clone(), reason))?
+                let fault = |reason| (filter.name.clone(), reason);
+                let claims = if is_viewed { Claims::Stored } else { Claims::Said(&filter.claims) };
+                let place = Lowered { catalog, relation, source: SOURCE, claims };
+                let condition = place.condition(predicate).map_err(fault)?;
+                let carried = if is_viewed { &predicate.claims } else { &BTreeSet::new() };
+                let mut guarded = guard(carried).map_err(fault)?;
+                guarded.push(condition);
+                all(guarded)
             }
         };
         match (filter.is_slice, predicate) {

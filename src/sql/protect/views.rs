@@ -11,12 +11,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Protection, SOURCE, Template};
 use crate::sql::catalog::{Catalog, Kind, Relation};
+use crate::sql::parse::on_big_stack;
 use crate::sql::tree;
 
 /// The schema of the broker's own objects.
 pub const BROKER_SCHEMA: &str = "hoopctl";
 
-/// A view of the broker's that stands for a table with masks that read their columns.
+/// A view of the broker's that stands for a table with masks that read their columns, or with row filters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaskView {
     /// The table's OID.
@@ -32,12 +33,15 @@ pub struct MaskView {
     pub definition: String,
     /// The columns of the table that it reads.
     pub reads: Vec<String>,
+    /// Whether it leaves rows out. Then rows may be changed through it, and none that it leaves out be made.
+    pub filters: bool,
     /// Whether it is there.
     pub present: bool,
 }
 
 impl Protection {
-    /// The views that must be there, one for each table with a mask that reads its column.
+    /// The views that must be there, one for each table with a mask that reads its column, and for each relation with
+    /// a row filter.
     pub fn views(&self) -> impl Iterator<Item = &MaskView> {
         self.views.values()
     }
@@ -47,13 +51,19 @@ impl Protection {
         self.views.get(&relation)
     }
 
-    /// Makes the masks that read their columns those of views.
+    /// Makes the masks that read their columns those of views, and has views leave out rows that filters hide.
     pub(super) fn through_views(&mut self, catalog: &Catalog) -> Result<(), String> {
         let computed = |(key, template): (&(u32, i16), &Template)| {
             matches!(template, Template::Computed(_)).then_some(key.0)
         };
-        let tables: std::collections::BTreeSet<u32> = self.templates.iter().filter_map(computed).collect();
+        let mut tables: std::collections::BTreeSet<u32> =
+            self.templates.iter().filter_map(computed).collect();
+        tables.extend(self.walls.keys());
         for oid in tables {
+            // INVARIANT: who reads a parent reads its children, and a view over it would show what their filters hide
+            if self.straddles(oid).is_some() {
+                continue;
+            }
             let Some(relation) = catalog.relation_by_oid(oid) else { continue };
             let view = self.view_of(catalog, relation)?;
             self.views.insert(oid, view);
@@ -76,7 +86,9 @@ impl Protection {
                 Some(Template::Computed(text)) => format!("({})", text.replace("$1", &reference)),
                 Some(Template::Viewed) | None => reference.clone(),
             };
-            if value.contains(&reference) {
+            let is_compared =
+                self.filtered.get(&relation.oid).is_some_and(|f| f.reads.contains(&column.name));
+            if value.contains(&reference) || is_compared {
                 reads.push(column.name.clone());
             }
             let comma = if place == 0 { "" } else { ", " };
@@ -85,6 +97,12 @@ impl Protection {
         }
         let (schema, table) = (tree::quoted(&relation.schema), tree::quoted(&relation.name));
         let _written = write!(definition, " FROM {schema}.{table} AS {SOURCE}");
+        let wall = self.walls.get(&relation.oid);
+        if let Some(condition) = wall {
+            let text = on_big_stack(|| written(condition));
+            let text = text.unwrap_or_else(|| Err("there is no thread to write it on".into()))?;
+            let _written = write!(definition, " WHERE {text}");
+        }
         let digest: [u8; 32] = Sha256::digest(&definition).into();
         let mut name = format!("v{}_", relation.oid);
         for byte in digest.iter().take(8) {
@@ -98,8 +116,19 @@ impl Protection {
             name,
             definition,
             reads,
+            filters: wall.is_some() && relation.kind == Kind::Table,
             present,
         })
+    }
+}
+
+/// A condition that parses back to the very same tree.
+fn written(condition: &NodeEnum) -> Result<String, String> {
+    let text = constant(condition)?;
+    if tree::same(&tree::expression(&text)?, condition) {
+        Ok(text)
+    } else {
+        Err("it changes its meaning when it is written".into())
     }
 }
 

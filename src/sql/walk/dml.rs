@@ -2,16 +2,18 @@
 //!
 //! Their target cannot be a subquery, so its columns stand bare in their expressions. Where the target
 //! is protected, each reference to a protected column becomes its mask, if it certainly means that column, and
-//! is refused if it might. Protected columns may be assigned constants and parameters only.
+//! is refused if it might. Rows behind a filter are changed through a view of the broker's. Protected columns may be assigned constants and parameters only.
 
 mod insert;
 mod reference;
 mod referral;
+mod slice;
 
 use pg_query::protobuf::{DeleteStmt, MergeStmt, RangeVar, ReturningClause, UpdateStmt, a_const};
 use pg_query::{Node, NodeEnum};
 
 use self::referral::Fate;
+pub(super) use self::slice::Change;
 use super::{Outcome, Target, Walk, refuse, unsupported};
 use crate::domain::planted::{Leak, is_planted};
 use crate::sql::catalog::{CalledBy, Kind, Relation};
@@ -38,7 +40,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Judges the relation that is changed.
-    pub(super) fn changed(&mut self, name: &mut RangeVar) -> Outcome<&'a Relation> {
+    pub(super) fn changed(&mut self, name: &mut RangeVar, change: Change) -> Outcome<&'a Relation> {
         if self.names.relation(&name.schemaname, &name.relname).is_some_and(|own| own.schema == BROKER_SCHEMA)
         {
             return Err(refuse(
@@ -53,13 +55,7 @@ impl<'a> Walk<'a> {
         if self.scope.protection.covers(relation.oid) {
             self.touched = true;
         }
-        if self.scope.protection.is_filtered(relation.oid) {
-            return Err(refuse(
-                "mask.filter",
-                &format!("a change of {full}, whose rows are filtered,"),
-                "rows of this relation can be read and not changed here",
-            ));
-        }
+        self.slice_can_change(relation, name, change)?;
         match relation.kind {
             Kind::Table => {}
             Kind::View if !self.scope.protection.covers(relation.oid) => {
@@ -105,13 +101,14 @@ impl<'a> Walk<'a> {
         for column in &relation.columns {
             self.type_is_safe(&column.type_name.0, &column.type_name.1, 0)?;
         }
+        self.through_view(relation, name);
         Ok(relation)
     }
 
     /// From here on the relation's columns may stand bare in expressions, if it is protected.
     fn aim(&mut self, relation: &'a Relation, name: &RangeVar, alone: bool, substitute: bool) {
         self.inside = 0;
-        self.target = (!self.scope.protection.of(relation.oid).is_empty()).then(|| Target {
+        self.target = self.scope.protection.covers(relation.oid).then(|| Target {
             relation,
             name: name.alias.as_ref().map_or_else(|| name.relname.clone(), |alias| alias.aliasname.clone()),
             alone,
@@ -124,13 +121,14 @@ impl<'a> Walk<'a> {
             self.with(with)?;
         }
         let Some(name) = update.relation.as_mut() else { return Err(unsupported("UPDATE without a table")) };
-        let relation = self.changed(name)?;
+        let relation = self.changed(name, Change::Rows)?;
         self.passes_nothing_on(relation, &Fate::of(&update.target_list))?;
         let name = name.clone();
         self.sources(&mut update.from_clause)?;
         self.aim(relation, &name, update.from_clause.is_empty(), true);
         self.assignments(relation, &mut update.target_list)?;
         self.condition(&mut update.where_clause)?;
+        self.within_slice(relation, &name, &mut update.where_clause);
         self.returning(relation, &mut update.returning_clause)
     }
 
@@ -139,12 +137,13 @@ impl<'a> Walk<'a> {
             self.with(with)?;
         }
         let Some(name) = delete.relation.as_mut() else { return Err(unsupported("DELETE without a table")) };
-        let relation = self.changed(name)?;
+        let relation = self.changed(name, Change::Rows)?;
         self.passes_nothing_on(relation, &Fate::Deleted)?;
         let name = name.clone();
         self.sources(&mut delete.using_clause)?;
         self.aim(relation, &name, delete.using_clause.is_empty(), true);
         self.condition(&mut delete.where_clause)?;
+        self.within_slice(relation, &name, &mut delete.where_clause);
         self.returning(relation, &mut delete.returning_clause)
     }
 
@@ -154,7 +153,7 @@ impl<'a> Walk<'a> {
             self.with(with)?;
         }
         let Some(name) = merge.relation.as_mut() else { return Err(unsupported("MERGE without a table")) };
-        let relation = self.changed(name)?;
+        let relation = self.changed(name, Change::Otherwise)?;
         self.passes_nothing_on(relation, &Fate::Any)?;
         if !self.scope.protection.of(relation.oid).is_empty() {
             return Err(refuse(
@@ -236,6 +235,13 @@ impl<'a> Walk<'a> {
     /// gives out; and not at all where a constraint or trigger could tell something about it.
     fn protected_value(&mut self, relation: &Relation, column: &str, value: Option<&Node>) -> Outcome {
         let full = format!("{}.{column}", relation.full_name());
+        if self.scope.protection.is_filtered(relation.oid) {
+            return Err(refuse(
+                "mask.write",
+                &format!("a value for the masked column {full}, in a relation with row filters,"),
+                "leave the column out",
+            ));
+        }
         let checked =
             relation.column(column).is_some_and(|column| relation.checked_columns.contains(&column.number));
         let checked = checked && !is_planted(Leak::Check);

@@ -34,17 +34,15 @@ impl<'a> Walk<'a> {
         self.reads_safely(relation)?;
         if self.scope.protection.covers(relation.oid) {
             let condition = self.filtered(relation, name)?;
-            if let Some(view) = self.scope.protection.view(relation.oid) {
-                let view = self.view_of_broker(relation, view, name)?;
-                self.touched = true;
-                return Ok(Some(self.masked(relation, name, Some(view), condition)));
-            }
             // a view may show protected columns by rule and by definition, and both masks apply
-            let followed = match relation.kind {
+            let mut followed = match relation.kind {
                 Kind::Table => None,
                 Kind::View | Kind::MaterializedView => self.read_view(relation, name)?,
                 _ => return Err(foreign(relation)),
             };
+            if let Some(view) = self.scope.protection.view(relation.oid).filter(|_| followed.is_none()) {
+                followed = Some(self.view_of_broker(relation, view, name)?);
+            }
             self.touched = true;
             return Ok(Some(self.masked(relation, name, followed, condition)));
         }
@@ -62,11 +60,13 @@ impl<'a> Walk<'a> {
     fn filtered(&mut self, relation: &Relation, name: &RangeVar) -> Outcome<Option<NodeEnum>> {
         let protection = self.scope.protection;
         let full = relation.full_name();
-        if let Some(child) = protection.straddles(relation.oid).filter(|_| name.inh) {
+        let walled = protection.is_walled();
+        if let Some(child) = protection.straddles(relation.oid).filter(|_| name.inh || walled) {
+            let only = if walled { String::new() } else { format!(", or write ONLY {full}") };
             return Err(refuse(
                 "mask.filter",
                 &format!("the relation {full}, below which {child} has a row filter of its own,"),
-                &format!("name {child}, or write ONLY {full}"),
+                &format!("name {child}{only}"),
             ));
         }
         match protection.fence(relation.oid) {
@@ -88,13 +88,15 @@ impl<'a> Walk<'a> {
         if !view.present {
             return Err(refuse(
                 "mask.objects",
-                &format!("the relation {full}, whose masks are computed in a view that is not there,"),
+                &format!(
+                    "the relation {full}, whose masks or filters are computed in a view that is not there,"
+                ),
                 "connect again; if that does not help, the operator finds the reason in the broker's log",
             ));
         }
         let has_children = self.scope.catalog.parents().iter().any(|(parent, _)| *parent == relation.oid);
         if !name.inh && has_children {
-            return Err(unsupported(&format!("ONLY {full}, whose masks are computed in a view,")));
+            return Err(unsupported(&format!("ONLY {full}, whose masks or filters are computed in a view,")));
         }
         Ok(NodeEnum::RangeVar(RangeVar {
             schemaname: BROKER_SCHEMA.into(),

@@ -15,22 +15,26 @@ use tokio_postgres::types::Type;
 use crate::broker::leases::fault::{Attempts, Fault};
 use crate::broker::leases::name::{group_role, identifier, is_group_role, literal};
 use crate::broker::leases::server::{Rights, Servers, Session, bounded, reason};
+use crate::domain::filter::{self, RowFilter};
 use crate::domain::mask::MaskRule;
 use crate::domain::name::{GroupName, TargetName};
 use crate::domain::target::{PostgresTarget, RoleIssuer};
 use crate::gateway::authority::LeaseError;
 
 use super::manage::databases;
-use super::{OWNER, full};
+use super::{OWNER, claims, full};
 
 /// The names of the group roles that people may get under this configuration: one for each combination of
-/// lifted masks. `None` when there are too many to tell.
+/// lifted masks and filters, and slices. `None` when there are too many to tell.
 pub(in crate::broker::leases) fn wanted(
     target: &TargetName,
     postgres: &PostgresTarget,
 ) -> Option<BTreeSet<String>> {
+    let of_masks = postgres.masks.iter().map(|rule| &rule.lifted_for);
+    let filters: &[RowFilter] = if postgres.objects { &postgres.filters } else { &[] };
+    let of_filters = filters.iter().flat_map(|filter| [&filter.lifted_for, &filter.only_for]);
     let lifts: BTreeSet<&BTreeSet<GroupName>> =
-        postgres.masks.iter().map(|rule| &rule.lifted_for).filter(|lift| !lift.is_empty()).collect();
+        of_masks.chain(of_filters).filter(|lift| !lift.is_empty()).collect();
     if lifts.len() > MOST_LIFTS {
         return None;
     }
@@ -43,7 +47,8 @@ pub(in crate::broker::leases) fn wanted(
             .collect();
         let binding: Vec<&MaskRule> =
             postgres.masks.iter().filter(|rule| !lifted.contains(&rule.lifted_for)).collect();
-        group_role(target, postgres, &binding)
+        let shapes = filter::shapes(filters, |groups| lifted.contains(groups));
+        group_role(target, postgres, &binding, &shapes)
     });
     Some(names.collect())
 }
@@ -79,6 +84,7 @@ pub(in crate::broker::leases) async fn collect(
                 attempts.again(&session.client, fault).await?;
             }
         }
+        claims::sweep(&session.client).await?;
         dropped.extend(drop_views(&session.client).await?);
         let mut attempts = Attempts::default();
         while let Err(fault) = take_back(&session.client).await {
@@ -247,6 +253,16 @@ const SURPLUS: &str = over_needs!(
       AND NOT EXISTS (SELECT FROM need WHERE need.relation = a.attrelid AND need.attnum IN (0, a.attnum))
     GROUP BY a.attrelid, me.rolname
     UNION ALL
+    SELECT format('REVOKE %s ON TABLE %s FROM %I', string_agg(DISTINCT x.privilege_type, ', '), c.oid::regclass, me.rolname)
+    FROM me, pg_catalog.pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
+    WHERE x.grantee = me.oid AND c.relowner <> me.oid AND x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE')
+      AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_class v JOIN pg_catalog.pg_rewrite w ON w.ev_class = v.oid
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
+        WHERE v.relowner = me.oid AND v.reloptions @> ARRAY['check_option=local']
+          AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid)
+    GROUP BY c.oid, me.rolname
+    UNION ALL
     SELECT DISTINCT format('REVOKE USAGE ON SCHEMA %I FROM %I', n.nspname, me.rolname)
     FROM me, pg_catalog.pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) x
     WHERE x.grantee = me.oid AND x.privilege_type = 'USAGE' AND n.nspowner <> me.oid
@@ -256,6 +272,6 @@ const SURPLUS: &str = over_needs!(
 // what a view of the owner's reads and the owner may not
 const LACKING: &str = over_needs!(
     " SELECT FROM me, need JOIN pg_catalog.pg_class c ON c.oid = need.relation
-    WHERE c.relkind IN ('r', 'p', 'f') AND need.attnum > 0
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND need.attnum > 0
       AND NOT has_column_privilege(me.oid, need.relation, need.attnum::int2, 'SELECT')"
 );

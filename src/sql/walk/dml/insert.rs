@@ -4,6 +4,7 @@ use pg_query::protobuf::{InsertStmt, OnConflictAction, OnConflictClause, SelectS
 use pg_query::{Node, NodeEnum};
 
 use super::referral::Fate;
+use super::slice::Change;
 use crate::sql::catalog::Relation;
 use crate::sql::walk::{Outcome, Walk, refuse, unsupported};
 
@@ -13,7 +14,9 @@ impl<'a> Walk<'a> {
             self.with(with)?;
         }
         let Some(name) = insert.relation.as_mut() else { return Err(unsupported("INSERT without a table")) };
-        let relation = self.changed(name)?;
+        // a conflict with a row that is hidden would tell of it, and could change it
+        let change = if insert.on_conflict_clause.is_none() { Change::Rows } else { Change::Otherwise };
+        let relation = self.changed(name, change)?;
         let name = name.clone();
         for column in &mut insert.cols {
             match column.node.as_mut() {

@@ -108,7 +108,7 @@ fn is_system(name: &str) -> bool {
 fn system(name: &str) -> crate::sql::walk::Refusal {
     refuse(
         "mask.write",
-        &format!("the system column {name} of a relation with masked columns"),
+        &format!("the system column {name} of a relation with masked columns or filtered rows"),
         "use its key",
     )
 }
@@ -116,7 +116,7 @@ fn system(name: &str) -> crate::sql::walk::Refusal {
 fn whole_row(name: &str) -> crate::sql::walk::Refusal {
     refuse(
         "mask.write",
-        &format!("the whole row {name} of a relation with masked columns"),
+        &format!("the whole row {name} of a relation with masked columns or filtered rows"),
         "name the columns that you need",
     )
 }

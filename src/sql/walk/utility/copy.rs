@@ -9,6 +9,7 @@ use crate::sql::assess::Effect;
 use crate::sql::catalog::Relation;
 use crate::sql::facts::definition;
 use crate::sql::tree;
+use crate::sql::walk::dml::Change;
 use crate::sql::walk::{Outcome, Walk, refuse, unsupported};
 
 impl<'a> Walk<'a> {
@@ -72,7 +73,7 @@ impl<'a> Walk<'a> {
 
     /// The relation that a statement changes as a whole.
     pub(super) fn changed_relation(&mut self, name: &mut RangeVar) -> Outcome<&'a Relation> {
-        self.changed(name)
+        self.changed(name, Change::Otherwise)
     }
 }
 
