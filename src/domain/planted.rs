@@ -35,6 +35,8 @@ pub enum Leak {
     Fence,
     /// Of a text that is kept, what it is to be replaced by is forgotten.
     Cached,
+    /// What was judged is sent as the client wrote it.
+    Rewriting,
 }
 
 impl Leak {
@@ -53,6 +55,7 @@ impl Leak {
         Self::Statistics,
         Self::Fence,
         Self::Cached,
+        Self::Rewriting,
     ];
 }
 

@@ -21,6 +21,7 @@ use super::tree;
 use super::walk::{PLACE, Walk, is_secret_bearing, refuse};
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::RuleName;
+use crate::domain::planted::{Leak, is_planted};
 
 /// Everything that decides what a statement means.
 #[derive(Debug, Clone, Copy)]
@@ -177,6 +178,7 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     let sent = sent.unwrap_or_else(|| Err(unwritable("there is no thread for it")))?;
     let resolved = sent;
     let sent = put_masks(&resolved, &walk.masks)?;
+    let sent = if is_planted(Leak::Rewriting) { statement.text().to_owned() } else { sent };
     let mut found = walk.facts;
     found.touches_masked = walk.touched;
     if !facts::is_planned_only(node) {

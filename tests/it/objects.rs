@@ -3,6 +3,8 @@
 mod contended;
 mod keys;
 mod life;
+#[cfg(feature = "planted-leaks")]
+mod locks;
 mod rows;
 mod watched;
 
