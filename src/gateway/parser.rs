@@ -2,14 +2,15 @@
 //!
 //! Job: run short pieces of work on a stack of `STACK` bytes. libpg_query and the walk over its
 //! tree recurse with the nesting of the text; a tokio worker's stack is too small for hostile
-//! nesting. Boundary: two threads, a bounded queue; the caller waits, nobody else does. Failure
+//! nesting. Boundary: two threads, a bounded queue, and one text at a time that takes a lot of memory, so that a
+//! thread is left for the others; the caller waits, nobody else does. Failure
 //! mode: a piece of work that panics is reported as [`Overwhelmed`], and its thread goes on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// Stack of each parser thread, in bytes. Virtual memory; touched only as deep as a text goes.
 const STACK: usize = 64 * 1024 * 1024;
@@ -23,6 +24,16 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Clone)]
 pub struct Parser {
     jobs: mpsc::Sender<Job>,
+    heavy: Arc<Semaphore>,
+}
+
+/// How much memory a piece of work takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Burden {
+    /// Up to a gigabyte.
+    Heavy,
+    /// Little.
+    Light,
 }
 
 /// The text was too much for the parser.
@@ -51,7 +62,7 @@ impl Parser {
                 },
             )?;
         }
-        Ok(Self { jobs })
+        Ok(Self { jobs, heavy: Arc::new(Semaphore::new(1)) })
     }
 
     /// Runs `work` on a big stack and waits for it.
@@ -60,12 +71,19 @@ impl Parser {
     /// [`Overwhelmed`] when it panicked.
     pub async fn run<T: Send + 'static>(
         &self,
+        burden: Burden,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Overwhelmed> {
+        let alone = match burden {
+            Burden::Heavy => Some(Arc::clone(&self.heavy).acquire_owned().await.map_err(|_| Overwhelmed)?),
+            Burden::Light => None,
+        };
         let (answer, done) = oneshot::channel();
         let job: Job = Box::new(move || {
             // the caller may have gone; then nobody wants the answer
             let _unwanted = answer.send(work());
+            // not before: who has gone does not wait, and the work goes on
+            drop(alone);
         });
         self.jobs.send(job).await.map_err(|_| Overwhelmed)?;
         done.await.map_err(|_| Overwhelmed)

@@ -41,6 +41,7 @@ mod generated;
 mod grants;
 mod groups;
 mod holds;
+mod hostile;
 mod http;
 mod identity;
 mod idle;

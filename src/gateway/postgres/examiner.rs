@@ -40,7 +40,7 @@ use crate::gateway::cache::Cache;
 use crate::gateway::gate::{Attempt, Entered, Gate, Opinion, Ruling};
 use crate::gateway::hold::{Cleared, Interrupt, Stopped};
 use crate::gateway::journal::{JournalError, Ticket};
-use crate::gateway::parser::{Overwhelmed, Parser};
+use crate::gateway::parser::{Burden, Overwhelmed, Parser};
 use crate::recording::item;
 use crate::sql::{ParseLimits, Protection};
 use crate::wire::postgres::conversation::{Answer, Ask, Expect, Meter, Question, QuestionId, Text};
@@ -82,8 +82,11 @@ pub(super) struct Examiner {
     drift: Drift,
     /// By the Parse that made them.
     prepared: HashMap<QuestionId, Prepared>,
+    /// How many bytes of text these hold.
+    held: usize,
     /// By the name that SQL's EXECUTE knows them by.
     named: HashMap<String, Prepared>,
+    named_bytes: usize,
     /// What is about to get a name, once the database says so.
     naming: VecDeque<Naming>,
     /// What SQL's DECLARE has opened.
@@ -127,6 +130,8 @@ struct Running {
     last: u64,
 }
 
+/// How many bytes of prepared statements a connection holds before it may prepare no more; its last may be longer.
+const MOST_HELD: usize = 64 << 20;
 /// How many texts a connection remembers, at least.
 const TEXTS: usize = 512;
 /// More questions than the conversation lets wait for an answer.
@@ -160,6 +165,8 @@ impl Examiner {
             era: Era::default(),
             drift: Drift::default(),
             prepared: HashMap::new(),
+            held: 0,
+            named_bytes: 0,
             named: HashMap::new(),
             naming: VecDeque::new(),
             cursors: Cursors::default(),
@@ -213,7 +220,8 @@ impl Examiner {
 
     /// What a Parse or Bind made is gone.
     pub(super) fn gone(&mut self, question: QuestionId) {
-        self.prepared.remove(&question);
+        let gone = self.prepared.remove(&question);
+        self.held = self.held.saturating_sub(gone.map_or(0, |prepared| prepared.bytes()));
         self.portals.remove(&question);
         self.failed(question);
     }
@@ -239,6 +247,12 @@ impl Examiner {
             Ask::Call { .. } => return self.call(&question),
         };
         let Some(text) = text.as_str() else { return self.not_utf8(&question) };
+        if matches!(question.ask, Ask::Parse { .. }) && self.held > MOST_HELD {
+            let reason =
+                "the prepared statements of this connection take too much memory; close some of them";
+            let inspected = Inspected::refused("unjudged", reason.into());
+            return self.judge(&question, &Arc::new(inspected));
+        }
         let reading = self.settings.reading(text, question.settled);
         if reading == Reading::Standard
             && let Some(inspected) = self.cache.find(text)
@@ -259,8 +273,9 @@ impl Examiner {
             return self.judge(&question, &inspected);
         }
         let (parser, lens, text) = (self.parser.clone(), Arc::clone(&self.lens), text.to_owned());
+        let burden = if crate::sql::is_heavy(&text) { Burden::Heavy } else { Burden::Light };
         Ok(Step::Wait(Box::pin(async move {
-            let read = parser.run(move || lens.inspect(&text, reading)).await;
+            let read = parser.run(burden, move || lens.inspect(&text, reading)).await;
             Ok(Resume::Read(question, read.map(Arc::new)))
         })))
     }

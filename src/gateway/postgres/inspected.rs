@@ -67,6 +67,13 @@ pub(super) struct Prepared {
     pub(super) edition: u64,
 }
 
+impl Prepared {
+    /// About how many bytes it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + self.inspected.bytes()
+    }
+}
+
 /// Counts the changes of policy: what was judged in one era is judged again in the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Era(pub(super) u64);
@@ -105,6 +112,12 @@ impl Inspected {
     pub(super) fn refused(rule: &str, reason: String) -> Self {
         let rule = RuleName::new(rule).unwrap_or_else(|_| RuleName::default_deny());
         Self::with_refusal(Denial { rule, reason, hint: None })
+    }
+
+    /// About how many bytes it holds.
+    pub(super) fn bytes(&self) -> usize {
+        let parts = self.parts.iter().map(|part| part.text.len() + part.sent.as_ref().map_or(0, String::len));
+        parts.sum::<usize>() + self.sent.as_ref().map_or(0, String::len)
     }
 
     /// Statements that are sent as they came.

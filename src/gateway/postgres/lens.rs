@@ -11,6 +11,7 @@ use super::inspected::{Inspected, Part};
 use super::marks::Marks;
 use super::search_path::SearchPath;
 use crate::domain::facts::{CopyDirection, Facts, StatementKind};
+use crate::domain::name::RuleName;
 use crate::domain::policy::Denial;
 use crate::domain::target::PostgresTarget;
 use crate::sql::{Catalog, Effect, ParseError, ParseLimits, Protection, Refusal, Scope, Statement};
@@ -30,9 +31,13 @@ pub(super) enum Lens {
 pub(super) enum Reading {
     /// A backslash escapes in every string: `standard_conforming_strings` is off.
     Escaping,
+    /// As we do, but for names beyond ASCII, which it may fold and cut otherwise, and bytes that are written as
+    /// escapes: the database is not in UTF-8.
+    Foreign,
     /// As we do.
     Standard,
-    /// In an encoding in which a byte above ASCII can take the next one along, or nobody knows in which.
+    /// In another encoding than UTF-8, or nobody knows in which: names are other names, and in some a byte above ASCII
+    /// can take the next one along.
     Unknown,
     /// Backslashes may escape or not.
     Unsure,
@@ -42,13 +47,33 @@ pub(super) enum Reading {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
     escaping: bool,
-    greedy: bool,
+    client: Encoding,
+    server: Encoding,
+}
+
+/// What bytes above ASCII are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    /// Of a client: whatever they are at the server.
+    Bytes,
+    Other,
+    Utf8,
+}
+
+impl Encoding {
+    fn of(name: &str) -> Self {
+        match name {
+            "UTF8" => Self::Utf8,
+            "SQL_ASCII" => Self::Bytes,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl Settings {
     /// Those that the server reported when the connection began.
     pub(super) fn new(reported: &[(String, String)]) -> Self {
-        let mut settings = Self { escaping: false, greedy: false };
+        let mut settings = Self { escaping: false, client: Encoding::Utf8, server: Encoding::Utf8 };
         reported.iter().for_each(|(name, value)| settings.take(name, value));
         settings
     }
@@ -57,15 +82,25 @@ impl Settings {
     pub(super) fn take(&mut self, name: &str, value: &str) {
         match name {
             "standard_conforming_strings" => self.escaping = value != "on",
-            "client_encoding" => self.greedy = GREEDY.contains(&value),
+            "client_encoding" => self.client = Encoding::of(value),
+            "server_encoding" => self.server = Encoding::of(value),
             _ => {}
         }
     }
 
     /// How a text is read. `settled` when no settings are on their way that were not reported.
     pub(super) fn reading(self, text: &str, settled: bool) -> Reading {
-        if (self.greedy || !settled) && !text.is_ascii() {
+        let converts = match self.client {
+            Encoding::Utf8 => false,
+            Encoding::Bytes => self.server == Encoding::Other,
+            Encoding::Other => true,
+        };
+        if (converts || !settled) && !text.is_ascii() {
             return Reading::Unknown;
+        }
+        let telling = !text.is_ascii() || text.contains('\\');
+        if self.server != Encoding::Utf8 && telling && settled && !self.escaping {
+            return Reading::Foreign;
         }
         match (text.contains('\\'), settled, self.escaping) {
             (false, ..) | (true, true, false) => Reading::Standard,
@@ -74,10 +109,6 @@ impl Settings {
         }
     }
 }
-
-/// Encodings of PostgreSQL's clients in which a character can end with an ASCII byte, a backslash or a
-/// letter for example. A server's own encoding is never one of them.
-const GREEDY: &[&str] = &["BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC"];
 
 /// What reading through masks needs to know.
 #[derive(Debug, Clone)]
@@ -127,8 +158,10 @@ impl Lens {
 
     /// Reads a text. Deep texts need a deep stack: see [`needs_deep_stack`].
     pub(super) fn inspect(&self, text: &str, reading: Reading) -> Inspected {
-        if reading != Reading::Standard {
-            return self.inspect_otherwise(text, reading);
+        match reading {
+            Reading::Standard => {}
+            Reading::Foreign if !self.is_foreign(text) => {}
+            _ => return self.inspect_otherwise(text, reading),
         }
         let statements = match crate::sql::parse(text, &LIMITS) {
             Ok(statements) => statements,
@@ -136,6 +169,7 @@ impl Lens {
             Err(
                 ParseError::Syntax(_)
                 | ParseError::TooDeep { .. }
+                | ParseError::TooHeavy { .. }
                 | ParseError::TooLong { .. }
                 | ParseError::TooMany { .. },
             ) if !self.is_masked() => return unparsed(text),
@@ -144,15 +178,31 @@ impl Lens {
         self.inspect_statements(&statements)
     }
 
+    /// Whether something in a text means something else in a database that is not in UTF-8. Through masks names are
+    /// looked up, and sent in quotes, so that it is values that can.
+    fn is_foreign(&self, text: &str) -> bool {
+        let (names, values) = crate::sql::beyond_ascii(text);
+        if self.is_masked() { values } else { names }
+    }
+
     /// Reads a text that the server does not, or may not, read as the standard has it.
     fn inspect_otherwise(&self, text: &str, reading: Reading) -> Inspected {
+        if self.is_masked() && reading == Reading::Foreign {
+            let reason =
+                "a byte written as an escape (E'\\xC3') cannot be judged where the database is not in UTF-8";
+            return Inspected::with_refusal(Denial {
+                rule: RuleName::new("unjudged").unwrap_or_else(|_| RuleName::default_deny()),
+                reason: reason.into(),
+                hint: Some("write the character itself, or \\u and its number".into()),
+            });
+        }
         if self.is_masked() {
             // they are pinned there, so this is the work of somebody's trusted function
             let reason = "the connection's encoding or standard_conforming_strings was changed";
             return Inspected::refused("unjudged", reason.into());
         }
         let escaping = match reading {
-            Reading::Standard | Reading::Unknown => None,
+            Reading::Foreign | Reading::Standard | Reading::Unknown => None,
             Reading::Escaping | Reading::Unsure => crate::sql::parse_escaping(text, &LIMITS),
         };
         let sure = |statements: &Vec<Statement>| {
@@ -249,7 +299,13 @@ pub(super) fn needs_deep_stack(text: &str, reading: Reading) -> bool {
     reading != Reading::Standard || !crate::sql::fits_small_stack(text, &LIMITS)
 }
 
-const LIMITS: ParseLimits = ParseLimits { bytes: 16 << 20, statements: 10_000, depth: 1000, inline: 4096 };
+const LIMITS: ParseLimits = ParseLimits {
+    bytes: 16 << 20,
+    statements: 10_000,
+    tokens: crate::sql::MOST_TOKENS,
+    depth: 1000,
+    inline: 4096,
+};
 
 fn plain(statements: &[Statement]) -> Inspected {
     let mut expect = Expect::default();

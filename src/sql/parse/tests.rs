@@ -91,3 +91,112 @@ fn limits_have_their_errors() {
 }
 
 const SMALL: usize = 2 << 20;
+
+/// Whatever the scanner takes for one token is not counted as none.
+#[test]
+fn a_text_weighs_no_less_than_its_tokens() {
+    use rand::{Rng as _, SeedableRng as _};
+    let mut dice = rand_pcg::Pcg64Mcg::seed_from_u64(7);
+    let mut scanned = 0;
+    for _ in 0..60_000 {
+        let mut text = String::new();
+        for _ in 0..dice.next_u32() % 24 + 1 {
+            text.push_str(PIECES.get(dice.next_u32() as usize % PIECES.len()).unwrap());
+        }
+        // what comes before an error has been read as well
+        for end in (0..=text.len()).rev().filter(|end| text.is_char_boundary(*end)) {
+            let head = text.get(..end).unwrap();
+            let Ok(found) = tokens(head) else { continue };
+            assert!(weight::weight(head) >= found.len(), "{head:?}: {} tokens", found.len());
+            scanned += 1;
+            break;
+        }
+    }
+    assert!(scanned > 50_000, "{scanned}");
+}
+
+/// Neither the pass that counts nor what follows is given more than it may have.
+#[test]
+fn a_text_of_many_tokens_is_refused_before_it_is_read() {
+    let limits = ParseLimits { bytes: 16 << 20, tokens: 1000, ..ParseLimits::default() };
+    let heavy = ParseError::TooHeavy { limit: 1000 };
+    for piece in ["1,", "(", "+", "a.", ";", "$", "''", "\"\"", "$1", "\\", "e''", "/**/", "\u{e4} "] {
+        assert_eq!(parse(&piece.repeat(4 << 20 >> piece.len()), &limits).unwrap_err(), heavy, "{piece}");
+    }
+    for one in ["'", "E'\\'", "$x$", "--", "/*", "\""] {
+        let text = format!("SELECT {one}{}", "1,".repeat(1 << 20));
+        assert!(!matches!(parse(&text, &limits), Err(ParseError::TooHeavy { .. })), "{one}");
+    }
+}
+
+const PIECES: &[&str] = &[
+    "'",
+    "''",
+    "\"",
+    "E'",
+    "e'",
+    "U&'",
+    "u&\"",
+    "N'",
+    "b'",
+    "x'",
+    "$$",
+    "$a$",
+    "$b$",
+    "$",
+    "$1",
+    "--",
+    "/*",
+    "*/",
+    "/",
+    "*",
+    "-",
+    "+",
+    "\\",
+    "\\'",
+    "\n",
+    "\r",
+    " ",
+    "\t",
+    "\u{b}",
+    "\u{c}",
+    "a",
+    "E",
+    "e",
+    "b$",
+    "1",
+    "1.5",
+    ".",
+    "1e",
+    "::",
+    ":=",
+    "=>",
+    "<>",
+    "<",
+    "@",
+    ",",
+    ";",
+    "(",
+    ")",
+    "[",
+    "]",
+    "ä",
+    "\u{1f600}",
+    "SELECT",
+    "0x1f",
+    "_",
+    "'a'\n'b'",
+    "E'a'\n--c\n'\\''",
+    "UESCAPE '!'",
+    "%",
+    "?",
+    "!",
+    "|",
+    "&",
+    "~",
+    "#",
+    "^",
+    "`",
+    "{",
+    "}",
+];

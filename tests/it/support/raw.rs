@@ -1,5 +1,6 @@
 //! A client of PostgreSQL's protocol that sees and sends every byte itself.
 
+use std::path::Path;
 use std::time::Duration;
 
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
@@ -7,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use super::gateway::{Gateway, SECRET};
+use super::postgres::Cluster;
 
 /// Version 3.0, as a startup message says it.
 pub(crate) const PROTOCOL_3_0: u32 = 3 << 16;
@@ -21,15 +23,34 @@ pub(crate) struct Raw {
 impl Raw {
     /// Logs in; an error's SQLSTATE and message where that fails.
     pub(crate) async fn open(gateway: &Gateway, version: u32, more: &[(&str, &str)]) -> Result<Self, String> {
+        let socket = gateway.folder().join(".s.PGSQL.5432");
+        let names = [("user", "alice"), ("database", gateway.database())];
+        Self::log_in(&socket, SECRET, version, &[names.as_slice(), more].concat()).await
+    }
+
+    /// The same at a cluster itself, as its superuser.
+    pub(crate) async fn direct(cluster: &Cluster, database: &str, more: &[(&str, &str)]) -> Self {
+        let socket = cluster.folder.join(format!(".s.PGSQL.{}", cluster.port));
+        let names = [("user", "postgres"), ("database", database)];
+        let parameters = [names.as_slice(), more].concat();
+        Self::log_in(&socket, &cluster.password, PROTOCOL_3_0, &parameters).await.expect("the owner gets in")
+    }
+
+    async fn log_in(
+        socket: &Path,
+        password: &str,
+        version: u32,
+        parameters: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let mut body = version.to_be_bytes().to_vec();
-        for (name, value) in [("user", "alice"), ("database", gateway.database())].iter().chain(more) {
+        for (name, value) in parameters {
             body.extend_from_slice(format!("{name}\0{value}\0").as_bytes());
         }
         body.push(0);
-        let stream = UnixStream::connect(gateway.folder().join(".s.PGSQL.5432")).await.expect("a socket");
+        let stream = UnixStream::connect(socket).await.expect("a socket");
         let mut raw = Self { stream, process: [0; 4], key: Vec::new() };
         raw.packet(&body).await;
-        let mut scram = ScramSha256::new(SECRET.as_bytes(), ChannelBinding::unsupported());
+        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
         loop {
             let (tag, body) = raw.receive().await;
             match (tag, body.get(..4)) {
@@ -87,7 +108,7 @@ impl Raw {
             self.stream.read_exact(&mut body).await.ok()?;
             Some((tag, body))
         };
-        tokio::time::timeout(Duration::from_secs(20), message).await.expect("an answer in time")
+        tokio::time::timeout(Duration::from_secs(120), message).await.expect("an answer in time")
     }
 
     /// The tags of everything up to this one, and its body.

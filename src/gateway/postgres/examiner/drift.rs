@@ -18,7 +18,7 @@ use crate::gateway::postgres::lens::{Lens, Masked, Reading, needs_deep_stack};
 use crate::gateway::postgres::marks::{Covered, Looked};
 use crate::sql::Effect;
 use crate::wire::postgres::backend::TransactionStatus;
-use crate::wire::postgres::conversation::{Ask, Guard, Question, Stamp, is_reserved};
+use crate::wire::postgres::conversation::{Ask, Guard, Question, QuestionId, Stamp, is_reserved};
 use crate::wire::postgres::error::{ErrorFields, Routine, Severity};
 
 /// How a connection stands with its catalog.
@@ -28,8 +28,8 @@ pub(super) struct Drift {
     pub(super) edition: u64,
     /// The catalog is not what it was.
     stale: bool,
-    /// When it was last read because a name was not known.
-    looked_up: Option<jiff::Timestamp>,
+    /// For which question and when it was last read because a name was not known.
+    looked_up: Option<(QuestionId, jiff::Timestamp)>,
     /// What guards have covered, since when.
     covered: Covered,
     batch: u64,
@@ -122,11 +122,14 @@ impl Examiner {
     pub(super) fn look_up(&mut self, question: &Question, inspected: &Inspected) -> Option<Step> {
         let unresolved = inspected.refusal.as_ref().is_some_and(|denial| denial.rule.as_str() == UNRESOLVED);
         let now = self.gate.now();
-        let recent = self.drift.looked_up.is_some_and(|then| now.duration_since(then) < OFTEN);
-        if !unresolved || recent {
+        // a text can take longer to read than this is long
+        let again = self.drift.looked_up.is_some_and(|(question_then, then)| {
+            question_then == question.id || now.duration_since(then) < OFTEN
+        });
+        if !unresolved || again {
             return None;
         }
-        self.drift.looked_up = Some(now);
+        self.drift.looked_up = Some((question.id, now));
         self.drift.stale = true;
         self.reread(question)
     }

@@ -302,4 +302,4 @@ const ASKED: &[&str] = &["role", "search_path", "session_authorization"];
 
 /// Texts beyond this are read on another stack; they get no shape.
 const SHALLOW: crate::sql::ParseLimits =
-    crate::sql::ParseLimits { bytes: 64 << 10, statements: 100, depth: 1000, inline: 4096 };
+    crate::sql::ParseLimits { bytes: 64 << 10, statements: 100, tokens: 64 << 10, depth: 1000, inline: 4096 };

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Examiner, Inspected, Part};
+use super::{Examiner, Inspected, MOST_HELD, Part};
 use crate::gateway::postgres::inspected::{Prepared, Sight};
 use crate::sql::Effect;
 use crate::wire::postgres::conversation::{Ask, Question, QuestionId, Text};
@@ -54,6 +54,7 @@ impl Examiner {
             let (name, prepared) = (name.to_owned(), prepared.clone());
             self.naming.push_back(Naming { question: question.id, name, prepared });
         }
+        self.held += prepared.bytes();
         self.prepared.insert(question.id, prepared);
     }
 
@@ -70,10 +71,14 @@ impl Examiner {
     pub(in crate::gateway::postgres) fn parsed(&mut self, question: QuestionId) {
         let at = self.naming.iter().position(|naming| naming.question == question);
         let Some(Naming { name, prepared, .. }) = at.and_then(|at| self.naming.remove(at)) else { return };
-        if self.named.len() >= NAMES {
+        // those that SQL's PREPARE made have no other end
+        if self.named.len() >= NAMES || self.named_bytes > MOST_HELD {
             self.named.clear();
+            self.named_bytes = 0;
         }
-        self.named.insert(name, prepared);
+        self.named_bytes += prepared.bytes();
+        let before = self.named.insert(name, prepared);
+        self.named_bytes = self.named_bytes.saturating_sub(before.map_or(0, |before| before.bytes()));
     }
 
     /// This question gives no names any more.
@@ -107,6 +112,7 @@ impl Examiner {
             return false;
         }
         self.named.clear();
+        self.named_bytes = 0;
         self.naming.clear();
         if sight == Sight::Hidden {
             self.hidden = Some(question);

@@ -45,7 +45,8 @@ impl Examiner {
     pub(super) fn keep(&mut self, text: &str, inspected: &Arc<Inspected>) {
         let depends_on_names =
             inspected.parts.iter().any(|part| matches!(part.effect, Effect::Execute { .. }));
-        if depends_on_names {
+        // a short text that names many masked relations is a long one when it is sent
+        if depends_on_names || inspected.bytes() > LONGEST_KEPT {
             return;
         }
         if is_planted(Leak::Cached) {
@@ -55,3 +56,6 @@ impl Examiner {
         self.cache.keep(text, inspected);
     }
 }
+
+/// Bytes of a text and of what is sent in its place; a connection remembers some hundreds.
+const LONGEST_KEPT: usize = 128 << 10;
