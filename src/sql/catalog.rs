@@ -83,6 +83,8 @@ pub(crate) struct Relation {
     pub(crate) generated: Vec<(i16, i16)>,
     /// The columns of each of its keys: no two rows agree in all columns of one.
     pub(crate) keys: Vec<Vec<i16>>,
+    /// The columns of its primary key, where that is one of them.
+    pub(crate) primary: Vec<i16>,
     /// Whether it has rewrite rules other than a view's own.
     pub(crate) rules: bool,
     /// The foreign keys that refer to it and do more than refuse, by OID.

@@ -14,6 +14,7 @@
 mod call;
 mod dml;
 mod expr;
+mod grouping;
 mod json;
 mod query;
 mod relation;
@@ -49,6 +50,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) writes: bool,
     /// Whether the tree has become deeper than the statement was.
     pub(crate) deepened: bool,
+    /// About how many tokens were put into the statement.
+    pub(crate) grown: usize,
     /// The texts of masks that read their columns, in the order of the names that stand for them.
     pub(crate) masks: Vec<String>,
     /// Parameters that are assigned to protected columns.
@@ -59,6 +62,10 @@ pub(crate) struct Walk<'a> {
     target: Option<Target<'a>>,
     /// How many queries deep an expression stands inside the statement that changes `target`.
     inside: usize,
+    /// The relations that subqueries stand for in the FROM clause that is being walked.
+    stands: Vec<grouping::Stand<'a>>,
+    /// Whether that reads something masked whose rows cannot be locked: through views or row filters.
+    unlockable: bool,
     /// The views whose definitions are being walked.
     views: Vec<u32>,
     /// Relations that were replaced by subqueries: `schema.relation.column` no longer finds them.
@@ -89,11 +96,14 @@ impl<'a> Walk<'a> {
             fenced: false,
             writes: false,
             deepened: false,
+            grown: 0,
             masks: Vec::new(),
             protected_parameters: BTreeSet::new(),
             ctes: Vec::new(),
             target: None,
             inside: 0,
+            stands: Vec::new(),
+            unlockable: false,
             views: Vec::new(),
             replaced: BTreeSet::new(),
         }

@@ -7,8 +7,10 @@ mod cost;
 mod facts;
 mod filters;
 mod members;
+mod plans;
 mod psql;
 mod refused;
+mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Rows → look-ups.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{
@@ -137,16 +137,23 @@ fn details(rows: &[Rows], found: &mut BTreeMap<u32, Relation>) -> Result<(), Cat
         }
     }
     let mut keys: BTreeMap<(u32, u32), Option<Vec<i16>>> = BTreeMap::new();
+    let mut primary = BTreeSet::new();
     for row in Query::all(rows, 15)? {
         let key = keys.entry((row.number(0)?, row.number(1)?)).or_insert_with(|| Some(Vec::new()));
+        if row.truth(4)? {
+            primary.insert(row.number::<u32>(1)?);
+        }
         // what is unique in one collation need not be in another
         match (row.truth(3)?, key.as_mut()) {
             (true, Some(columns)) => columns.push(row.number(2)?),
             _ => *key = None,
         }
     }
-    for ((relation, _), key) in keys {
+    for ((relation, index), key) in keys {
         if let Some(relation) = found.get_mut(&relation) {
+            if primary.contains(&index) {
+                relation.primary = key.clone().unwrap_or_default();
+            }
             relation.keys.extend(key);
         }
     }

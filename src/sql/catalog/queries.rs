@@ -123,7 +123,7 @@ pub(super) const CATALOG: &[&str] = &[
      UNION ALL SELECT c.oid, c.reltoastrelid FROM pg_catalog.pg_class c WHERE c.reltoastrelid <> 0 AND c.oid >= 16384",
     // 15 columns of keys that are unique at every moment and for every row, by index; those of another
     // collation than their column's are told apart
-    "SELECT i.indrelid, i.indexrelid, k.attnum, i.indcollation[k.n - 1] = a.attcollation \
+    "SELECT i.indrelid, i.indexrelid, k.attnum, i.indcollation[k.n - 1] = a.attcollation, i.indisprimary \
      FROM pg_catalog.pg_index i CROSS JOIN LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY k(attnum, n) \
      JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
      WHERE i.indrelid >= 16384 AND i.indisunique AND i.indisvalid AND i.indimmediate \

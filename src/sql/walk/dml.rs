@@ -235,23 +235,7 @@ impl<'a> Walk<'a> {
     /// gives out; and not at all where a constraint or trigger could tell something about it.
     fn protected_value(&mut self, relation: &Relation, column: &str, value: Option<&Node>) -> Outcome {
         let full = format!("{}.{column}", relation.full_name());
-        if self.scope.protection.is_filtered(relation.oid) {
-            return Err(refuse(
-                "mask.write",
-                &format!("a value for the masked column {full}, in a relation with row filters,"),
-                "leave the column out",
-            ));
-        }
-        let checked =
-            relation.column(column).is_some_and(|column| relation.checked_columns.contains(&column.number));
-        let checked = checked && !is_planted(Leak::Check);
-        if checked || relation.calls.iter().any(|call| call.by == CalledBy::Write) {
-            return Err(refuse(
-                "mask.write",
-                &format!("a value for the masked column {full}, which a constraint or trigger reads,"),
-                "leave the column out",
-            ));
-        }
+        self.takes_values(relation, column)?;
         let mut inner = value.and_then(|value| value.node.as_ref());
         while let Some(NodeEnum::TypeCast(cast)) = inner {
             inner = cast.arg.as_deref().and_then(|arg| arg.node.as_ref());
@@ -276,6 +260,29 @@ impl<'a> Walk<'a> {
                 "assign a literal or a parameter, or leave the column out",
             )),
         }
+    }
+
+    /// Refuses values for a protected column where a constraint or trigger could tell something about it.
+    pub(super) fn takes_values(&self, relation: &Relation, column: &str) -> Outcome {
+        let full = format!("{}.{column}", relation.full_name());
+        if self.scope.protection.is_filtered(relation.oid) {
+            return Err(refuse(
+                "mask.write",
+                &format!("a value for the masked column {full}, in a relation with row filters,"),
+                "leave the column out",
+            ));
+        }
+        let checked =
+            relation.column(column).is_some_and(|column| relation.checked_columns.contains(&column.number));
+        let checked = checked && !is_planted(Leak::Check);
+        if checked || relation.calls.iter().any(|call| call.by == CalledBy::Write) {
+            return Err(refuse(
+                "mask.write",
+                &format!("a value for the masked column {full}, which a constraint or trigger reads,"),
+                "leave the column out",
+            ));
+        }
+        Ok(())
     }
 
     fn returning(&mut self, relation: &Relation, clause: &mut Option<ReturningClause>) -> Outcome {

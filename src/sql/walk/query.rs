@@ -39,20 +39,25 @@ impl Walk<'_> {
         for side in [&mut select.larg, &mut select.rarg].into_iter().flatten() {
             self.select(side)?;
         }
-        let touched_before = std::mem::replace(&mut self.touched, false);
+        let unlockable_before = std::mem::replace(&mut self.unlockable, false);
+        let around = std::mem::take(&mut self.stands);
         // FROM first: it decides which names stand for subqueries
         for item in &mut select.from_clause {
             self.source(item)?;
         }
+        let stands = std::mem::replace(&mut self.stands, around);
         if !select.locking_clause.is_empty() {
             self.locking(select)?;
         }
-        self.touched |= touched_before;
+        self.unlockable |= unlockable_before;
         self.exprs(&mut select.distinct_clause)?;
         self.exprs(&mut select.target_list)?;
         self.opt(&mut select.where_clause)?;
         self.exprs(&mut select.group_clause)?;
         self.opt(&mut select.having_clause)?;
+        if !select.group_clause.is_empty() && !stands.is_empty() {
+            self.group_by_keys(select, &stands);
+        }
         for window in &mut select.window_clause {
             match window.node.as_mut() {
                 Some(NodeEnum::WindowDef(window)) => self.window(window)?,
@@ -66,11 +71,14 @@ impl Walk<'_> {
     }
 
     fn locking(&mut self, select: &SelectStmt) -> Outcome {
-        if self.touched {
+        // the rows that a subquery yields are locked in its tables, which is what was meant where the subquery is a
+        // table's; a view's would be locked with the rights of whoever reads it, and rows behind a filter might be
+        if self.unlockable {
             return Err(refuse(
                 "mask.locking",
-                "FOR UPDATE or FOR SHARE on a relation with masked columns",
-                "lock rows of other relations, or update directly",
+                "FOR UPDATE or FOR SHARE on a view of masked columns, on tables that a view of the broker's masks, or on \
+                 filtered rows",
+                "name the view's tables, lock rows of other relations, or update directly",
             ));
         }
         self.writes = true;
@@ -129,6 +137,7 @@ impl Walk<'_> {
         match inner {
             NodeEnum::RangeVar(relation) => {
                 if let Some(instead) = self.read(relation)? {
+                    self.stands_in(relation);
                     node.node = Some(instead);
                 }
                 Ok(())

@@ -7,6 +7,7 @@ use pg_query::protobuf::{
     AConst, Alias, Integer, LimitOption, RangeSubselect, RangeVar, SelectStmt, a_const,
 };
 
+use super::grouping::Stand;
 use super::{Outcome, Refusal, Walk, refuse, unsupported};
 use crate::domain::facts::Facts;
 use crate::domain::planted::{Leak, is_planted};
@@ -42,9 +43,10 @@ impl<'a> Walk<'a> {
             };
             if let Some(view) = self.scope.protection.view(relation.oid).filter(|_| followed.is_none()) {
                 followed = Some(self.view_of_broker(relation, view, name)?);
+                self.unlockable = true;
             }
             self.touched = true;
-            return Ok(Some(self.masked(relation, name, followed, condition)));
+            return self.masked(relation, name, followed, condition).map(Some);
         }
         match relation.kind {
             Kind::Table | Kind::Sequence => Ok(None),
@@ -55,11 +57,22 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Notes that a subquery stands for a relation from now on.
+    pub(super) fn stands_in(&mut self, name: &RangeVar) {
+        let named = name.alias.as_ref();
+        let relation = self.names.relation(&name.schemaname, &name.relname);
+        if let Some(relation) = relation.filter(|_| named.is_none_or(|alias| alias.colnames.is_empty())) {
+            let name = named.map_or(&name.relname, |alias| &alias.aliasname).clone();
+            self.stands.push(Stand { relation, name });
+        }
+    }
+
     /// The condition of the row filters of a relation; refused where it is read with rows that no filter of its own
     /// is about.
     fn filtered(&mut self, relation: &Relation, name: &RangeVar) -> Outcome<Option<NodeEnum>> {
         let protection = self.scope.protection;
         let full = relation.full_name();
+        self.unlockable |= protection.is_filtered(relation.oid) || relation.kind != Kind::Table;
         let walled = protection.is_walled();
         if let Some(child) = protection.straddles(relation.oid).filter(|_| name.inh || walled) {
             let only = if walled { String::new() } else { format!(", or write ONLY {full}") };
@@ -204,7 +217,8 @@ impl<'a> Walk<'a> {
         name: &RangeVar,
         followed: Option<NodeEnum>,
         condition: Option<NodeEnum>,
-    ) -> NodeEnum {
+    ) -> Outcome<NodeEnum> {
+        self.grow(relation.columns.len().saturating_mul(COLUMN))?;
         let mut targets = Vec::with_capacity(relation.columns.len());
         for column in &relation.columns {
             let mask = self.mask(relation.oid, column.number, SOURCE, &column.name);
@@ -212,7 +226,23 @@ impl<'a> Walk<'a> {
             targets.push(tree::target(&column.name, value));
         }
         self.replaced.insert((relation.schema.clone(), relation.name.clone()));
-        subquery(targets, name, followed, condition)
+        // what was put in for masks that read their columns is known only now
+        self.grow(0)?;
+        Ok(subquery(targets, name, followed, condition))
+    }
+
+    /// Counts tokens that are put into the statement, and refuses what would become too long: a name of six letters
+    /// can stand for a thousand columns, and there can be thousands of it.
+    fn grow(&mut self, tokens: usize) -> Outcome {
+        self.grown = self.grown.saturating_add(tokens);
+        if self.grown <= MOST_GROWN {
+            return Ok(());
+        }
+        Err(refuse(
+            "mask.unsupported",
+            "a statement that names relations with masked columns, row filters or hidden statistics so often",
+            "name them in fewer places, with WITH for example, or send several statements",
+        ))
     }
 
     /// What stands for a protected column; `None` when it is not protected, or is a view's that masks it. A mask
@@ -231,6 +261,7 @@ impl<'a> Walk<'a> {
             Template::Computed(text) => {
                 let place = format!("{PLACE}{}_", self.masks.len());
                 let reference = format!("{}.{}", tree::quoted(qualifier), tree::quoted(column));
+                self.grown = self.grown.saturating_add(text.len() / LETTERS);
                 self.masks.push(format!("({})", text.replace("$1", &reference)));
                 Some(tree::column(&[&place]))
             }
@@ -250,6 +281,7 @@ impl<'a> Walk<'a> {
         if hidden.is_empty() {
             return Ok(None);
         }
+        self.grow(relation.columns.len().saturating_mul(COLUMN))?;
         let targets = relation
             .columns
             .iter()
@@ -276,7 +308,9 @@ impl<'a> Walk<'a> {
         if self.views.contains(&relation.oid) || self.views.len() >= DEEPEST_VIEWS {
             return Err(refuse("mask.view", &format!("the view {full}"), "views nest too deeply"));
         }
+        self.grow(text.len() / LETTERS)?;
         let mut inner = Walk::new(self.scope, Facts::new("select", self.facts.kind));
+        inner.grown = self.grown;
         inner.names = Names::catalog_only(self.scope.catalog);
         inner.views.clone_from(&self.views);
         inner.views.push(relation.oid);
@@ -301,6 +335,7 @@ impl<'a> Walk<'a> {
         })?;
         self.facts.relations_read.append(&mut inner.facts.relations_read);
         self.facts.functions.append(&mut inner.facts.functions);
+        self.grown = inner.grown;
         self.writes |= inner.writes;
         self.fenced |= inner.fenced;
         if !inner.touched {
@@ -315,6 +350,7 @@ impl<'a> Walk<'a> {
             ));
         }
         self.touched = true;
+        self.unlockable = true;
         self.deepened = true;
         self.masks = inner.masks;
         self.replaced.insert((relation.schema.clone(), relation.name.clone()));
@@ -408,3 +444,12 @@ pub(crate) const PLACE: &str = "hoopctl_mask_";
 const FIRST_OF_USERS: u32 = 16384;
 
 const DEEPEST_VIEWS: usize = 16;
+
+/// Tokens of a column of a subquery: `hoopctl_v.a AS a,`.
+const COLUMN: usize = 6;
+
+/// Letters that a token has, no more than on average.
+const LETTERS: usize = 4;
+
+/// How many tokens may be put into a statement.
+const MOST_GROWN: usize = 100_000;

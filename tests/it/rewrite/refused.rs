@@ -78,8 +78,8 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("mask.relation", "SELECT * FROM boxes"),
     ("mask.relation", "SELECT id FROM chests"),
     ("mask.sample", "SELECT * FROM reasoning_traces TABLESAMPLE system (10)"),
-    ("mask.locking", "SELECT * FROM reasoning_traces FOR UPDATE"),
-    ("mask.locking", "SELECT p.* FROM projects p, reasoning_traces t FOR SHARE OF p"),
+    ("mask.locking", "SELECT * FROM over_keys FOR UPDATE"),
+    ("mask.locking", "SELECT p.* FROM projects p, (SELECT * FROM trace_keys) t FOR SHARE OF p"),
     ("mask.definition", "SELECT * INTO copy FROM reasoning_traces"),
     ("mask.write", "UPDATE reasoning_traces SET api_key = api_key"),
     ("mask.write", "UPDATE reasoning_traces SET api_key = (SELECT api_key FROM reasoning_traces LIMIT 1)"),
@@ -98,7 +98,37 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("mask.write", "INSERT INTO reasoning_traces SELECT * FROM reasoning_traces"),
     ("mask.write", "INSERT INTO reasoning_traces (id, project, api_key) VALUES (1, 'a', upper('x'))"),
     ("mask.write", "INSERT INTO reasoning_traces (id, project, api_key) VALUES (1, 'a', '[masked]')"),
-    ("mask.write", "INSERT INTO tokens VALUES ('a', 'b') ON CONFLICT (name) DO UPDATE SET secret = 'c'"),
+    ("mask.write", "INSERT INTO reasoning_traces (id, project, card) SELECT 900, 'a', '[masked]'"),
+    (
+        "mask.write",
+        "INSERT INTO reasoning_traces (id, project, card) SELECT id + 900, 'a', agent FROM reasoning_traces",
+    ),
+    (
+        "mask.write",
+        "WITH x AS (SELECT api_key AS k FROM reasoning_traces) INSERT INTO reasoning_traces (id, project, card) SELECT 901, 'a', k FROM x",
+    ),
+    (
+        "mask.write",
+        "WITH x AS (SELECT api_key AS k FROM reasoning_traces), y AS (INSERT INTO reasoning_traces (id, project, card) \
+         SELECT 901, 'a', k FROM x RETURNING id) SELECT id FROM y",
+    ),
+    (
+        "mask.write",
+        "INSERT INTO reasoning_traces (id, project, card) SELECT n, 'a', n::text FROM generate_series(1, 9) n ON CONFLICT DO NOTHING",
+    ),
+    (
+        "mask.write",
+        "INSERT INTO tokens VALUES ('a', 'b') ON CONFLICT (name) DO UPDATE SET secret = excluded.name",
+    ),
+    (
+        "mask.write",
+        "INSERT INTO tokens SELECT 'a', 'b' ON CONFLICT (name) DO UPDATE SET secret = excluded.secret",
+    ),
+    (
+        "mask.write",
+        "INSERT INTO reasoning_traces (id, project, api_key) SELECT n, 'a', n::text FROM generate_series(1, 9) n",
+    ),
+    ("mask.write", "UPDATE tokens SET secret = excluded.secret FROM (SELECT 'x' AS secret) excluded"),
     (
         "mask.write",
         "INSERT INTO tokens AS t VALUES ('a', 'b') ON CONFLICT (name) DO UPDATE SET name = t.secret",
@@ -115,7 +145,11 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("mask.write", "UPDATE trace_keys SET project = 'x'"),
     ("mask.copy", "COPY reasoning_traces TO '/tmp/x'"),
     ("mask.copy", "COPY (SELECT 1) TO PROGRAM 'sh'"),
-    ("mask.copy", "COPY reasoning_traces FROM STDIN"),
+    ("mask.copy", "COPY reasoning_traces FROM STDIN WHERE id > 5"),
+    (
+        "mask.write",
+        "INSERT INTO tokens VALUES ('a', 'b'), ('c', 'd') ON CONFLICT (name) DO UPDATE SET secret = excluded.secret",
+    ),
     ("mask.explain", "EXPLAIN ANALYZE SELECT * FROM reasoning_traces"),
     ("mask.code", "DO 'begin end'"),
     ("mask.code", "CALL leak()"),

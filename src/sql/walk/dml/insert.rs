@@ -10,9 +10,13 @@ use crate::sql::walk::{Outcome, Walk, refuse, unsupported};
 
 impl<'a> Walk<'a> {
     pub(super) fn insert(&mut self, insert: &mut InsertStmt) -> Outcome {
+        let touched_before = std::mem::replace(&mut self.touched, false);
+        // WITH queries of a statement around this one may show what is masked
+        let outside = !self.ctes.is_empty();
         if let Some(with) = &mut insert.with_clause {
             self.with(with)?;
         }
+        let with_masked = std::mem::replace(&mut self.touched, false);
         let Some(name) = insert.relation.as_mut() else { return Err(unsupported("INSERT without a table")) };
         // a conflict with a row that is hidden would tell of it, and could change it
         let change = if insert.on_conflict_clause.is_none() { Change::Rows } else { Change::Otherwise };
@@ -24,8 +28,15 @@ impl<'a> Walk<'a> {
                 _ => return Err(unsupported("this kind of column list")),
             }
         }
-        self.inserted(relation, &insert.cols, insert.select_stmt.as_deref())?;
+        let written = insert.select_stmt.clone();
+        let target_masked = std::mem::replace(&mut self.touched, false);
         self.subquery(insert.select_stmt.as_deref_mut())?;
+        // which of many computed rows found themselves there already would tell what is there
+        let tells = outside || with_masked || self.touched || insert.on_conflict_clause.is_some();
+        let source = if tells { Source::Telling } else { Source::Open };
+        self.touched |= touched_before || with_masked || target_masked;
+        let conflicts = insert.on_conflict_clause.is_some();
+        self.inserted(relation, &insert.cols, written.as_deref(), source, conflicts)?;
         self.aim(relation, &name, true, false);
         if let Some(conflict) = insert.on_conflict_clause.as_deref_mut() {
             self.on_conflict(relation, conflict)?;
@@ -35,7 +46,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Judges what goes into protected columns.
-    fn inserted(&mut self, relation: &Relation, columns: &[Node], source: Option<&Node>) -> Outcome {
+    fn inserted(
+        &mut self,
+        relation: &Relation,
+        columns: &[Node],
+        source: Option<&Node>,
+        reads: Source,
+        conflicts: bool,
+    ) -> Outcome {
         if self.scope.protection.of(relation.oid).is_empty() {
             return Ok(());
         }
@@ -60,13 +78,38 @@ impl<'a> Walk<'a> {
                 continue;
             }
             if !is_plain_values(select) {
+                // new rows whose values come from what anybody may see; of what is masked it would be masks
+                if reads == Source::Telling || !*whole || self.is_key(relation, column) {
+                    return Err(refuse(
+                        "mask.write",
+                        &format!(
+                            "the masked column {}.{column} as a target of INSERT … SELECT from masked columns, with ON \
+                             CONFLICT, or where it is unique,",
+                            relation.full_name()
+                        ),
+                        "list the other columns, select from tables without masks, or insert literals and parameters \
+                         with VALUES",
+                    ));
+                }
+                self.takes_values(relation, column)?;
+                let value = select.target_list.get(place).and_then(|target| match target.node.as_ref() {
+                    Some(NodeEnum::ResTarget(target)) => target.val.as_deref(),
+                    _ => None,
+                });
+                if value.is_some_and(is_given) {
+                    self.protected_value(relation, column, value)?;
+                }
+                continue;
+            }
+            if conflicts && self.is_key(relation, column) {
+                // which of many rows were there already would tell so many values at once
                 return Err(refuse(
                     "mask.write",
                     &format!(
-                        "the masked column {}.{column} as a target of INSERT … SELECT",
+                        "a value for the masked column {}.{column}, which is unique, with ON CONFLICT",
                         relation.full_name()
                     ),
-                    "list the other columns, or insert literals and parameters with VALUES",
+                    "leave out ON CONFLICT, or the column",
                 ));
             }
             for row in &select.values_lists {
@@ -80,6 +123,12 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether no two rows agree in a key that this column is of.
+    fn is_key(&self, relation: &Relation, column: &str) -> bool {
+        let number = relation.column(column).map(|column| column.number);
+        number.is_some_and(|number| relation.keys.iter().any(|key| key.contains(&number)))
     }
 
     fn on_conflict(&mut self, relation: &Relation, conflict: &mut OnConflictClause) -> Outcome {
@@ -115,17 +164,6 @@ impl<'a> Walk<'a> {
         }
         if conflict.action() == OnConflictAction::OnconflictUpdate {
             self.passes_nothing_on(relation, &Fate::of(&conflict.target_list))?;
-            for assignment in &conflict.target_list {
-                if let Some(NodeEnum::ResTarget(assignment)) = assignment.node.as_ref()
-                    && self.is_protected(relation, &assignment.name)
-                {
-                    return Err(refuse(
-                        "mask.write",
-                        &format!("the masked column {} in ON CONFLICT DO UPDATE", assignment.name),
-                        "leave the column out",
-                    ));
-                }
-            }
             // the row in the table is in sight under its own name, and the new one as `excluded`
             if let Some(target) = self.target.as_mut() {
                 target.alone = false;
@@ -133,6 +171,24 @@ impl<'a> Walk<'a> {
             self.assignments(relation, &mut conflict.target_list)?;
         }
         self.opt(&mut conflict.where_clause)
+    }
+}
+
+/// Where the rows of an INSERT come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// Nothing masked is read for them, and which of them were inserted is not told.
+    Open,
+    /// Otherwise.
+    Telling,
+}
+
+/// Whether a value is a literal or a parameter.
+fn is_given(value: &Node) -> bool {
+    match value.node.as_ref() {
+        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_given),
+        Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_)) => true,
+        _ => false,
     }
 }
 

@@ -39,15 +39,19 @@ impl<'a> Walk<'a> {
         if protected.is_empty() {
             return self.opt(&mut copy.where_clause);
         }
-        let named: Vec<&str> = copy.attlist.iter().filter_map(tree::as_string).collect();
-        let spared =
-            !named.is_empty() && protected.iter().all(|column| !named.contains(&column.column.as_str()));
-        if !spared || copy.where_clause.is_some() {
+        if copy.where_clause.is_some() {
             return Err(refuse(
                 "mask.copy",
-                &format!("COPY into masked columns of {}, or with WHERE", relation.full_name()),
-                "list the other columns",
+                &format!("COPY … WHERE into {}, which has masked columns,", relation.full_name()),
+                "leave WHERE out, and send the rows that are wanted",
             ));
+        }
+        // new rows only: nothing that is there is read or overwritten
+        let named: Vec<&str> = copy.attlist.iter().filter_map(tree::as_string).collect();
+        for column in protected {
+            if named.is_empty() || named.contains(&column.column.as_str()) {
+                self.takes_values(relation, &column.column)?;
+            }
         }
         Ok(())
     }
