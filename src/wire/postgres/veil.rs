@@ -174,7 +174,7 @@ impl Veil {
         let mut places = self.0.find(value, hint);
         let found = places.len();
         if !structure.is_empty() {
-            places.extend(self.whole_parts(value, structure));
+            places.extend(self.whole_parts(value));
         }
         let view = View::of(value);
         if let Some(view) = &view {
@@ -188,10 +188,10 @@ impl Veil {
         places
     }
 
-    /// The parts of a literal, or columns of a row, that are found because they are nothing else.
-    fn whole_parts(&self, value: &[u8], structure: &[u8]) -> Vec<Range<usize>> {
+    /// The parts of a literal, or columns of a row and the parts of those, that are found because they are nothing else.
+    fn whole_parts(&self, value: &[u8]) -> Vec<Range<usize>> {
         let (mut places, mut start) = (Vec::new(), 0);
-        for part in value.split(|byte| structure.contains(byte)) {
+        for part in value.split(|byte| PARTS.contains(byte) || COPY.contains(byte)) {
             if self.0.is_whole(part) {
                 places.push(start..start + part.len());
             }
