@@ -8,6 +8,7 @@
 //! [fit a small stack](fits_small_stack) must be parsed, assessed and dropped on a thread that has them. An
 //! overflow of the stack ends the process, so this is not a matter of taste.
 
+mod copies;
 #[cfg(test)]
 mod tests;
 mod weight;
@@ -118,6 +119,12 @@ pub fn parse(text: &str, limits: &ParseLimits) -> Result<Vec<Statement>, ParseEr
     if depth(text)? > limits.depth {
         return Err(ParseError::TooDeep { limit: limits.depth });
     }
+    if copies::may_copy(text) {
+        let tokens = tokens(text).map_err(|error| ParseError::Syntax(message(&error)))?;
+        if copies::copied(&tokens, limits.tokens) > limits.tokens {
+            return Err(ParseError::TooHeavy { limit: limits.tokens });
+        }
+    }
     let parsed = pg_query::parse(text, 0).map_err(|error| ParseError::Syntax(message(&error)))?;
     let stmts = parsed.protobuf.stmts;
     if stmts.len() > limits.statements {
@@ -131,7 +138,8 @@ pub fn parse(text: &str, limits: &ParseLimits) -> Result<Vec<Statement>, ParseEr
 /// nests cannot be told from its tokens, so it must be parsed on a thread with [`STACK`] bytes of stack.
 #[must_use]
 pub fn parse_escaping(text: &str, limits: &ParseLimits) -> Option<Vec<Statement>> {
-    if text.len() > limits.inline || text.contains('\0') {
+    // what is copied, and how often, cannot be told from its tokens either
+    if text.len() > limits.inline || text.contains('\0') || copies::may_copy(text) {
         return None;
     }
     let options = ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS;

@@ -93,6 +93,31 @@ fn limits_have_their_errors() {
 const SMALL: usize = 2 << 20;
 
 /// Whatever the scanner takes for one token is not counted as none.
+/// `SET (a, b) = source` stands in the tree once for each column: nested, kilobytes become gigabytes.
+#[test]
+fn a_source_that_is_copied_for_each_column_counts_as_often() {
+    let columns = vec!["a"; 300].join(",");
+    let mut source = "1".to_owned();
+    for _ in 0..3 {
+        source = format!(
+            "WITH x AS (UPDATE t SET ({columns}) /* - */\n = (SELECT {source}) RETURNING 1) SELECT 1"
+        );
+    }
+    let text = format!("UPDATE t SET ({columns}) = ({source})");
+    assert!(matches!(parse(&text, &ParseLimits::default()), Err(ParseError::TooHeavy { .. })));
+    assert!(parse_escaping("UPDATE t SET (a, b) = (SELECT 1, 2)", &ParseLimits::default()).is_none());
+
+    let pairs = vec!["(a, b) = (1, 2)"; 2000].join(" OR ");
+    for ordinary in [
+        "UPDATE t SET (a, b) = (SELECT 1, 2), (c, d) = (3, 4) WHERE f(x) = 1".to_owned(),
+        format!("SELECT 1 FROM t WHERE {pairs}"),
+    ] {
+        // what nests so deeply is refused for that
+        let parsed = parse(&ordinary, &ParseLimits { depth: 10_000, ..ParseLimits::default() });
+        assert!(!matches!(parsed, Err(ParseError::TooHeavy { .. })), "{ordinary}: {parsed:?}");
+    }
+}
+
 #[test]
 fn a_text_weighs_no_less_than_its_tokens() {
     use rand::{Rng as _, SeedableRng as _};
