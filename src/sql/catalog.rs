@@ -8,7 +8,7 @@
 mod load;
 mod queries;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -83,6 +83,8 @@ pub(crate) struct Relation {
     pub(crate) generated: Vec<(i16, i16)>,
     /// The columns of each of its keys: no two rows agree in all columns of one.
     pub(crate) keys: Vec<Vec<i16>>,
+    /// Columns of keys, in whatever collation: how a row is locked for a change tells whether it changes one of them.
+    pub(crate) key_columns: BTreeSet<i16>,
     /// The columns of its primary key, where that is one of them.
     pub(crate) primary: Vec<i16>,
     /// Whether it has rewrite rules other than a view's own.

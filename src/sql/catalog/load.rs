@@ -139,6 +139,9 @@ fn details(rows: &[Rows], found: &mut BTreeMap<u32, Relation>) -> Result<(), Cat
     let mut keys: BTreeMap<(u32, u32), Option<Vec<i16>>> = BTreeMap::new();
     let mut primary = BTreeSet::new();
     for row in Query::all(rows, 15)? {
+        if let Some(relation) = found.get_mut(&row.number(0)?) {
+            relation.key_columns.insert(row.number(2)?);
+        }
         let key = keys.entry((row.number(0)?, row.number(1)?)).or_insert_with(|| Some(Vec::new()));
         if row.truth(4)? {
             primary.insert(row.number::<u32>(1)?);

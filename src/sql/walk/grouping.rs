@@ -27,9 +27,14 @@ impl Walk<'_> {
     pub(super) fn group_by_keys(&self, select: &mut SelectStmt, stands: &[Stand<'_>]) {
         let alone =
             select.from_clause.len() == 1 && stands.len() == 1 && is_stand(select.from_clause.first());
+        if stands.len() > MOST_STANDS {
+            return;
+        }
         let mut more = Vec::new();
+        let used = Used::of(select);
+        let is_starless = select.target_list.iter().all(is_plain);
         for stand in stands {
-            let Some(grouped) = grouped(select, stand, alone) else { return };
+            let Some(grouped) = grouped(select, stand, alone, is_starless) else { return };
             let is_grouped = |column: &&Column| grouped.contains(column.name.as_str());
             let is_key = |number: &i16| stand.relation.primary.contains(number);
             let protected = |number: &i16| self.scope.protection.is_protected(stand.relation.oid, *number);
@@ -42,7 +47,6 @@ impl Walk<'_> {
             {
                 continue;
             }
-            let used = Used::of(select);
             let wanted = stand.relation.columns.iter().filter(|column| {
                 !is_key(&column.number)
                     && !is_grouped(column)
@@ -55,8 +59,17 @@ impl Walk<'_> {
     }
 }
 
-/// The columns of this relation by which a query groups; `None` where it groups in several ways.
-fn grouped<'s>(select: &'s SelectStmt, stand: &Stand<'_>, alone: bool) -> Option<BTreeSet<&'s str>> {
+/// The list of what is grouped by is read for each of them.
+const MOST_STANDS: usize = 32;
+
+/// The columns of this relation by which a query groups; `None` where it groups in several ways. A star among the
+/// targets moves the places behind it.
+fn grouped<'s>(
+    select: &'s SelectStmt,
+    stand: &Stand<'_>,
+    alone: bool,
+    is_starless: bool,
+) -> Option<BTreeSet<&'s str>> {
     let mut grouped = BTreeSet::new();
     for item in &select.group_clause {
         let mut item = item.node.as_ref()?;
@@ -66,7 +79,9 @@ fn grouped<'s>(select: &'s SelectStmt, stand: &Stand<'_>, alone: bool) -> Option
         if let NodeEnum::AConst(constant) = item
             && let Some(a_const::Val::Ival(place)) = &constant.val
         {
-            let Some(target) = place_of(&select.target_list, place.ival) else { continue };
+            let Some(target) = place_of(&select.target_list, place.ival).filter(|_| is_starless) else {
+                continue;
+            };
             item = target;
         }
         let NodeEnum::ColumnRef(reference) = item else { continue };
@@ -79,15 +94,16 @@ fn grouped<'s>(select: &'s SelectStmt, stand: &Stand<'_>, alone: bool) -> Option
     Some(grouped)
 }
 
-/// What stands at this place of the targets, from 1; nothing where a star moves places.
-fn place_of(targets: &[Node], place: i32) -> Option<&NodeEnum> {
-    let target = |node: &'_ Node| match node.node.as_ref() {
+/// Whether this is one target, and no star.
+fn is_plain(target: &Node) -> bool {
+    match target.node.as_ref() {
         Some(NodeEnum::ResTarget(target)) => !is_star(target.val.as_deref()),
         _ => false,
-    };
-    if !targets.iter().all(target) {
-        return None;
     }
+}
+
+/// What stands at this place of the targets, from 1.
+fn place_of(targets: &[Node], place: i32) -> Option<&NodeEnum> {
     match targets.get(usize::try_from(place).ok()?.checked_sub(1)?)?.node.as_ref()? {
         NodeEnum::ResTarget(target) => target.val.as_deref()?.node.as_ref(),
         _ => None,

@@ -76,9 +76,9 @@ impl Walk<'_> {
         if self.unlockable {
             return Err(refuse(
                 "mask.locking",
-                "FOR UPDATE or FOR SHARE on a view of masked columns, on tables that a view of the broker's masks, or on \
-                 filtered rows",
-                "name the view's tables, lock rows of other relations, or update directly",
+                "FOR UPDATE or FOR SHARE on filtered rows, on a view of masked columns, or on a table that has children, a \
+                 masked column in a key, or a view of the broker's in its place",
+                "lock rows of other relations, or update directly",
             ));
         }
         self.writes = true;

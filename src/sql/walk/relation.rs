@@ -45,6 +45,7 @@ impl<'a> Walk<'a> {
                 followed = Some(self.view_of_broker(relation, view, name)?);
                 self.unlockable = true;
             }
+            self.unlockable |= self.locks_tell(relation);
             self.touched = true;
             return self.masked(relation, name, followed, condition).map(Some);
         }
@@ -55,6 +56,17 @@ impl<'a> Walk<'a> {
             Kind::Foreign => Err(foreign(relation)),
             Kind::Composite | Kind::Other => Err(unsupported("a relation of this kind")),
         }
+    }
+
+    /// Whether locks on rows of a relation, or of one below it, tell about protected columns: whoever changes a row locks it
+    /// more strongly where a key gets another value, and who refers to a row locks that row.
+    fn locks_tell(&self, relation: &Relation) -> bool {
+        let protection = self.scope.protection;
+        let tells = |relation: &Relation| {
+            relation.key_columns.iter().any(|column| protection.is_protected(relation.oid, *column))
+        };
+        let has_children = self.scope.catalog.parents().iter().any(|(parent, _)| *parent == relation.oid);
+        tells(relation) || has_children
     }
 
     /// Notes that a subquery stands for a relation from now on.

@@ -79,6 +79,8 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("mask.relation", "SELECT id FROM chests"),
     ("mask.sample", "SELECT * FROM reasoning_traces TABLESAMPLE system (10)"),
     ("mask.locking", "SELECT * FROM over_keys FOR UPDATE"),
+    // whoever changes the key to what it is locks the row more weakly, so this would tell whether a guess is right
+    ("mask.locking", "SELECT id FROM reasoning_traces WHERE id = 3 FOR KEY SHARE SKIP LOCKED"),
     ("mask.locking", "SELECT p.* FROM projects p, (SELECT * FROM trace_keys) t FOR SHARE OF p"),
     ("mask.definition", "SELECT * INTO copy FROM reasoning_traces"),
     ("mask.write", "UPDATE reasoning_traces SET api_key = api_key"),
@@ -140,6 +142,12 @@ const STATEMENTS: &[(&str, &str)] = &[
     (
         "mask.write",
         "INSERT INTO reasoning_traces (id, project) VALUES (1, 'x') ON CONFLICT (api_key) DO NOTHING",
+    ),
+    // which rows come back would tell which of the guesses are there
+    (
+        "mask.write",
+        "INSERT INTO reasoning_traces (id, project, api_key) VALUES (97, 'a', 'guess'), (98, 'a', 'other') ON CONFLICT DO NOTHING \
+         RETURNING id",
     ),
     ("mask.write", "MERGE INTO tokens t USING projects p ON t.name = p.name WHEN MATCHED THEN DELETE"),
     ("mask.write", "UPDATE trace_keys SET project = 'x'"),

@@ -6,7 +6,7 @@ use pg_query::{Node, NodeEnum};
 use super::referral::Fate;
 use super::slice::Change;
 use crate::sql::catalog::Relation;
-use crate::sql::walk::{Outcome, Walk, refuse, unsupported};
+use crate::sql::walk::{Outcome, Refusal, Walk, refuse, unsupported};
 
 impl<'a> Walk<'a> {
     pub(super) fn insert(&mut self, insert: &mut InsertStmt) -> Outcome {
@@ -28,15 +28,17 @@ impl<'a> Walk<'a> {
                 _ => return Err(unsupported("this kind of column list")),
             }
         }
-        let written = insert.select_stmt.clone();
+        // with a target, a conflict elsewhere is an error, and with one row there is one guess
+        let guesses = insert.on_conflict_clause.as_ref().is_some_and(|conflict| conflict.infer.is_none());
+        let computed = self.inserted(relation, &insert.cols, insert.select_stmt.as_deref(), guesses)?;
         let target_masked = std::mem::replace(&mut self.touched, false);
         self.subquery(insert.select_stmt.as_deref_mut())?;
         // which of many computed rows found themselves there already would tell what is there
         let tells = outside || with_masked || self.touched || insert.on_conflict_clause.is_some();
-        let source = if tells { Source::Telling } else { Source::Open };
         self.touched |= touched_before || with_masked || target_masked;
-        let conflicts = insert.on_conflict_clause.is_some();
-        self.inserted(relation, &insert.cols, written.as_deref(), source, conflicts)?;
+        if let Some(column) = computed.filter(|_| tells) {
+            return Err(computed_value(relation, &column));
+        }
         self.aim(relation, &name, true, false);
         if let Some(conflict) = insert.on_conflict_clause.as_deref_mut() {
             self.on_conflict(relation, conflict)?;
@@ -45,17 +47,16 @@ impl<'a> Walk<'a> {
         self.returning(relation, &mut insert.returning_clause)
     }
 
-    /// Judges what goes into protected columns.
+    /// Judges what goes into protected columns. The first that gets what a query computes, if one does.
     fn inserted(
         &mut self,
         relation: &Relation,
         columns: &[Node],
         source: Option<&Node>,
-        reads: Source,
-        conflicts: bool,
-    ) -> Outcome {
+        guesses: bool,
+    ) -> Outcome<Option<String>> {
         if self.scope.protection.of(relation.oid).is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let mut named: Vec<(String, bool)> = columns
             .iter()
@@ -71,26 +72,19 @@ impl<'a> Walk<'a> {
         }
         let Some(NodeEnum::SelectStmt(select)) = source.and_then(|source| source.node.as_ref()) else {
             // DEFAULT VALUES
-            return if source.is_none() { Ok(()) } else { Err(unsupported("this source of rows")) };
+            return if source.is_none() { Ok(None) } else { Err(unsupported("this source of rows")) };
         };
+        let mut computed = None;
         for (place, (column, whole)) in named.iter().enumerate() {
             if !self.is_protected(relation, column) {
                 continue;
             }
             if !is_plain_values(select) {
                 // new rows whose values come from what anybody may see; of what is masked it would be masks
-                if reads == Source::Telling || !*whole || self.is_key(relation, column) {
-                    return Err(refuse(
-                        "mask.write",
-                        &format!(
-                            "the masked column {}.{column} as a target of INSERT … SELECT from masked columns, with ON \
-                             CONFLICT, or where it is unique,",
-                            relation.full_name()
-                        ),
-                        "list the other columns, select from tables without masks, or insert literals and parameters \
-                         with VALUES",
-                    ));
+                if !*whole || self.is_key(relation, column) {
+                    return Err(computed_value(relation, column));
                 }
+                computed.get_or_insert_with(|| column.clone());
                 self.takes_values(relation, column)?;
                 let value = select.target_list.get(place).and_then(|target| match target.node.as_ref() {
                     Some(NodeEnum::ResTarget(target)) => target.val.as_deref(),
@@ -101,15 +95,15 @@ impl<'a> Walk<'a> {
                 }
                 continue;
             }
-            if conflicts && self.is_key(relation, column) {
+            if guesses && select.values_lists.len() > 1 {
                 // which of many rows were there already would tell so many values at once
                 return Err(refuse(
                     "mask.write",
                     &format!(
-                        "a value for the masked column {}.{column}, which is unique, with ON CONFLICT",
+                        "several values for the masked column {}.{column} with ON CONFLICT",
                         relation.full_name()
                     ),
-                    "leave out ON CONFLICT, or the column",
+                    "name the columns of the conflict, insert one row at a time, or leave the column out",
                 ));
             }
             for row in &select.values_lists {
@@ -122,13 +116,13 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        Ok(())
+        Ok(computed)
     }
 
     /// Whether no two rows agree in a key that this column is of.
     fn is_key(&self, relation: &Relation, column: &str) -> bool {
         let number = relation.column(column).map(|column| column.number);
-        number.is_some_and(|number| relation.keys.iter().any(|key| key.contains(&number)))
+        number.is_some_and(|number| relation.key_columns.contains(&number))
     }
 
     fn on_conflict(&mut self, relation: &Relation, conflict: &mut OnConflictClause) -> Outcome {
@@ -174,13 +168,16 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Where the rows of an INSERT come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    /// Nothing masked is read for them, and which of them were inserted is not told.
-    Open,
-    /// Otherwise.
-    Telling,
+fn computed_value(relation: &Relation, column: &str) -> Refusal {
+    refuse(
+        "mask.write",
+        &format!(
+            "the masked column {}.{column} as a target of INSERT … SELECT from masked columns, with ON CONFLICT, or where \
+             it is unique,",
+            relation.full_name()
+        ),
+        "list the other columns, select from tables without masks, or insert literals and parameters with VALUES",
+    )
 }
 
 /// Whether a value is a literal or a parameter.
