@@ -161,34 +161,43 @@ class Stack:
         wait_port(BOUNCER)
 
     def hoopctl(self):
-        self.start_broker("allow-statements", f"""
+        self.start_broker("allow-statements", self.target(
+            "db", '"SELECT", "INSERT", "UPDATE", "DELETE"', 'record = "full"\nmax_connections = 64\n') + """
+[[target.mask]]
+column = "public.wide.secret"
+mask = "full"
+""")
+        return self.listen("db", LOOP)
+
+    def target(self, name, privileges, settings=""):
+        """The database as a target, with roles that have these privileges."""
+        return f"""
 [[target]]
-name = "db"
+name = "{name}"
 protocol = "postgres"
 host = "127.0.0.1"
 port = {PG}
 database = "bench"
 tls = "disable"
-record = "full"
-max_connections = 64
-[target.issuer]
+{settings}[target.issuer]
 kind = "postgres-role"
 admin = "postgres"
 admin_password = {{ file = "{self.work}/secret" }}
 [[target.grant]]
-privileges = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+privileges = [{privileges}]
 on = "public.*"
-[[target.mask]]
-column = "public.wide.secret"
-mask = "full"
-""")
-        out = open(self.work / "listen.out", "w+")
-        self.spawn([self.args.bin, "--output", "json", "connect", "db", "--listen", f"127.0.0.1:{LOOP}"],
-                   env=self.hoop_env, name="connect", stdout=out)
-        wait_port(LOOP)
-        ready = json.loads(retry(lambda: (self.work / "listen.out").read_text().splitlines()[0]))
+"""
+
+    def listen(self, target, port):
+        """A session on a target that programs reach at this port."""
+        said = self.work / f"{target}.out"
+        with open(said, "w") as out:
+            self.spawn([self.args.bin, "--output", "json", "connect", target, "--listen", f"127.0.0.1:{port}"],
+                       env=self.hoop_env, name="connect", stdout=out)
+        wait_port(port)
+        ready = json.loads(retry(lambda: said.read_text().splitlines()[0]))
         url = urllib.parse.urlparse(ready["url"])
-        return {"PGPORT": str(LOOP), "PGUSER": urllib.parse.unquote(url.username),
+        return {"PGPORT": str(port), "PGUSER": urllib.parse.unquote(url.username),
                 "PGPASSWORD": urllib.parse.unquote(url.password)}
 
     def start_broker(self, preset, targets, rules=""):

@@ -32,24 +32,8 @@ class Stack(compare.Stack):
 
     def start(self):
         self.postgres()
-        database = f"""
-[[target]]
-name = "{{}}"
-protocol = "postgres"
-host = "127.0.0.1"
-port = {PG}
-database = "bench"
-tls = "disable"
-[target.issuer]
-kind = "postgres-role"
-admin = "postgres"
-admin_password = {{{{ file = "{self.work}/secret" }}}}
-[[target.grant]]
-privileges = ["SELECT"]
-on = "public.*"
-"""
         api = '[[target]]\nname = "api"\nprotocol = "http"\nbase = "http://127.0.0.1:9"\n[target.issuer]\nkind = "none"\n'
-        self.start_broker("allow-statements", database.format("db") + database.format("reports") + api)
+        self.start_broker("allow-statements", self.target("db", '"SELECT"') + self.target("reports", '"SELECT"') + api)
         self.log_in()
         return dict(clean_environment(), PGHOST="127.0.0.1", PGPORT=str(PG), PGUSER="bench", PGPASSWORD=PASSWORD,
                     PGDATABASE="bench", PGSSLMODE="disable")

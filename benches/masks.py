@@ -9,15 +9,13 @@ A mask changes how long a value is, and rows per second is what a person waits f
 
 Needs: a release build, PostgreSQL, node with oidc-provider (tests/setup/oidc-provider.sh).
 """
-import json
 import statistics
 import subprocess
 import sys
 import time
-import urllib.parse
 
 import compare
-from compare import LOOP, PG, cell, clean_environment, parser, psql, retry, run, wait_port
+from compare import LOOP, PG, cell, clean_environment, parser, psql, run
 
 # what is asked, and of which table
 QUERIES = {
@@ -70,38 +68,15 @@ class Stack(compare.Stack):
                              "'note', note) AS document FROM wide")
         self.psql(dict(bench, PGUSER="postgres"), "VACUUM ANALYZE")
         self.psql(dict(bench, PGUSER="postgres"), "CHECKPOINT")
-        target = f"""
-[[target]]
-name = "{{}}"
-protocol = "postgres"
-host = "127.0.0.1"
-port = {PG}
-database = "bench"
-tls = "disable"
-record = "full"
-[target.issuer]
-kind = "postgres-role"
-admin = "postgres"
-admin_password = {{{{ file = "{self.work}/secret" }}}}
-[[target.grant]]
-privileges = ["SELECT"]
-on = "public.*"
-"""
-        self.start_broker("allow-statements", target.format("open") + target.format("masked") + MASKS)
-        return {name: self.listen(name, LOOP + at) for at, name in enumerate(("open", "masked"))}
-
-    def listen(self, target, port):
-        said = self.work / f"{target}.out"
-        # a workload's token is good for one key, and each process has a key of its own
-        self.fetch_token()
-        with open(said, "w") as out:
-            self.spawn([self.args.bin, "--output", "json", "connect", target, "--listen", f"127.0.0.1:{port}"],
-                       env=self.hoop_env, name="connect", stdout=out)
-        wait_port(port)
-        ready = json.loads(retry(lambda: said.read_text().splitlines()[0]))
-        url = urllib.parse.urlparse(ready["url"])
-        return dict(clean_environment(), PGHOST="127.0.0.1", PGPORT=str(port), PGDATABASE="bench", PGSSLMODE="disable",
-                    PGUSER=urllib.parse.unquote(url.username), PGPASSWORD=urllib.parse.unquote(url.password))
+        targets = [self.target(name, '"SELECT"', 'record = "full"\n') for name in ("open", "masked")]
+        self.start_broker("allow-statements", "".join(targets) + MASKS)
+        paths = {}
+        for at, name in enumerate(("open", "masked")):
+            # a workload's token is good for one key, and each process has a key of its own
+            self.fetch_token()
+            paths[name] = dict(clean_environment(), PGHOST="127.0.0.1", PGDATABASE="bench", PGSSLMODE="disable",
+                               **self.listen(name, LOOP + at))
+        return paths
 
 
 def measure(paths, stack, args):
