@@ -283,6 +283,11 @@ impl Catalog {
         &self.parents
     }
 
+    /// Whether it has partitions, or relations that inherit from it.
+    pub(crate) fn has_children(&self, oid: u32) -> bool {
+        self.parents.iter().any(|(parent, _)| *parent == oid)
+    }
+
     /// A relation's OID and the OID of an index or TOAST table of it.
     pub(crate) fn satellites(&self) -> &[(u32, u32)] {
         &self.sizes

@@ -100,7 +100,7 @@ impl<'a> Query<'a> {
         if matches!(relation.schema.as_str(), "pg_catalog" | "information_schema") {
             return true;
         }
-        let has_children = catalog.parents().iter().any(|(parent, _)| *parent == relation.oid);
+        let has_children = catalog.has_children(relation.oid);
         let is_renamed = source.alias.as_ref().is_some_and(|alias| !alias.colnames.is_empty());
         if relation.kind != Kind::Table || relation.rules || has_children || is_renamed {
             return false;

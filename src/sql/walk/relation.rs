@@ -65,7 +65,7 @@ impl<'a> Walk<'a> {
         let tells = |relation: &Relation| {
             relation.key_columns.iter().any(|column| protection.is_protected(relation.oid, *column))
         };
-        let has_children = self.scope.catalog.parents().iter().any(|(parent, _)| *parent == relation.oid);
+        let has_children = self.scope.catalog.has_children(relation.oid);
         tells(relation) || has_children
     }
 
@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
                 "connect again; if that does not help, the operator finds the reason in the broker's log",
             ));
         }
-        let has_children = self.scope.catalog.parents().iter().any(|(parent, _)| *parent == relation.oid);
+        let has_children = self.scope.catalog.has_children(relation.oid);
         if !name.inh && has_children {
             return Err(unsupported(&format!("ONLY {full}, whose masks or filters are computed in a view,")));
         }

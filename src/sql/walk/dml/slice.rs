@@ -32,7 +32,7 @@ impl Walk<'_> {
         let is_open = matches!(protection.fence(relation.oid), Some(Fence::Open { .. }))
             && protection.straddles(relation.oid).is_none();
         let view = protection.view(relation.oid).filter(|view| view.filters && is_open);
-        let has_children = self.scope.catalog.parents().iter().any(|(parent, _)| *parent == relation.oid);
+        let has_children = self.scope.catalog.has_children(relation.oid);
         match (view, change) {
             (None, _) if protection.is_walled() => Err(denied(
                 relation,
