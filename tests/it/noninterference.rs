@@ -22,7 +22,7 @@ mod utility;
 use std::io::Write as _;
 use std::ops::Range;
 
-use campaign::{Report, Twins};
+use campaign::{IN_A_WORLD, Report, Twins};
 use compare::Excuse;
 
 use crate::idle::say;
@@ -35,7 +35,7 @@ const ANSWERED: u64 = 60;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_clients_get_does_not_depend_on_protected_cells() {
     let major = *majors().last().expect("a server");
-    let report = Twins::start(major).await.play(seeds(0..240)).await;
+    let report = Twins::start(major).await.staying(in_a_world()).play(seeds(0..240)).await;
     say(&format!("PostgreSQL {major}: {}", report.told()));
     assert!(report.leaks.is_empty(), "{}", report.told());
     assert!(report.share() >= ANSWERED, "{}", report.told());
@@ -61,7 +61,7 @@ async fn nor_in_a_long_run() {
         .open(variable("HOOPCTL_PROGRESS"))
         .expect("a file to append to");
     let all = seeds(0..200_000);
-    let twins = Twins::start(major).await;
+    let twins = Twins::start(major).await.staying(in_a_world());
     let (mut leaks, mut answered) = (0, 0);
     let mut from = all.start;
     while from < all.end {
@@ -84,6 +84,11 @@ fn seeds(otherwise: Range<u64>) -> Range<u64> {
     let Ok(named) = std::env::var("HOOPCTL_SEEDS") else { return otherwise };
     let (from, to) = named.split_once("..").expect("FROM..TO");
     from.parse().expect("a number")..to.parse().expect("a number")
+}
+
+/// How many conversations are played in each world, where `HOOPCTL_IN_A_WORLD` says it.
+fn in_a_world() -> u64 {
+    std::env::var("HOOPCTL_IN_A_WORLD").map_or(IN_A_WORLD, |count| count.parse().expect("a number"))
 }
 
 impl Report {

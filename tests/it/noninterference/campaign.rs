@@ -11,8 +11,11 @@ use super::talk::{Answer, Line};
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::postgres::Cluster;
 
-/// How many conversations follow each other in one world.
-const IN_A_WORLD: u64 = 8;
+/// How many conversations follow each other in one world, unless more are wished.
+pub(super) const IN_A_WORLD: u64 = 8;
+
+/// How many are held with one gateway at most: its session ends when its policy was attacked often enough.
+const BEFORE_A_GATEWAY: u64 = 8;
 
 /// How many follow each other on one connection.
 const ON_A_LINE: u64 = 4;
@@ -24,6 +27,8 @@ const LATIN: &str = "latin";
 pub(super) struct Twins {
     /// Leaves out all masks of each world but the last: the control, in which there must be leaks.
     careless: bool,
+    /// How many conversations follow each other in one world: making one costs as much as some twenty of them.
+    in_a_world: u64,
     sides: [Twin; 2],
 }
 
@@ -82,6 +87,12 @@ impl Twins {
         Self::start_with(major, true).await
     }
 
+    /// With worlds that are played in for longer.
+    pub(super) fn staying(self, in_a_world: u64) -> Self {
+        assert!(in_a_world > 0 && in_a_world % ON_A_LINE == 0, "lines end with their world");
+        Self { in_a_world, ..self }
+    }
+
     async fn start_with(major: u32, careless: bool) -> Self {
         let twin = async |side| {
             let settings =
@@ -99,7 +110,7 @@ impl Twins {
             let latin = cluster.connect("postgres", &cluster.password, LATIN).await.expect("the superuser");
             Twin { side, cluster, admins: [admin, latin] }
         };
-        Self { careless, sides: [twin(Side::One).await, twin(Side::Other).await] }
+        Self { careless, in_a_world: IN_A_WORLD, sides: [twin(Side::One).await, twin(Side::Other).await] }
     }
 
     /// Plays the conversations of these seeds.
@@ -108,11 +119,14 @@ impl Twins {
         let mut now: Option<(u64, Stage)> = None;
         for seed in seeds {
             let (number, mut stage) = match now.take() {
-                Some((number, stage)) if number == seed / IN_A_WORLD => (number, stage),
-                _ => (seed / IN_A_WORLD, self.stage(World::new(seed / IN_A_WORLD)).await),
+                Some((number, stage)) if number == seed / self.in_a_world => (number, stage),
+                _ => (seed / self.in_a_world, self.stage(World::new(seed / self.in_a_world)).await),
             };
+            if stage.is_over() || (seed % self.in_a_world != 0 && seed % BEFORE_A_GATEWAY == 0) {
+                stage = self.before(stage.world);
+            }
             let steps = conversation(&stage.world, seed);
-            let keep = (seed + 1) % ON_A_LINE != 0 && (seed + 1) % IN_A_WORLD != 0;
+            let keep = (seed + 1) % ON_A_LINE != 0 && (seed + 1) % self.in_a_world != 0;
             let likeness = stage.likeness(&steps, keep, Some(&mut report)).await;
             match likeness {
                 Likeness::Same => now = Some((number, stage)),
@@ -136,11 +150,14 @@ impl Twins {
     pub(super) async fn hunt(&self, seeds: Range<u64>) -> Option<Leak> {
         let mut now: Option<(u64, Stage)> = None;
         for seed in seeds {
-            let number = seed / IN_A_WORLD;
+            let number = seed / self.in_a_world;
             let mut stage = match now.take() {
                 Some((known, stage)) if known == number => stage,
                 _ => self.stage(World::new(number)).await,
             };
+            if stage.is_over() {
+                stage = self.before(stage.world);
+            }
             let steps = conversation(&stage.world, seed);
             match stage.likeness(&steps, (seed + 1) % ON_A_LINE != 0, None).await {
                 Likeness::Different(step, how) => {
@@ -194,21 +211,34 @@ impl Twins {
             let script = world.script(twin.side);
             let admin = &twin.admins[usize::from(world.latin)];
             admin.batch_execute(&script).await.unwrap_or_else(|error| panic!("{error:?}\n{script}"));
+        };
+        let [one, other] = &self.sides;
+        tokio::join!(made(one), made(other));
+        self.before(world)
+    }
+
+    /// New gateways before a world that is there.
+    fn before(&self, world: World) -> Stage {
+        let gateways = [0, 1].map(|side: usize| {
             let mut masks = world.rules();
             if self.careless {
                 masks = masks.split_off(masks.len().saturating_sub(1));
             }
             let database = if world.latin { LATIN } else { "postgres" }.to_owned();
             let filters = world.filters();
-            Gateway::start(&twin.cluster, Setup { masks, filters, database, ..Setup::open(&twin.cluster) })
-        };
-        let [one, other] = &self.sides;
-        let (one, other) = tokio::join!(made(one), made(other));
-        Stage { world, gateways: [one, other], lines: None, entered: [0; 2] }
+            let cluster = &self.sides[side].cluster;
+            Gateway::start(cluster, Setup { masks, filters, database, ..Setup::open(cluster) })
+        });
+        Stage { world, gateways, lines: None, entered: [0; 2] }
     }
 }
 
 impl Stage {
+    /// Whether a session has ended, as after repeated attempts on its policy.
+    fn is_over(&self) -> bool {
+        self.gateways.iter().any(|gateway| gateway.closing.borrow().is_some())
+    }
+
     /// Holds a conversation with both sides, and compares it, verdicts as well. The connections are kept for the next
     /// one, as new, when that is wished and works.
     async fn likeness(&mut self, steps: &[Step], keep: bool, report: Option<&mut Report>) -> Likeness {
