@@ -116,15 +116,14 @@ pub fn parse(text: &str, limits: &ParseLimits) -> Result<Vec<Statement>, ParseEr
     if weight::weight(text) > limits.tokens {
         return Err(ParseError::TooHeavy { limit: limits.tokens });
     }
-    if depth(text)? > limits.depth {
+    let tokens = tokens(text).map_err(|error| ParseError::Syntax(message(&error)))?;
+    if depth(&tokens) > limits.depth {
         return Err(ParseError::TooDeep { limit: limits.depth });
     }
-    if copies::may_copy(text) {
-        let tokens = tokens(text).map_err(|error| ParseError::Syntax(message(&error)))?;
-        if copies::copied(&tokens, limits.tokens) > limits.tokens {
-            return Err(ParseError::TooHeavy { limit: limits.tokens });
-        }
+    if copies::may_copy(text) && copies::copied(&tokens, limits.tokens) > limits.tokens {
+        return Err(ParseError::TooHeavy { limit: limits.tokens });
     }
+    drop(tokens);
     let parsed = pg_query::parse(text, 0).map_err(|error| ParseError::Syntax(message(&error)))?;
     let stmts = parsed.protobuf.stmts;
     if stmts.len() > limits.statements {
@@ -213,13 +212,23 @@ pub fn executes(statement: &Statement) -> Option<String> {
     }
 }
 
-/// What of a text depends on the encoding of the database: whether there are names beyond ASCII in it, which a server
-/// may fold to lower case and cut at 63 bytes of its own, and whether bytes are written as escapes, which are
-/// bytes of its own encoding. Both where it cannot be read.
+/// What of a text depends on the encoding of a database that is not in UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BeyondAscii {
+    /// There are names beyond ASCII in it, which a server may fold to lower case and cut at 63 bytes of its own.
+    pub names: bool,
+    /// One of them may be longer than that there.
+    pub cut: bool,
+    /// There are bytes written as escapes, which are bytes of its own encoding.
+    pub values: bool,
+}
+
+/// What of a text depends on the encoding of the database, where a letter beyond ASCII takes up to so many bytes; all
+/// of it where it cannot be read.
 #[must_use]
-pub fn beyond_ascii(text: &str) -> (bool, bool) {
-    let Ok(tokens) = tokens(text) else { return (true, true) };
-    let (mut names, mut values) = (false, false);
+pub fn beyond_ascii(text: &str, widest: usize) -> BeyondAscii {
+    let Ok(tokens) = tokens(text) else { return BeyondAscii { names: true, cut: true, values: true } };
+    let mut found = BeyondAscii { names: false, cut: false, values: false };
     for token in &tokens {
         let bounds = usize::try_from(token.start).ok().zip(usize::try_from(token.end).ok());
         let written = bounds.and_then(|(start, end)| text.get(start..end)).unwrap_or("\u{fffd}");
@@ -228,13 +237,21 @@ pub fn beyond_ascii(text: &str) -> (bool, bool) {
             // the scanner makes one of the pieces of a literal, and of the letter before it
             Ok(Token::Sconst) => {
                 let escapes = |pair: &[u8]| matches!(pair, [b'\\', b'0'..=b'7' | b'x']);
-                values |= written.starts_with(['e', 'E']) && written.as_bytes().windows(2).any(escapes);
+                found.values |= written.starts_with(['e', 'E']) && written.as_bytes().windows(2).any(escapes);
             }
             Ok(Token::Usconst | Token::Bconst | Token::Xconst) => {}
-            _ => names |= !written.is_ascii() || written.starts_with(['u', 'U']) && written.contains('\\'),
+            // it may say behind it what its escapes begin with
+            kind => {
+                let is_name = !written.is_ascii() || kind == Ok(Token::Uident);
+                // a letter that is written as an escape has five letters, more than it takes bytes
+                let letters = written.trim_matches('"').chars();
+                let bytes = letters.map(|letter| if letter.is_ascii() { 1 } else { widest });
+                found.names |= is_name;
+                found.cut |= is_name && bytes.sum::<usize>() > LONGEST_NAME;
+            }
         }
     }
-    (names, values)
+    found
 }
 
 /// Whether two readings of one text are the same.
@@ -248,7 +265,9 @@ pub fn same_statements(one: &[Statement], other: &[Statement]) -> bool {
 /// Whether a text may be parsed and assessed on a thread with 2 MiB of stack.
 #[must_use]
 pub fn fits_small_stack(text: &str, limits: &ParseLimits) -> bool {
-    text.len() <= limits.inline && !text.contains('\0') && depth(text).is_ok_and(|depth| depth <= SHALLOW)
+    text.len() <= limits.inline
+        && !text.contains('\0')
+        && tokens(text).is_ok_and(|tokens| depth(&tokens) <= SHALLOW)
 }
 
 /// Whether reading a text takes so much memory that there should be one such at a time.
@@ -299,11 +318,10 @@ fn slice(text: &str, raw: &protobuf::RawStmt) -> String {
 /// A bound on how deep the tree of this text can be, from its tokens alone: open brackets, plus on each
 /// open level the operators and keywords that may nest into each other without brackets. A comma ends
 /// such a chain, but not one of joins and set operations.
-fn depth(text: &str) -> Result<usize, ParseError> {
-    let tokens = tokens(text).map_err(|error| ParseError::Syntax(message(&error)))?;
+fn depth(tokens: &[protobuf::ScanToken]) -> usize {
     let mut levels: Vec<Level> = vec![Level::default()];
     let (mut sum, mut deepest) = (1_usize, 1_usize);
-    for token in &tokens {
+    for token in tokens {
         let reserved = token.keyword_kind >= KeywordKind::ColNameKeyword as i32;
         match Token::try_from(token.token).unwrap_or(Token::Nul) {
             Token::Ascii40 | Token::Ascii91 => {
@@ -358,8 +376,11 @@ fn depth(text: &str) -> Result<usize, ParseError> {
         }
         deepest = deepest.max(sum);
     }
-    Ok(deepest)
+    deepest
 }
+
+/// How many bytes of a name a server keeps.
+const LONGEST_NAME: usize = 63;
 
 /// From how many tokens on a text is heavy: some 100 MB.
 const HEAVY: usize = 25_000;

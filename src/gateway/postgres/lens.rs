@@ -33,7 +33,10 @@ pub(super) enum Reading {
     Escaping,
     /// As we do, but for names beyond ASCII, which it may fold and cut otherwise, and bytes that are written as
     /// escapes: the database is not in UTF-8.
-    Foreign,
+    Foreign {
+        /// How many bytes a letter beyond ASCII may take there.
+        widest: usize,
+    },
     /// As we do.
     Standard,
     /// In another encoding than UTF-8, or nobody knows in which: names are other names, and in some a byte above ASCII
@@ -56,7 +59,8 @@ pub(super) struct Settings {
 enum Encoding {
     /// Of a client: whatever they are at the server.
     Bytes,
-    Other,
+    /// A letter takes up to so many of them.
+    Other(usize),
     Utf8,
 }
 
@@ -65,7 +69,20 @@ impl Encoding {
         match name {
             "UTF8" => Self::Utf8,
             "SQL_ASCII" => Self::Bytes,
-            _ => Self::Other,
+            "EUC_CN" | "EUC_JIS_2004" | "EUC_JP" | "EUC_KR" => Self::Other(3),
+            _ => {
+                let narrow = ["LATIN", "WIN", "ISO_8859_", "KOI8"];
+                Self::Other(if narrow.iter().any(|begin| name.starts_with(begin)) { 1 } else { 4 })
+            }
+        }
+    }
+
+    /// How many bytes of a database a letter beyond ASCII of ours may take.
+    fn widest(self) -> usize {
+        match self {
+            // as it was sent, and we cut what is longer ourselves
+            Self::Bytes | Self::Utf8 => 1,
+            Self::Other(widest) => widest,
         }
     }
 }
@@ -92,15 +109,16 @@ impl Settings {
     pub(super) fn reading(self, text: &str, settled: bool) -> Reading {
         let converts = match self.client {
             Encoding::Utf8 => false,
-            Encoding::Bytes => self.server == Encoding::Other,
-            Encoding::Other => true,
+            Encoding::Bytes => matches!(self.server, Encoding::Other(_)),
+            Encoding::Other(_) => true,
         };
         if (converts || !settled) && !text.is_ascii() {
             return Reading::Unknown;
         }
-        let telling = !text.is_ascii() || text.contains('\\');
+        // U&"!00e9" UESCAPE '!'
+        let telling = !text.is_ascii() || text.contains('\\') || text.contains("&\"");
         if self.server != Encoding::Utf8 && telling && settled && !self.escaping {
-            return Reading::Foreign;
+            return Reading::Foreign { widest: self.server.widest() };
         }
         match (text.contains('\\'), settled, self.escaping) {
             (false, ..) | (true, true, false) => Reading::Standard,
@@ -160,7 +178,11 @@ impl Lens {
     pub(super) fn inspect(&self, text: &str, reading: Reading) -> Inspected {
         match reading {
             Reading::Standard => {}
-            Reading::Foreign if !self.is_foreign(text) => {}
+            Reading::Foreign { widest } => {
+                if let Some(inspected) = self.inspect_foreign(text, widest) {
+                    return inspected;
+                }
+            }
             _ => return self.inspect_otherwise(text, reading),
         }
         let statements = match crate::sql::parse(text, &LIMITS) {
@@ -178,31 +200,42 @@ impl Lens {
         self.inspect_statements(&statements)
     }
 
-    /// Whether something in a text means something else in a database that is not in UTF-8. Through masks names are
-    /// looked up, and sent in quotes, so that it is values that can.
-    fn is_foreign(&self, text: &str) -> bool {
-        let (names, values) = crate::sql::beyond_ascii(text);
-        if self.is_masked() { values } else { names }
+    /// Reads a text in which something means something else in a database that is not in UTF-8; `None` where nothing does.
+    /// Through masks names are looked up, and sent in quotes, so that it is values that can, and names that are cut there.
+    fn inspect_foreign(&self, text: &str, widest: usize) -> Option<Inspected> {
+        let found = crate::sql::beyond_ascii(text, widest);
+        if !self.is_masked() {
+            return found.names.then(|| unparsed(text));
+        }
+        let (reason, hint) = if found.values {
+            (
+                "a byte written as an escape (E'\\xC3') cannot be judged where the database is not in UTF-8",
+                "write the character itself, or \\u and its number",
+            )
+        } else if found.cut {
+            (
+                "a name that may be longer than 63 bytes in the encoding of the database cannot be judged",
+                "use a shorter name",
+            )
+        } else {
+            return None;
+        };
+        Some(Inspected::with_refusal(Denial {
+            rule: RuleName::new("unjudged").unwrap_or_else(|_| RuleName::default_deny()),
+            reason: reason.into(),
+            hint: Some(hint.into()),
+        }))
     }
 
     /// Reads a text that the server does not, or may not, read as the standard has it.
     fn inspect_otherwise(&self, text: &str, reading: Reading) -> Inspected {
-        if self.is_masked() && reading == Reading::Foreign {
-            let reason =
-                "a byte written as an escape (E'\\xC3') cannot be judged where the database is not in UTF-8";
-            return Inspected::with_refusal(Denial {
-                rule: RuleName::new("unjudged").unwrap_or_else(|_| RuleName::default_deny()),
-                reason: reason.into(),
-                hint: Some("write the character itself, or \\u and its number".into()),
-            });
-        }
         if self.is_masked() {
             // they are pinned there, so this is the work of somebody's trusted function
             let reason = "the connection's encoding or standard_conforming_strings was changed";
             return Inspected::refused("unjudged", reason.into());
         }
         let escaping = match reading {
-            Reading::Foreign | Reading::Standard | Reading::Unknown => None,
+            Reading::Foreign { .. } | Reading::Standard | Reading::Unknown => None,
             Reading::Escaping | Reading::Unsure => crate::sql::parse_escaping(text, &LIMITS),
         };
         let sure = |statements: &Vec<Statement>| {

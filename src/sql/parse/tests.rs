@@ -92,7 +92,6 @@ fn limits_have_their_errors() {
 
 const SMALL: usize = 2 << 20;
 
-/// Whatever the scanner takes for one token is not counted as none.
 /// `SET (a, b) = source` stands in the tree once for each column: nested, kilobytes become gigabytes.
 #[test]
 fn a_source_that_is_copied_for_each_column_counts_as_often() {
@@ -118,6 +117,29 @@ fn a_source_that_is_copied_for_each_column_counts_as_often() {
     }
 }
 
+#[test]
+fn names_that_may_be_cut_elsewhere_are_known() {
+    let cut = |text: &str, widest| beyond_ascii(text, widest).cut;
+    let (short, long) = ("\u{4e42}".repeat(15), "\u{4e42}".repeat(16));
+    assert!(!cut(&format!("SELECT \"{short}\" FROM {short}"), 4));
+    for name in [
+        long.clone(),
+        format!("\"{long}\""),
+        format!("U&\"{long}\""),
+        format!("U&\"{}\"", "!4E42".repeat(13)),
+    ] {
+        assert!(cut(&format!("SELECT {name} FROM t"), 4), "{name}");
+    }
+    assert!(!cut(&format!("SELECT {long}, '{long}{long}' -- {long}{long}"), 3));
+    assert!(!cut(&"a".repeat(100), 4), "ASCII is cut in the same place everywhere");
+    assert!(beyond_ascii("SELECT U&\"!00e9\" UESCAPE '!'", 1).names);
+    // we cut names as a server in UTF-8 does, between letters
+    let parsed = parse(&format!("SELECT 1 AS {}", "\u{e4}".repeat(40)), &ParseLimits::default()).unwrap();
+    let written = crate::sql::tree::deparse(parsed.first().unwrap().node().unwrap()).unwrap();
+    assert!(written.ends_with(&format!("\"{}\"", "\u{e4}".repeat(31))), "{written}");
+}
+
+/// Whatever the scanner takes for one token is not counted as none.
 #[test]
 fn a_text_weighs_no_less_than_its_tokens() {
     use rand::{Rng as _, SeedableRng as _};

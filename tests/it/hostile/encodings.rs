@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use hoopctl::domain::mask::ColumnPattern;
+
 use super::soup::Soup;
 use super::{Answer, BLANK, SECRETS, TABLES, alive, brief, extended, mask, simple};
 use crate::idle::say;
@@ -223,6 +225,56 @@ async fn a_name_is_judged_as_the_server_reads_its_bytes() {
         let text = [b"SELECT x FROM \"", name.as_slice(), b"\""].concat();
         for said in [simple(&mut raw, &text).await, extended(&mut raw, &text).await] {
             assert!(matches!(said, Answer::Error(_, Some(_))), "{database}: {}", brief(&said));
+        }
+    }
+}
+
+/// A column whose name takes 60 bytes there and 45 here, and names that are longer here and cut there, to be its.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_the_server_cuts_is_not_judged_as_another() {
+    for major in extremes() {
+        let cluster = Cluster::start(major);
+        let admin = cluster.admin().await;
+        let create = "CREATE DATABASE broad ENCODING 'EUC_TW' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'";
+        admin.batch_execute(create).await.expect("a database");
+        let owner = cluster.connect("postgres", &cluster.password, "broad").await.expect("its owner");
+        let column = "\u{4e42}".repeat(15);
+        owner
+            .batch_execute(&format!(
+                "CREATE TABLE people (id int, name text, \"{column}\" text);
+                 INSERT INTO people VALUES (1, 'ann', 'top-secret')"
+            ))
+            .await
+            .expect("a table");
+        let bytes = "SELECT octet_length(attname::text) FROM pg_attribute WHERE attname = $1";
+        let bytes = owner.query_one(bytes, &[&column]).await.expect("it is there");
+        assert_eq!(bytes.get::<_, i32>(0), 60, "{major}");
+        let mut masks = mask();
+        masks[0].column = ColumnPattern::new(&format!("public.people.{column}")).expect("a pattern");
+        let setup = Setup { masks, database: "broad".into(), ..Setup::open(&cluster) };
+        let gateway = Gateway::start(&cluster, setup);
+        let mut raw = Raw::open(&gateway, PROTOCOL_3_0, &[]).await.expect("it lets us in");
+        let (longer, escaped) = ("\u{4e42}".repeat(21), "!4E42".repeat(21));
+        for text in [
+            format!("UPDATE people SET name = \"{longer}\" RETURNING name"),
+            format!("UPDATE people SET name = {longer} RETURNING name"),
+            format!("UPDATE people SET name = U&\"{}\" RETURNING name", escaped.replace('!', "\\")),
+            format!("UPDATE people SET name = U&\"{escaped}\" UESCAPE '!' RETURNING name"),
+            format!("UPDATE people \"{column}\" SET name = \"{longer}\".\"{column}\" RETURNING name"),
+        ] {
+            for said in [simple(&mut raw, text.as_bytes()).await, extended(&mut raw, text.as_bytes()).await] {
+                let shown = format!("{said:?}");
+                assert!(matches!(said, Answer::Error(_, Some(_))), "{major}: {text}: {}", brief(&said));
+                assert!(!shown.contains("secret"), "{major}: {text}: {shown}");
+            }
+        }
+        for text in [
+            format!("SELECT \"{column}\" FROM people"),
+            format!("SELECT \"{column}\" AS \"{column}\" FROM people WHERE name <> '{}'", longer.repeat(3)),
+            "SELECT U&\"n!0061me\" UESCAPE '!' FROM people".into(),
+        ] {
+            let said = simple(&mut raw, text.as_bytes()).await;
+            assert!(matches!(said, Answer::Rows(_)), "{major}: {text}: {}", brief(&said));
         }
     }
 }
