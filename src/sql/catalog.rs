@@ -39,6 +39,7 @@ pub struct Catalog {
     casts: Vec<Cast>,
     collations: HashSet<(String, String)>,
     parents: Vec<(u32, u32)>,
+    children: HashMap<u32, Vec<u32>>,
     sizes: Vec<(u32, u32)>,
 }
 
@@ -77,20 +78,33 @@ pub(crate) struct Relation {
     pub(crate) policy_reads: Vec<(u32, i16)>,
     /// Columns that its partition key reads.
     pub(crate) partition_columns: Vec<i16>,
-    /// Columns that CHECK and EXCLUDE constraints read.
+    /// Columns that CHECK constraints read, 0 for the whole row.
     pub(crate) checked_columns: Vec<i16>,
     /// Generated columns, each with a column that it is computed from.
     pub(crate) generated: Vec<(i16, i16)>,
     /// The columns of each of its keys: no two rows agree in all columns of one.
     pub(crate) keys: Vec<Vec<i16>>,
-    /// Columns of keys, in whatever collation: how a row is locked for a change tells whether it changes one of them.
-    pub(crate) key_columns: BTreeSet<i16>,
+    /// Its indexes that are unique, exclude or compute, by OID.
+    pub(crate) indexes: BTreeMap<u32, Index>,
     /// The columns of its primary key, where that is one of them.
     pub(crate) primary: Vec<i16>,
     /// Whether it has rewrite rules other than a view's own.
     pub(crate) rules: bool,
     /// The foreign keys that refer to it and do more than refuse, by OID.
     pub(crate) referrals: BTreeMap<u32, Referral>,
+}
+
+/// An index that may refuse a row, or fail on one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Index {
+    /// The columns that it reads, 0 for the whole row.
+    pub(crate) columns: BTreeSet<i16>,
+    /// Whether no two rows may agree in it, as UNIQUE or EXCLUDE have it.
+    pub(crate) refuses: bool,
+    /// Whether that is for EXCLUDE, of which it is not known what it compares by.
+    pub(crate) excludes: bool,
+    /// Whether it has expressions or a condition.
+    pub(crate) computes: bool,
 }
 
 /// A foreign key that passes changes on: CASCADE, SET NULL, SET DEFAULT.
@@ -114,6 +128,25 @@ impl Relation {
 
     pub(crate) fn full_name(&self) -> String {
         format!("{}.{}", self.schema, self.name)
+    }
+
+    /// The columns whose values decide what these have: themselves, what they are computed from, or all of them where 0
+    /// is among them.
+    pub(crate) fn sources<'a>(&self, columns: impl IntoIterator<Item = &'a i16>) -> BTreeSet<i16> {
+        let mut found = BTreeSet::new();
+        for column in columns {
+            if *column <= 0 {
+                let stored = self.columns.iter().filter(|column| !column.generated);
+                found.extend(stored.map(|column| column.number));
+                continue;
+            }
+            let mut read = self.generated.iter().filter(|(made, _)| made == column).peekable();
+            if read.peek().is_none() {
+                found.insert(*column);
+            }
+            found.extend(read.map(|(_, read)| *read));
+        }
+        found
     }
 }
 
@@ -285,7 +318,22 @@ impl Catalog {
 
     /// Whether it has partitions, or relations that inherit from it.
     pub(crate) fn has_children(&self, oid: u32) -> bool {
-        self.parents.iter().any(|(parent, _)| *parent == oid)
+        self.children.contains_key(&oid)
+    }
+
+    /// What is partition of a relation or inherits from it, and what is below those.
+    pub(crate) fn below(&self, oid: u32) -> Vec<&Relation> {
+        let mut seen = BTreeSet::from([oid]);
+        let (mut awaiting, mut found) = (vec![oid], Vec::new());
+        while let Some(above) = awaiting.pop() {
+            for child in self.children.get(&above).into_iter().flatten() {
+                if seen.insert(*child) {
+                    awaiting.push(*child);
+                    found.extend(self.relation_by_oid(*child));
+                }
+            }
+        }
+        found
     }
 
     /// A relation's OID and the OID of an index or TOAST table of it.

@@ -8,6 +8,7 @@ mod campaign;
 mod cells;
 mod change;
 mod compare;
+mod consequence;
 mod conversation;
 mod dice;
 mod expression;

@@ -3,6 +3,7 @@
 
 mod alike;
 mod allowed;
+mod consequences;
 mod cost;
 mod facts;
 mod filters;

@@ -75,7 +75,9 @@ pub(super) fn catalog(builtins: Arc<Builtins>, rows: &[Rows]) -> Result<Catalog,
         found.collations.insert((row.text(0)?, row.text(1)?));
     }
     for row in Query::all(rows, 10)? {
-        found.parents.push((row.number(0)?, row.number(1)?));
+        let (parent, child) = (row.number(0)?, row.number(1)?);
+        found.parents.push((parent, child));
+        found.children.entry(parent).or_default().push(child);
     }
     for row in Query::all(rows, 14)? {
         found.sizes.push((row.number(0)?, row.number(1)?));
@@ -139,9 +141,6 @@ fn details(rows: &[Rows], found: &mut BTreeMap<u32, Relation>) -> Result<(), Cat
     let mut keys: BTreeMap<(u32, u32), Option<Vec<i16>>> = BTreeMap::new();
     let mut primary = BTreeSet::new();
     for row in Query::all(rows, 15)? {
-        if let Some(relation) = found.get_mut(&row.number(0)?) {
-            relation.key_columns.insert(row.number(2)?);
-        }
         let key = keys.entry((row.number(0)?, row.number(1)?)).or_insert_with(|| Some(Vec::new()));
         if row.truth(4)? {
             primary.insert(row.number::<u32>(1)?);
@@ -171,6 +170,14 @@ fn details(rows: &[Rows], found: &mut BTreeMap<u32, Relation>) -> Result<(), Cat
         });
         key.own.push(row.number(3)?);
         key.other.push(row.number(4)?);
+    }
+    for row in Query::all(rows, 17)? {
+        let Some(relation) = found.get_mut(&row.number(0)?) else { continue };
+        let index = relation.indexes.entry(row.number(1)?).or_default();
+        index.columns.insert(row.number(2)?);
+        index.excludes = row.truth(4)?;
+        index.refuses = row.truth(3)? || index.excludes;
+        index.computes = row.truth(5)?;
     }
     for row in Query::all(rows, 13)? {
         if let Some(relation) = found.get_mut(&row.number(0)?) {

@@ -82,9 +82,12 @@ pub(super) const CATALOG: &[&str] = &[
      JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE c.oid >= 16384",
     // 10 parents and children
     "SELECT i.inhparent, i.inhrelid FROM pg_catalog.pg_inherits i",
-    // 11 functions that the server calls on its own: by policies, or when rows are written
+    // 11 functions that the server calls on its own: by policies, or when rows are written. Before 15, triggers that
+    // partitions have of their parents are internal, as are those of foreign keys and deferred constraints
     "SELECT x.rel, x.by, n.nspname, p.proname FROM ( \
-     SELECT tg.tgrelid AS rel, 'w' AS by, tg.tgfoid AS proc FROM pg_catalog.pg_trigger tg WHERE NOT tg.tgisinternal \
+     SELECT tg.tgrelid AS rel, 'w' AS by, tg.tgfoid AS proc FROM pg_catalog.pg_trigger tg \
+     LEFT JOIN pg_catalog.pg_constraint tk ON tk.oid = tg.tgconstraint \
+     WHERE NOT tg.tgisinternal OR tg.tgconstraint = 0 OR tk.contype = 't' \
      UNION SELECT CASE d.classid \
        WHEN 'pg_catalog.pg_attrdef'::pg_catalog.regclass THEN (SELECT a.adrelid FROM pg_catalog.pg_attrdef a WHERE a.oid = d.objid) \
        WHEN 'pg_catalog.pg_constraint'::pg_catalog.regclass THEN (SELECT k.conrelid FROM pg_catalog.pg_constraint k WHERE k.oid = d.objid) \
@@ -97,8 +100,8 @@ pub(super) const CATALOG: &[&str] = &[
      'pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_policy'::pg_catalog.regclass)) x \
      JOIN pg_catalog.pg_proc p ON p.oid = x.proc JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
      WHERE x.rel IS NOT NULL AND x.rel <> 0",
-    // 12 columns that policies (p), partition keys (k), CHECK and EXCLUDE constraints (c) and generated columns (their
-    // number) read; a policy's whole row (0) is in its text only, and of other tables the first column stands for it
+    // 12 columns that policies (p), partition keys (k), CHECK constraints (c) and generated columns (their number) read;
+    // 0 is the whole row. A policy's is in its text only, and of other tables the first column stands for it
     "SELECT y.polrelid, 'p', d.refobjsubid, d.refobjid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_policy y ON y.oid = d.objid \
      WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
      AND (d.refobjsubid > 0 OR d.refobjid <> y.polrelid) \
@@ -109,7 +112,7 @@ pub(super) const CATALOG: &[&str] = &[
      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
      AND d.objsubid > 0 AND d.refobjid = d.objid AND d.refobjsubid = 0 \
      UNION SELECT k.conrelid, 'c', u.n, k.conrelid FROM pg_catalog.pg_constraint k, pg_catalog.unnest(k.conkey) u(n) \
-     WHERE k.contype IN ('c', 'x') AND k.conrelid >= 16384 \
+     WHERE k.contype = 'c' AND k.conrelid >= 16384 \
      UNION SELECT a.adrelid, a.adnum::pg_catalog.text, d.refobjsubid, a.adrelid FROM pg_catalog.pg_depend d \
      JOIN pg_catalog.pg_attrdef a ON (d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid = d.objid) \
      OR (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND a.adrelid = d.objid AND a.adnum = d.objsubid) \
@@ -134,6 +137,21 @@ pub(super) const CATALOG: &[&str] = &[
      FROM pg_catalog.pg_constraint k CROSS JOIN LATERAL \
      ROWS FROM (pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conkey)) u(own, other) \
      WHERE k.contype = 'f' AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))",
-    // 17
+    // 17 columns on which it depends whether an index takes a row: its key's, and those that expressions and conditions
+    // read, 0 for the whole row, which is in their text only. Whether it is unique, excludes, and computes
+    "SELECT i.indrelid, i.indexrelid, u.attnum, i.indisunique, i.indisexclusion, \
+     i.indexprs IS NOT NULL OR i.indpred IS NOT NULL \
+     FROM pg_catalog.pg_index i CROSS JOIN LATERAL ( \
+     SELECT k.attnum FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY k(attnum, n) \
+     WHERE k.n <= i.indnkeyatts AND k.attnum <> 0 \
+     UNION SELECT d.refobjsubid FROM pg_catalog.pg_depend d \
+     WHERE (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) \
+     AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid \
+     AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = i.indrelid AND d.refobjsubid > 0 \
+     UNION SELECT 0 WHERE pg_catalog.strpos(pg_catalog.concat(pg_catalog.pg_get_expr(i.indexprs, i.indrelid), \
+     pg_catalog.pg_get_expr(i.indpred, i.indrelid)), '.*') > 0) u \
+     WHERE i.indrelid >= 16384 \
+     AND (i.indisunique OR i.indisexclusion OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)",
+    // 18
     "COMMIT",
 ];

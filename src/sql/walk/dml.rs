@@ -4,6 +4,7 @@
 //! is protected, each reference to a protected column becomes its mask, if it certainly means that column, and
 //! is refused if it might. Rows behind a filter are changed through a view of the broker's. Protected columns may be assigned constants and parameters only.
 
+mod consequence;
 mod insert;
 mod reference;
 mod referral;
@@ -15,8 +16,7 @@ use pg_query::{Node, NodeEnum};
 use self::referral::Fate;
 pub(super) use self::slice::Change;
 use super::{Outcome, Target, Walk, refuse, unsupported};
-use crate::domain::planted::{Leak, is_planted};
-use crate::sql::catalog::{CalledBy, Kind, Relation};
+use crate::sql::catalog::{Kind, Relation};
 use crate::sql::protect::{BROKER_SCHEMA, Protection};
 use crate::sql::tree;
 
@@ -58,17 +58,7 @@ impl<'a> Walk<'a> {
         self.slice_can_change(relation, name, change)?;
         match relation.kind {
             Kind::Table => {}
-            Kind::View if !self.scope.protection.covers(relation.oid) => {
-                let before = std::mem::replace(&mut self.touched, false);
-                self.read(&mut name.clone())?;
-                if std::mem::replace(&mut self.touched, before) {
-                    return Err(refuse(
-                        "mask.write",
-                        &format!("a change through the view {full}"),
-                        "change its table",
-                    ));
-                }
-            }
+            Kind::View if !self.scope.protection.covers(relation.oid) => self.changed_view(relation, name)?,
             _ => return Err(refuse("mask.write", &format!("a change of {full}"), "change a table")),
         }
         if relation.schema == "pg_catalog" || relation.schema == "information_schema" {
@@ -78,31 +68,32 @@ impl<'a> Walk<'a> {
                 "nothing may do that",
             ));
         }
-        if relation.rules {
-            return Err(refuse(
-                "mask.write",
-                &format!("a change of {full}, which has rewrite rules,"),
-                "ask the operator",
-            ));
-        }
         self.rows_tell_nothing(relation)?;
-        for call in &relation.calls {
-            if !self.trusts_full(&call.function) {
-                return Err(refuse(
-                    "mask.function",
-                    &format!("a change of {full}, which calls {},", call.function),
-                    &format!(
-                        "the operator can list `{}` under trusted_functions of this target",
-                        call.function
-                    ),
-                ));
-            }
-        }
-        for column in &relation.columns {
-            self.type_is_safe(&column.type_name.0, &column.type_name.1, 0)?;
-        }
+        // a partitioned table has its rows below, and ONLY leaves those out
+        self.runs_nothing_untrusted(relation, name.inh)?;
         self.through_view(relation, name);
         Ok(relation)
+    }
+
+    /// Judges a view whose rows are changed: those of what it reads.
+    fn changed_view(&mut self, view: &Relation, name: &RangeVar) -> Outcome {
+        let touched = std::mem::replace(&mut self.touched, false);
+        let read = std::mem::take(&mut self.facts.relations_read);
+        self.read(&mut name.clone())?;
+        if std::mem::replace(&mut self.touched, touched) {
+            return Err(refuse(
+                "mask.write",
+                &format!("a change through the view {}", view.full_name()),
+                "change its table",
+            ));
+        }
+        let catalog = self.scope.catalog;
+        let behind = catalog
+            .relations()
+            .filter(|other| other.oid != view.oid && self.facts.relations_read.contains(&other.full_name()));
+        behind.into_iter().try_for_each(|other| self.runs_nothing_untrusted(other, true))?;
+        self.facts.relations_read.extend(read);
+        Ok(())
     }
 
     /// From here on the relation's columns may stand bare in expressions, if it is protected.
@@ -198,7 +189,7 @@ impl<'a> Walk<'a> {
     }
 
     /// `SET column = value, …`
-    fn assignments(&mut self, relation: &Relation, assignments: &mut [Node]) -> Outcome {
+    fn assignments(&mut self, relation: &'a Relation, assignments: &mut [Node]) -> Outcome {
         let mut source = None;
         for assignment in assignments {
             let Some(NodeEnum::ResTarget(assignment)) = assignment.node.as_mut() else {
@@ -233,7 +224,7 @@ impl<'a> Walk<'a> {
 
     /// Judges what is assigned to a protected column: a constant, a parameter or DEFAULT, and not what a mask
     /// gives out; and not at all where a constraint or trigger could tell something about it.
-    fn protected_value(&mut self, relation: &Relation, column: &str, value: Option<&Node>) -> Outcome {
+    fn protected_value(&mut self, relation: &'a Relation, column: &str, value: Option<&Node>) -> Outcome {
         let full = format!("{}.{column}", relation.full_name());
         self.takes_values(relation, column)?;
         let mut inner = value.and_then(|value| value.node.as_ref());
@@ -260,29 +251,6 @@ impl<'a> Walk<'a> {
                 "assign a literal or a parameter, or leave the column out",
             )),
         }
-    }
-
-    /// Refuses values for a protected column where a constraint or trigger could tell something about it.
-    pub(super) fn takes_values(&self, relation: &Relation, column: &str) -> Outcome {
-        let full = format!("{}.{column}", relation.full_name());
-        if self.scope.protection.is_filtered(relation.oid) {
-            return Err(refuse(
-                "mask.write",
-                &format!("a value for the masked column {full}, in a relation with row filters,"),
-                "leave the column out",
-            ));
-        }
-        let checked =
-            relation.column(column).is_some_and(|column| relation.checked_columns.contains(&column.number));
-        let checked = checked && !is_planted(Leak::Check);
-        if checked || relation.calls.iter().any(|call| call.by == CalledBy::Write) {
-            return Err(refuse(
-                "mask.write",
-                &format!("a value for the masked column {full}, which a constraint or trigger reads,"),
-                "leave the column out",
-            ));
-        }
-        Ok(())
     }
 
     fn returning(&mut self, relation: &Relation, clause: &mut Option<ReturningClause>) -> Outcome {

@@ -33,6 +33,10 @@ impl<'a> Walk<'a> {
             return self.read_catalog(relation, name);
         }
         self.reads_safely(relation)?;
+        if name.inh && self.scope.catalog.below(relation.oid).iter().any(|child| child.kind == Kind::Foreign)
+        {
+            return Err(foreign(relation));
+        }
         if self.scope.protection.covers(relation.oid) {
             let condition = self.filtered(relation, name)?;
             // a view may show protected columns by rule and by definition, and both masks apply
@@ -63,7 +67,9 @@ impl<'a> Walk<'a> {
     fn locks_tell(&self, relation: &Relation) -> bool {
         let protection = self.scope.protection;
         let tells = |relation: &Relation| {
-            relation.key_columns.iter().any(|column| protection.is_protected(relation.oid, *column))
+            let keys = relation.indexes.values().filter(|index| index.refuses && !index.computes);
+            let mut columns = keys.flat_map(|key| &key.columns);
+            columns.any(|column| protection.is_protected(relation.oid, *column))
         };
         let has_children = self.scope.catalog.has_children(relation.oid);
         tells(relation) || has_children
@@ -392,7 +398,7 @@ impl<'a> Walk<'a> {
 fn foreign(relation: &Relation) -> Refusal {
     refuse(
         "mask.relation",
-        &format!("the foreign table {}", relation.full_name()),
+        &format!("{}, whose rows may be in a foreign table,", relation.full_name()),
         "it could lead back to a protected table",
     )
 }

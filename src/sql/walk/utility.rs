@@ -8,6 +8,7 @@ use pg_query::{Node, NodeEnum};
 use super::{Outcome, Refusal, Walk, refuse, unsupported};
 use crate::domain::facts::StatementKind;
 use crate::sql::assess::Effect;
+use crate::sql::catalog::CalledBy;
 use crate::sql::facts::{self, Mentions};
 use crate::sql::tree;
 
@@ -72,6 +73,9 @@ impl Walk<'_> {
                         "name each table, and leave CASCADE out",
                     ));
                 }
+                if truncate.behavior() == DropBehavior::DropCascade {
+                    self.cascades_safely()?;
+                }
                 self.named_relations(&mut truncate.relations)
             }
             NodeEnum::LockStmt(lock) => {
@@ -86,6 +90,20 @@ impl Walk<'_> {
             | NodeEnum::NotifyStmt(_)
             | NodeEnum::ConstraintsSetStmt(_) => Ok(()),
             other => Err(self.definition(other)),
+        }
+    }
+
+    /// Refuses to truncate what is not named where triggers could run that nobody trusts.
+    fn cascades_safely(&self) -> Outcome {
+        let calls = self.scope.catalog.relations().flat_map(|relation| &relation.calls);
+        let mut written = calls.filter(|call| call.by == CalledBy::Write);
+        match written.find(|call| !self.trusts_full(&call.function)) {
+            Some(call) => Err(refuse(
+                "mask.function",
+                &format!("TRUNCATE … CASCADE, where a change of some table calls {},", call.function),
+                "name each table, and leave CASCADE out",
+            )),
+            None => Ok(()),
         }
     }
 

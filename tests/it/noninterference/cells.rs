@@ -59,6 +59,12 @@ impl Cell {
         }
     }
 
+    /// The same, but for one side, where there is none.
+    pub(super) fn or_none(self, on_the_first: bool) -> Self {
+        let [one, other] = self.0;
+        if on_the_first { Self(["NULL".into(), other]) } else { Self([one, "NULL".into()]) }
+    }
+
     /// The value on this side.
     pub(super) fn on(&self, side: Side) -> &str {
         &self.0[usize::from(side == Side::Other)]

@@ -64,8 +64,11 @@ impl Queries<'_> {
             let select = self.select(&types, &Scope::default(), 1);
             let rest = (0..types.len()).map(|number| format!(", q.c{number}")).collect::<String>();
             let returning = self.returning(&table, "i");
+            // dice would change what follows in every world
+            let decided = table.columns.iter().any(|column| column.name == "grade");
+            let conflict = if decided { " ON CONFLICT DO NOTHING" } else { "" };
             return format!(
-                "{head} SELECT {id} + row_number() OVER (), 1{rest} FROM ({select}) q{returning}"
+                "{head} SELECT {id} + row_number() OVER (), 1{rest} FROM ({select}) q{conflict}{returning}"
             );
         }
         let values = columns.iter().map(|column| format!(", {}", literal(self.dice, column.spelling.of)));

@@ -7,6 +7,7 @@ use hoopctl::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
 use hoopctl::domain::name::RuleName;
 
 use super::cells::{Cell, Side};
+use super::consequence;
 use super::dice::Dice;
 use super::tables::{extras, table, view};
 
@@ -207,6 +208,7 @@ impl World {
             relations.push(view);
         }
         let (analyzed, latin) = (large || dice.chance(40), dice.chance(8));
+        consequence::add(seed, &mut relations);
         let fenced = fenced(seed, &relations);
         Self { relations, more, analyzed, latin, fenced }
     }

@@ -9,7 +9,7 @@ const fn spelled(sql: &'static str, of: Type) -> Spelling {
 }
 
 const INT: Spelling = spelled("int", Type::Int);
-const TEXT: Spelling = spelled("text", Type::Text);
+pub(super) const TEXT: Spelling = spelled("text", Type::Text);
 
 const SPELLINGS: &[(u32, Spelling)] = &[
     (12, TEXT),

@@ -30,6 +30,17 @@ impl<'a> Walk<'a> {
         }
         // with a target, a conflict elsewhere is an error, and with one row there is one guess
         let guesses = insert.on_conflict_clause.as_ref().is_some_and(|conflict| conflict.infer.is_none());
+        if guesses && !is_one_row(insert.select_stmt.as_deref()) && self.conflicts_tell(relation) {
+            // which of many rows were there already would tell what the others are like
+            return Err(refuse(
+                "mask.write",
+                &format!(
+                    "several rows with ON CONFLICT for {}, where a unique index reads masked columns,",
+                    relation.full_name()
+                ),
+                "name the columns of the conflict, as in ON CONFLICT (id) DO NOTHING, or insert one row at a time",
+            ));
+        }
         let computed = self.inserted(relation, &insert.cols, insert.select_stmt.as_deref(), guesses)?;
         let target_masked = std::mem::replace(&mut self.touched, false);
         self.subquery(insert.select_stmt.as_deref_mut())?;
@@ -50,7 +61,7 @@ impl<'a> Walk<'a> {
     /// Judges what goes into protected columns. The first that gets what a query computes, if one does.
     fn inserted(
         &mut self,
-        relation: &Relation,
+        relation: &'a Relation,
         columns: &[Node],
         source: Option<&Node>,
         guesses: bool,
@@ -81,7 +92,7 @@ impl<'a> Walk<'a> {
             }
             if !is_plain_values(select) {
                 // new rows whose values come from what anybody may see; of what is masked it would be masks
-                if !*whole || self.is_key(relation, column) {
+                if !*whole || self.is_unique(relation, column) {
                     return Err(computed_value(relation, column));
                 }
                 computed.get_or_insert_with(|| column.clone());
@@ -119,13 +130,7 @@ impl<'a> Walk<'a> {
         Ok(computed)
     }
 
-    /// Whether no two rows agree in a key that this column is of.
-    fn is_key(&self, relation: &Relation, column: &str) -> bool {
-        let number = relation.column(column).map(|column| column.number);
-        number.is_some_and(|number| relation.key_columns.contains(&number))
-    }
-
-    fn on_conflict(&mut self, relation: &Relation, conflict: &mut OnConflictClause) -> Outcome {
+    fn on_conflict(&mut self, relation: &'a Relation, conflict: &mut OnConflictClause) -> Outcome {
         let aimed = self.target.is_some();
         if let Some(infer) = conflict.infer.as_deref_mut() {
             if aimed && !infer.conname.is_empty() {
@@ -181,11 +186,20 @@ fn computed_value(relation: &Relation, column: &str) -> Refusal {
 }
 
 /// Whether a value is a literal or a parameter.
-fn is_given(value: &Node) -> bool {
+pub(super) fn is_given(value: &Node) -> bool {
     match value.node.as_ref() {
         Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_given),
         Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_)) => true,
         _ => false,
+    }
+}
+
+/// Whether a source of rows is one row of VALUES, or defaults.
+fn is_one_row(source: Option<&Node>) -> bool {
+    match source.and_then(|source| source.node.as_ref()) {
+        Some(NodeEnum::SelectStmt(select)) => is_plain_values(select) && select.values_lists.len() == 1,
+        Some(_) => false,
+        None => true,
     }
 }
 

@@ -44,7 +44,8 @@ impl Fate {
 }
 
 impl Walk<'_> {
-    /// Refuses a change that goes on to rows of which a protected column says which they are.
+    /// Refuses a change that goes on to rows of which a protected column says which they are, or that runs code there which
+    /// nobody trusts.
     pub(super) fn passes_nothing_on(&self, changed: &Relation, fate: &Fate) -> Outcome {
         let (catalog, protection) = (self.scope.catalog, self.scope.protection);
         let mut awaiting: Vec<(u32, Fate)> = vec![(changed.oid, fate.clone())];
@@ -75,6 +76,9 @@ impl Walk<'_> {
                         ),
                         "which rows go with it would tell of them; ask the operator to change it",
                     ));
+                }
+                if let Some(by) = catalog.relation_by_oid(key.by) {
+                    self.runs_nothing_untrusted(by, true)?;
                 }
                 awaiting.extend(self.fates(&fate, key).map(|fate| (key.by, fate)));
             }
