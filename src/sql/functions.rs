@@ -30,17 +30,34 @@ pub(crate) fn is_total_size(name: &str) -> bool {
 /// The catalogs and views of `pg_catalog` that hold nothing of tables' contents, of other sessions, of
 /// secrets or of files. Those of `information_schema` are all of that kind.
 pub(crate) fn is_readable_catalog(name: &str) -> bool {
-    CATALOGS.contains(&name) || (is_planted(Leak::Statistics) && name == "pg_stats")
+    CATALOGS.contains(&name)
+        || FIGURES.contains(&name)
+        || (is_planted(Leak::Statistics) && name == "pg_stats")
 }
 
-/// Columns of catalogs that say something about tables' contents; read as NULL.
-pub(crate) fn hidden_catalog_columns(name: &str) -> &'static [&'static str] {
-    match name {
-        "pg_class" => &["relpages", "reltuples", "relallvisible", "relallfrozen"],
-        "pg_attribute" => &["attmissingval"],
-        _ => &[],
+/// Whether a catalog has columns that say something about tables' contents.
+pub(crate) fn hides_columns(catalog: &str) -> bool {
+    matches!(catalog, "pg_class" | "pg_attribute") || FIGURES.contains(&catalog)
+}
+
+/// Whether a column of such a catalog is one of them; it reads as NULL.
+pub(crate) fn is_hidden_column(catalog: &str, column: &str) -> bool {
+    match catalog {
+        "pg_class" => ["relpages", "reltuples", "relallvisible", "relallfrozen"].contains(&column),
+        "pg_attribute" => column == "attmissingval",
+        _ => !["relid", "indexrelid", "schemaname", "relname", "indexrelname"].contains(&column),
     }
 }
+
+/// Statistics of tables and indexes, which clients join to lists of these: all but names is hidden.
+const FIGURES: &[&str] = &[
+    "pg_stat_all_indexes",
+    "pg_stat_all_tables",
+    "pg_stat_sys_indexes",
+    "pg_stat_sys_tables",
+    "pg_stat_user_indexes",
+    "pg_stat_user_tables",
+];
 
 fn is_denied(name: &str) -> bool {
     const PARTS: &[&str] = &["_to_xml", "xmlschema", "large_object"];

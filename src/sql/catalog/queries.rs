@@ -16,7 +16,8 @@ pub(super) const BUILTINS: &[&str] = &[
     "SELECT c.oid, n.nspname, c.relname, c.relkind, a.attnum, a.attname, t.typname \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-     AND n.nspname = 'pg_catalog' AND c.relname IN ('pg_class', 'pg_attribute') \
+     AND n.nspname = 'pg_catalog' AND (c.relname IN ('pg_class', 'pg_attribute') \
+     OR c.relname ~ '^pg_stat_(all|sys|user)_(tables|indexes)$') \
      LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
      WHERE c.oid < 16384 AND n.nspname IN ('pg_catalog', 'information_schema') \
      AND c.relkind IN ('r', 'v') ORDER BY c.oid, a.attnum",

@@ -5,12 +5,14 @@
 //! is refused if it might. Rows behind a filter are changed through a view of the broker's. Protected columns may be assigned constants and parameters only.
 
 mod consequence;
+mod document;
 mod insert;
+mod merge;
 mod reference;
 mod referral;
 mod slice;
 
-use pg_query::protobuf::{DeleteStmt, MergeStmt, RangeVar, ReturningClause, UpdateStmt, a_const};
+use pg_query::protobuf::{DeleteStmt, RangeVar, ReturningClause, UpdateStmt, a_const};
 use pg_query::{Node, NodeEnum};
 
 use self::referral::Fate;
@@ -138,42 +140,6 @@ impl<'a> Walk<'a> {
         self.returning(relation, &mut delete.returning_clause)
     }
 
-    fn merge(&mut self, merge: &mut MergeStmt) -> Outcome {
-        self.since(15, "MERGE")?;
-        if let Some(with) = &mut merge.with_clause {
-            self.with(with)?;
-        }
-        let Some(name) = merge.relation.as_mut() else { return Err(unsupported("MERGE without a table")) };
-        let relation = self.changed(name, Change::Otherwise)?;
-        self.passes_nothing_on(relation, &Fate::Any)?;
-        if !self.scope.protection.of(relation.oid).is_empty() {
-            return Err(refuse(
-                "mask.write",
-                "MERGE into a relation with masked columns",
-                "use INSERT and UPDATE",
-            ));
-        }
-        if let Some(source) = merge.source_relation.as_deref_mut() {
-            self.source(source)?;
-        }
-        self.opt(&mut merge.join_condition)?;
-        for clause in &mut merge.merge_when_clauses {
-            let Some(NodeEnum::MergeWhenClause(clause)) = clause.node.as_mut() else {
-                return Err(unsupported("this kind of WHEN clause"));
-            };
-            if clause.match_kind() == pg_query::protobuf::MergeMatchKind::MergeWhenNotMatchedBySource {
-                self.since(17, "WHEN NOT MATCHED BY SOURCE")?;
-            }
-            self.opt(&mut clause.condition)?;
-            self.exprs(&mut clause.values)?;
-            self.assignments(relation, &mut clause.target_list)?;
-        }
-        if merge.returning_clause.is_some() {
-            self.since(17, "MERGE … RETURNING")?;
-        }
-        self.returning(relation, &mut merge.returning_clause)
-    }
-
     fn sources(&mut self, items: &mut [Node]) -> Outcome {
         items.iter_mut().try_for_each(|item| self.source(item))
     }
@@ -198,6 +164,10 @@ impl<'a> Walk<'a> {
             self.indirection(&mut assignment.indirection)?;
             if self.is_protected(relation, &assignment.name) {
                 let whole = assignment.indirection.is_empty();
+                let value = assignment.val.as_deref_mut().filter(|_| whole);
+                if self.adds_to_document(relation, &assignment.name, value)? {
+                    continue;
+                }
                 let value = assignment.val.as_deref();
                 self.protected_value(relation, &assignment.name, value.filter(|_| whole))?;
             }

@@ -295,8 +295,7 @@ impl<'a> Walk<'a> {
                 "it shows statistics, other sessions, secrets or files",
             ));
         }
-        let hidden = functions::hidden_catalog_columns(&relation.name);
-        if hidden.is_empty() {
+        if !functions::hides_columns(&relation.name) {
             return Ok(None);
         }
         self.grow(relation.columns.len().saturating_mul(COLUMN))?;
@@ -304,7 +303,7 @@ impl<'a> Walk<'a> {
             .columns
             .iter()
             .map(|column| {
-                let value = if hidden.contains(&column.name.as_str()) {
+                let value = if functions::is_hidden_column(&relation.name, &column.name) {
                     tree::cast(tree::null(), tree::pg_type(&column.base.1))
                 } else {
                     tree::column(&[SOURCE, &column.name])

@@ -13,7 +13,7 @@ LEFT JOIN pg_catalog.pg_description d ON d.objoid = c.oid AND d.objsubid = 0 AND
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relkind IN ('r', 'p', 'v', 'f', 'm')
 ORDER BY type, schema, name
 
--- refused: how many rows there are is kept back; Metabase itself joins it to the list above
+-- otherwise: how many rows there are is kept back; Metabase itself joins it to the list above
 SELECT stat.relname, stat.n_live_tup AS estimated_row_count FROM pg_stat_user_tables stat WHERE stat.schemaname = 'shop' ORDER BY 1
 
 SELECT c.column_name AS name, CASE WHEN c.udt_schema IN ('public', 'pg_catalog') THEN format('%s', c.udt_name) ELSE format('"%s"."%s"', c.udt_schema, c.udt_name) END AS database_type,

@@ -254,6 +254,8 @@ const STATEMENTS: &[&str] = &[
     "SELECT 'public.reasoning_traces'::regclass::oid > 0, to_regclass('projects'), has_column_privilege('reasoning_traces', 'api_key', 'SELECT')",
     "SELECT pg_relation_size('reasoning_traces'), pg_total_relation_size('public.tokens'::regclass), pg_table_size('projects') > 0, pg_database_size('one')",
     "SELECT reltuples, relpages FROM pg_class WHERE relname = 'reasoning_traces'",
+    "SELECT relname, n_live_tup, seq_scan, last_analyze FROM pg_stat_user_tables ORDER BY relname",
+    "SELECT i.indexrelname, i.idx_scan FROM pg_stat_all_indexes i WHERE i.schemaname = 'public' ORDER BY 1",
     "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'reasoning_traces' ORDER BY ordinal_position",
     "SELECT * FROM projects FOR UPDATE",
     "SELECT * FROM projects TABLESAMPLE bernoulli (100) ORDER BY name",
@@ -286,6 +288,8 @@ const STATEMENTS: &[&str] = &[
     "DELETE FROM reasoning_traces WHERE api_key = 'sk-live-4' RETURNING id",
     "DELETE FROM reasoning_traces t USING notes n WHERE n.trace = t.id AND t.customer_id > 1002 RETURNING t.*, n.body",
     "DELETE FROM tokens WHERE secret = 'tok-1' RETURNING *",
+    "UPDATE reasoning_traces SET steps = steps || '{\"done\": true, \"api_key\": \"new\"}' WHERE id = 3 RETURNING steps",
+    "UPDATE reasoning_traces t SET steps = COALESCE(t.steps, '{}'::jsonb) || '{\"a\": 1}'::jsonb || '{\"b\": 2}' WHERE id < 3 RETURNING steps",
     "WITH gone AS (DELETE FROM reasoning_traces WHERE id < 3 RETURNING *) SELECT api_key, card FROM gone",
     // around it
     "COPY reasoning_traces TO STDOUT",

@@ -326,7 +326,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("mask.explain", "EXPLAIN ANALYZE SELECT count(*) FROM counted"),
     ("mask.explain", "EXPLAIN INSERT INTO notes (body) SELECT agent FROM traces"),
     ("mask.catalog", "SELECT * FROM pg_stats"),
-    ("mask.catalog", "SELECT n_live_tup FROM pg_stat_user_tables"),
+    ("mask.catalog", "SELECT n_live_tup FROM pg_stat_xact_user_tables"),
     ("mask.function", "SELECT query_to_xml('select * from traces', true, true, '')"),
     ("policy.tamper", "DROP TABLE locked"),
     ("policy.tamper", "CREATE INDEX ON traces (project)"),

@@ -49,7 +49,7 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("mask.catalog", "SELECT * FROM pg_stats"),
     ("mask.catalog", "SELECT * FROM pg_catalog.pg_statistic"),
     ("mask.catalog", "SELECT * FROM pg_stat_activity"),
-    ("mask.catalog", "SELECT * FROM pg_stat_user_tables"),
+    ("mask.catalog", "SELECT * FROM pg_stat_xact_user_tables"),
     ("mask.catalog", "SELECT * FROM pg_authid"),
     ("mask.catalog", "SELECT * FROM pg_largeobject"),
     ("mask.view", "SELECT * FROM key_copy"),
@@ -149,7 +149,36 @@ const STATEMENTS: &[(&str, &str)] = &[
         "INSERT INTO reasoning_traces (id, project, api_key) VALUES (97, 'a', 'guess'), (98, 'a', 'other') ON CONFLICT DO NOTHING \
          RETURNING id",
     ),
-    ("mask.write", "MERGE INTO tokens t USING projects p ON t.name = p.name WHEN MATCHED THEN DELETE"),
+    // which of the source's names are secrets is what a mask gives out, and nothing else goes into the column
+    (
+        "mask.write",
+        "MERGE INTO tokens t USING projects p ON t.name = p.name WHEN NOT MATCHED THEN INSERT VALUES (p.name, p.owner)",
+    ),
+    (
+        "mask.write",
+        "MERGE INTO tokens t USING projects p ON t.name = p.name WHEN MATCHED THEN UPDATE SET secret = t.secret",
+    ),
+    ("mask.write", "MERGE INTO tokens t USING projects p ON secret = p.name WHEN MATCHED THEN DELETE"),
+    (
+        "mask.write",
+        "MERGE INTO tokens t USING projects p ON t.name = p.name WHEN MATCHED AND t::text LIKE '%tok-1%' THEN DELETE",
+    ),
+    ("mask.write", "MERGE INTO hospitals h USING projects p ON false WHEN NOT MATCHED BY SOURCE THEN DELETE"),
+    ("mask.write", "UPDATE reasoning_traces SET steps = jsonb_set(steps, '{meta}', '1')"),
+    ("mask.write", "UPDATE reasoning_traces SET steps = steps || steps"),
+    ("mask.write", "UPDATE reasoning_traces SET steps = steps || prompt::jsonb"),
+    ("mask.write", "UPDATE reasoning_traces SET steps = '{}' || steps"),
+    ("mask.write", "UPDATE reasoning_traces SET steps = steps || '{\"api_key\": \"[masked]\"}'"),
+    (
+        "mask.write",
+        "UPDATE reasoning_traces t SET steps = p.steps || '{}' FROM (SELECT '{}'::jsonb AS steps) p",
+    ),
+    ("mask.write", "UPDATE reasoning_traces SET steps = steps || '{}' FROM projects"),
+    ("mask.write", "UPDATE reasoning_traces SET card = card || 'x'"),
+    (
+        "mask.write",
+        "INSERT INTO reasoning_traces AS t (id, project) VALUES (1, 'a') ON CONFLICT (id) DO UPDATE SET steps = t.steps || '{}'",
+    ),
     ("mask.write", "UPDATE trace_keys SET project = 'x'"),
     ("mask.copy", "COPY reasoning_traces TO '/tmp/x'"),
     ("mask.copy", "COPY (SELECT 1) TO PROGRAM 'sh'"),
