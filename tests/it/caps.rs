@@ -23,9 +23,18 @@ const RULES: &str = r#"
     };
     @id("quick") @statement_timeout("500ms")
     permit(principal, action == Hoop::Action::"statement", resource) when {
-        context.functions.contains("?.pg_sleep")
+        context.functions.contains("?.pg_sleep") || context.relations_read.contains("?.slow")
+            || context.relations_written.contains("?.slow")
     };
 "#;
+
+/// A table whose changes are looked at, for a minute, when their transaction ends.
+const SLOW: &str = "CREATE TABLE slow (id int); INSERT INTO slow VALUES (1);
+    CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON slow DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION wait();";
+
+const TOO_SLOW: &str = "the statement took longer than 500 ms, which is all that one may take (rule quick)";
 
 fn db(error: &Error) -> &DbError {
     error.as_db_error().expect("an ErrorResponse")
@@ -169,7 +178,7 @@ async fn no_setting_of_the_client_makes_its_time_longer() {
     let begun = Instant::now();
     let error = client.query("SELECT pg_sleep(60)", &[]).await.expect_err("cancelled");
     assert!(begun.elapsed() < Duration::from_secs(20));
-    let message = "the statement took longer than 500 ms, which is all that one may take (rule quick)";
+    let message = TOO_SLOW;
     assert_eq!(told(&error), ("57014".to_owned(), message.to_owned()));
     let error = client.simple_query("SELECT 1; SELECT pg_sleep(60)").await.expect_err("cancelled");
     assert_eq!(told(&error).1, message);
@@ -185,4 +194,142 @@ async fn no_setting_of_the_client_makes_its_time_longer() {
     }
     let quick = ("quick".to_owned(), CapKind::Time, 0);
     assert_eq!(entered(&gateway), vec![quick; 7]);
+}
+
+/// What a statement puts off is done when its transaction ends, in whichever way that is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_transaction_takes_no_longer_than_its_statements_may() {
+    for major in [*majors().first().expect("a major"), *majors().last().expect("a major")] {
+        let cluster = Cluster::start(major);
+        let gateway = gateway(&cluster).await;
+        cluster.admin().await.batch_execute(SLOW).await.expect("a trigger");
+        let too_slow = ("57014".to_owned(), TOO_SLOW.to_owned());
+        let change = "UPDATE slow SET id = id + 1";
+        let client = gateway.connect().await;
+        let begun = Instant::now();
+        for (before, end) in [
+            (vec!["BEGIN", change], "COMMIT"),
+            (vec!["BEGIN", change], "SET CONSTRAINTS ALL IMMEDIATE"),
+            (vec!["BEGIN", change], "SELECT 1; COMMIT"),
+            (vec![], change),
+            (vec![], "UPDATE slow SET id = id + 1; SELECT 1"),
+        ] {
+            for text in before {
+                client.batch_execute(text).await.expect("it is quick");
+            }
+            let error = client.batch_execute(end).await.expect_err("cancelled");
+            assert_eq!(told(&error), too_slow, "{major}: {end}");
+            client.batch_execute("ROLLBACK").await.expect("rolls back");
+        }
+        // by a Sync: the statement itself has been answered by then
+        let error = client.execute(change, &[]).await.expect_err("cancelled");
+        assert_eq!(told(&error), too_slow, "{major}: Sync");
+        client.batch_execute("BEGIN").await.expect("begins");
+        client.execute(change, &[]).await.expect("it is quick");
+        let error = client.execute("COMMIT", &[]).await.expect_err("cancelled");
+        assert_eq!(told(&error), too_slow, "{major}: a prepared COMMIT");
+        assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+        assert_eq!(count(&client, "SELECT max(id)::bigint FROM slow").await, 1, "nothing was kept");
+        // a transaction of others is nobody's: it may take its time
+        client.batch_execute("BEGIN; UPDATE t SET id = id WHERE id = 1; COMMIT").await.expect("uncapped");
+        assert_eq!(entered(&gateway), vec![("quick".to_owned(), CapKind::Time, 0); 7]);
+    }
+}
+
+/// Also where it is the gateway's own guard that waits, in front of the statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_lock_takes_its_time() {
+    let cluster = Cluster::start(*majors().last().expect("a major"));
+    let admin = cluster.admin().await;
+    admin.batch_execute(SLOW).await.expect("a table");
+    admin.batch_execute("CREATE TABLE secrets (ssn text)").await.expect("a table");
+    let mask = hoopctl::domain::mask::MaskRule {
+        name: hoopctl::domain::name::RuleName::new("mask.test").expect("a name"),
+        column: hoopctl::domain::mask::ColumnPattern::new("public.secrets.ssn").expect("a pattern"),
+        path: None,
+        mask: hoopctl::domain::mask::Mask::Full,
+        lifted_for: std::collections::BTreeSet::new(),
+    };
+    for masks in [vec![], vec![mask]] {
+        let is_masked = !masks.is_empty();
+        let policy = if is_masked { MASKED_RULES } else { RULES };
+        let gateway = Gateway::start(&cluster, Setup { masks, policy, ..Setup::open(&cluster) });
+        let client = gateway.connect().await;
+        for begin in ["ROLLBACK", "BEGIN"] {
+            admin.batch_execute("BEGIN; LOCK TABLE slow IN ACCESS EXCLUSIVE MODE").await.expect("locked");
+            client.batch_execute(begin).await.expect("nothing to wait for");
+            let begun = Instant::now();
+            let error = client.batch_execute("SELECT id FROM slow").await.expect_err("cancelled");
+            assert_eq!(told(&error).1, TOO_SLOW, "masked {is_masked}: {begin}");
+            client.batch_execute("ROLLBACK").await.expect("rolls back");
+            // the extended protocol waits when it prepares
+            client.batch_execute(begin).await.expect("nothing to wait for");
+            let error = client.query("SELECT id FROM slow", &[]).await.expect_err("cancelled");
+            assert_eq!(told(&error).1, TOO_SLOW, "masked {is_masked}: {begin}, prepared");
+            client.batch_execute("ROLLBACK").await.expect("rolls back");
+            assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+            admin.batch_execute("COMMIT").await.expect("given back");
+            assert_eq!(client.query("SELECT id FROM slow", &[]).await.expect("a row").len(), 1);
+        }
+        assert_eq!(entered(&gateway), vec![("quick".to_owned(), CapKind::Time, 0); 4]);
+    }
+}
+
+/// The same rule where names are resolved.
+const MASKED_RULES: &str = r#"
+    @id("quick") @statement_timeout("500ms")
+    permit(principal, action == Hoop::Action::"statement", resource) when {
+        context.relations_read.contains("public.slow")
+    };
+"#;
+
+/// A cancel that comes late for one statement of a pipeline must not meet the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_in_a_pipeline_meets_nothing_but_what_is_over_its_cap() {
+    use crate::bypass::{EXECUTE, Raw, SYNC, bind, parse};
+    let cluster = Cluster::start(*majors().last().expect("a major"));
+    let gateway = gateway(&cluster).await;
+    let mut raw = Raw::connect(&gateway).await;
+    let mut failed = 0;
+    for round in 0..24 {
+        // as long as it may take, give or take a few milliseconds
+        let sleep = format!("SELECT pg_sleep({})", 0.494 + f64::from(round % 12) / 1000.0);
+        let work = "SELECT count(*) FROM generate_series(1, 2000000)";
+        let pipeline =
+            [parse("", &sleep), bind(""), EXECUTE, SYNC, parse("", work), bind(""), EXECUTE, SYNC];
+        raw.send(&pipeline).await;
+        let first = raw.until_ready().await;
+        let second = raw.until_ready().await;
+        failed += u32::from(crate::bypass::told(&first, b'E', "C57014"));
+        if let Some((_, told)) = first.iter().find(|(tag, _)| *tag == b'E') {
+            assert!(String::from_utf8_lossy(told).contains(TOO_SLOW), "{first:?}");
+        }
+        assert!(crate::bypass::told(&second, b'D', "2000000"), "round {round}: {first:?} {second:?}");
+    }
+    assert!(failed > 0, "no statement was ever too slow");
+}
+
+/// What was counted for a cursor that nobody saw being declared counts until it is closed, and no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_unknown_cursor_of_a_name_begins_anew() {
+    let cluster = Cluster::start(*majors().last().expect("a major"));
+    let gateway = gateway(&cluster).await;
+    let client = gateway.connect().await;
+    let opens = "DO $$ BEGIN EXECUTE 'DECLARE d CURSOR WITH HOLD FOR SELECT id FROM t'; END $$";
+    for close in ["CLOSE d", "CLOSE ALL", "DISCARD ALL"] {
+        client.batch_execute(opens).await.expect("allowed");
+        client.batch_execute("FETCH 3 FROM d").await.expect("three");
+        client.batch_execute(close).await.expect("closed");
+    }
+    client.batch_execute(opens).await.expect("allowed");
+    client.batch_execute("FETCH 3 FROM d").await.expect("three");
+    // a CLOSE that fails closes nothing
+    client.batch_execute("BEGIN").await.expect("begins");
+    client.batch_execute("SELECT 1 / 0").await.expect_err("fails");
+    for close in ["CLOSE d", "CLOSE ALL"] {
+        client.batch_execute(close).await.expect_err("the transaction has failed");
+    }
+    client.batch_execute("ROLLBACK").await.expect("rolls back");
+    client.batch_execute("CLOSE other").await.expect_err("there is none");
+    assert_eq!(told(&client.batch_execute("FETCH 1 FROM d").await.expect_err("capped")), too_many());
 }

@@ -1,9 +1,12 @@
 //! Schemas that change under open connections: no statement runs as it was judged by another catalog.
 
+mod reread;
+mod snapshots;
+
 use bytes::Bytes;
 use hoopctl::domain::mask::{ColumnPattern, Mask, MaskRule};
 use hoopctl::domain::name::RuleName;
-use hoopctl::wire::postgres::frontend::{ClientMessage, Parse, Subject};
+use hoopctl::wire::postgres::frontend::{Bind, ClientMessage, Parse, Subject};
 
 use crate::bypass::{EXECUTE, Raw, SYNC, bind, parse, told};
 use crate::leases::stage::newest;
@@ -82,6 +85,11 @@ async fn stage(major: u32) -> Stage {
     let cluster = Cluster::start(major);
     let admin = cluster.admin().await;
     admin.batch_execute(SCHEMA).await.unwrap();
+    let gateway = Gateway::start(&cluster, Setup { masks: masks(), ..Setup::open(&cluster) });
+    Stage { cluster, gateway, admin }
+}
+
+fn masks() -> Vec<MaskRule> {
     let rule = |column: &str| MaskRule {
         name: RuleName::new("mask.test").unwrap(),
         column: ColumnPattern::new(column).unwrap(),
@@ -89,9 +97,7 @@ async fn stage(major: u32) -> Stage {
         mask: Mask::Full,
         lifted_for: std::collections::BTreeSet::new(),
     };
-    let masks = vec![rule("public.*.api_key"), rule("public.*.ssn"), rule("vault.*.*")];
-    let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
-    Stage { cluster, gateway, admin }
+    vec![rule("public.*.api_key"), rule("public.*.ssn"), rule("vault.*.*")]
 }
 
 impl Stage {

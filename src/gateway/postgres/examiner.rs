@@ -22,6 +22,7 @@ use futures_util::future::BoxFuture;
 
 use self::cursors::Cursors;
 use self::drift::{Drift, outdated};
+pub(super) use self::drift::Proving;
 use self::execution::executes;
 use self::holding::{Circumstances, Stage, Weighed, refuse};
 use self::metering::Metering;
@@ -357,10 +358,15 @@ impl Examiner {
             wait = entered.wait.max(wait);
             meters.push(metering::of(&entered));
         }
-        if !is_parse {
-            self.meter(&estimated.parts, meters);
+        match meters.as_slice() {
+            // reading it waits for locks, too
+            [meter] if is_parse => self.metering.answer(meter),
+            _ if is_parse => {}
+            _ => self.meter(&estimated.parts, meters),
         }
-        self.let_through += u64::from(!is_parse);
+        if !is_parse {
+            self.runs();
+        }
         self.remember(question, text, inspected, is_parse);
         self.running.insert(question.id, Running { next, last: self.gate.statements() });
         // what is prepared and never executed never ends; what is older than this was answered long ago
@@ -468,7 +474,7 @@ impl Examiner {
                 let number = entered.number;
                 self.meter(&inspected.parts, vec![metering::of(&entered)]);
                 self.lose_sight(question.id, &inspected.parts);
-                self.let_through += 1;
+                self.runs();
                 self.running.insert(question.id, Running { next: number, last: number });
                 Ok(self.when_durable(entered.wait, Answer::Forward(Expect::default())))
             }

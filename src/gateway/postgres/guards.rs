@@ -24,6 +24,15 @@ pub(super) struct Guards {
     left: Vec<u64>,
 }
 
+/// How old the snapshot of a guard's transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    /// As old as the guard, as far as is known.
+    Fresh,
+    /// It may have been taken before the guard came, or will be kept while it waits for a lock.
+    MayBeOld,
+}
+
 struct Prepared {
     number: u64,
     /// When it was last used.
@@ -34,8 +43,14 @@ struct Prepared {
 }
 
 impl Guards {
-    /// The guard for these relations.
-    pub(super) fn guard(&mut self, looked: &Looked, marks: &Marks) -> Guard {
+    /// What this guard looks at.
+    pub(super) fn looked(&self, number: u64) -> Option<&Looked> {
+        self.all.iter().find(|(_, prepared)| prepared.number == number).map(|(looked, _)| looked)
+    }
+
+    /// The guard for these relations. Where no stamp of theirs is known and the transaction may be `old`, its check can
+    /// prove nothing by itself.
+    pub(super) fn guard(&mut self, looked: &Looked, marks: &Marks, old: Age) -> Guard {
         self.count += 1;
         let used = self.count;
         if !self.all.contains_key(looked) && self.all.len() >= MOST {
@@ -47,12 +62,14 @@ impl Guards {
         let fresh = Prepared { number: used, used, is_there: false, stamp: None };
         let prepared = self.all.entry(looked.clone()).or_insert(fresh);
         prepared.used = used;
+        let stamp = prepared.stamp.filter(|_| prepared.is_there);
         Guard {
+            alone: stamp.is_none() && old == Age::MayBeOld,
             number: prepared.number,
             forget: std::mem::take(&mut self.left),
             prepare: (!prepared.is_there).then(|| marks.check(looked)),
             locks: marks.locks(looked),
-            stamp: prepared.stamp.filter(|_| prepared.is_there),
+            stamp,
         }
     }
 
@@ -95,27 +112,27 @@ mod tests {
     #[test]
     fn a_stamp_counts_once_the_database_was_idle() {
         let (mut guards, marks, looked) = (Guards::default(), Marks::default(), Looked::default());
-        let first = guards.guard(&looked, &marks);
+        let first = guards.guard(&looked, &marks, Age::Fresh);
         assert!(first.prepare.is_some() && first.stamp.is_none());
         guards.passed(first.number, Some(Stamp([7; 8])));
-        let same_transaction = guards.guard(&looked, &marks);
+        let same_transaction = guards.guard(&looked, &marks, Age::Fresh);
         assert!(same_transaction.prepare.is_none() && same_transaction.stamp.is_none());
         guards.idle();
-        assert_eq!(guards.guard(&looked, &marks).stamp, Some(Stamp([7; 8])));
+        assert_eq!(guards.guard(&looked, &marks, Age::Fresh).stamp, Some(Stamp([7; 8])));
     }
 
     #[test]
     fn what_was_given_up_is_closed_and_its_name_never_used_again() {
         let (mut guards, marks, looked) = (Guards::default(), Marks::default(), Looked::default());
-        let first = guards.guard(&looked, &marks);
+        let first = guards.guard(&looked, &marks, Age::Fresh);
         guards.passed(first.number, None);
         guards.clear();
-        let second = guards.guard(&looked, &marks);
+        let second = guards.guard(&looked, &marks, Age::Fresh);
         assert_eq!(second.forget, [first.number]);
         assert!(second.prepare.is_some() && second.number != first.number);
         // an answer that comes late is nobody's
         guards.passed(first.number, Some(Stamp([7; 8])));
         guards.idle();
-        assert!(guards.guard(&looked, &marks).prepare.is_some());
+        assert!(guards.guard(&looked, &marks, Age::Fresh).prepare.is_some());
     }
 }

@@ -155,6 +155,7 @@ impl Marks {
     pub(super) fn check(&self, looked: &Looked) -> String {
         let named = looked.named.read.iter().chain(&looked.named.written);
         let named: BTreeSet<&str> = named.filter_map(|oid| self.by_oid.get(oid)?.named.as_deref()).collect();
+        let compare = self.comparison(looked);
         // nobody refers to these two, so nothing of them is run, and no privilege is asked for
         let mut with = Vec::new();
         if !named.is_empty() {
@@ -163,14 +164,18 @@ impl Marks {
         let around: Vec<String> =
             looked.around.iter().map(|oid| format!("('{oid}'::pg_catalog.regclass)")).collect();
         with.push(format!("k AS (VALUES {})", around.join(", ")));
+        // names come last: one may hold anything
+        CHECK.replace(COMPARES, &compare).replace(WITH, &with.join(", "))
+    }
+
+    /// The query that fails when one of these relations is not what it was, as of the snapshot that it is run with.
+    pub(super) fn comparison(&self, looked: &Looked) -> String {
         let number = |oid: &u32| self.by_oid.get(oid)?.number;
         let spelled =
             |number: Option<i64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
         let numbers: Vec<String> = looked.around.iter().map(|oid| spelled(number(oid))).collect();
         let oids: Vec<String> = looked.around.iter().map(ToString::to_string).collect();
-        let compare = COMPARE.replace(OIDS, &oids.join(",")).replace(NUMBERS, &numbers.join(","));
-        // names come last: one may hold anything
-        CHECK.replace(COMPARES, &compare).replace(WITH, &with.join(", "))
+        COMPARE.replace(OIDS, &oids.join(",")).replace(NUMBERS, &numbers.join(","))
     }
 }
 
@@ -219,13 +224,14 @@ impl Looked {
 }
 
 /// Within a transaction that sees the catalog as it was when it began, comparing proves little: there a changed stamp is
-/// as good as a changed relation, and none is given out. The comparison is text to the database until it is needed: a
-/// query in a query would be set up each time. `ts_rewrite` is what every server has to run it.
+/// as good as a changed relation, and so is one that is not known, unless somebody promises by the stamp `-infinity` to
+/// compare from elsewhere while the locks are held. The comparison is text to the database until it is needed: a query in a
+/// query would be set up each time. `ts_rewrite` is what every server has to run it.
 const CHECK: &str = "WITH :with SELECT CASE WHEN pg_catalog.timestamptz 'now' OPERATOR(pg_catalog.=) $1::pg_catalog.timestamptz \
-    OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN NULL \
-    ELSE pg_catalog.timestamptz 'now' END \
+    THEN NULL ELSE pg_catalog.timestamptz 'now' END, \
+    pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'read committed' \
     WHERE CASE WHEN pg_catalog.timestamptz 'now' OPERATOR(pg_catalog.=) $1 THEN true \
-    ELSE pg_catalog.ts_rewrite('a'::pg_catalog.tsquery, CASE WHEN $1 IS NULL \
+    ELSE pg_catalog.ts_rewrite('a'::pg_catalog.tsquery, CASE WHEN $1 OPERATOR(pg_catalog.=) pg_catalog.timestamptz '-infinity' \
     OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'read committed' \
     THEN $hoopctl$:compare$hoopctl$::pg_catalog.text ELSE 'hoopctl: changed'::pg_catalog.text END) IS NOT NULL END";
 

@@ -88,6 +88,19 @@ impl Planner {
         }
     }
 
+    /// Whether a query that fails or returns nothing returns nothing, in a transaction that begins now.
+    pub(super) fn compare(
+        &self,
+        permit: Option<Permit>,
+        comparison: String,
+    ) -> impl Future<Output = bool> + Send + 'static {
+        let desk = Arc::clone(&self.0);
+        async move {
+            let compared = tokio::time::timeout(PATIENCE, desk.compare(permit, &comparison)).await;
+            compared.ok().flatten().unwrap_or(false)
+        }
+    }
+
     /// How many rows the statement would return or change; `None` where that cannot be told in time.
     /// `permit` is for the connection, if it is not open yet.
     pub(super) fn estimate(
@@ -122,6 +135,23 @@ impl Desk {
         let masked = read.map_err(|error| error.to_string())?;
         self.give_back(line);
         Ok(masked)
+    }
+
+    async fn compare(&self, permit: Option<Permit>, comparison: &str) -> Option<bool> {
+        let mut line = self.take_line(permit).await?;
+        let mut request = BytesMut::new();
+        // INVARIANT: settings of the role do not make this snapshot an old one
+        let text = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {comparison}; COMMIT");
+        ClientMessage::Query(text.as_bytes()).encode(&mut request);
+        let told = talk(&mut line, request).await?;
+        if told.status != TransactionStatus::Idle {
+            // a failed comparison leaves its transaction open
+            let mut request = BytesMut::new();
+            ClientMessage::Query(b"ROLLBACK").encode(&mut request);
+            talk(&mut line, request).await?;
+        }
+        self.give_back(line);
+        Some(!told.failed)
     }
 
     async fn take_line(&self, permit: Option<Permit>) -> Option<Leg<Upstream>> {
@@ -214,6 +244,7 @@ fn begin(settings: &[(String, String)]) -> Option<String> {
 /// What came back.
 struct Told {
     row: Option<Vec<u8>>,
+    failed: bool,
     status: TransactionStatus,
 }
 
@@ -233,7 +264,7 @@ where
                 }
                 Ok(Some(ServerMessage::ErrorResponse(_))) => failed = true,
                 Ok(Some(ServerMessage::ReadyForQuery(status))) => {
-                    return Some(Told { row: row.filter(|_| !failed), status });
+                    return Some(Told { row: row.filter(|_| !failed), failed, status });
                 }
                 _ => {}
             }

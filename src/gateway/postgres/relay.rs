@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::brake::Brake;
-use super::examiner::{Examiner, Resume, Step};
+use super::examiner::{Examiner, Proving, Resume, Step};
 use super::observer::{Observer, Trouble};
 use super::tape::Tape;
 use crate::domain::session::CloseReason;
@@ -66,6 +66,8 @@ pub(super) struct Relay<C, U> {
     tape: Tape,
     brake: Brake,
     waiting: Option<BoxFuture<'static, Result<Resume, JournalError>>>,
+    /// What a guard could not prove is being looked at from elsewhere.
+    proving: Option<Proving>,
     held: Option<Bytes>,
     closing: BoxFuture<'static, CloseReason>,
 }
@@ -93,7 +95,7 @@ where
     ) -> Self {
         let Parts { client, upstream, talk, examiner, observer, tape } = parts;
         let closing = Box::pin(async move { closed(&mut closing).await });
-        Self { client, upstream, talk, examiner, observer, tape, brake, waiting: None, held: None, closing }
+        Self { client, upstream, talk, examiner, observer, tape, brake, waiting: None, proving: None, held: None, closing }
     }
 
     /// Pumps until one side is done.
@@ -126,6 +128,7 @@ where
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         self.brake.poll(cx, &mut self.talk).map_err(|_| End::Unstoppable)?;
         let mut moved = self.take_upstream(cx)?;
+        moved |= self.take_proof(cx);
         moved |= self.show_client(cx)?;
         // a client's messages mostly come as one, and are sent on as one: each write wakes the database
         for _ in 0..TOGETHER {
@@ -178,6 +181,23 @@ where
             return Err(End::Upstream(fault));
         }
         Ok(moved | consumed)
+    }
+
+    /// INVARIANT: what waits for a proof goes only with it.
+    fn take_proof(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.proving.is_none() {
+            self.proving = self.examiner.prove();
+        }
+        // what is sent now could meet a cancel of ours that is still on its way
+        if self.brake.is_pulled() {
+            return false;
+        }
+        let Some(proving) = self.proving.as_mut() else { return false };
+        let Poll::Ready(proof) = proving.as_mut().poll(cx) else { return false };
+        self.proving = None;
+        let refusal = self.examiner.proved(&proof);
+        self.talk.handle_proof(refusal);
+        true
     }
 
     /// INVARIANT: what the client is shown was taken by the recorder first.

@@ -36,7 +36,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use self::guard::Replay;
+use self::guard::{Parked, Replay};
+use self::meter::Due;
 use self::names::Names;
 use self::pending::{Copy, OpKind, Pending};
 use self::veiled::Veiled;
@@ -48,7 +49,7 @@ use super::scrub::Scrub;
 use super::veil::Veil;
 
 pub use self::capping::Clocked;
-pub use self::guard::{Guard, Stamp, is_reserved};
+pub use self::guard::{Guard, Stamp, drifted, is_reserved};
 pub use self::meter::{Meter, Meters, Overrun};
 pub use crate::wire::output::Output;
 
@@ -76,6 +77,10 @@ pub struct Conversation {
     question: Option<Open>,
     /// What the answers to the open question will count against.
     meters: Meters,
+    /// The strictest limit on time of what was sent since no transaction was open: its end has it, too.
+    due: Option<Due>,
+    /// What waits for its guard.
+    parked: Option<Box<Parked>>,
     last_question: u64,
     observations: VecDeque<Observation>,
     /// What is left of a client's CopyData that passes in pieces.
@@ -119,6 +124,8 @@ impl Conversation {
             unsettled: false,
             question: None,
             meters: Meters::default(),
+            due: None,
+            parked: None,
             last_question: 0,
             observations: VecDeque::new(),
             client_piece: Piece::None,
@@ -200,6 +207,7 @@ impl Conversation {
     #[must_use]
     pub fn wants_client_input(&self) -> bool {
         self.question.is_none()
+            && self.parked.is_none()
             && !self.terminated
             && self.upstream.len() < self.options.output_cap
             && !self.holds_client()
@@ -458,6 +466,14 @@ pub enum Observation {
         number: u64,
         /// Its stamp, if that is another one now.
         stamp: Option<Stamp>,
+    },
+    /// A guard has passed in a transaction that sees the catalog as it was when it began: what was guarded waits for
+    /// [`Conversation::handle_proof`].
+    Unproven {
+        /// Which.
+        number: u64,
+        /// Its stamp.
+        stamp: Stamp,
     },
     /// Something failed.
     Failed {

@@ -76,6 +76,8 @@ pub(crate) struct Setup {
     pub(crate) replication: bool,
     /// The target's `detectors`.
     pub(crate) detectors: &'static [&'static str],
+    /// The target's `trusted_functions`.
+    pub(crate) trusted: &'static [&'static str],
 }
 
 impl Setup {
@@ -96,6 +98,7 @@ impl Setup {
             session: 7,
             replication: false,
             detectors: &[],
+            trusted: &[],
         }
     }
 }
@@ -294,7 +297,7 @@ pub(crate) fn target(cluster: &Cluster, setup: &Setup) -> Target {
             replication: setup.replication,
             detectors: setup.detectors.iter().map(|name| (*name).to_owned()).collect(),
             patterns: Vec::new(),
-            trusted_functions: BTreeSet::new(),
+            trusted_functions: setup.trusted.iter().map(|name| (*name).to_owned()).collect(),
             max_connections: 10,
         })),
     }

@@ -113,7 +113,11 @@ impl Examiner {
                     let meter = self.metering.of_declared(name);
                     self.cursors.declare(question, name, Cursor { facts, era, outlives, sure: true, meter });
                 }
-                Effect::Close { name } => self.cursors.close(name.as_deref()),
+                Effect::Close { name } => {
+                    self.cursors.close(name.as_deref());
+                    self.metering.closes(question, name.as_deref());
+                }
+                Effect::DiscardAll => self.metering.closes(question, None),
                 // what it was declared for runs now
                 Effect::Fetch { name } => {
                     harmless = self.cursors.open.get(name).is_some_and(|cursor| is_harmless(&cursor.facts));

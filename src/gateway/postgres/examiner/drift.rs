@@ -11,14 +11,17 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+
 use super::{Answer, Denial, Examiner, Inspected, Prepared, Resume, Step, rule};
-use crate::gateway::postgres::guards::Guards;
+use crate::gateway::postgres::guards::{Age, Guards};
 use crate::gateway::postgres::inspected::{ALWAYS, Part};
 use crate::gateway::postgres::lens::{Lens, Masked, Reading, needs_deep_stack};
 use crate::gateway::postgres::marks::{Covered, Looked};
+use crate::gateway::postgres::values;
 use crate::sql::Effect;
 use crate::wire::postgres::backend::TransactionStatus;
-use crate::wire::postgres::conversation::{Ask, Guard, Question, QuestionId, Stamp, is_reserved};
+use crate::wire::postgres::conversation::{Ask, Guard, Question, QuestionId, Stamp, drifted, is_reserved};
 use crate::wire::postgres::error::{ErrorFields, Routine, Severity};
 
 /// How a connection stands with its catalog.
@@ -33,9 +36,16 @@ pub(super) struct Drift {
     /// What guards have covered, since when.
     covered: Covered,
     batch: u64,
+    /// The batch that began outside of any transaction, as long as nothing has run in it.
+    clean: Option<u64>,
     in_transaction: bool,
     /// What the database has prepared for them.
     guards: Guards,
+    /// What a guard could not prove: its number, and its stamp.
+    unproven: Option<(u64, Stamp)>,
+    /// A check has failed before on this connection: those without a stamp are waited for, in case that transactions
+    /// begin with an old snapshot here.
+    careful: bool,
     /// What goes in front of the answer that is being given.
     offered: Option<Offered>,
 }
@@ -48,6 +58,17 @@ pub(in crate::gateway::postgres) struct Offered {
     loses: bool,
 }
 
+/// What was found out from elsewhere about a guard that proved nothing.
+pub(in crate::gateway::postgres) struct Proof {
+    number: u64,
+    stamp: Stamp,
+    /// The relations are what they were.
+    same: bool,
+}
+
+/// Finds it out.
+pub(in crate::gateway::postgres) type Proving = BoxFuture<'static, Proof>;
+
 impl Drift {
     fn nothing_covered(&mut self) {
         self.covered.clear();
@@ -59,8 +80,40 @@ impl Examiner {
     /// A guard has failed.
     pub(in crate::gateway::postgres) fn drifted(&mut self) {
         self.drift.stale = true;
+        self.drift.careful = true;
+        self.drift.unproven = None;
         self.drift.guards.clear();
         self.drift.nothing_covered();
+    }
+
+    /// A guard's check has passed in a transaction that sees an old catalog. Its relations are locked now.
+    pub(in crate::gateway::postgres) fn guard_unproven(&mut self, number: u64, stamp: Stamp) {
+        self.drift.unproven = Some((number, stamp));
+    }
+
+    /// Compares from elsewhere what a guard could not, if there is such a guard.
+    pub(in crate::gateway::postgres) fn prove(&mut self) -> Option<Proving> {
+        let (number, stamp) = self.drift.unproven.take()?;
+        let Lens::Masked(masked) = &*self.lens else { return None };
+        let comparison = self.drift.guards.looked(number).map(|looked| masked.marks.comparison(looked));
+        let (planner, permit) = (self.planner.clone(), self.gate.another_connection());
+        Some(Box::pin(async move {
+            let same = match comparison {
+                Some(comparison) => planner.compare(permit, comparison).await,
+                None => false,
+            };
+            Proof { number, stamp, same }
+        }))
+    }
+
+    /// What came of it: what the client is told, if the statement may not run.
+    pub(in crate::gateway::postgres) fn proved(&mut self, proof: &Proof) -> Option<Box<ErrorFields>> {
+        if proof.same {
+            self.drift.guards.passed(proof.number, Some(proof.stamp));
+            return None;
+        }
+        self.drifted();
+        Some(Box::new(drifted()))
     }
 
     /// The database is ready.
@@ -70,6 +123,7 @@ impl Examiner {
             self.drift.covered.clear();
         }
         if status == TransactionStatus::Idle {
+            self.drift.unproven = None;
             self.drift.guards.idle();
         }
     }
@@ -81,6 +135,7 @@ impl Examiner {
 
     /// A guard did not come to its end. What it was last seen to have may be newer than a change, which nobody compared.
     pub(in crate::gateway::postgres) fn guard_cut_short(&mut self) {
+        self.drift.unproven = None;
         self.drift.guards.distrust();
     }
 
@@ -100,6 +155,13 @@ impl Examiner {
             self.drift.guards.clear();
         }
         self.drift.covered.extend(offered.covers);
+        self.drift.clean = None;
+    }
+
+    /// A message that executes something is let through.
+    pub(super) fn runs(&mut self) {
+        self.let_through += 1;
+        self.drift.clean = None;
     }
 
     /// Forgets a guard of a question that is taken up again.
@@ -143,7 +205,7 @@ impl Examiner {
         self.drift.edition += 1;
         self.drift.covered.clear();
         self.drift.guards.clear();
-        self.era.0 += 1;
+        // what was prepared has its edition, and what is open is locked: no policy has changed
         self.forget_texts();
     }
 
@@ -168,7 +230,10 @@ impl Examiner {
         {
             return None;
         }
-        let again = self.lens.inspect(&prepared.text, Reading::Standard);
+        let mut again = self.lens.inspect(&prepared.text, Reading::Standard);
+        if !values::are_exact(&prepared.types) {
+            again = again.with_inexact_parameters();
+        }
         // INVARIANT: the database runs what it was sent then; that is what must come out now
         if again.refusal.is_none() && again.sent == prepared.inspected.sent {
             let edition = self.drift.edition;
@@ -215,6 +280,14 @@ impl Examiner {
             self.drift.covered.clear();
         }
         self.drift.batch = question.batch;
+        if question.settled {
+            self.drift.clean = (!self.drift.in_transaction).then_some(question.batch);
+        }
+        // PostgreSQL refuses it unread where no transaction is open, and would find one behind a guard
+        let declares = |part: &Part| matches!(part.effect, Effect::Declare { outlives: false, .. });
+        if self.drift.clean == Some(question.batch) && matches!(parts, [part] if declares(part)) {
+            return None;
+        }
         let mut all = Looked::default();
         let (mut ended, mut undone, mut lost) = (false, false, false);
         let nothing = Covered::default();
@@ -263,7 +336,9 @@ impl Examiner {
             self.drift.guards.clear();
         }
         if !all.named.is_empty() {
-            let guard = self.drift.guards.guard(&all, &marks);
+            let is_old = self.drift.careful || self.drift.in_transaction;
+            let age = if is_old { Age::MayBeOld } else { Age::Fresh };
+            let guard = self.drift.guards.guard(&all, &marks, age);
             let covers = if undone { Covered::default() } else { all.named };
             self.drift.offered = Some(Offered { guard, covers, loses: lost });
         }

@@ -54,7 +54,7 @@ impl Examiner {
             // from here on it only goes on
             portal.reviewed = None;
         }
-        self.let_through += 1;
+        self.runs();
         self.meter(&prepared.inspected.parts, vec![meter]);
         self.lose_sight(question.id, &prepared.inspected.parts);
         self.foresee_names(question.id, &prepared);
@@ -88,7 +88,7 @@ impl Examiner {
         match self.rule(part, &exact, &[], stage)? {
             Ok(entered) => {
                 let number = entered.number;
-                self.let_through += 1;
+                self.runs();
                 let meter = self.anew(&entered, portal);
                 self.meter(&prepared.inspected.parts, vec![meter]);
                 self.lose_sight(question.id, &prepared.inspected.parts);

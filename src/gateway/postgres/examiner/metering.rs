@@ -5,7 +5,7 @@
 //! counting is the conversation's. Failure mode: a cursor of which nobody knows what it reads counts
 //! against the smallest caps that any rule could put on a statement, all its pieces together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::names::NAMES;
@@ -14,7 +14,7 @@ use crate::domain::action::Action;
 use crate::domain::caps::Caps;
 use crate::gateway::gate::{Entered, Opinion};
 use crate::sql::Effect;
-use crate::wire::postgres::conversation::{Meter, Meters};
+use crate::wire::postgres::conversation::{Meter, Meters, QuestionId};
 
 /// The meters of a connection that are not kept with what they measure.
 #[derive(Default)]
@@ -25,6 +25,8 @@ pub(super) struct Metering {
     declared: HashMap<String, Arc<Meter>>,
     /// Of cursors that nobody saw being declared, by name.
     unknown: HashMap<String, Arc<Meter>>,
+    /// What is about to be closed, once the database says so: of a cursor that is still there no counting begins anew.
+    closing: VecDeque<(QuestionId, Option<String>)>,
 }
 
 impl Metering {
@@ -36,6 +38,28 @@ impl Metering {
     /// A message that only prepares a result takes its time.
     pub(super) fn answer(&mut self, meter: &Arc<Meter>) {
         self.answered = Meters::new(vec![vec![Arc::clone(meter)]]);
+    }
+
+    /// A message that is on its way closes these cursors; `None` stands for all.
+    pub(super) fn closes(&mut self, question: QuestionId, name: Option<&str>) {
+        if !self.unknown.is_empty() {
+            self.closing.push_back((question, name.map(str::to_owned)));
+        }
+    }
+
+    /// The oldest of what this question closes is closed.
+    pub(super) fn closed(&mut self, question: QuestionId) {
+        let at = self.closing.iter().position(|(of, _)| *of == question);
+        match at.and_then(|at| self.closing.remove(at)) {
+            Some((_, Some(name))) => drop(self.unknown.remove(&name)),
+            Some((_, None)) => self.unknown.clear(),
+            None => {}
+        }
+    }
+
+    /// This question closes none any more.
+    pub(super) fn failed(&mut self, question: QuestionId) {
+        self.closing.retain(|(of, _)| *of != question);
     }
 
     fn of_unknown(&mut self, name: &str, statement: u64, strictest: &Arc<Caps>) -> Arc<Meter> {
@@ -69,7 +93,9 @@ impl Examiner {
             }
             all.push(counts);
         }
-        self.metering.answered = Meters::new(all);
+        let ends = |part: &Part| ENDS.contains(&self.facts_of(part).verb.as_str());
+        let ending = parts.iter().enumerate().filter(|(_, part)| ends(part)).map(|(place, _)| place).collect();
+        self.metering.answered = Meters::new(all).ending(ending);
     }
 
     /// What is fetched from a cursor counts against the caps of what it was declared for, as of now.
@@ -108,3 +134,6 @@ impl Examiner {
 pub(super) fn of(entered: &Entered) -> Arc<Meter> {
     Arc::new(Meter::new(entered.number, Arc::clone(&entered.caps)))
 }
+
+/// What runs what earlier statements of the transaction have put off: deferred triggers and constraints.
+const ENDS: &[&str] = &["commit", "prepare transaction", "set constraints"];

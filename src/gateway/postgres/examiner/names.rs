@@ -63,6 +63,7 @@ impl Examiner {
         match tag {
             "PREPARE" => self.parsed(question),
             "DECLARE CURSOR" => self.cursors.declared(question),
+            "CLOSE CURSOR" | "CLOSE CURSOR ALL" | "DISCARD ALL" => self.metering.closed(question),
             _ => {}
         }
     }
@@ -85,6 +86,7 @@ impl Examiner {
     pub(in crate::gateway::postgres) fn failed(&mut self, question: QuestionId) {
         self.naming.retain(|naming| naming.question != question);
         self.cursors.failed(question);
+        self.metering.failed(question);
     }
 
     /// No transaction is open.

@@ -32,8 +32,9 @@ impl Conversation {
     pub fn clocked(&self) -> Option<Clocked> {
         let op = self.pending.iter().next()?;
         let meters: Vec<_> = op.meters.clocked().map(Arc::clone).collect();
-        let question = op.question.filter(|_| !meters.is_empty() && !op.failed)?;
-        Some(Clocked { question, at: op.meters.at(), meters })
+        let question = op.question.or(op.of).filter(|_| !meters.is_empty() && !op.failed)?;
+        let is_end = matches!(op.kind, OpKind::Sync);
+        Some(Clocked { question, at: op.meters.at(), is_end, meters })
     }
 
     /// The time for what the database works on is over: whoever says so cancels it. If it is done before
@@ -88,7 +89,7 @@ impl Conversation {
         if stopped.is_some() {
             return stopped;
         }
-        let (question, overrun) = (op.question?, op.meters.overdue().filter(|_| is_overdue)?);
+        let (question, overrun) = (op.question.or(op.of)?, op.meters.overdue().filter(|_| is_overdue)?);
         let told = told(&overrun);
         self.observations.push_back(Observation::Capped { question, overrun: Box::new(overrun) });
         Some(Box::new(told))
@@ -166,6 +167,8 @@ impl Conversation {
 pub struct Clocked {
     question: QuestionId,
     at: usize,
+    /// It is the Sync behind it.
+    is_end: bool,
     meters: Vec<Arc<Meter>>,
 }
 
@@ -173,7 +176,7 @@ impl Clocked {
     /// Whether it is the same statement of the same message.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
-        (self.question, self.at) == (other.question, other.at)
+        (self.question, self.at, self.is_end) == (other.question, other.at, other.is_end)
     }
 
     /// How long it may still take.
@@ -189,11 +192,11 @@ impl Clocked {
 }
 
 /// Whether what a client sends behind this must wait for its answer: a message that is refused after it was
-/// answered would have taken along what follows.
+/// answered would have taken along what follows, and a cancel that comes too late for it would meet that.
 pub(super) fn holds_what_follows(op: &Op) -> bool {
     // what is prepared and bound is given out by what executes it
     let answers = matches!(op.kind, OpKind::Call | OpKind::Denied | OpKind::Execute | OpKind::Query);
-    answers && op.meters.limit_answers()
+    answers && op.meters.limit_anything()
 }
 
 /// Whether the time that the database works on it is limited.

@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::capping::{holds_what_follows, is_clocked};
 use super::guard::{BEFORE, is_reserved};
+use super::meter::{Due, Meters};
 use super::names::{self, MAX_NAMES};
 use super::pending::{Copy, Describe, MAX_PENDING, Op, OpKind};
 use crate::wire::postgres::conversation::{
@@ -21,7 +22,7 @@ use crate::wire::postgres::frontend::{ClientMessage, FunctionCall, Parse, Subjec
 impl Conversation {
     pub(super) fn take_client(&mut self, input: &mut BytesMut) -> Result<(), ClientFault> {
         self.put_back(input);
-        while self.question.is_none() && !self.terminated && self.upstream.len() < self.options.output_cap {
+        while self.question.is_none() && self.parked.is_none() && !self.terminated && self.upstream.len() < self.options.output_cap {
             if self.client_piece != Piece::None {
                 if input.is_empty() {
                     break;
@@ -216,7 +217,7 @@ impl Conversation {
             }
             ClientMessage::Sync => {
                 self.skipping = false;
-                self.send(Op::new(OpKind::Sync, None), &frame.bytes);
+                self.send(self.sync(), &frame.bytes);
                 return Ok(());
             }
             ClientMessage::Terminate => {
@@ -249,7 +250,7 @@ impl Conversation {
         let Some(Open { id, kind, frame, dropped, .. }) = self.question.take() else {
             return false;
         };
-        let meters = std::mem::take(&mut self.meters);
+        let meters = std::mem::take(&mut self.meters).with_due(self.due.as_ref());
         if self.skipping || dropped {
             // an earlier message failed while this one was judged: the database would skip it, or it comes again
             self.skip(&kind, id);
@@ -258,8 +259,9 @@ impl Conversation {
         let refused = matches!(answer, Answer::Refuse(_));
         let guard = guard.filter(|_| !refused);
         if let Some(guard) = guard {
-            self.send_guard(guard, &frame);
+            self.send_guard(guard, &frame, id, &meters);
         }
+        let alone = guard.is_some_and(|guard| guard.alone);
         let guarded = guard.is_some() && matches!(kind, OpKind::Query);
         let answer = match answer {
             Answer::Forward(expect) if guarded => {
@@ -274,14 +276,16 @@ impl Conversation {
         };
         match answer {
             Answer::Forward(expect) => {
-                self.forward(Op { expect, guarded, meters, ..Op::new(kind, Some(id)) }, &frame.bytes);
+                let op = Op { expect, guarded, meters, ..Op::new(kind, Some(id)) };
+                let bytes = frame.bytes.clone();
+                self.forward_or_park(op, bytes, frame, alone);
             }
             Answer::Refuse(fields) => self.refuse(kind, id, &frame, fields),
             Answer::Replace { text, expect } => match rewritten(&frame, &preceded(text, guarded)) {
                 Some(bytes) => {
                     let op =
                         Op { expect, guarded, preceded: guarded, replaced: true, ..Op::new(kind, Some(id)) };
-                    self.forward(Op { meters, ..op }, &bytes);
+                    self.forward_or_park(Op { meters, ..op }, bytes.freeze(), frame, alone);
                 }
                 None => {
                     let fields = ErrorFields::denied("the statement could not be rewritten");
@@ -292,7 +296,17 @@ impl Conversation {
         guard.is_some()
     }
 
-    fn forward(&mut self, op: Op, bytes: &[u8]) {
+    fn forward_or_park(&mut self, op: Op, bytes: Bytes, frame: Frame, alone: bool) {
+        if alone { self.park(op, bytes, frame) } else { self.forward(op, &bytes) }
+    }
+
+    /// A Sync. It ends the transaction that no BEGIN has begun.
+    pub(super) fn sync(&self) -> Op {
+        let of = Some(QuestionId(self.last_question));
+        Op { of, meters: Meters::of_end(self.due.as_ref()), ..Op::new(OpKind::Sync, None) }
+    }
+
+    pub(super) fn forward(&mut self, op: Op, bytes: &[u8]) {
         let id = op.question;
         let expect = op.expect;
         if let Some(veiled) = &mut self.veiled {
@@ -322,7 +336,7 @@ impl Conversation {
     }
 
     /// Sends in place of a refused message one that fails.
-    fn refuse(&mut self, kind: OpKind, id: QuestionId, frame: &Frame, fields: Box<ErrorFields>) {
+    pub(super) fn refuse(&mut self, kind: OpKind, id: QuestionId, frame: &Frame, fields: Box<ErrorFields>) {
         let mut bytes = BytesMut::new();
         let kind = match kind {
             OpKind::Parse { .. } => {
@@ -354,11 +368,17 @@ impl Conversation {
     }
 
     pub(super) fn send(&mut self, op: Op, bytes: &[u8]) {
-        if self.pending.len() > 0 && is_clocked(&op) {
+        if self.pending.len() > 0 && is_clocked(&op) && !self.is_of_guard(&op) {
             // the database keeps answers back until it must send them, and nobody would know what it works on
             ClientMessage::Flush.encode(&mut self.upstream);
         }
         self.upstream.extend_from_slice(bytes);
+        self.note_sent(op);
+    }
+
+    /// Takes note of a message that the database has, or skips as if it had.
+    pub(super) fn note_sent(&mut self, op: Op) {
+        self.due = self.due.take().into_iter().chain(op.meters.strictest()).reduce(Due::stricter);
         self.batch += u64::from(matches!(op.kind, OpKind::Query | OpKind::Call | OpKind::Sync));
         self.names.sent(&op);
         self.pending.push(op);

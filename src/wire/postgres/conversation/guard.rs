@@ -7,11 +7,12 @@
 //! anew; else it is told to run them again. Boundary: what is checked is the caller's business. Failure mode: a
 //! check that cannot be made fails like one that fails.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
+use super::meter::Meters;
 use super::pending::{Op, OpKind};
 use crate::wire::postgres::backend::TransactionStatus;
-use crate::wire::postgres::conversation::{Conversation, Observation, Piece};
+use crate::wire::postgres::conversation::{Conversation, Observation, Piece, QuestionId};
 use crate::wire::postgres::error::{ErrorFields, Severity};
 use crate::wire::postgres::frame::Frame;
 use crate::wire::postgres::frontend::{Bind, ClientMessage, Parse, Subject};
@@ -30,6 +31,20 @@ pub struct Guard {
     pub locks: Vec<String>,
     /// The stamp that the check was last seen to have.
     pub stamp: Option<Stamp>,
+    /// Whether the message waits until the check has passed, instead of following it at once. Then somebody can look
+    /// from elsewhere where the check itself proves nothing.
+    pub alone: bool,
+}
+
+/// A message that waits for its guard.
+#[derive(Debug)]
+pub(super) struct Parked {
+    op: Op,
+    bytes: Bytes,
+    /// The client's own.
+    frame: Frame,
+    /// What the check has said, where that proves nothing.
+    unproven: Option<(u64, Stamp)>,
 }
 
 /// When the database last worked out what a check means: a `timestamptz`, in binary.
@@ -46,7 +61,7 @@ pub(super) struct Replay {
 
 impl Conversation {
     /// Sends a guard's checks. `frame` is the message that they are for.
-    pub(super) fn send_guard(&mut self, guard: &Guard, frame: &Frame) {
+    pub(super) fn send_guard(&mut self, guard: &Guard, frame: &Frame, id: QuestionId, meters: &Meters) {
         let fresh = self.settled && self.status == TransactionStatus::Idle;
         let again = fresh && self.replays < MOST_REPLAYS && frame.bytes.len() <= LONGEST_REPLAY;
         self.replay = again.then(|| Replay {
@@ -70,11 +85,12 @@ impl Conversation {
         for lock in &guard.locks {
             messages.extend([close(LOCK), parse(LOCK, lock)]);
         }
+        let seen_to = guard.alone.then_some(SEEN_TO.as_slice());
         let bind = Bind {
             portal: LOCK,
             statement: &statement,
             formats: vec![BINARY],
-            values: vec![guard.stamp.as_ref().map(|stamp| stamp.0.as_slice())],
+            values: vec![guard.stamp.as_ref().map(|stamp| stamp.0.as_slice()).or(seen_to)],
             result_formats: vec![BINARY],
         };
         messages.push(ClientMessage::Bind(bind));
@@ -86,7 +102,42 @@ impl Conversation {
             bytes.clear();
             message.encode(&mut bytes);
             let kind = OpKind::Guard { number: guard.number, last: at + 1 == count };
-            self.send(Op::new(kind, None), &bytes);
+            // what waits for a lock takes the time of the statement that wants it
+            self.send(Op { of: Some(id), meters: meters.clone(), ..Op::new(kind, None) }, &bytes);
+        }
+        if guard.alone {
+            ClientMessage::Flush.encode(&mut self.upstream);
+        }
+    }
+
+    /// Whether the message was sent last that stands before this one, which goes with it.
+    pub(super) fn is_of_guard(&self, op: &Op) -> bool {
+        self.pending.back().is_some_and(|last| {
+            matches!(last.kind, OpKind::Guard { .. })
+                && matches!(op.kind, OpKind::Guard { .. })
+                && last.of == op.of
+        })
+    }
+
+    /// Keeps a message until its guard has passed.
+    pub(super) fn park(&mut self, op: Op, bytes: Bytes, frame: Frame) {
+        self.parked = Some(Box::new(Parked { op, bytes, frame, unproven: None }));
+    }
+
+    /// Something has failed in front of a message that waits: it goes the way of what the database skips.
+    pub(super) fn unpark(&mut self) {
+        if let Some(parked) = self.parked.take() {
+            self.note_sent(parked.op);
+        }
+    }
+
+    /// What was looked at from elsewhere after [`Observation::Unproven`]: the message goes, or is refused.
+    pub fn handle_proof(&mut self, refusal: Option<Box<ErrorFields>>) {
+        let Some(parked) = self.parked.take() else { return };
+        let Parked { op, bytes, frame, .. } = *parked;
+        match (refusal, op.question) {
+            (Some(fields), Some(id)) => self.refuse(op.kind, id, &frame, fields),
+            _ => self.forward(op, &bytes),
         }
     }
 
@@ -105,6 +156,12 @@ impl Conversation {
     /// A check has given this row.
     pub(super) fn guard_row(&mut self, number: u64, row: &[Option<&[u8]>]) {
         let stamp = row.first().copied().flatten().and_then(|value| Some(Stamp(value.try_into().ok()?)));
+        let is_proven = stamp.is_none() || row.get(1).copied().flatten() == Some(&[1]);
+        if let (false, Some(parked), Some(stamp)) = (is_proven, &mut self.parked, stamp) {
+            parked.unproven = Some((number, stamp));
+            return;
+        }
+        let stamp = stamp.filter(|_| is_proven);
         self.observations.push_back(Observation::Guarded { number, stamp });
     }
 
@@ -120,13 +177,24 @@ impl Conversation {
         if let Some(op) = self.pending.front() {
             op.guarded = false;
         }
+        let Some(parked) = &mut self.parked else { return };
+        parked.op.guarded = false;
+        match parked.unproven {
+            Some((number, stamp)) => self.observations.push_back(Observation::Unproven { number, stamp }),
+            None => self.handle_proof(None),
+        }
     }
 
     /// A check has failed with this SQLSTATE. What the client is to be told, if anything: then the message that was
     /// guarded is the oldest pending one, and fails with it.
     pub(super) fn guard_failed(&mut self, sqlstate: &str) -> GuardFailed {
-        while self.pending.front().is_some_and(|op| matches!(op.kind, OpKind::Guard { .. })) {
+        let mut overdue = false;
+        while let Some(op) = self.pending.front().filter(|op| matches!(op.kind, OpKind::Guard { .. })) {
+            overdue |= op.overdue;
             self.pending.pop();
+        }
+        if let Some(op) = self.pending.front() {
+            op.overdue |= overdue;
         }
         if PASSED_ON.contains(&sqlstate) || sqlstate.starts_with("57P") || sqlstate.starts_with("53") {
             self.replay = None;
@@ -203,7 +271,9 @@ pub(super) enum GuardFailed {
     Told(Box<ErrorFields>),
 }
 
-fn drifted() -> ErrorFields {
+/// What a client is told whose transaction cannot go on.
+#[must_use]
+pub fn drifted() -> ErrorFields {
     let message = "a relation of this statement was changed since the statement was judged";
     ErrorFields::new(Severity::Error, "40001", message).with_hint("run the transaction again")
 }
@@ -221,6 +291,8 @@ pub fn is_reserved(name: &[u8]) -> bool {
 /// The name of what a guard parses, and of its portal.
 const LOCK: &[u8] = b"hoopctl_guard";
 const BINARY: i16 = 1;
+/// The stamp `-infinity`: what it proves is seen to from elsewhere.
+const SEEN_TO: [u8; 8] = [0x80, 0, 0, 0, 0, 0, 0, 0];
 /// What has nothing to do with what is checked: cancelled, timed out, a deadlock, a transaction that has failed.
 const PASSED_ON: &[&str] = &["25P02", "40P01", "55P03", "57014"];
 /// Changes that follow each other faster than they can be read are the client's to wait out.

@@ -99,27 +99,94 @@ fn add(count: &AtomicU64, more: u64) {
     count.store(count.load(Relaxed).saturating_add(more), Relaxed);
 }
 
+/// A limit on time that what ends a transaction has because of a statement in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Due {
+    statement: u64,
+    cap: Cap,
+}
+
+impl Due {
+    /// The smaller one.
+    pub(super) fn stricter(self, other: Self) -> Self {
+        if other.cap.most < self.cap.most { other } else { self }
+    }
+
+    /// Nothing of it is spent yet.
+    pub(super) fn meter(&self) -> Arc<Meter> {
+        let caps = Caps { time: Some(self.cap.clone()), ..Caps::default() };
+        Arc::new(Meter::new(self.statement, Arc::new(caps)))
+    }
+}
+
 /// The meters of one message: of each of its statements those that its result counts against.
 #[derive(Debug, Clone, Default)]
 pub struct Meters {
     statements: Vec<Vec<Arc<Meter>>>,
     at: usize,
+    /// Which of its statements carry out what earlier ones of the transaction have put off.
+    ending: Vec<usize>,
 }
 
 impl Meters {
     /// For these statements, in order; where no meter has a cap, there is nothing to count.
     #[must_use]
     pub fn new(statements: Vec<Vec<Arc<Meter>>>) -> Self {
-        let mut all = Self { statements, at: 0 };
+        let mut all = Self { statements, at: 0, ending: Vec::new() };
         if all.all().all(|meter| meter.caps.is_empty()) {
             all.statements.clear();
         }
         all
     }
 
-    /// Whether rows or bytes of any of its statements are capped.
-    pub(super) fn limit_answers(&self) -> bool {
-        self.all().any(|meter| meter.caps.rows.is_some() || meter.caps.bytes.is_some())
+    /// The same, where these statements, by their places, carry out what earlier ones of the transaction have put off:
+    /// COMMIT runs deferred triggers.
+    #[must_use]
+    pub fn ending(self, places: Vec<usize>) -> Self {
+        Self { ending: places, ..self }
+    }
+
+    /// For the end of a transaction.
+    pub(super) fn of_end(due: Option<&Due>) -> Self {
+        Self { statements: due.map(|due| vec![due.meter()]).into_iter().collect(), ..Self::default() }
+    }
+
+    /// What ends a transaction is limited as the strictest statement of that, and so is the last statement of a string:
+    /// the string's own transaction ends with it.
+    pub(super) fn with_due(mut self, due: Option<&Due>) -> Self {
+        if let Some(due) = due {
+            for place in std::mem::take(&mut self.ending) {
+                self.limit(place, due);
+            }
+        }
+        if self.statements.len() > 1
+            && let Some(own) = self.strictest()
+        {
+            self.limit(self.statements.len() - 1, &own);
+        }
+        self
+    }
+
+    fn limit(&mut self, place: usize, due: &Due) {
+        if self.statements.len() <= place {
+            self.statements.resize_with(place + 1, Vec::new);
+        }
+        if let Some(meters) = self.statements.get_mut(place) {
+            meters.push(due.meter());
+        }
+    }
+
+    /// The strictest limit on the time of any of its statements.
+    pub(super) fn strictest(&self) -> Option<Due> {
+        let limited = self.all().filter_map(|meter| {
+            Some(Due { statement: meter.statement, cap: meter.caps.time.clone()? })
+        });
+        limited.reduce(Due::stricter)
+    }
+
+    /// Whether anything is capped.
+    pub(super) fn limit_anything(&self) -> bool {
+        self.all().any(|meter| !meter.caps.is_empty())
     }
 
     /// A statement is done. More statements than were foreseen count along with the last.

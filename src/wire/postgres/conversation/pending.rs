@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::capping::holds_what_follows;
-use super::meter::Meters;
+use super::meter::{Due, Meters};
 use crate::wire::postgres::conversation::{Expect, QuestionId};
 use crate::wire::postgres::error::ErrorFields;
 
@@ -39,6 +39,11 @@ impl Pending {
         self.0.pop_front()
     }
 
+    /// What was sent last.
+    pub(super) fn back(&self) -> Option<&Op> {
+        self.0.back()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Op> {
         self.0.iter()
     }
@@ -50,6 +55,11 @@ impl Pending {
             (op.expect.copy_in || op.expect.renames || op.guarded || holds_what_follows(op)) && !op.failed
                 || matches!(op.kind, OpKind::Again { .. })
         })
+    }
+
+    /// The strictest limit on the time of what was sent.
+    pub(super) fn strictest(&self) -> Option<Due> {
+        self.0.iter().filter_map(|op| op.meters.strictest()).reduce(Due::stricter)
     }
 
     /// Takes off everything up to the next Sync, and that as well.
@@ -80,6 +90,8 @@ pub(super) struct Op {
     pub(super) kind: OpKind,
     /// The question that it came from.
     pub(super) question: Option<QuestionId>,
+    /// The question whose time it takes, where it came from none: what guards it, and the end of its transaction.
+    pub(super) of: Option<QuestionId>,
     /// What the client is told when this fails, as it must.
     pub(super) refused: Option<Box<ErrorFields>>,
     pub(super) expect: Expect,
@@ -106,6 +118,7 @@ impl Op {
         Self {
             kind,
             question,
+            of: None,
             refused: None,
             expect: Expect::default(),
             failed: false,

@@ -306,7 +306,7 @@ impl Conversation {
     fn finish(&mut self) {
         if let Some(op) = self.pending.pop() {
             // what was bound runs, and the cancel is on its way to it
-            if matches!(op.kind, OpKind::Bind { .. })
+            if matches!(op.kind, OpKind::Bind { .. } | OpKind::Guard { .. })
                 && op.overdue
                 && let Some(next) = self.pending.front().filter(|next| is_clocked(next))
             {
@@ -341,6 +341,7 @@ impl Conversation {
         self.unsettled = false;
         self.status = status;
         if status == TransactionStatus::Idle {
+            self.due = self.pending.strictest();
             let gone = self.names.transaction_over();
             self.observations.extend(gone.into_iter().map(Observation::Gone));
         }
@@ -364,6 +365,7 @@ impl Conversation {
             self.failed(None, fields, fields.sqlstate(), false);
             return Ok(fate);
         }
+        self.unpark();
         let mut drifted = None;
         if self.is_guarding() {
             match self.guard_failed(fields.sqlstate()) {
@@ -398,7 +400,7 @@ impl Conversation {
             let mut sync = BytesMut::new();
             ClientMessage::Sync.encode(&mut sync);
             self.skipping = false;
-            self.send(Op::new(OpKind::Sync, None), &sync);
+            self.send(self.sync(), &sync);
         }
         let is_capped = capped.is_some();
         Ok(match capped.or(told) {
