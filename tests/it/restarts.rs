@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::requests::{asks, awaited, reviewed_world};
+use crate::requests::{REVIEWED, asks, awaited, reviewed_world};
 use crate::support::env::Env;
-use crate::support::world::{World, last_words, psql};
+use crate::support::world::{Twist, World, last_words, psql};
 
 /// Between approval and release nothing of the broker's is slow enough to be met by chance, so its
 /// database is made never to finish a release.
@@ -41,6 +41,53 @@ async fn what_was_approved_and_not_yet_released_when_the_broker_was_killed_is_vo
     let rows = world.cluster.admin().await.query("SELECT FROM plain", &[]).await.expect("rows");
     assert_eq!(rows.len(), 2, "nothing was let through: {words}");
     alice.run(&["audit", "verify"]).await.ends(0);
+}
+
+/// A held statement is a message on a connection of this broker: it can be released while that drains, and is void behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_when_a_broker_drains_runs_if_it_is_approved_meanwhile_and_is_void_then() {
+    let twist = Twist { policy: REVIEWED, broker: "drain = \"12s\"\n", ..Twist::default() };
+    let mut world = World::start(twist).await;
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let id = asks(&bob, "clean up").await;
+    alice.run(&["request", "approve", &id, "--yes"]).await.ends(0);
+    let mut running = Vec::new();
+    for row in ["1", "2"] {
+        let sql = format!("DELETE FROM plain WHERE a = {row}");
+        let mut command = bob.command(&["connect", "db", "--", "-XAtc", &sql]);
+        let psql = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let held = if row == "1" { awaited(&alice).await } else { awaited_beside(&alice, &running).await };
+        running.push((held, psql));
+    }
+    world.broker.signal(rustix::process::Signal::TERM);
+    let (second, never) = running.pop().expect("two");
+    let (first, psql) = running.pop().expect("two");
+    alice.run(&["request", "approve", &first, "--yes"]).await.ends(0);
+    assert_eq!(last_words(psql, Duration::from_secs(20)).await.ends(0).stdout, "DELETE 1\n");
+    let words = last_words(never, Duration::from_secs(30)).await;
+    assert_ne!(words.code, 0, "{}", words.text());
+    world.broker.ends();
+    world.broker.resume();
+    assert_eq!(state(&alice, &second).await, "void");
+    let rows = world.cluster.admin().await.query("SELECT a FROM plain", &[]).await.expect("rows");
+    assert_eq!(rows.iter().map(|row| row.get::<_, i32>(0)).collect::<Vec<_>>(), [2]);
+    alice.run(&["audit", "verify"]).await.ends(0);
+}
+
+/// The request that waits beside those that are known.
+async fn awaited_beside(reviewer: &Env, known: &[(String, tokio::process::Child)]) -> String {
+    for _ in 0..200 {
+        let list = reviewer.run(&["request", "list", "--reviewable", "--output", "json"]).await.ends(0);
+        for line in list.stdout.lines() {
+            let request: Value = serde_json::from_str(line).expect("JSON");
+            let id = request["request"]["id"].as_str().expect("an id");
+            if known.iter().all(|(known, _)| known != id) {
+                return id.to_owned();
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nothing else waits");
 }
 
 #[tokio::test(flavor = "multi_thread")]
