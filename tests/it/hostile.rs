@@ -2,6 +2,7 @@
 //! notices.
 
 mod encodings;
+mod memory;
 mod soup;
 mod texts;
 
@@ -12,9 +13,9 @@ use hoopctl::domain::mask::{ColumnPattern, Mask, MaskRule};
 use hoopctl::domain::name::RuleName;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::rewrite::extremes;
+use crate::leases::stage::newest;
 use crate::support::gateway::{Gateway, Setup};
-use crate::support::postgres::Cluster;
+use crate::support::postgres::{Cluster, majors};
 use crate::support::raw::{PROTOCOL_3_0, Raw, told};
 use texts::{Hostile, texts};
 
@@ -156,68 +157,93 @@ impl Bystander {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "minutes in a debug build, and not yet seen to its end"]
-async fn every_hostile_text_is_refused_or_answered_as_postgresql_does() {
-    for major in extremes() {
-        let cluster = Cluster::start(major);
-        furnish(&cluster).await;
-        let open = Gateway::start(&cluster, Setup::open(&cluster));
-        let masked = Gateway::start(&cluster, Setup { masks: mask(), ..Setup::open(&cluster) });
-        let blank = async || Raw::direct(&cluster, "blank", &[]).await;
-        let through = async |gateway| Raw::open(gateway, PROTOCOL_3_0, &[]).await.expect("it lets us in");
-        let bystander = Bystander::start(&masked).await;
-        let (mut faults, mut refused, mut count) = (Vec::new(), 0, 0);
-        let (mut direct, mut one, mut other) = (blank().await, through(&open).await, through(&masked).await);
-        for Hostile { name, text } in texts() {
-            for how in ["simple", "extended"] {
-                let mut said = Vec::new();
-                for raw in [&mut direct, &mut one, &mut other] {
-                    said.push(if how == "simple" {
-                        simple(raw, &text).await
-                    } else {
-                        extended(raw, &text).await
-                    });
-                }
-                alive(&mut direct, blank).await;
-                alive(&mut one, async || through(&open).await).await;
-                alive(&mut other, async || through(&masked).await).await;
-                let [truth, plain, judged] = said.try_into().expect("three answers");
-                count += 1;
-                if !alike(&plain, &truth, SECRETS) {
-                    faults.push(format!(
-                        "{major} {how} {name}, open:\n  {}\n  {}",
-                        brief(&truth),
-                        brief(&plain)
-                    ));
-                }
-                match &judged {
-                    // a refusal of ours names its rule; where PostgreSQL itself would have none of it, any error does
-                    Answer::Error(_, Some(_)) => refused += 1,
-                    Answer::Error(..) if matches!(truth, Answer::Error(..)) => {}
-                    _ if judged == truth => {}
-                    _ => faults.push(format!(
-                        "{major} {how} {name}, masked:\n  {}\n  {}",
-                        brief(&truth),
-                        brief(&judged)
-                    )),
-                }
-                for said in [&plain, &judged] {
-                    assert!(
-                        *said != Answer::Ended(String::new()),
-                        "{name}: the connection ends without a word"
-                    );
-                }
-                let shown = format!("{judged:?}");
-                assert!(!SECRETS.iter().any(|secret| shown.contains(secret)), "{name}: {shown}");
-            }
+#[ignore = "minutes in a debug build: tests/run --full"]
+async fn every_hostile_text_is_refused_or_answered_as_postgresql_does_by_the_oldest() {
+    refused_or_answered(majors()[0], "simple").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes in a debug build: tests/run --full"]
+async fn every_hostile_text_is_refused_or_answered_as_postgresql_does_by_the_oldest_prepared() {
+    refused_or_answered(majors()[0], "extended").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes in a debug build: tests/run --full"]
+async fn every_hostile_text_is_refused_or_answered_as_postgresql_does_by_the_newest() {
+    refused_or_answered(newest(), "simple").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes in a debug build: tests/run --full"]
+async fn every_hostile_text_is_refused_or_answered_as_postgresql_does_by_the_newest_prepared() {
+    refused_or_answered(newest(), "extended").await;
+}
+
+async fn refused_or_answered(major: u32, how: &str) {
+    let cluster = Cluster::start(major);
+    furnish(&cluster).await;
+    let open = Gateway::start(&cluster, Setup::open(&cluster));
+    let masked = Gateway::start(&cluster, Setup { masks: mask(), ..Setup::open(&cluster) });
+    let blank = async || Raw::direct(&cluster, "blank", &[]).await;
+    let through = async |gateway| Raw::open(gateway, PROTOCOL_3_0, &[]).await.expect("it lets us in");
+    let bystander = Bystander::start(&masked).await;
+    let (mut faults, mut slow, mut refused, mut count) = (Vec::new(), Vec::new(), 0, 0);
+    let (mut direct, mut one, mut other) = (blank().await, through(&open).await, through(&masked).await);
+    for Hostile { name, text } in texts() {
+        let began = std::time::Instant::now();
+        let (truth, plain, judged) = tokio::join!(
+            say(&mut direct, how, &text),
+            say(&mut one, how, &text),
+            say(&mut other, how, &text)
+        );
+        tokio::join!(
+            alive(&mut direct, blank),
+            alive(&mut one, async || through(&open).await),
+            alive(&mut other, async || through(&masked).await)
+        );
+        let took = began.elapsed();
+        if took > SLOW {
+            crate::idle::say(&format!("{major} {how}: {name:.60} took {took:.0?}"));
         }
-        let (asked, longest) = bystander.end().await;
-        crate::idle::say(&format!(
-            "{major}: {count} sent, {refused} refused under masks, bystander {asked} times, at most {longest:?}"
-        ));
-        assert!(faults.is_empty(), "{}", faults.join("\n"));
-        assert!(asked > count, "the bystander was answered {asked} times while {count} texts were read");
+        slow.push((took, name.clone()));
+        count += 1;
+        if !alike(&plain, &truth, SECRETS) {
+            faults.push(format!("{major} {how} {name}, open:\n  {}\n  {}", brief(&truth), brief(&plain)));
+        }
+        match &judged {
+            // a refusal of ours names its rule; where PostgreSQL itself would have none of it, any error does
+            Answer::Error(_, Some(_)) => refused += 1,
+            Answer::Error(..) if matches!(truth, Answer::Error(..)) => {}
+            _ if judged == truth => {}
+            _ => faults.push(format!(
+                "{major} {how} {name}, masked:\n  {}\n  {}",
+                brief(&truth),
+                brief(&judged)
+            )),
+        }
+        for said in [&plain, &judged] {
+            assert!(*said != Answer::Ended(String::new()), "{name}: the connection ends without a word");
+        }
+        let shown = format!("{judged:?}");
+        assert!(!SECRETS.iter().any(|secret| shown.contains(secret)), "{name}: {shown}");
     }
+    let (asked, longest) = bystander.end().await;
+    slow.sort();
+    let slowest: Vec<_> =
+        slow.iter().rev().take(12).map(|(time, name)| format!("{name:.40} {time:.1?}")).collect();
+    crate::idle::say(&format!(
+        "{major} {how}: {count} sent, {refused} refused under masks, bystander {asked} times, at most {longest:?}; {slowest:?}"
+    ));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(asked > count, "the bystander was answered {asked} times while {count} texts were read");
+}
+
+/// What is said at once of a text that takes longer.
+const SLOW: std::time::Duration = std::time::Duration::from_secs(10);
+
+async fn say(raw: &mut Raw, how: &str, text: &[u8]) -> Answer {
+    if how == "simple" { simple(raw, text).await } else { extended(raw, text).await }
 }
 
 /// Whether the open target said what PostgreSQL says, where it is not about what the databases differ in.

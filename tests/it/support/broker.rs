@@ -81,6 +81,14 @@ impl Broker {
         memory_of(self.child.as_ref().expect("it runs").id())
     }
 
+    /// How much memory it ever had in use, in bytes.
+    pub(crate) fn most_memory(&self) -> u64 {
+        let pid = self.child.as_ref().expect("it runs").id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says so");
+        most.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
     /// How many descriptors it has open.
     pub(crate) fn descriptors(&self) -> usize {
         let pid = self.child.as_ref().expect("it runs").id();

@@ -10,6 +10,9 @@ use tokio::net::UnixStream;
 use super::gateway::{Gateway, SECRET};
 use super::postgres::Cluster;
 
+/// The longest that an answer may take: hostile texts take minutes in a debug build on a machine that has more to do.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// Version 3.0, as a startup message says it.
 pub(crate) const PROTOCOL_3_0: u32 = 3 << 16;
 
@@ -108,7 +111,7 @@ impl Raw {
             self.stream.read_exact(&mut body).await.ok()?;
             Some((tag, body))
         };
-        tokio::time::timeout(Duration::from_secs(120), message).await.expect("an answer in time")
+        tokio::time::timeout(PATIENCE, message).await.expect("an answer in time")
     }
 
     /// The tags of everything up to this one, and its body.
