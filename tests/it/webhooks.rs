@@ -76,6 +76,32 @@ async fn an_independent_implementation_verifies_what_is_delivered_beside_an_endp
     let (_connection, _) = silent.accept().expect("it was called, too");
 }
 
+/// The order: an entry, then whoever is to be told, and the client.
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_is_told_of_a_cap_that_is_reached() {
+    let mut receiver = Receiver::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secret");
+    write_private(&file, SECRET);
+    let below = format!(
+        "[[webhook]]\nname = \"caps\"\nurl = \"http://127.0.0.1:{}/\"\nsecret = {{ file = \"{}\" }}\n\
+         events = [\"statement.capped\"]\n",
+        receiver.port,
+        file.display()
+    );
+    let policy = r#"@id("few") @max_rows("3")
+        permit(principal, action == Hoop::Action::"statement", resource) when {
+            context.relations_read.contains("?.reasoning_traces")
+        };"#;
+    let world = World::start(Twist { policy, below: &below, ..Twist::default() }).await;
+    let alice = world.login("alice").await;
+    let query = "select id, '4111 1111 1111 1111' from reasoning_traces";
+    assert_eq!(psql(&alice, &format!("{query} limit 3")).await.ends(0).stdout.lines().count(), 3);
+    let ran = psql(&alice, query).await.ends(1);
+    assert!(ran.stderr.contains("longer than 3 rows"), "{}", ran.stderr);
+    assert_eq!(receiver.next().await, "statement.capped");
+}
+
 fn write_private(path: &Path, text: &str) {
     use std::io::Write as _;
     let mut options = std::fs::OpenOptions::new();
