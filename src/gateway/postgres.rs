@@ -138,7 +138,7 @@ where
     let client = front.ready(&logged_in, &ours);
     let planner = Planner::new(Arc::clone(&context), lease, passed, reading);
     let parser = deps.parser.clone();
-    let examiner = Examiner::new(gate, lens, &logged_in.settings, parser, interrupt, planner);
+    let examiner = Examiner::new(gate, lens, &logged_in.settings, parser, interrupt, planner, veil.clone());
     let talk = Conversation::new(options);
     let talk = match veil {
         Some(veil) => talk.with_veil(veil),

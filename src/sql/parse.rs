@@ -8,10 +8,13 @@
 //! [fit a small stack](fits_small_stack) must be parsed, assessed and dropped on a thread that has them. An
 //! overflow of the stack ends the process, so this is not a matter of taste.
 
+mod copied;
 mod copies;
 #[cfg(test)]
 mod tests;
 mod weight;
+
+pub use self::copied::{Copied, copied};
 
 use pg_query::ParserOptions;
 use pg_query::protobuf::{self, KeywordKind, Token};

@@ -232,7 +232,8 @@ async fn the_end_of_a_transaction_takes_no_longer_than_its_statements_may() {
         assert_eq!(count(&client, "SELECT max(id)::bigint FROM slow").await, 1, "nothing was kept");
         // a transaction of others is nobody's: it may take its time
         client.batch_execute("BEGIN; UPDATE t SET id = id WHERE id = 1; COMMIT").await.expect("uncapped");
-        assert_eq!(entered(&gateway), vec![("quick".to_owned(), CapKind::Time, 0); 7]);
+        let capped: Vec<_> = entered(&gateway).into_iter().map(|(rule, kind, _)| (rule, kind)).collect();
+        assert_eq!(capped, vec![("quick".to_owned(), CapKind::Time); 7]);
     }
 }
 
@@ -293,10 +294,9 @@ async fn a_cancel_in_a_pipeline_meets_nothing_but_what_is_over_its_cap() {
     let mut failed = 0;
     for round in 0..24 {
         // as long as it may take, give or take a few milliseconds
-        let sleep = format!("SELECT pg_sleep({})", 0.494 + f64::from(round % 12) / 1000.0);
+        let sleep = format!("SELECT pg_sleep({})", 0.485 + f64::from(round % 12) / 200.0);
         let work = "SELECT count(*) FROM generate_series(1, 2000000)";
-        let pipeline =
-            [parse("", &sleep), bind(""), EXECUTE, SYNC, parse("", work), bind(""), EXECUTE, SYNC];
+        let pipeline = [parse("", &sleep), bind(""), EXECUTE, SYNC, parse("", work), bind(""), EXECUTE, SYNC];
         raw.send(&pipeline).await;
         let first = raw.until_ready().await;
         let second = raw.until_ready().await;

@@ -6,6 +6,7 @@
 //! mode: a refusal for the client, or a journal error that ends the connection.
 
 mod cursors;
+mod detecting;
 mod drift;
 mod execution;
 mod holding;
@@ -21,8 +22,8 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 
 use self::cursors::Cursors;
-use self::drift::{Drift, outdated};
 pub(super) use self::drift::Proving;
+use self::drift::{Drift, outdated};
 use self::execution::executes;
 use self::holding::{Circumstances, Stage, Weighed, refuse};
 use self::metering::Metering;
@@ -34,7 +35,7 @@ use super::planner::Planner;
 use super::values;
 use crate::domain::action::Action;
 use crate::domain::event::VerdictWord;
-use crate::domain::facts::{CopyDirection, Facts, StatementKind};
+use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::RuleName;
 use crate::domain::policy::Denial;
 use crate::gateway::cache::Cache;
@@ -43,9 +44,10 @@ use crate::gateway::hold::{Cleared, Interrupt, Stopped};
 use crate::gateway::journal::{JournalError, Ticket};
 use crate::gateway::parser::{Burden, Overwhelmed, Parser};
 use crate::recording::item;
-use crate::sql::{ParseLimits, Protection};
+use crate::sql::{Copied, Protection};
 use crate::wire::postgres::conversation::{Answer, Ask, Expect, Meter, Question, QuestionId, Text};
 use crate::wire::postgres::error::ErrorFields;
+use crate::wire::postgres::veil::Veil;
 
 /// What comes of a question.
 pub(super) enum Step {
@@ -93,6 +95,10 @@ pub(super) struct Examiner {
     /// What SQL's DECLARE has opened.
     cursors: Cursors,
     metering: Metering,
+    /// What the target's detectors find is hidden by this.
+    veil: Option<Veil>,
+    /// How the message that is being answered writes its rows, if it copies.
+    layout: Option<Arc<Copied>>,
     /// The last question whose code, out of our sight, could give the names before it to other statements.
     hidden: Option<QuestionId>,
     /// By the Bind that made them.
@@ -147,6 +153,7 @@ impl Examiner {
         parser: Parser,
         interrupt: Interrupt,
         planner: Planner,
+        veil: Option<Veil>,
     ) -> Self {
         let settings = Settings::new(reported);
         Self {
@@ -172,6 +179,8 @@ impl Examiner {
             naming: VecDeque::new(),
             cursors: Cursors::default(),
             metering: Metering::default(),
+            veil,
+            layout: None,
             hidden: None,
             portals: HashMap::new(),
             running: BTreeMap::new(),
@@ -330,7 +339,7 @@ impl Examiner {
         if let Some(denial) = refused {
             return self.deny(inspected.parts.first(), text, &denial);
         }
-        if let Some(denial) = self.unseen_by_detectors(inspected, text) {
+        if let Some(denial) = self.unseen_by_detectors(inspected) {
             return self.deny(inspected.parts.first(), text, &denial);
         }
         if !is_parse && let Some(denial) = self.outdated_cursors(&inspected.parts) {
@@ -367,6 +376,7 @@ impl Examiner {
         if !is_parse {
             self.runs();
         }
+        self.note_layout(inspected);
         self.remember(question, text, inspected, is_parse);
         self.running.insert(question.id, Running { next, last: self.gate.statements() });
         // what is prepared and never executed never ends; what is older than this was answered long ago
@@ -519,10 +529,11 @@ impl Examiner {
         shown: &[Option<String>],
     ) -> Result<Ruling, JournalError> {
         let facts = self.facts_of(part);
+        let (text, sent) = (self.redacted(&part.text), part.sent.as_deref().map(|sent| self.redacted(sent)));
         let attempt = Attempt {
             action: Action::Statement(&facts),
-            text: &part.text,
-            sent: part.sent.as_deref(),
+            text: &text,
+            sent: sent.as_deref(),
             exact,
             opinion: &part.ruled.opinion,
             facts_entered: &part.ruled.facts_entered,
@@ -535,11 +546,11 @@ impl Examiner {
         };
         self.judged.push(item::Statement {
             number,
-            text: part.text.clone(),
-            parameters: shown.to_vec(),
+            text,
+            parameters: self.redacted_all(shown),
             verdict,
             rule,
-            sent: part.sent.clone(),
+            sent,
             at: self.gate.now(),
         });
         Ok(ruling)
@@ -558,21 +569,6 @@ impl Examiner {
     fn judge_again(&self, prepared: Prepared) -> Prepared {
         let inspected = Arc::new(prepared.inspected.without_opinions());
         Prepared { inspected, era: self.era, ..prepared }
-    }
-
-    /// Why this is not sent to a target with detectors, which do not look into a COPY in binary.
-    fn unseen_by_detectors(&self, inspected: &Inspected, text: &Text) -> Option<Denial> {
-        let target = self.gate.context().target.kind.postgres()?;
-        let copies = inspected.parts.iter().any(|part| part.facts.copy == Some(CopyDirection::Out));
-        if target.detectors.is_empty() || !copies {
-            return None;
-        }
-        let statements = crate::sql::parse(text.as_str()?, &ParseLimits::default()).ok()?;
-        statements.iter().find_map(crate::sql::copies_unsearchably).map(|what| Denial {
-            rule: rule("detectors.copy"),
-            reason: format!("the target's detectors do not look into a COPY in {what}"),
-            hint: Some("use text or CSV, with the delimiters and quotes that they have by default".into()),
-        })
     }
 
     fn when_durable(&self, wait: Option<Ticket>, answer: Answer) -> Step {

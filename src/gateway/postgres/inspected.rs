@@ -7,7 +7,7 @@ use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::RuleName;
 use crate::domain::policy::Denial;
 use crate::gateway::gate::Opinion;
-use crate::sql::Effect;
+use crate::sql::{Copied, Effect};
 use crate::wire::postgres::conversation::Expect;
 
 /// What was found out about a text: one part for each of its statements.
@@ -32,6 +32,10 @@ pub(super) struct Part {
     pub(super) text: String,
     /// How what is sent instead may be shown.
     pub(super) sent: Option<String>,
+    /// Why its rows could not be searched as they are copied out.
+    pub(super) unsearchable: Option<&'static str>,
+    /// How it copies rows out.
+    pub(super) copied: Option<Arc<Copied>>,
     /// What it changes about the connection.
     pub(super) effect: Effect,
     /// Its bind values are not to be shown.
@@ -163,6 +167,8 @@ impl Part {
             facts: Arc::new(facts),
             text: text.to_owned(),
             sent: None,
+            unsearchable: None,
+            copied: None,
             effect: Effect::None,
             secret_values: false,
             guarded_values: BTreeSet::new(),

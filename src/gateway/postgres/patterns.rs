@@ -175,6 +175,8 @@ impl Stencil {
             facts: Arc::clone(&self.part.facts),
             text,
             sent: shown,
+            unsearchable: None,
+            copied: None,
             effect: self.part.effect.clone(),
             secret_values: self.part.secret_values,
             guarded_values: self.part.guarded_values.clone(),
@@ -187,11 +189,10 @@ impl Stencil {
 /// What was found, if it is one statement that may be sent and changes nothing about the connection.
 fn finding(inspected: &Inspected) -> Option<Finding<Rest>> {
     let Inspected { parts, sent, expect, refusal: None } = inspected else { return None };
-    let [Part { facts, text, sent: shown, effect: Effect::None, secret_values, guarded_values, ruled: _ }] =
-        parts.as_slice()
-    else {
-        return None;
-    };
+    let [part] = parts.as_slice() else { return None };
+    // how a COPY writes its rows stands in its literals
+    let Part { effect: Effect::None, unsearchable: None, copied: None, .. } = part else { return None };
+    let Part { facts, text, sent: shown, secret_values, guarded_values, .. } = part;
     let rest = Rest {
         facts: Arc::clone(facts),
         effect: Effect::None,

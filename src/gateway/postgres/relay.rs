@@ -95,7 +95,19 @@ where
     ) -> Self {
         let Parts { client, upstream, talk, examiner, observer, tape } = parts;
         let closing = Box::pin(async move { closed(&mut closing).await });
-        Self { client, upstream, talk, examiner, observer, tape, brake, waiting: None, proving: None, held: None, closing }
+        Self {
+            client,
+            upstream,
+            talk,
+            examiner,
+            observer,
+            tape,
+            brake,
+            waiting: None,
+            proving: None,
+            held: None,
+            closing,
+        }
     }
 
     /// Pumps until one side is done.
@@ -247,6 +259,7 @@ where
         match step.map_err(End::Journal)? {
             Step::Answer(answer) => {
                 self.talk.handle_meters(self.examiner.take_meters());
+                self.talk.handle_layout(self.examiner.take_layout());
                 match self.examiner.take_guard() {
                     Some(offered) => {
                         if self.talk.handle_guarded_answer(&offered.guard, answer) {

@@ -46,7 +46,7 @@ use super::error::ErrorFields;
 use super::fault::{ClientFault, UpstreamFault};
 use super::frame::{Frame, FrameLimits};
 use super::scrub::Scrub;
-use super::veil::Veil;
+use super::veil::{CopyLayout, Veil};
 
 pub use self::capping::Clocked;
 pub use self::guard::{Guard, Stamp, drifted, is_reserved};
@@ -81,6 +81,8 @@ pub struct Conversation {
     due: Option<Due>,
     /// What waits for its guard.
     parked: Option<Box<Parked>>,
+    /// How the open question's answer copies rows out.
+    layout: Option<CopyLayout>,
     last_question: u64,
     observations: VecDeque<Observation>,
     /// What is left of a client's CopyData that passes in pieces.
@@ -126,6 +128,7 @@ impl Conversation {
             meters: Meters::default(),
             due: None,
             parked: None,
+            layout: None,
             last_question: 0,
             observations: VecDeque::new(),
             client_piece: Piece::None,

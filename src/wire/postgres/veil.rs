@@ -5,6 +5,7 @@
 //! looks like is the finder's to know; which columns there are is the conversation's. Failure mode: a value of which
 //! only a part should be hidden, and cannot be, is NULL.
 
+mod layout;
 mod types;
 mod view;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut as _, BytesMut};
 
+pub use self::layout::CopyLayout;
 use self::types::{Kind, kind};
 use self::view::View;
 use crate::wire::buffer::{ReadError, Reader, put_value};
@@ -121,16 +123,34 @@ impl Veil {
         }
     }
 
-    /// A row of COPY in text or CSV, with its end of line, if something is found in it. Columns stay as many.
+    /// A row of COPY in text or CSV, with its end of line, if something is found in it. Columns stay as many. Of those that
+    /// are known by a hint each, more is.
     #[must_use]
-    pub fn record(&self, record: &[u8]) -> Option<Vec<u8>> {
+    pub fn record(&self, record: &[u8], columns: Option<(&CopyLayout, &[Hint])>) -> Option<Vec<u8>> {
         let end = if record.ends_with(b"\r\n") { 2 } else { usize::from(record.ends_with(b"\n")) };
         let (bare, end) = record.split_at_checked(record.len() - end)?;
-        match self.replaced(bare, Hint::default(), COPY) {
+        let named = columns.map_or_else(Vec::new, |(layout, hints)| self.named_parts(bare, layout, hints));
+        match self.replaced_with(bare, Hint::default(), COPY, named) {
             Found::Instead(mut text) => {
                 text.extend_from_slice(end);
                 Some(text)
             }
+            Found::Nothing | Found::Null => None,
+        }
+    }
+
+    /// A text of SQL, or a value of one, if something is found in it. What is all of a literal is looked at as a value.
+    #[must_use]
+    pub fn statement(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let (mut whole, mut start) = (Vec::new(), 0);
+        for part in text.split(|byte| matches!(byte, b'\'' | b'$') || PARTS.contains(byte)) {
+            if self.0.is_whole(part) {
+                whole.push(start..start + part.len());
+            }
+            start += part.len() + 1;
+        }
+        match self.replaced_with(text, Hint::default(), b"", whole) {
+            Found::Instead(text) => Some(text),
             Found::Nothing | Found::Null => None,
         }
     }
@@ -145,7 +165,11 @@ impl Veil {
 
     /// Replaces what is found; what holds the parts of a literal together stays.
     fn replaced(&self, value: &[u8], hint: Hint, structure: &[u8]) -> Found {
-        let places = self.places(value, hint, structure);
+        self.replaced_with(value, hint, structure, Vec::new())
+    }
+
+    fn replaced_with(&self, value: &[u8], hint: Hint, structure: &[u8], more: Vec<Range<usize>>) -> Found {
+        let places = self.places(value, hint, structure, more);
         if places.is_empty() {
             return Found::Nothing;
         }
@@ -170,9 +194,16 @@ impl Veil {
     }
 
     /// Where something is found, as the text is written and as its escapes are read.
-    fn places(&self, value: &[u8], hint: Hint, structure: &[u8]) -> Vec<Range<usize>> {
+    fn places(
+        &self,
+        value: &[u8],
+        hint: Hint,
+        structure: &[u8],
+        more: Vec<Range<usize>>,
+    ) -> Vec<Range<usize>> {
         let mut places = self.0.find(value, hint);
         let found = places.len();
+        places.extend(more);
         if !structure.is_empty() {
             places.extend(self.whole_parts(value));
         }
@@ -186,6 +217,25 @@ impl Veil {
         }
         places.retain(|place| !place.is_empty());
         places
+    }
+
+    /// What is found in columns because of what they are called.
+    fn named_parts(&self, record: &[u8], layout: &CopyLayout, hints: &[Hint]) -> Vec<Range<usize>> {
+        let mut places = Vec::new();
+        for (hint, column) in hints.iter().zip(layout.columns(record)) {
+            if *hint != Hint::default() {
+                let found = self.0.find(record.get(column.clone()).unwrap_or_default(), *hint);
+                places.extend(found.into_iter().map(|at| column.start + at.start..column.start + at.end));
+            }
+        }
+        places
+    }
+
+    /// What the names of columns give away; nothing where none does.
+    #[must_use]
+    pub fn hints(&self, names: &[String]) -> Vec<Hint> {
+        let hints: Vec<Hint> = names.iter().map(|name| self.0.hint(name)).collect();
+        if hints.iter().all(|hint| *hint == Hint::default()) { Vec::new() } else { hints }
     }
 
     /// The parts of a literal, or columns of a row and the parts of those, that are found because they are nothing else.

@@ -55,26 +55,33 @@ async fn an_inexact_parameter_stays_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waited_while_the_schema_changed_is_reviewed_as_it_is_now() {
     let stage = held_stage().await;
-    for batch in [false, true] {
-        stage.admin.batch_execute(SCHEMA).await.unwrap();
-        let mut raw = Raw::connect(&stage.gateway).await;
-        let statement = "SELECT * FROM plain";
-        let pipeline = vec![parse("", statement), bind(""), EXECUTE, SYNC];
-        raw.send(&if batch { pipeline } else { vec![query(statement)] }).await;
-        let first = stage.gateway.desk.next().await;
-        stage.admin.batch_execute(ADDED).await.unwrap();
-        stage.gateway.desk.approve(first);
-        let second = tokio::time::timeout(std::time::Duration::from_secs(20), stage.gateway.desk.next());
-        let second = second.await.expect("it is reviewed again");
-        let hoopctl::domain::approval::What::Deed(deed) = &second.subject.subject().what else { panic!() };
-        let shown = deed.sent.clone().unwrap_or_default();
-        assert!(shown.contains("api_key") && shown.contains("[masked]"), "{shown}");
-        stage.gateway.desk.approve(second);
-        let answers = raw.until_ready().await;
-        keeps(&answers, statement);
-        assert!(told(&answers, b'D', "[masked]") && !told(&answers, b'E', ""), "{answers:?}");
-        assert!(stage.gateway.desk.is_empty().await);
-    }
+    let mut raw = Raw::connect(&stage.gateway).await;
+    let statement = "SELECT * FROM plain";
+    raw.send(&[query(statement)]).await;
+    let first = stage.gateway.desk.next().await;
+    stage.admin.batch_execute(ADDED).await.unwrap();
+    stage.gateway.desk.approve(first);
+    let second = tokio::time::timeout(std::time::Duration::from_secs(20), stage.gateway.desk.next());
+    let second = second.await.expect("it is reviewed again");
+    let hoopctl::domain::approval::What::Deed(deed) = &second.subject.subject().what else { panic!() };
+    let shown = deed.sent.clone().unwrap_or_default();
+    assert!(shown.contains("AS api_key") && !shown.contains("hoopctl_source.api_key"), "{shown}");
+    stage.gateway.desk.approve(second);
+    let answers = raw.until_ready().await;
+    keeps(&answers, statement);
+    assert!(told(&answers, b'D', "[masked]") && !told(&answers, b'E', ""), "{answers:?}");
+    assert!(stage.gateway.desk.is_empty().await);
+    // prepared before, it is not what was prepared any more
+    ask(&mut raw, &[parse("kept", statement), SYNC]).await;
+    raw.send(&[bind("kept"), EXECUTE, SYNC]).await;
+    let held = stage.gateway.desk.next().await;
+    let more = "ALTER TABLE plain ADD COLUMN ssn text DEFAULT 'top-secret'";
+    stage.admin.batch_execute(more).await.unwrap();
+    stage.gateway.desk.approve(held);
+    let answers = raw.until_ready().await;
+    keeps(&answers, "prepared");
+    assert!(told(&answers, b'E', "C0A000"), "{answers:?}");
+    assert!(stage.gateway.desk.is_empty().await);
 }
 
 /// In a transaction it is not asked for again: the client is told to run it again, and nothing has run.

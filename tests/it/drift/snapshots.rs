@@ -7,7 +7,8 @@ const OLD: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
 /// Nothing has used these relations on the connection before, so that nothing tells the gateway but a look from elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_behind_the_first_snapshot_of_a_connection_is_seen() {
-    for (major, begin) in [(majors()[0], OLD), (newest(), OLD), (newest(), "BEGIN ISOLATION LEVEL SERIALIZABLE")]
+    for (major, begin) in
+        [(majors()[0], OLD), (newest(), OLD), (newest(), "BEGIN ISOLATION LEVEL SERIALIZABLE")]
     {
         let stage = stage(major).await;
         for (name, change, statement) in CHANGES {

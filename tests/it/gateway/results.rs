@@ -104,7 +104,59 @@ async fn detectors_know_a_number_by_its_column() {
         gateway.run(&["-At", "-c", row, "-c", &format!("COPY ({row}) TO STDOUT (FORMAT csv)")]).await;
     assert!(ok, "{err}");
     let shown = "[masked]|4155552671|[masked]|[masked]|{[masked],\"part 536-22-1870\"}\n";
-    // a row of COPY has no columns with names, and still has columns
-    let copied = "4155552671,4155552671,536221870,[masked],\"{[masked],\"\"part 536-22-1870\"\"}\"\n";
+    // of COPY the statement says what its columns are called
+    let copied = "[masked],4155552671,[masked],[masked],\"{[masked],\"\"part 536-22-1870\"\"}\"\n";
     assert_eq!(out, format!("{shown}{copied}"));
+    let table = format!("CREATE TABLE calls AS {row}");
+    cluster.admin().await.batch_execute(&table).await.expect("a table");
+    for (text, shown) in [
+        ("COPY calls (item, phone, \"customerSsn\") TO STDOUT", "4155552671\t[masked]\t[masked]\n"),
+        ("COPY calls (phone) TO STDOUT (FORMAT csv, FORCE_QUOTE *)", "\"[masked]\"\n"),
+        // or its first row
+        (
+            "COPY calls TO STDOUT (FORMAT csv, HEADER)",
+            "phone,item,customerSsn,a,b\n[masked],4155552671,[masked],[masked],",
+        ),
+        ("COPY (SELECT item AS phone, phone AS item FROM calls) TO STDOUT", "[masked]\t4155552671\n"),
+        // and where neither does, nobody
+        ("COPY calls TO STDOUT", "4155552671\t4155552671\t536221870\t[masked]\t"),
+    ] {
+        let (out, err, ok) = gateway.run(&["-At", "-c", text]).await;
+        assert!(ok && out.starts_with(shown), "{text}: {out}{err}");
+    }
+}
+
+/// INVARIANT: what a detector finds is stored nowhere: also not where somebody has typed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn detectors_look_into_what_is_entered_and_recorded() {
+    const SECRETS: [&str; 3] = ["alice@example.org", "4111111111111111", "536-22-1870"];
+    let cluster = newest();
+    cluster.admin().await.batch_execute(PEOPLE).await.expect("people");
+    let setup = Setup { detectors: &["card", "email", "ssn"], ..Setup::open(&cluster) };
+    let gateway = Gateway::start(&cluster, setup);
+    let client = gateway.connect().await;
+    let asked = "SELECT count(*) FROM people WHERE who LIKE '%alice@example.org%' AND n = 4111111111111111";
+    for _ in 0..4 {
+        // from the texts, and from what they have in common
+        let found = client.query_one(asked, &[]).await.expect("it is found");
+        assert_eq!(found.get::<_, i64>(0), 1);
+        client.simple_query(asked).await.expect("it is found");
+    }
+    let bound = "SELECT count(*) FROM people WHERE who LIKE '%' || $1 || '%' OR who = $2";
+    client.query(bound, &[&SECRETS[0], &SECRETS[2]]).await.expect("it is found");
+    client.simple_query("INSERT INTO people (id, who) VALUES (3, '536-22-1870')").await.expect("written");
+    client.simple_query("SELECT 'alice@example.org'::int").await.expect_err("it is no number");
+    client.simple_query("SELECT 'alice@example.org").await.expect_err("it is not closed");
+    client.simple_query("PREPARE p AS SELECT 'alice@example.org'").await.expect("prepared");
+    client.simple_query("EXECUTE p").await.expect("executed");
+    let events = format!("{:?}", gateway.book.events.lock().expect("not poisoned"));
+    let items = gateway.book.items.lock().expect("not poisoned");
+    let recorded: Vec<_> =
+        items.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect();
+    let recorded = recorded.join("\n");
+    for secret in SECRETS {
+        assert!(!events.contains(secret), "{secret} is entered: {events}");
+        assert!(!recorded.contains(secret), "{secret} is recorded: {recorded}");
+    }
+    assert!(events.contains("LIKE '[masked]%'") && recorded.contains("VALUES (3, '[masked]')"), "{events}");
 }

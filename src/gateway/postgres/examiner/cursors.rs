@@ -115,9 +115,10 @@ impl Examiner {
                 }
                 Effect::Close { name } => {
                     self.cursors.close(name.as_deref());
-                    self.metering.closes(question, name.as_deref());
+                    if let Some(name) = name {
+                        self.metering.closes(question, name);
+                    }
                 }
-                Effect::DiscardAll => self.metering.closes(question, None),
                 // what it was declared for runs now
                 Effect::Fetch { name } => {
                     harmless = self.cursors.open.get(name).is_some_and(|cursor| is_harmless(&cursor.facts));

@@ -56,6 +56,7 @@ impl Examiner {
         }
         self.runs();
         self.meter(&prepared.inspected.parts, vec![meter]);
+        self.note_layout(&prepared.inspected);
         self.lose_sight(question.id, &prepared.inspected.parts);
         self.foresee_names(question.id, &prepared);
         self.running.insert(question.id, Running { next: number, last: number });
@@ -91,6 +92,7 @@ impl Examiner {
                 self.runs();
                 let meter = self.anew(&entered, portal);
                 self.meter(&prepared.inspected.parts, vec![meter]);
+                self.note_layout(&prepared.inspected);
                 self.lose_sight(question.id, &prepared.inspected.parts);
                 self.foresee_names(question.id, prepared);
                 self.running.insert(question.id, Running { next: number, last: number });

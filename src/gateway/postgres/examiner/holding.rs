@@ -178,9 +178,12 @@ impl Examiner {
         covered.extend(inspected.sent.as_ref().map(String::as_bytes));
         Account {
             protocol: "postgres",
-            text: join(parts.iter().map(|part| part.text.as_str()).collect()),
-            sent: (!is_same).then(|| join(sent)),
-            values: shown.iter().map(|value| value.clone().unwrap_or_else(|| "NULL".into())).collect(),
+            text: self.redacted(&join(parts.iter().map(|part| part.text.as_str()).collect())),
+            sent: (!is_same).then(|| self.redacted(&join(sent))),
+            values: shown
+                .iter()
+                .map(|value| value.as_deref().map_or_else(|| "NULL".into(), |value| self.redacted(value)))
+                .collect(),
             exact: self.gate.digests().in_session(&covered),
             deed: Deed::Statement(facts),
             settings: self.circumstances.now(&self.lens),
@@ -220,6 +223,7 @@ impl Examiner {
                 rest = behind;
             }
         }
+        shape.literals.iter_mut().for_each(|literal| literal.shown = self.redacted(&literal.shown));
         Some(shape)
     }
 }

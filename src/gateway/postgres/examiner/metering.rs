@@ -26,7 +26,7 @@ pub(super) struct Metering {
     /// Of cursors that nobody saw being declared, by name.
     unknown: HashMap<String, Arc<Meter>>,
     /// What is about to be closed, once the database says so: of a cursor that is still there no counting begins anew.
-    closing: VecDeque<(QuestionId, Option<String>)>,
+    closing: VecDeque<(QuestionId, String)>,
 }
 
 impl Metering {
@@ -40,20 +40,21 @@ impl Metering {
         self.answered = Meters::new(vec![vec![Arc::clone(meter)]]);
     }
 
-    /// A message that is on its way closes these cursors; `None` stands for all.
-    pub(super) fn closes(&mut self, question: QuestionId, name: Option<&str>) {
-        if !self.unknown.is_empty() {
-            self.closing.push_back((question, name.map(str::to_owned)));
+    /// A message that is on its way closes this cursor.
+    pub(super) fn closes(&mut self, question: QuestionId, name: &str) {
+        if self.unknown.contains_key(name) {
+            self.closing.push_back((question, name.to_owned()));
         }
     }
 
-    /// The oldest of what this question closes is closed.
-    pub(super) fn closed(&mut self, question: QuestionId) {
+    /// A statement of this question has closed cursors, as its command tag says.
+    pub(super) fn closed(&mut self, question: QuestionId, tag: &str) {
+        if tag != "CLOSE CURSOR" {
+            return self.unknown.clear();
+        }
         let at = self.closing.iter().position(|(of, _)| *of == question);
-        match at.and_then(|at| self.closing.remove(at)) {
-            Some((_, Some(name))) => drop(self.unknown.remove(&name)),
-            Some((_, None)) => self.unknown.clear(),
-            None => {}
+        if let Some((_, name)) = at.and_then(|at| self.closing.remove(at)) {
+            self.unknown.remove(&name);
         }
     }
 
@@ -94,7 +95,8 @@ impl Examiner {
             all.push(counts);
         }
         let ends = |part: &Part| ENDS.contains(&self.facts_of(part).verb.as_str());
-        let ending = parts.iter().enumerate().filter(|(_, part)| ends(part)).map(|(place, _)| place).collect();
+        let ending =
+            parts.iter().enumerate().filter(|(_, part)| ends(part)).map(|(place, _)| place).collect();
         self.metering.answered = Meters::new(all).ending(ending);
     }
 

@@ -63,7 +63,7 @@ impl Examiner {
         match tag {
             "PREPARE" => self.parsed(question),
             "DECLARE CURSOR" => self.cursors.declared(question),
-            "CLOSE CURSOR" | "CLOSE CURSOR ALL" | "DISCARD ALL" => self.metering.closed(question),
+            "CLOSE CURSOR" | "CLOSE CURSOR ALL" | "DISCARD ALL" => self.metering.closed(question, tag),
             _ => {}
         }
     }

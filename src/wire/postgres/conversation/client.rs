@@ -22,7 +22,11 @@ use crate::wire::postgres::frontend::{ClientMessage, FunctionCall, Parse, Subjec
 impl Conversation {
     pub(super) fn take_client(&mut self, input: &mut BytesMut) -> Result<(), ClientFault> {
         self.put_back(input);
-        while self.question.is_none() && self.parked.is_none() && !self.terminated && self.upstream.len() < self.options.output_cap {
+        while self.question.is_none()
+            && self.parked.is_none()
+            && !self.terminated
+            && self.upstream.len() < self.options.output_cap
+        {
             if self.client_piece != Piece::None {
                 if input.is_empty() {
                     break;
@@ -251,6 +255,7 @@ impl Conversation {
             return false;
         };
         let meters = std::mem::take(&mut self.meters).with_due(self.due.as_ref());
+        let layout = self.layout.take();
         if self.skipping || dropped {
             // an earlier message failed while this one was judged: the database would skip it, or it comes again
             self.skip(&kind, id);
@@ -276,7 +281,7 @@ impl Conversation {
         };
         match answer {
             Answer::Forward(expect) => {
-                let op = Op { expect, guarded, meters, ..Op::new(kind, Some(id)) };
+                let op = Op { expect, guarded, meters, layout, ..Op::new(kind, Some(id)) };
                 let bytes = frame.bytes.clone();
                 self.forward_or_park(op, bytes, frame, alone);
             }
@@ -285,7 +290,7 @@ impl Conversation {
                 Some(bytes) => {
                     let op =
                         Op { expect, guarded, preceded: guarded, replaced: true, ..Op::new(kind, Some(id)) };
-                    self.forward_or_park(Op { meters, ..op }, bytes.freeze(), frame, alone);
+                    self.forward_or_park(Op { meters, layout, ..op }, bytes.freeze(), frame, alone);
                 }
                 None => {
                     let fields = ErrorFields::denied("the statement could not be rewritten");

@@ -178,9 +178,9 @@ impl Meters {
 
     /// The strictest limit on the time of any of its statements.
     pub(super) fn strictest(&self) -> Option<Due> {
-        let limited = self.all().filter_map(|meter| {
-            Some(Due { statement: meter.statement, cap: meter.caps.time.clone()? })
-        });
+        let limited = self
+            .all()
+            .filter_map(|meter| Some(Due { statement: meter.statement, cap: meter.caps.time.clone()? }));
         limited.reduce(Due::stricter)
     }
 

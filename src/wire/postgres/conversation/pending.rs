@@ -12,6 +12,7 @@ use super::capping::holds_what_follows;
 use super::meter::{Due, Meters};
 use crate::wire::postgres::conversation::{Expect, QuestionId};
 use crate::wire::postgres::error::ErrorFields;
+use crate::wire::postgres::veil::CopyLayout;
 
 /// Messages that are not answered, oldest first.
 #[derive(Debug, Default)]
@@ -103,6 +104,8 @@ pub(super) struct Op {
     pub(super) rows: u64,
     /// What its answers count against.
     pub(super) meters: Meters,
+    /// How it copies rows out, where that is looked into.
+    pub(super) layout: Option<CopyLayout>,
     /// A cap is reached, and this is what the client is told once the database has stopped.
     pub(super) stopped: Option<Box<ErrorFields>>,
     /// Its time is over.
@@ -125,6 +128,7 @@ impl Op {
             replaced: false,
             rows: 0,
             meters: Meters::default(),
+            layout: None,
             stopped: None,
             overdue: false,
             guarded: false,

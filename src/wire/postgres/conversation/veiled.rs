@@ -18,7 +18,7 @@ use crate::wire::postgres::conversation::{Ask, Conversation, Observation, Questi
 use crate::wire::postgres::error::Fields;
 use crate::wire::postgres::fault::UpstreamFault;
 use crate::wire::postgres::frame::FrameError;
-use crate::wire::postgres::veil::{Found, Look, Veil};
+use crate::wire::postgres::veil::{CopyLayout, Found, Hint, Look, Veil};
 
 /// What is known of the results to come.
 #[derive(Debug)]
@@ -38,6 +38,10 @@ pub(super) struct Veiled {
     looks: Arc<[Look]>,
     /// A row of COPY that is not whole yet.
     record: BytesMut,
+    /// How the rows of the COPY are written.
+    layout: Option<CopyLayout>,
+    /// What its columns' names give away.
+    hints: Vec<Hint>,
 }
 
 /// A portal.
@@ -59,6 +63,8 @@ impl Veiled {
             executes: VecDeque::new(),
             looks: Arc::default(),
             record: BytesMut::new(),
+            layout: None,
+            hints: Vec::new(),
         }
     }
 
@@ -184,7 +190,7 @@ impl Veiled {
     /// The next piece of a COPY in text; `None` passes it on as it came. It is held until its row is whole.
     fn copied(&mut self, piece: &[u8], most: usize) -> Result<Option<BytesMut>, UpstreamFault> {
         if self.record.is_empty() && piece.ends_with(b"\n") {
-            return Ok(self.veil.record(piece).map(|shown| framed(b'd', &shown)));
+            return Ok(self.whole(piece).map(|shown| framed(b'd', &shown)));
         }
         let length = self.record.len() + piece.len();
         if length > most {
@@ -200,7 +206,18 @@ impl Veiled {
         if record.is_empty() {
             return BytesMut::new();
         }
-        framed(b'd', &self.veil.record(&record).map_or(record, Bytes::from))
+        framed(b'd', &self.whole(&record).map_or(record, Bytes::from))
+    }
+
+    /// A whole row of a COPY, if something is found in it.
+    fn whole(&mut self, record: &[u8]) -> Option<Vec<u8>> {
+        let Some(layout) = &mut self.layout else { return self.veil.record(record, None) };
+        if std::mem::take(&mut layout.header) {
+            self.hints = self.veil.hints(&layout.fields(record));
+            return self.veil.record(record, None);
+        }
+        let columns = (!self.hints.is_empty()).then_some((&*layout, self.hints.as_slice()));
+        self.veil.record(record, columns)
     }
 
     /// An error, a notice or a notification, if something is found in it.
@@ -251,6 +268,11 @@ impl Covered {
 }
 
 impl Conversation {
+    /// How rows come of the open question, if it copies them out. To be said before the answer.
+    pub fn handle_layout(&mut self, layout: Option<CopyLayout>) {
+        self.layout = layout;
+    }
+
     /// Whether messages of this type are looked into, and so have to be whole.
     pub(super) fn looks_into(&self, tag: u8) -> bool {
         self.veiled.is_some() && (tag == b'D' || (tag == b'd' && self.copy == Copy::Out))
@@ -289,6 +311,12 @@ impl Conversation {
                 Ok(shown.map_or(Fate::Pass, Fate::Swap))
             }
             b'H' if body.first() != Some(&0) => Err(UpstreamFault::BinaryCopy),
+            b'H' => {
+                veiled.layout = self.pending.front().and_then(|op| op.layout.take());
+                let names = veiled.layout.as_ref().map_or(&[][..], |layout| &layout.names);
+                veiled.hints = veiled.veil.hints(names);
+                self.take_answer_message(tag, body)
+            }
             b'c' => {
                 let fate = self.take_answer_message(tag, body)?;
                 let mut rest = veiled.rest();

@@ -1,0 +1,131 @@
+//! How the rows of a COPY to the client are written, and what their columns are called.
+//!
+//! Job: what the statement itself says. Boundary: what columns a table has is not looked up. Failure mode: a column whose
+//! name the statement does not say has none.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::CopyStmt;
+
+use super::Statement;
+
+/// The rows of a COPY to the client.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Copied {
+    /// What stands between columns.
+    pub delimiter: u8,
+    /// Whether values may stand in quotes.
+    pub csv: bool,
+    /// Whether the first row is the columns' names.
+    pub header: bool,
+    /// The columns' names, in order, as far as they are known; empty for one that has none.
+    pub names: Vec<String>,
+}
+
+/// How this writes rows to the client, if it does and they are text.
+#[must_use]
+pub fn copied(statement: &Statement) -> Option<Copied> {
+    let Some(NodeEnum::CopyStmt(copy)) = statement.node() else { return None };
+    let format = text_of(copy, "format");
+    if copy.is_from || format.as_deref() == Some("binary") {
+        return None;
+    }
+    let csv = format.as_deref() == Some("csv");
+    let usual = if csv { b',' } else { b'\t' };
+    let delimiter = text_of(copy, "delimiter").and_then(|text| text.bytes().next()).unwrap_or(usual);
+    let header = has(copy, "header")
+        && !text_of(copy, "header").is_some_and(|text| ["false", "off", "0"].contains(&text.as_str()));
+    Some(Copied { delimiter, csv, header, names: names(copy) })
+}
+
+fn names(copy: &CopyStmt) -> Vec<String> {
+    if !copy.attlist.is_empty() {
+        return copy.attlist.iter().map(|name| string(name.node.as_ref())).collect();
+    }
+    let query = copy.query.as_deref().and_then(|query| query.node.as_ref());
+    let Some(NodeEnum::SelectStmt(mut select)) = query.cloned() else { return Vec::new() };
+    // a set operation has the names of its first member
+    while let Some(first) = select.larg.take() {
+        select = first;
+    }
+    let mut names = Vec::with_capacity(select.target_list.len());
+    for target in &select.target_list {
+        let Some(NodeEnum::ResTarget(target)) = target.node.as_ref() else { return names };
+        if !target.name.is_empty() {
+            names.push(target.name.clone());
+            continue;
+        }
+        names.push(match target.val.as_deref().and_then(|value| value.node.as_ref()) {
+            Some(NodeEnum::ColumnRef(column)) => {
+                match column.fields.last().and_then(|name| name.node.as_ref()) {
+                    // how many columns come of it is not known here, and so what comes behind them
+                    Some(NodeEnum::AStar(_)) => return names,
+                    last => string(last),
+                }
+            }
+            _ => String::new(),
+        });
+    }
+    names
+}
+
+fn string(node: Option<&NodeEnum>) -> String {
+    match node {
+        Some(NodeEnum::String(text)) => text.sval.clone(),
+        _ => String::new(),
+    }
+}
+
+fn has(copy: &CopyStmt, wanted: &str) -> bool {
+    copy.options.iter().any(|option| is(option.node.as_ref(), wanted))
+}
+
+fn is(option: Option<&NodeEnum>, wanted: &str) -> bool {
+    matches!(option, Some(NodeEnum::DefElem(option)) if option.defname == wanted)
+}
+
+fn text_of(copy: &CopyStmt, wanted: &str) -> Option<String> {
+    let option = copy.options.iter().find(|option| is(option.node.as_ref(), wanted))?;
+    let Some(NodeEnum::DefElem(option)) = option.node.as_ref() else { return None };
+    Some(match option.arg.as_deref().and_then(|value| value.node.as_ref())? {
+        NodeEnum::String(text) => text.sval.to_ascii_lowercase(),
+        NodeEnum::Boolean(is) => is.boolval.to_string(),
+        NodeEnum::Integer(number) => number.ival.to_string(),
+        NodeEnum::TypeName(name) => string(name.names.last().and_then(|name| name.node.as_ref())),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+    use crate::sql::{ParseLimits, parse};
+
+    fn of(text: &str) -> Option<(String, bool, bool, String)> {
+        let copied = copied(parse(text, &ParseLimits::default()).unwrap().first().unwrap())?;
+        let delimiter = char::from(copied.delimiter).to_string();
+        Some((delimiter, copied.csv, copied.header, copied.names.join(" ")))
+    }
+
+    #[test]
+    fn what_the_statement_says_of_columns_is_known() {
+        for (text, told) in [
+            ("COPY t TO STDOUT", ("\t", false, false, "")),
+            ("COPY t (a, \"B\") TO STDOUT (FORMAT csv, HEADER)", (",", true, true, "a B")),
+            ("COPY t TO STDOUT WITH CSV HEADER DELIMITER ';'", (";", true, true, "")),
+            ("COPY t TO STDOUT (FORMAT csv, HEADER off)", (",", true, false, "")),
+            ("COPY t TO STDOUT (HEADER match, DELIMITER '|')", ("|", false, true, "")),
+            ("COPY (SELECT a, t.b, c AS d, 1, f(x) FROM t) TO STDOUT", ("\t", false, false, "a b d  ")),
+            ("COPY (SELECT a, t.*, b FROM t) TO STDOUT", ("\t", false, false, "a")),
+            ("COPY (SELECT a FROM t UNION SELECT b FROM u) TO STDOUT", ("\t", false, false, "a")),
+            ("COPY (VALUES (1)) TO STDOUT", ("\t", false, false, "")),
+        ] {
+            let (delimiter, csv, header, names) = told;
+            assert_eq!(of(text), Some((delimiter.into(), csv, header, names.into())), "{text}");
+        }
+        for text in ["SELECT 1", "COPY t FROM STDIN", "COPY t TO STDOUT (FORMAT binary)"] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+}
