@@ -23,6 +23,7 @@ mod job;
 pub mod keychain;
 mod known;
 pub mod launch;
+pub mod ledger;
 pub mod link;
 pub mod login;
 pub mod loopback;

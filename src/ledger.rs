@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod entry;
 mod json;
 pub mod note;
+pub mod proof;
 pub mod tile;
 pub mod tree;
 pub mod verify;

@@ -55,6 +55,7 @@ pub(crate) fn router(core: Arc<Core>, tunnels: Arc<dyn TunnelHandler>) -> Router
         .route(&format!("{SESSIONS}/{{id}}/tether"), get(tether::hold))
         .route(&format!("{SESSIONS}/{{id}}/recording"), get(sessions::recording))
         .route(&format!("{SESSIONS}/{{id}}/recording/{{connection}}/{{chunk}}"), get(sessions::chunk))
+        .route(&format!("{SESSIONS}/{{id}}/recording/{{connection}}/{{chunk}}/proof"), get(sessions::proof))
         .route(DEVICES, get(devices::list))
         .route(PENDING_DEVICES, get(devices::pending).post(devices::confirm))
         .route(&format!("{DEVICES}/{{id}}"), delete(devices::revoke))

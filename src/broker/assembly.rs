@@ -35,6 +35,7 @@ use crate::gateway::journal::{Journal, JournalError};
 use crate::gateway::tunnel::{Inner, Tunnels};
 use crate::ledger::tile::Resource;
 use crate::ledger::verify::Files as _;
+use crate::wire::control::ChunkProof;
 
 /// A broker that serves until it is stopped.
 pub struct Broker {
@@ -328,7 +329,24 @@ impl Archive for Shelf {
 
     fn recording<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, io::Result<Vec<Vec<Digest>>>> {
         let (trail, session) = (Arc::clone(&self.trail), session.clone());
-        blocking(move || trail.recordings().index(&session).map_err(io::Error::other))
+        Box::pin(async move {
+            trail.recordings().covered(&session).await.map_err(io::Error::other)?;
+            blocking(move || trail.recordings().index(&session).map_err(io::Error::other)).await
+        })
+    }
+
+    fn chunk_proof<'a>(
+        &'a self,
+        session: &'a SessionId,
+        connection: u32,
+        chunk: u32,
+    ) -> BoxFuture<'a, io::Result<Option<ChunkProof>>> {
+        let (trail, session) = (Arc::clone(&self.trail), session.clone());
+        Box::pin(async move {
+            trail.recordings().covered(&session).await.map_err(io::Error::other)?;
+            blocking(move || trail.recordings().proof(&session, connection, chunk).map_err(io::Error::other))
+                .await
+        })
     }
 
     fn chunk<'a>(

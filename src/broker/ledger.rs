@@ -220,6 +220,12 @@ impl LedgerWriter {
         &self.key
     }
 
+    /// What is published of it.
+    #[must_use]
+    pub fn files(&self) -> DirectoryFiles {
+        DirectoryFiles::new(self.core.dir())
+    }
+
     /// Signs a last checkpoint and closes the ledger; entering fails from here on.
     ///
     /// Blocks for as long as the disk takes. Dropping does the same.

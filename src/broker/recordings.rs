@@ -8,6 +8,7 @@
 //! the background; `kill -9` loses what was not yet in a chunk, at most its last second.
 
 mod lane;
+mod register;
 mod trail;
 
 use std::collections::VecDeque;
@@ -18,16 +19,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 pub use self::trail::AuditTrail;
 
 use self::lane::{Lane, LaneRecorder, Written};
+use self::register::Register;
 use super::ledger::{LedgerWriter, make_private_dir, sync_dir};
 use crate::domain::event::Actor;
 use crate::domain::name::{Digest, SessionId};
 use crate::gateway::journal::{JournalError, Recorder};
+use crate::ledger::verify::FilesError;
+use crate::wire::control::ChunkProof;
 
 /// What every entry needs and a recording cannot know: the policy in force and the time.
 #[derive(Clone)]
@@ -57,6 +60,9 @@ impl Stamp {
 /// Why a recording cannot be found.
 #[derive(Debug, Error)]
 pub enum RecordingsError {
+    /// Somebody else's recording is being looked for in the whole ledger.
+    #[error("the ledger is being read for another recording; try again")]
+    Busy,
     /// A file could not be read or made.
     #[error("`{path}`: {source}")]
     Io {
@@ -65,8 +71,11 @@ pub enum RecordingsError {
         /// Why.
         source: std::io::Error,
     },
-    /// A chunk between others is not there.
-    #[error("chunk {chunk} of connection {connection} is missing")]
+    /// The ledger could not be read.
+    #[error("the ledger: {0}")]
+    Ledger(String),
+    /// The ledger holds no entry about a chunk that is between others.
+    #[error("chunk {chunk} of connection {connection} was never entered")]
     Missing {
         /// The connection.
         connection: u32,
@@ -75,9 +84,16 @@ pub enum RecordingsError {
     },
 }
 
+impl RecordingsError {
+    fn ledger(error: FilesError) -> Self {
+        Self::Ledger(error.to_string())
+    }
+}
+
 /// The recordings of a broker.
 pub struct Recordings {
     shared: Arc<Shared>,
+    register: Register,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -112,7 +128,8 @@ impl Recordings {
             work: Mutex::default(),
             more: Condvar::new(),
         });
-        let recordings = Arc::new(Self { shared, threads: Mutex::default() });
+        let register = Register::new(shared.ledger.files(), shared.ledger.key().clone());
+        let recordings = Arc::new(Self { shared, register, threads: Mutex::default() });
         let (written, to_sync) = sync_channel(WRITTEN);
         let shared = Arc::clone(&recordings.shared);
         recordings.spawn("record-sync", move || lane::sync_and_enter(&shared, &to_sync))?;
@@ -153,38 +170,38 @@ impl Recordings {
         Ok(Box::new(LaneRecorder::new(lane, Arc::clone(&self.shared))))
     }
 
-    /// For each connection of a session, from 1, the digests of its chunks, from 0.
+    /// Waits until the signed head covers what was entered of a session.
     ///
     /// # Errors
-    /// When a file cannot be read or one between others is missing.
+    /// When the ledger cannot be read or written.
+    pub async fn covered(&self, session: &SessionId) -> Result<(), RecordingsError> {
+        if !self.register.is_covered(&self.session_dir(session))? {
+            let signed = self.shared.ledger.checkpoint_now().await;
+            signed.map_err(|error| RecordingsError::Ledger(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// For each connection of a session, from 1, the digests of its chunks, from 0, as the ledger holds
+    /// them under its signed head.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or the ledger holds no entry about a chunk between others.
     pub fn index(&self, session: &SessionId) -> Result<Vec<Vec<Digest>>, RecordingsError> {
-        let dir = self.session_dir(session);
-        let found = match std::fs::read_dir(&dir) {
-            Ok(found) => found,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(io(&dir)(error)),
-        };
-        let mut places = Vec::new();
-        for entry in found {
-            let entry = entry.map_err(io(&dir))?.file_name();
-            places.extend(entry.to_str().and_then(place));
-        }
-        places.sort_unstable();
-        let mut connections: Vec<Vec<Digest>> = Vec::new();
-        for (connection, chunk) in places {
-            while connections.len() < usize::try_from(connection).unwrap_or(usize::MAX) {
-                connections.push(Vec::new());
-            }
-            let Some(chunks) = connections.last_mut() else { continue };
-            let expected = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-            if chunk != expected {
-                return Err(RecordingsError::Missing { connection, chunk: expected });
-            }
-            let path = dir.join(name(connection, chunk));
-            let bytes = std::fs::read(&path).map_err(io(&path))?;
-            chunks.push(Digest::from_bytes(&Sha256::digest(&bytes).into()));
-        }
-        Ok(connections)
+        self.register.index(&self.session_dir(session), session)
+    }
+
+    /// What the ledger holds of a chunk, proven under its signed head; `None` when it holds nothing of it.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn proof(
+        &self,
+        session: &SessionId,
+        connection: u32,
+        chunk: u32,
+    ) -> Result<Option<ChunkProof>, RecordingsError> {
+        self.register.proof(&self.session_dir(session), session, (connection, chunk))
     }
 
     /// The bytes of a chunk; `None` when there is none.

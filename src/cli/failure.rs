@@ -14,6 +14,7 @@ use crate::client::approvals::DossierError;
 use crate::client::home::HomeError;
 use crate::client::keychain::KeychainError;
 use crate::client::launch::LaunchError;
+use crate::client::ledger::LedgerError;
 use crate::client::link::LinkError;
 use crate::client::login::LoginError;
 use crate::client::loopback::{LoopbackError, PlaceError};
@@ -22,6 +23,7 @@ use crate::client::provider::ProviderError;
 use crate::client::workload::{Source, WorkloadError};
 use crate::domain::approval::SubjectError;
 use crate::domain::name::RequestId;
+use crate::ledger::verify::{Broken, VerifyError};
 use crate::wire::control::{Problem, ProblemCode};
 
 /// What went wrong.
@@ -200,6 +202,34 @@ impl From<DossierError> for Failure {
         match kind {
             FailureKind::Unreachable => failure.hint("a newer hoopctl may read it"),
             _ => failure.hint("nothing was signed; tell whoever answers for the broker"),
+        }
+    }
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        Self::new(FailureKind::BadData, format!("the ledger is broken: {broken}"))
+            .hint("keep a copy of it as it is, and tell whoever answers for the broker")
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        let message = error.to_string();
+        match error {
+            LedgerError::Api(error) => error.into(),
+            LedgerError::Broken(broken) => broken.into(),
+            LedgerError::Home(error) => error.into(),
+            LedgerError::Key(_) => Self::new(FailureKind::BadData, message),
+        }
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Broken(broken) => broken.into(),
+            VerifyError::Files(error) => Self::new(FailureKind::Unreachable, error.to_string()),
         }
     }
 }

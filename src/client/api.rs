@@ -24,8 +24,8 @@ use crate::domain::device::Device;
 use crate::domain::name::{DeviceId, SessionId};
 use crate::domain::session::Session;
 use crate::wire::control::{
-    self, ConfirmDevice, DeviceRevocation, Explanation, Listing, OpenSession, OpenedSession, PendingDevice,
-    ProblemCode, RecordingIndex, TargetSummary, WhoAmI,
+    self, ChunkProof, ConfirmDevice, DeviceRevocation, Explanation, Listing, OpenSession, OpenedSession,
+    PendingDevice, ProblemCode, RecordingIndex, TargetSummary, WhoAmI,
 };
 
 /// Calls to one broker as one identity.
@@ -211,6 +211,19 @@ impl Api {
     /// [`ApiError`].
     pub async fn chunk(&self, session: &SessionId, connection: u32, chunk: u32) -> Result<Vec<u8>, ApiError> {
         self.fetch(&format!("{}/{session}/recording/{connection}/{chunk}", control::SESSIONS)).await
+    }
+
+    /// What the ledger holds of a chunk, with its proof.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn chunk_proof(
+        &self,
+        session: &SessionId,
+        connection: u32,
+        chunk: u32,
+    ) -> Result<ChunkProof, ApiError> {
+        self.get(&format!("{}/{session}/recording/{connection}/{chunk}/proof", control::SESSIONS)).await
     }
 
     /// A file of the ledger: `checkpoint`, `key`, `tile/…`.

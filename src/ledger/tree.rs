@@ -28,6 +28,13 @@ impl Hash {
         &self.0
     }
 
+    /// Reads a hash in base64, as it is shown.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = STANDARD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+
     /// The hash of a leaf.
     #[must_use]
     pub fn leaf(entry: &[u8]) -> Self {

@@ -202,6 +202,9 @@ pub enum Reason {
     /// The entries are right, but a tile of hashes is not.
     #[error("the entries are right, but `{0}` has been altered or is missing")]
     Tile(String),
+    /// Nothing shows that it is under the signed head.
+    #[error("it is not proven under the signed checkpoint")]
+    Unproven,
 }
 
 impl Audit<'_> {

@@ -4,11 +4,15 @@
 //! for what is not HTTP or has too large a head, which are bare. Calls other
 //! than [`INFO`] and [`TOKEN`] carry `Authorization: DPoP …` and a `DPoP` proof (RFC 9449).
 
+mod recording;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+pub use recording::{ChunkProof, RecordingIndex};
 
 use crate::domain::approval::{Grant, Request};
 use crate::domain::device::Device;
@@ -17,7 +21,6 @@ use crate::domain::name::{
     DeviceId, Digest, GrantId, GroupName, ProviderName, RequestId, RuleName, SessionId, TargetName,
 };
 use crate::domain::principal::{PrincipalId, PrincipalKind};
-use crate::domain::session::Session;
 use crate::domain::target::RecordLevel;
 
 /// `GET`: [`BrokerInfo`]. Needs no login.
@@ -36,7 +39,8 @@ pub const ALL: &str = "all";
 /// `GET`: a list of sessions. `POST` [`OpenSession`]: [`OpenedSession`]. Below it `/{id}`: one
 /// session, `DELETE` closes it, with the query [`KILL`] as an operator; `/{id}/tunnel`: HTTP Upgrade
 /// to [`TUNNEL_PROTOCOL`]; `/{id}/tether`: to [`TETHER_PROTOCOL`];
-/// `/{id}/recording`: [`RecordingIndex`]; `/{id}/recording/{connection}/{chunk}`: a chunk's bytes.
+/// `/{id}/recording`: [`RecordingIndex`]; `/{id}/recording/{connection}/{chunk}`: a chunk's bytes, and
+/// below it `/proof`: its [`ChunkProof`].
 pub const SESSIONS: &str = "/v1/sessions";
 /// The query that makes the `DELETE` of a session a kill, also for who opened it.
 pub const KILL: &str = "kill";
@@ -475,15 +479,6 @@ pub struct StandingView {
 pub struct GiveReview {
     /// The signed form: see [`crate::wire::review`].
     pub proof: String,
-}
-
-/// What there is of a recording.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordingIndex {
-    /// The session.
-    pub session: Session,
-    /// For each connection, in order, the digests of its chunks, in order.
-    pub connections: Vec<Vec<Digest>>,
 }
 
 /// A list, so that further members can be added to it later.

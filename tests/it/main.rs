@@ -66,6 +66,7 @@ mod sftp;
 mod ssh;
 mod suites;
 mod support;
+mod tampering;
 mod thresholds;
 mod webhooks;
 mod workloads;

@@ -15,7 +15,7 @@ use crate::broker::authn::Caller;
 use crate::domain::action::Action;
 use crate::domain::name::{SessionId, TargetName};
 use crate::domain::session::{CloseReason, Session, SessionState};
-use crate::wire::control::{KILL, Listing, OpenSession, OpenedSession, RecordingIndex};
+use crate::wire::control::{ChunkProof, KILL, Listing, OpenSession, OpenedSession, RecordingIndex};
 
 pub(super) async fn list(
     State(service): State<Service>,
@@ -108,6 +108,19 @@ pub(super) async fn chunk(
     let bytes = service.core.archive.chunk(&session.id, connection, chunk).await;
     let bytes = bytes.map_err(|error| Fault::internal(&error))?.ok_or_else(|| Fault::unknown("chunk"))?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+}
+
+pub(super) async fn proof(
+    State(service): State<Service>,
+    caller: Caller,
+    Named((id, connection, chunk)): Named<(String, String, String)>,
+) -> Result<Json<ChunkProof>, Fault> {
+    let session = visible(&service, &caller, &id)?;
+    let (Ok(connection), Ok(chunk)) = (connection.parse(), chunk.parse()) else {
+        return Err(Fault::unknown("chunk"));
+    };
+    let proof = service.core.archive.chunk_proof(&session.id, connection, chunk).await;
+    Ok(Json(proof.map_err(|error| Fault::internal(&error))?.ok_or_else(|| Fault::unknown("chunk"))?))
 }
 
 /// The session, if the caller may see it: theirs, or on a target that they audit.

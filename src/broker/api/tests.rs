@@ -20,7 +20,7 @@ use super::caller::{Peer, address};
 use crate::broker::testing::{Bench, PERMIT_ALL, User, config};
 use crate::domain::event::What;
 use crate::domain::session::CloseReason;
-use crate::wire::control::{BrokerInfo, Listing, ProblemCode, RecordingIndex, TargetSummary};
+use crate::wire::control::{BrokerInfo, ChunkProof, Listing, ProblemCode, RecordingIndex, TargetSummary};
 
 /// What is to happen happens within this.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -157,7 +157,11 @@ async fn the_ledger_and_recordings_are_for_owners_and_auditors() {
     assert_eq!(index.connections.len(), 1);
     assert_eq!(alice.call("GET", &format!("{recording}/1/0"), None).await.body, b"chunk");
     assert_eq!(alice.call("GET", &format!("{recording}/1/1"), None).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(mallory.call("GET", &recording, None).await.problem().code, ProblemCode::Unknown);
+    let proof: ChunkProof = alice.call("GET", &format!("{recording}/1/0/proof"), None).await.json();
+    assert_eq!(proof.index, 3);
+    for path in [recording.clone(), format!("{recording}/1/0"), format!("{recording}/1/0/proof")] {
+        assert_eq!(mallory.call("GET", &path, None).await.problem().code, ProblemCode::Unknown, "{path}");
+    }
     assert_eq!(alice.call("GET", "/v1/ledger/checkpoint", None).await.status, StatusCode::OK);
     assert_eq!(alice.call("GET", "/v1/ledger/tile/0/000", None).await.status, StatusCode::NOT_FOUND);
 

@@ -281,6 +281,10 @@ impl Core {
         queue.written
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(super) fn size(&self) -> u64 {
         self.lock().written
     }

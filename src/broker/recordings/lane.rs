@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
+use super::register::Notes;
 use super::{Shared, name, sync_dir};
 use crate::domain::event::{Actor, Event, What};
 use crate::domain::name::{Digest, SessionId};
@@ -27,6 +28,7 @@ pub(super) struct Lane {
     connection: u32,
     actor: Actor,
     dir: PathBuf,
+    notes: Notes,
     state: Mutex<State>,
     progress: watch::Sender<Progress>,
 }
@@ -54,6 +56,7 @@ struct Progress {
 /// A chunk that is written, but not on the disk.
 pub(super) struct Written {
     lane: Arc<Lane>,
+    chunk: u32,
     file: File,
     new: PathBuf,
     path: PathBuf,
@@ -63,7 +66,8 @@ pub(super) struct Written {
 impl Lane {
     pub(super) fn new(session: SessionId, connection: u32, actor: Actor, dir: PathBuf) -> Arc<Self> {
         let progress = watch::Sender::new(Progress::default());
-        Arc::new(Self { session, connection, actor, dir, state: Mutex::default(), progress })
+        let notes = Notes::new(&dir, connection);
+        Arc::new(Self { session, connection, actor, dir, notes, state: Mutex::default(), progress })
     }
 
     /// Compresses and writes the next chunk. `None` when that failed, and the lane with it.
@@ -106,7 +110,7 @@ impl Lane {
             digest: Digest::from_bytes(&Sha256::digest(&bytes).into()),
             bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
         };
-        Ok(Written { lane: Arc::clone(self), file, new, path, what })
+        Ok(Written { lane: Arc::clone(self), chunk, file, new, path, what })
     }
 
     pub(super) fn fail(&self, why: &str) {
@@ -167,7 +171,7 @@ pub(super) fn sync_and_enter(shared: &Shared, written: &Receiver<Written>) {
                 chunk.lane.fail(&error.to_string());
             }
         }
-        for Written { lane, what, .. } in group {
+        for Written { lane, chunk, what, .. } in group {
             // after one that failed, the next would be out of order
             if lane.failure().is_some() {
                 continue;
@@ -175,7 +179,10 @@ pub(super) fn sync_and_enter(shared: &Shared, written: &Receiver<Written>) {
             let actor = Some(lane.actor.clone());
             let event = Event { at: shared.stamp.now(), actor, policy: shared.stamp.policy(), what };
             match shared.ledger.enter(&event) {
-                Ok(_) => lane.progress.send_modify(|progress| progress.done += 1),
+                Ok(ticket) => {
+                    lane.notes.note(chunk, ticket.0);
+                    lane.progress.send_modify(|progress| progress.done += 1);
+                }
                 Err(error) => lane.fail(&error.to_string()),
             }
         }

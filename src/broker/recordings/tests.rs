@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{AuditTrail, Recordings, RecordingsError, Stamp};
+use super::{AuditTrail, Recordings, Stamp};
 use crate::broker::ledger::{DirectoryFiles, LedgerWriter};
 use crate::domain::event::{Actor, Event, VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
@@ -135,6 +135,7 @@ async fn what_is_recorded_is_indexed_entered_verified_and_replayed() {
     home.enter(What::ConnectionClosed { session: session(), connection: 1, statements: 0, rows: 0, chunks });
     home.closed(0);
 
+    home.trail.recordings().covered(&session()).await.unwrap();
     let index = home.trail.recordings().index(&session()).unwrap();
     assert_eq!(index.iter().map(Vec::len).collect::<Vec<_>>(), [12]);
     let replayed = home.replay(1);
@@ -218,14 +219,52 @@ async fn edited_missing_and_swapped_chunks_are_found() {
     fs::rename(home.chunk("1-0.zst"), home.chunk("x")).unwrap();
     let missing = Reason::ChunkMissing { session: session.clone(), connection, chunk: 0 };
     assert_eq!(verify(), Broken { index: Some(1), reason: missing });
-    assert!(matches!(
-        home.trail.recordings().index(&session),
-        Err(RecordingsError::Missing { connection: 1, chunk: 0 })
-    ));
+    // what the ledger holds is said also of what is gone
+    assert_eq!(home.trail.recordings().index(&session).unwrap()[0].len(), 3);
 
     fs::rename(home.chunk("1-1.zst"), home.chunk("1-0.zst")).unwrap();
     fs::rename(home.chunk("x"), home.chunk("1-1.zst")).unwrap();
     assert_eq!(verify(), Broken { index: Some(1), reason: altered(0) });
+}
+
+/// What is on the disk is not what was entered, and notes are not what says so.
+#[tokio::test]
+async fn what_is_handed_out_about_chunks_is_what_the_ledger_holds() {
+    let home = Home::new();
+    home.opened();
+    let mut recorder = home.recorder(1);
+    record(&mut recorder, ItemKind::Answer, &vec![1; 2_400_000]).await;
+    assert_eq!(recorder.finish().await, Ok(3));
+    let recordings = home.trail.recordings();
+    recordings.covered(&session()).await.unwrap();
+    let entered = recordings.index(&session()).unwrap();
+    let proofs =
+        || -> Vec<_> { (0..3).map(|chunk| recordings.proof(&session(), 1, chunk).unwrap()).collect() };
+    let proven = proofs();
+    assert_eq!(proven.iter().flatten().map(|proof| proof.index).collect::<Vec<_>>(), [1, 2, 3]);
+
+    // files that nobody entered
+    fs::copy(home.chunk("1-0.zst"), home.chunk("1-3.zst")).unwrap();
+    fs::copy(home.chunk("1-0.zst"), home.chunk("1-1.zst")).unwrap();
+    fs::copy(home.chunk("1-0.zst"), home.chunk("2-0.zst")).unwrap();
+    assert_eq!(recordings.index(&session()).unwrap(), entered);
+    assert_eq!(recordings.proof(&session(), 1, 3).unwrap(), None);
+    assert_eq!(recordings.proof(&session(), 9, 0).unwrap(), None);
+    fs::remove_file(home.chunk("2-0.zst")).unwrap();
+
+    // notes that are lost, torn, of zeros, too large, or of each other
+    let notes = home.chunk("1.entries");
+    let good = fs::read(&notes).unwrap();
+    assert_eq!(good.len(), 24);
+    let swapped = [&good[8..16], &good[..8], &good[16..]].concat();
+    for wrong in [&[][..], &good[..9], &[0; 24], &[0xff; 24], &swapped] {
+        fs::write(&notes, wrong).unwrap();
+        assert_eq!(recordings.index(&session()).unwrap(), entered, "{wrong:?}");
+        assert_eq!(proofs(), proven, "{wrong:?}");
+        assert_eq!(fs::read(&notes).unwrap(), good, "they are found anew");
+    }
+    fs::remove_file(&notes).unwrap();
+    assert_eq!(recordings.index(&session()).unwrap(), entered);
 }
 
 /// What the entries say about each other, though each of them is signed.

@@ -14,9 +14,10 @@ use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
 use crate::client::approvals::SignedReviews;
 use crate::client::home::BrokerHome;
+use crate::client::ledger::{CHECKPOINT_MEMORY, KEY_MEMORY};
 use crate::ledger::note::VerifierKey;
 use crate::ledger::tile::{CHECKPOINT, KEY};
-use crate::ledger::verify::{Audit, Files, Verified, VerifyError};
+use crate::ledger::verify::{Audit, Files, Verified};
 use fetch::{Ledger, Recordings};
 
 /// Verifies or reads the ledger.
@@ -111,13 +112,7 @@ fn verify(
     let key = VerifierKey::parse(key.trim()).map_err(|error| {
         Failure::new(FailureKind::BadData, format!("the ledger's key cannot be read: {error}"))
     })?;
-    Audit { log, recordings, key: &key, kept, reviews: &SignedReviews }.run().map_err(|error| match error {
-        VerifyError::Broken(broken) => {
-            Failure::new(FailureKind::BadData, format!("the ledger is broken: {broken}"))
-                .hint("keep a copy of it as it is, and tell whoever answers for the broker")
-        }
-        VerifyError::Files(error) => Failure::new(FailureKind::Unreachable, error.to_string()),
-    })
+    Ok(Audit { log, recordings, key: &key, kept, reviews: &SignedReviews }.run()?)
 }
 
 fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
@@ -188,7 +183,5 @@ async fn blocking<T: Send + 'static>(
     joined.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?
 }
 
-const CHECKPOINT_MEMORY: &str = "ledger-checkpoint";
-const KEY_MEMORY: &str = "ledger-key";
 /// The name under which [`fetch::Ledger`] keeps what it saw.
 const HEAD: &str = CHECKPOINT;

@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
+use super::fetch::Ledger;
 use crate::cli::args::Tail;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
-use crate::client::api::Api;
+use crate::cli::ui::Ui;
+use crate::client::ledger::Trust;
+use crate::domain::event::Event;
 use crate::ledger::checkpoint::Checkpoint;
-use crate::ledger::entry;
-use crate::ledger::note::VerifierKey;
-use crate::ledger::tile::{CHECKPOINT, Content, KEY, Tile, WIDTH, split_entry};
+use crate::ledger::proof::{Prover, bundle, entries, proven};
+use crate::ledger::tile::{CHECKPOINT, WIDTH};
+use crate::ledger::verify::{Broken, Files as _, FilesError, Reason, VerifyError};
 
 /// Shows the last entries, and goes on if asked to.
 ///
@@ -20,67 +24,96 @@ use crate::ledger::tile::{CHECKPOINT, Content, KEY, Tile, WIDTH, split_entry};
 /// [`Failure`].
 pub(super) async fn run(context: &Context, args: &Tail) -> Result<u8, Failure> {
     let api = context.api().await?;
-    let key = text(&api.ledger_file(KEY).await?);
-    let key = VerifierKey::parse(key.trim()).map_err(|error| broken(&error.to_string()))?;
-    let mut size = head(&api, &key).await?;
-    show(context, &api, size.saturating_sub(args.lines), size).await?;
+    let trust = Trust::read(&api, context.place().ok().as_ref()).await?;
+    let mut reader =
+        Reader { ui: context.ui, ledger: Ledger::new(&api, &Handle::current()), trust, head: None };
+    let (lines, ui) = (args.lines, context.ui);
+    reader = super::blocking(move || reader.show(Some(lines))).await?;
     if !args.follow {
         return Ok(0);
     }
     // whoever reads the first lines only (`| head`) does not want the rest
-    while !context.ui.is_unheard() {
+    while !ui.is_unheard() {
         tokio::time::sleep(POLL).await;
-        let now = head(&api, &key).await?;
-        if now < size {
-            return Err(broken("it has become shorter").hint("type `hoopctl audit verify`"));
-        }
-        show(context, &api, size, now).await?;
-        size = now;
+        reader = super::blocking(move || reader.show(None)).await?;
     }
     Ok(exit::UNHEARD)
 }
 
-async fn head(api: &Api, key: &VerifierKey) -> Result<u64, Failure> {
-    let note = text(&api.ledger_file(CHECKPOINT).await?);
-    Ok(Checkpoint::open(&note, key).map_err(|error| broken(&error.to_string()))?.size)
+/// Reads the ledger's end.
+struct Reader {
+    ui: Ui,
+    ledger: Ledger,
+    trust: Trust,
+    /// The head up to which entries were shown.
+    head: Option<Checkpoint>,
 }
 
-/// Shows the entries from `from` up to and without `size`.
-async fn show(context: &Context, api: &Api, from: u64, size: u64) -> Result<(), Failure> {
-    let mut index = from;
-    while index < size {
-        let first = index / WIDTH * WIDTH;
-        let last = (first + WIDTH).min(size) - 1;
-        let bundle = api.ledger_file(&Tile::ending_at(Content::Entries, last).to_string()).await?;
-        let mut rest = bundle.as_slice();
-        let mut at = first;
-        while let Some((entry, tail)) = split_entry(rest) {
-            if at >= index && at <= last {
-                show_entry(context, at, entry)?;
+impl Reader {
+    /// Shows the last entries, or those that came since.
+    ///
+    /// INVARIANT: no entry is printed that is not proven under a head that the key has signed, and
+    /// that extends the one before.
+    fn show(mut self, last: Option<u64>) -> Result<Self, Failure> {
+        let head = self.head()?;
+        let from = match (last, &self.head) {
+            (Some(count), _) => head.size.saturating_sub(count),
+            (None, before) => before.map_or(0, |before| before.size),
+        };
+        let prover = Prover::new(&self.ledger, head.size);
+        for before in self.head.iter().chain(self.trust.kept()) {
+            if before.size > head.size {
+                let reason = Reason::RolledBack { kept: before.size, found: head.size };
+                return Err(Broken { index: Some(head.size), reason }.into());
             }
-            (rest, at) = (tail, at + 1);
+            if !prover.extends(before, &head).map_err(VerifyError::from)? {
+                return Err(Broken { index: None, reason: Reason::Forked { kept: before.size } }.into());
+            }
         }
-        if at <= last {
-            return Err(broken(&format!("entry {at} is not there")));
+        let mut index = from;
+        while index < head.size {
+            let next = (index / WIDTH + 1).saturating_mul(WIDTH).min(head.size);
+            let bundle = self.read(index, &head)?;
+            let mut found = entries(&bundle, index).filter(|(at, _)| (index..next).contains(at));
+            for at in index..next {
+                let missing = || Broken { index: Some(at), reason: Reason::Missing };
+                let (_, bytes) = found.next().ok_or_else(missing)?;
+                let proof = prover.inclusion(at).map_err(VerifyError::from)?;
+                let unproven = || Broken { index: Some(at), reason: Reason::Unproven };
+                let event = proven(at, bytes, &proof.ok_or_else(unproven)?, &head)?;
+                show_entry(self.ui, at, bytes, &event)?;
+            }
+            index = next;
         }
-        index = last + 1;
+        self.head = Some(head);
+        Ok(self)
     }
-    Ok(())
+
+    fn head(&self) -> Result<Checkpoint, Failure> {
+        let note = self.ledger.read(CHECKPOINT).map_err(VerifyError::from)?;
+        let note = note.ok_or(Broken { index: None, reason: Reason::CheckpointMissing })?;
+        Ok(self.trust.head(&note)?)
+    }
+
+    fn read(&self, index: u64, head: &Checkpoint) -> Result<Vec<u8>, Failure> {
+        let read: Result<_, FilesError> = bundle(&self.ledger, index, head.size);
+        let read = read.map_err(VerifyError::from)?;
+        Ok(read.ok_or(Broken { index: Some(index), reason: Reason::Missing })?)
+    }
 }
 
-fn show_entry(context: &Context, index: u64, bytes: &[u8]) -> Result<(), Failure> {
-    let unreadable = |error: String| broken(&format!("entry {index}: {error}"));
-    if context.ui.json {
-        let entry: Value = serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))?;
-        context.ui.object(&json!({ "index": index, "entry": entry }));
+fn show_entry(ui: Ui, index: u64, bytes: &[u8], event: &Event) -> Result<(), Failure> {
+    if ui.json {
+        let entry: Value = serde_json::from_slice(bytes)
+            .map_err(|error| Failure::new(FailureKind::BadData, format!("entry {index}: {error}")))?;
+        ui.object(&json!({ "index": index, "entry": entry }));
         return Ok(());
     }
-    let event = entry::decode(bytes).map_err(|error| unreadable(error.to_string()))?;
     let who = event.actor.as_ref().map_or_else(|| "broker".to_owned(), |actor| actor.principal.to_string());
     let mut what = serde_json::to_value(&event.what).unwrap_or_default();
     let kind = what.as_object_mut().and_then(|members| members.remove("type"));
     let kind = kind.as_ref().and_then(Value::as_str).unwrap_or("?").to_owned();
-    context.ui.line(&format!("{index} {:.3} {who} {kind} {}", event.at, members(&what)));
+    ui.line(&format!("{index} {:.3} {who} {kind} {}", event.at, members(&what)));
     Ok(())
 }
 
@@ -96,14 +129,6 @@ fn members(value: &Value) -> String {
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     });
     shown.collect::<Vec<_>>().join(" ")
-}
-
-fn broken(what: &str) -> Failure {
-    Failure::new(FailureKind::BadData, format!("the ledger cannot be read: {what}"))
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 const POLL: Duration = Duration::from_secs(2);

@@ -14,6 +14,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
 use crate::client::api::Api;
+use crate::client::ledger::Trust;
 use crate::domain::event::VerdictWord;
 use crate::domain::name::{Digest, SessionId};
 use crate::recording::item::{Head, ItemKind, Outcome, Resize, Statement};
@@ -32,6 +33,7 @@ pub(super) async fn run(context: &Context, args: &Replay) -> Result<u8, Failure>
     })?;
     let api = context.api().await?;
     let index = api.recording(&id).await?;
+    let trust = Trust::read(&api, context.place().ok().as_ref()).await?;
     let ui = context.ui;
     if !ui.json {
         let (session, count) = (&index.session, index.connections.len());
@@ -51,7 +53,8 @@ pub(super) async fn run(context: &Context, args: &Replay) -> Result<u8, Failure>
             joiner: Joiner::default(),
             screens: HashMap::new(),
         };
-        player.play(&api, &id, chunks, speed).await?;
+        let number = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+        player.play(&api, &trust, &id, number, speed).await?;
     }
     Ok(0)
 }
@@ -70,22 +73,17 @@ impl Player {
     async fn play(
         mut self,
         api: &Api,
+        trust: &Trust,
         id: &SessionId,
-        chunks: &[Digest],
+        chunks: u32,
         speed: Speed,
     ) -> Result<(), Failure> {
         if !self.ui.json {
             self.ui.line(&format!("\n-- connection {}", self.connection));
         }
         let mut cursor = Cursor::new(id.clone(), self.connection, speed);
-        for (number, digest) in (0_u32..).zip(chunks) {
-            let bytes = api.chunk(id, self.connection, number).await?;
-            if Digest::from_bytes(&Sha256::digest(&bytes).into()) != *digest {
-                let message =
-                    format!("chunk {number} of connection {} is not what was entered", self.connection);
-                return Err(Failure::new(FailureKind::BadData, message)
-                    .hint("type `hoopctl audit verify --recordings`"));
-            }
+        for number in 0..chunks {
+            let bytes = self.chunk(api, trust, id, number).await?;
             cursor.feed(&bytes).map_err(|error| Failure::new(FailureKind::BadData, error.to_string()))?;
             while let Some(item) = cursor.next_item() {
                 if self.ui.is_unheard() {
@@ -108,6 +106,26 @@ impl Player {
         }
         self.clear(|_| true);
         Ok(())
+    }
+
+    /// A chunk's bytes, as the ledger holds them.
+    ///
+    /// INVARIANT: what is shown has the digest of an entry that is proven under the signed head; the
+    /// index's digests are the broker's word.
+    async fn chunk(&self, api: &Api, trust: &Trust, id: &SessionId, number: u32) -> Result<Vec<u8>, Failure> {
+        let proof = api.chunk_proof(id, self.connection, number).await?;
+        let entered = trust.chunk(&proof, id, self.connection, number)?;
+        let bytes = api.chunk(id, self.connection, number).await?;
+        let same = u64::try_from(bytes.len()) == Ok(entered.bytes)
+            && Digest::from_bytes(&Sha256::digest(&bytes).into()) == entered.digest;
+        if same {
+            return Ok(bytes);
+        }
+        let (connection, index) = (self.connection, entered.index);
+        let message = format!(
+            "chunk {number} of connection {connection} is not what entry {index} of the ledger holds"
+        );
+        Err(Failure::new(FailureKind::BadData, message).hint("type `hoopctl audit verify --recordings`"))
     }
 
     fn take(&mut self, item: Item) -> Result<(), Failure> {

@@ -1,0 +1,28 @@
+//! Recordings, and what the ledger holds of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::name::Digest;
+use crate::domain::session::Session;
+
+/// What there is of a recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingIndex {
+    /// The session.
+    pub session: Session,
+    /// For each connection, in order, the digests of its chunks, in order: those that the ledger holds.
+    pub connections: Vec<Vec<Digest>>,
+}
+
+/// The ledger's entry about a chunk of a recording, and what shows that it is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkProof {
+    /// The entry's place in the ledger.
+    pub index: u64,
+    /// The entry as it was entered.
+    pub entry: String,
+    /// The inclusion proof of RFC 6962, hashes in base64.
+    pub proof: Vec<String>,
+    /// The signed head that it is proven under.
+    pub checkpoint: String,
+}
