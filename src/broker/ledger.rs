@@ -103,6 +103,12 @@ pub enum LedgerError {
     /// The entries do not match the signed root.
     #[error("the ledger has been altered: its tiles do not match the signed root; restore it from a backup")]
     Root,
+    /// A later version wrote it.
+    #[error("`{path}` was written by a later version of hoopctl, or has been altered at its beginning")]
+    UnknownVersion {
+        /// The file.
+        path: String,
+    },
 }
 
 impl LedgerError {

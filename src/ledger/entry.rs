@@ -54,6 +54,9 @@ pub enum EntryError {
     /// The event is longer than an entry may be.
     #[error("it is {0} bytes long, more than an entry may be")]
     TooLarge(usize),
+    /// It speaks of something that has no name here.
+    #[error("it is of the kind `{0}`, which this version does not know")]
+    UnknownKind(String),
     /// A later version wrote it.
     #[error("it has version {0}, which this version does not know")]
     UnknownVersion(u64),
@@ -98,20 +101,35 @@ pub fn decode(bytes: &[u8]) -> Result<Event, EntryError> {
         return Err(EntryError::TooLarge(bytes.len()));
     }
     let malformed = |error: serde_json::Error| EntryError::Malformed(error.to_string());
-    let envelope: Envelope = serde_json::from_slice(bytes).map_err(malformed)?;
-    if envelope.v != VERSION {
-        return Err(EntryError::UnknownVersion(envelope.v));
+    // a later version may have other members, so its number is looked for first
+    if let Ok(Version { v }) = serde_json::from_slice(bytes)
+        && v != VERSION
+    {
+        return Err(EntryError::UnknownVersion(v));
     }
+    let envelope: Envelope = serde_json::from_slice(bytes).map_err(malformed)?;
     let at = Timestamp::from_millisecond(envelope.time)
         .map_err(|error| EntryError::Malformed(error.to_string()))?;
     let mut members = envelope.unmapped;
-    members.insert("type".into(), Value::String(envelope.kind));
-    let what: What = serde_json::from_value(Value::Object(members)).map_err(malformed)?;
+    members.insert("type".into(), Value::String(envelope.kind.clone()));
+    let kind = envelope.kind;
+    let what: What = serde_json::from_value(Value::Object(members)).map_err(|error| {
+        // serde's own message goes on with all the kinds that there are
+        if error.to_string().starts_with(&format!("unknown variant `{kind}`")) {
+            return EntryError::UnknownKind(kind.escape_default().take(LONGEST_KIND).collect());
+        }
+        malformed(error)
+    })?;
     let actor = envelope.actor.map(Actor::from);
     let event = Event { at, actor, policy: envelope.policy, what };
     let mut again = Vec::with_capacity(bytes.len());
     encode(&event, &mut again)?;
     if again == bytes { Ok(event) } else { Err(EntryError::NotCanonical) }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u64,
 }
 
 #[derive(Deserialize)]
@@ -122,7 +140,6 @@ struct Envelope {
     #[serde(rename = "type")]
     kind: String,
     unmapped: Map<String, Value>,
-    v: u64,
 }
 
 #[derive(Deserialize)]
@@ -491,6 +508,9 @@ fn reason_word(reason: CloseReason) -> &'static str {
         CloseReason::UpstreamLost => "upstream-lost",
     }
 }
+
+/// So much is said of a kind that is not known.
+const LONGEST_KIND: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -128,6 +128,9 @@ impl Reader {
         if header == expected {
             return Ok(Some(Self { path, file, offset: HEADER, entry: Vec::new() }));
         }
+        if header.strip_prefix(FAMILY).and_then(|rest| rest.first()).is_some_and(|version| *version > b'1') {
+            return Err(LedgerError::UnknownVersion { path: path.display().to_string() });
+        }
         let torn = header.iter().zip(&expected).all(|(found, expected)| found == expected || *found == 0);
         if torn && file.bytes().next().is_none() {
             return Ok(None);
@@ -198,5 +201,7 @@ fn check(leaf: &Hash) -> &[u8] {
     leaf.as_bytes().first_chunk::<8>().map_or(&[], |check| check)
 }
 
+/// What all versions begin with.
+const FAMILY: &[u8] = b"HOOPLOG";
 const MAGIC: &[u8; 8] = b"HOOPLOG1";
 const HEADER: u64 = 16;

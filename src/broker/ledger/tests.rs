@@ -324,6 +324,26 @@ async fn verification_finds_what_was_done_to_the_files() {
 }
 
 #[test]
+fn a_log_of_a_later_version_is_told_from_a_damaged_one() {
+    let home = Home::new();
+    let ledger = home.open().unwrap();
+    enter(&ledger, 0..5);
+    let killed = home.killed();
+    let log = killed.log();
+    let good = fs::read(&log).unwrap();
+    for (version, said) in
+        [(b'2', "was written by a later version of hoopctl"), (b'0', "is damaged at byte 0")]
+    {
+        let mut other = good.clone();
+        other[7] = version;
+        fs::write(&log, &other).unwrap();
+        let refused = killed.killed().open().unwrap_err().to_string();
+        assert!(refused.contains(said), "{refused}");
+        assert!(refused.contains("00000000.log`"), "{refused}");
+    }
+}
+
+#[test]
 fn one_broker_at_a_time() {
     let home = Home::new();
     let first = home.open().unwrap();

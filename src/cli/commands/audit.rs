@@ -3,6 +3,8 @@
 mod fetch;
 mod tail;
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -17,7 +19,7 @@ use crate::client::home::BrokerHome;
 use crate::client::ledger::{CHECKPOINT_MEMORY, KEY_MEMORY};
 use crate::ledger::note::VerifierKey;
 use crate::ledger::tile::{CHECKPOINT, KEY};
-use crate::ledger::verify::{Audit, Files, Verified};
+use crate::ledger::verify::{Audit, Files, FilesError, Verified, VerifyError};
 use fetch::{Ledger, Recordings};
 
 /// Verifies or reads the ledger.
@@ -63,11 +65,11 @@ fn offline(args: &Verify) -> Result<(Verified, KeyFrom), Failure> {
     let recordings = recordings.map(|folder| DirectoryFiles::new(&folder));
     let (key, from) = match &args.key {
         Some(path) => (text_of(path)?, KeyFrom::File),
-        None => (ledgers_own_key(&log)?, KeyFrom::Ledger),
+        None => (ledgers_own_key(&log, unreadable)?, KeyFrom::Ledger),
     };
     let kept = args.checkpoint.as_deref().map(text_of).transpose()?;
     let recordings = recordings.as_ref().map(|files| files as &dyn Files);
-    Ok((verify(&log, recordings, &key, kept.as_deref())?, from))
+    Ok((verify(&log, recordings, &key, kept.as_deref(), unreadable)?, from))
 }
 
 async fn online(context: &Context, args: Verify) -> Result<u8, Failure> {
@@ -81,14 +83,14 @@ async fn online(context: &Context, args: Verify) -> Result<u8, Failure> {
         let (key, from) = match (&args.key, remembered(&place, KEY_MEMORY)?) {
             (Some(path), _) => (text_of(path)?, KeyFrom::File),
             (None, Some(key)) => (key, KeyFrom::Memory),
-            (None, None) => (ledgers_own_key(&log)?, KeyFrom::Ledger),
+            (None, None) => (ledgers_own_key(&log, unanswered)?, KeyFrom::Ledger),
         };
         let kept = match &args.checkpoint {
             Some(path) => Some(text_of(path)?),
             None => remembered(&place, CHECKPOINT_MEMORY)?,
         };
         let recordings = recordings.as_ref().map(|files| files as &dyn Files);
-        let verified = verify(&log, recordings, &key, kept.as_deref())?;
+        let verified = verify(&log, recordings, &key, kept.as_deref(), unanswered)?;
         // what was found good is what the next ledger must extend
         place.write(KEY_MEMORY, key.as_bytes())?;
         if let Some(head) = log.head() {
@@ -108,11 +110,25 @@ fn verify(
     recordings: Option<&dyn Files>,
     key: &str,
     kept: Option<&str>,
+    unread: fn(FilesError) -> Failure,
 ) -> Result<Verified, Failure> {
     let key = VerifierKey::parse(key.trim()).map_err(|error| {
         Failure::new(FailureKind::BadData, format!("the ledger's key cannot be read: {error}"))
     })?;
-    Ok(Audit { log, recordings, key: &key, kept, reviews: &SignedReviews }.run()?)
+    Audit { log, recordings, key: &key, kept, reviews: &SignedReviews }.run().map_err(|error| match error {
+        VerifyError::Broken(broken) => broken.into(),
+        VerifyError::Files(error) => unread(error),
+    })
+}
+
+/// A folder with something in the place of a file that is none, or cannot be read, is not a ledger in good order.
+fn unreadable(error: FilesError) -> Failure {
+    Failure::new(FailureKind::BadData, format!("the ledger cannot be verified: {error}"))
+        .hint("a copy of a ledger has ordinary files and folders only")
+}
+
+fn unanswered(error: FilesError) -> Failure {
+    VerifyError::Files(error).into()
 }
 
 fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
@@ -156,9 +172,8 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
     }
 }
 
-fn ledgers_own_key(files: &dyn Files) -> Result<String, Failure> {
-    let read = files.read(KEY).map_err(|error| Failure::new(FailureKind::Unreachable, error.to_string()))?;
-    let bytes = read.ok_or_else(|| {
+fn ledgers_own_key(files: &dyn Files, unread: fn(FilesError) -> Failure) -> Result<String, Failure> {
+    let bytes = files.read(KEY).map_err(unread)?.ok_or_else(|| {
         Failure::new(FailureKind::Usage, "there is no ledger, or no key beside it")
             .hint("name the key with `--key FILE`")
     })?;
@@ -171,7 +186,10 @@ fn remembered(place: &BrokerHome, name: &str) -> Result<Option<String>, Failure>
 
 fn text_of(path: impl AsRef<Path>) -> Result<String, Failure> {
     let path: PathBuf = path.as_ref().into();
-    std::fs::read_to_string(&path).map_err(|error| {
+    let mut text = String::new();
+    // a pipe will do; what comes out of it has an end
+    let read = File::open(&path).and_then(|file| file.take(LONGEST_NOTE).read_to_string(&mut text));
+    read.map(|_| text).map_err(|error| {
         Failure::new(FailureKind::Usage, format!("cannot read `{}`: {error}", path.display()))
     })
 }
@@ -183,5 +201,7 @@ async fn blocking<T: Send + 'static>(
     joined.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?
 }
 
+/// Keys and checkpoints are a few lines.
+const LONGEST_NOTE: u64 = 1 << 16;
 /// The name under which [`fetch::Ledger`] keeps what it saw.
 const HEAD: &str = CHECKPOINT;

@@ -289,6 +289,23 @@ fn any_other_spelling_of_an_entry_is_refused() {
     assert!(matches!(decode(b"{}"), Err(EntryError::Malformed(_))));
 }
 
+/// What a later version writes is told from what nobody wrote.
+#[test]
+fn later_versions_and_unknown_bytes_are_said_in_one_sentence() {
+    let said = |text: &str| decode(text.as_bytes()).unwrap_err().to_string();
+    assert_eq!(said(r#"{"v":2}"#), "it has version 2, which this version does not know");
+    assert_eq!(
+        said(r#"{"who":[1],"v":3,"time":"noon"}"#),
+        "it has version 3, which this version does not know"
+    );
+    let good = text(&event(What::LoggedOut));
+    let kind = good.replace("logged-out", "teleported");
+    assert_eq!(said(&kind), "it is of the kind `teleported`, which this version does not know");
+    let long = said(&good.replace("logged-out", &format!("\\u001b[31m{}", "x".repeat(500))));
+    assert!(!long.contains('\u{1b}') && long.len() < 150, "{long}");
+    assert_eq!(said("\u{1b}]0;x\u{7}"), "it is not an entry: expected value at line 1 column 1");
+}
+
 #[test]
 fn a_text_that_was_not_cut_is_refused_and_leaves_the_buffer_alone() {
     let mut out = b"before".to_vec();
