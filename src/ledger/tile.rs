@@ -91,6 +91,20 @@ impl Tile {
         Self { width: WIDTH, ..self }
     }
 
+    /// The first entry that is below byte `at` of this tile; of a bundle of entries, its first one.
+    #[must_use]
+    pub fn first(self, at: usize) -> u64 {
+        let start = self.index.saturating_mul(WIDTH);
+        match self.content {
+            Content::Entries => start,
+            Content::Hashes(level) => {
+                let place = u64::try_from(at / 32).unwrap_or(u64::MAX).min(self.width.saturating_sub(1));
+                let below = 1_u64.checked_shl(u32::from(level).saturating_mul(8)).unwrap_or(u64::MAX);
+                start.saturating_add(place).saturating_mul(below)
+            }
+        }
+    }
+
     /// How many hashes or entries it has.
     #[must_use]
     pub fn width(self) -> u64 {

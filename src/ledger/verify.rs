@@ -11,6 +11,7 @@
 mod approvals;
 mod story;
 
+use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 pub use approvals::{ApprovalFault, Reviews, SignedReview};
@@ -115,6 +116,16 @@ pub enum Reason {
     /// There is no checkpoint.
     #[error("there is no checkpoint")]
     CheckpointMissing,
+    /// It is dated long before an entry that stands before it.
+    #[error("it is dated {at}, more than an hour before entry {after}, which is dated {latest}")]
+    BackDated {
+        /// Its date.
+        at: Timestamp,
+        /// The entry before it that has the latest date.
+        after: u64,
+        /// That date.
+        latest: Timestamp,
+    },
     /// A chunk of a recording is not what was entered.
     #[error("chunk {chunk} of connection {connection} of {session} has been altered")]
     ChunkAltered {
@@ -160,7 +171,9 @@ pub enum Reason {
     #[error("there are bytes after it that belong to no entry")]
     Excess,
     /// The log is not a continuation of the kept checkpoint.
-    #[error("the log is not the one of the kept checkpoint of size {kept}")]
+    #[error(
+        "the log is not the one of the kept checkpoint of size {kept}: the first entry that differs is one of the first {kept}"
+    )]
     Forked {
         /// The kept checkpoint's size.
         kept: u64,
@@ -188,8 +201,9 @@ pub enum Reason {
         /// The size now.
         found: u64,
     },
-    /// The entries do not hash to the signed root, and the tiles agree with the entries.
-    #[error("the entries do not match the signed root")]
+    /// The entries do not hash to the signed root, and the tiles agree with the entries: which of them it is
+    /// cannot be told, only that those before this one are what a kept checkpoint was signed over.
+    #[error("it or one after it has been altered, and the tiles with it: they do not match the signed root")]
     Root,
     /// A connection's statements are not numbered without a gap.
     #[error("statement {found} was entered where statement {expected} belongs")]
@@ -199,7 +213,7 @@ pub enum Reason {
         /// The number found.
         found: u64,
     },
-    /// The entries are right, but a tile of hashes is not.
+    /// The entries are right, but a tile of hashes is not; this one is the first that it is wrong about.
     #[error("the entries are right, but `{0}` has been altered or is missing")]
     Tile(String),
     /// Nothing shows that it is under the signed head.
@@ -221,6 +235,8 @@ impl Audit<'_> {
             story: Story::default(),
             suspect: None,
             wrong_tile: None,
+            latest: None,
+            reaches: 0,
             forked: kept.filter(|kept| kept.size == 0 && kept.root != Hash::empty()),
             kept,
         };
@@ -256,7 +272,12 @@ struct Walk<'a> {
     /// The first entry that a tile of hashes contradicts; whether entry or tile is wrong is known
     /// only when the root is.
     suspect: Option<Broken>,
-    wrong_tile: Option<Tile>,
+    /// The first tile that is not what the entries make, and the first entry that it is wrong about.
+    wrong_tile: Option<(u64, Tile)>,
+    /// The entry with the latest date so far.
+    latest: Option<(Timestamp, u64)>,
+    /// Up to here the entries are those of the kept checkpoint.
+    reaches: u64,
     forked: Option<Checkpoint>,
     kept: Option<Checkpoint>,
 }
@@ -310,23 +331,42 @@ impl Walk<'_> {
         for file in full {
             self.compare(&file)?;
         }
-        if let Some(kept) = self.kept.filter(|kept| kept.size == index + 1)
-            && kept.root != self.builder.root()
-        {
-            self.forked = Some(kept);
+        if let Some(kept) = self.kept.filter(|kept| kept.size == index + 1) {
+            if kept.root == self.builder.root() {
+                self.reaches = kept.size;
+            } else {
+                self.forked = Some(kept);
+            }
         }
         // what the entries say matters only as long as they are the entries that were signed
         if self.suspect.is_none() {
             let broken = |reason| Broken { index: Some(index), reason };
             let event = decode(entry).map_err(|error| broken(Reason::Entry(error)));
             let told = match event {
-                Ok(event) => self.story.tell(&event, self.audit)?.map_err(broken),
+                Ok(event) => match self.dated(index, event.at) {
+                    Ok(()) => self.story.tell(&event, self.audit)?.map_err(broken),
+                    Err(reason) => Err(broken(reason)),
+                },
                 Err(broken) => Err(broken),
             };
             // it is believed once the root has been seen to fit
             self.suspect = told.err();
         }
         Ok(())
+    }
+
+    /// Whether the date fits those before it.
+    fn dated(&mut self, index: u64, at: Timestamp) -> Result<(), Reason> {
+        match self.latest {
+            Some((latest, after)) if at < latest => {
+                let late = at.duration_until(latest) > TOLERANCE;
+                if late { Err(Reason::BackDated { at, after, latest }) } else { Ok(()) }
+            }
+            _ => {
+                self.latest = Some((at, index));
+                Ok(())
+            }
+        }
     }
 
     fn finish(mut self, checkpoint: &Checkpoint) -> Result<Verified, VerifyError> {
@@ -339,10 +379,16 @@ impl Walk<'_> {
         let broken = match (self.suspect, signed) {
             (Some(suspect), false) => suspect,
             (Some(suspect), true) if !contradicted(&suspect) => suspect,
-            (None, false) => Broken { index: None, reason: Reason::Root },
+            // an older head that fits says where it cannot be
+            (None, false) => match self.forked {
+                Some(kept) => Broken { index: None, reason: Reason::Forked { kept: kept.size } },
+                None => Broken { index: Some(self.reaches), reason: Reason::Root },
+            },
             (_, true) => match (self.forked, self.wrong_tile) {
                 (Some(kept), _) => Broken { index: None, reason: Reason::Forked { kept: kept.size } },
-                (None, Some(tile)) => Broken { index: None, reason: Reason::Tile(tile.to_string()) },
+                (None, Some((index, tile))) => {
+                    Broken { index: Some(index), reason: Reason::Tile(tile.to_string()) }
+                }
                 (None, None) => {
                     return Ok(Verified {
                         checkpoint: *checkpoint,
@@ -367,11 +413,13 @@ impl Walk<'_> {
     fn compare(&mut self, file: &TileFile) -> Result<(), FilesError> {
         if self.wrong_tile.is_none() {
             let stored = self.fetch(file.tile)?;
-            let same = stored.is_some_and(|(stored, whole)| {
-                if whole { stored == file.bytes } else { stored.starts_with(&file.bytes) }
+            let same = stored.as_ref().is_some_and(|(stored, whole)| {
+                if *whole { *stored == file.bytes } else { stored.starts_with(&file.bytes) }
             });
             if !same {
-                self.wrong_tile = Some(file.tile);
+                let (stored, _) = stored.unwrap_or_default();
+                let right = file.bytes.iter().zip(&stored).take_while(|(made, found)| made == found).count();
+                self.wrong_tile = Some((file.tile.first(right), file.tile));
             }
         }
         Ok(())
@@ -393,6 +441,10 @@ impl Walk<'_> {
         if tile.width() == WIDTH { Ok(None) } else { Ok(read(tile.grown())?.map(|bytes| (bytes, false))) }
     }
 }
+
+/// How far the date of an entry may be before that of one that stands before it. Those who enter read the clock each by
+/// themselves, and a clock may be set right.
+const TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whether any entry of the bundle has this hash.
 fn holds(bundle: &[u8], leaf: &Hash) -> bool {

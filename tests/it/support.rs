@@ -34,6 +34,15 @@ pub(crate) fn cached(name: &str, script: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not here; run: tests/setup/{script}.sh"))
 }
 
+/// Copies a folder with everything in it.
+pub(crate) fn copy_all(from: &Path, to: &Path) {
+    for path in files_below(from) {
+        let copy = to.join(path.strip_prefix(from).expect("it is below"));
+        std::fs::create_dir_all(copy.parent().expect("a folder")).expect("a folder");
+        std::fs::copy(&path, &copy).expect("copied");
+    }
+}
+
 /// Every file below a folder; folders do not count.
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

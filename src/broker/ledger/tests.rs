@@ -300,9 +300,10 @@ async fn verification_finds_what_was_done_to_the_files() {
         bytes[at] ^= 1;
         fs::write(&path, bytes).unwrap();
     };
-    let tile = |path: &str| Some((None, Reason::Tile(path.to_owned())));
-    assert_eq!(found(&|dir| flip(dir.join("tile/0/001"), 40)), tile("tile/0/001"));
-    assert_eq!(found(&|dir| flip(dir.join("tile/1/000.p/2"), 40)), tile("tile/1/000.p/2"));
+    let tile = |first: u64, path: &str| Some((Some(first), Reason::Tile(path.to_owned())));
+    assert_eq!(found(&|dir| flip(dir.join("tile/0/001"), 40)), tile(257, "tile/0/001"));
+    assert_eq!(found(&|dir| flip(dir.join("tile/1/000.p/2"), 40)), tile(256, "tile/1/000.p/2"));
+    assert_eq!(found(&|dir| fs::remove_file(dir.join("tile/0/001")).unwrap()), tile(256, "tile/0/001"));
     assert_eq!(
         found(&|dir| fs::remove_dir_all(dir.join("tile/entries/002.p")).unwrap()),
         Some((Some(512), Reason::Missing))
@@ -321,6 +322,33 @@ async fn verification_finds_what_was_done_to_the_files() {
         early.1.verify(Some(&kept)),
         Err(VerifyError::Broken(Broken { index: None, reason: Reason::Forked { kept: 700 } }))
     );
+}
+
+/// Dates may be a little out of order, as those who enter read the clock each by themselves.
+#[test]
+fn an_entry_that_is_dated_before_others_is_found() {
+    let verify = |seconds: &[i64]| {
+        let home = Home::new();
+        let ledger = home.open().unwrap();
+        for second in seconds {
+            let at = Timestamp::from_second(*second).unwrap();
+            ledger.enter(&Event { at, ..event(0) }).unwrap();
+        }
+        ledger.close();
+        home.verify(None).map(|verified| verified.checkpoint.size)
+    };
+    assert_eq!(verify(&[0, 7200, 3600, 7200]), Ok(4));
+    assert_eq!(
+        verify(&[0, 7200, 7100, 3599]).unwrap_err().to_string(),
+        concat!(
+            "entry 3: it is dated 1970-01-01T00:59:59Z, more than an hour before entry 1, ",
+            "which is dated 1970-01-01T02:00:00Z",
+        )
+    );
+    // small steps add up
+    let steps: Vec<i64> = (0..10).map(|step| 100_000 - step * 1000).collect();
+    let Err(VerifyError::Broken(Broken { index: Some(4), reason })) = verify(&steps) else { panic!() };
+    assert!(matches!(reason, Reason::BackDated { after: 0, .. }));
 }
 
 #[test]
