@@ -54,6 +54,7 @@ mod login;
 mod metrics;
 mod noninterference;
 mod objects;
+mod oracles;
 mod protocol;
 mod redefinitions;
 mod regress;
