@@ -22,6 +22,7 @@ mod connect_http;
 mod connect_ssh;
 mod contract;
 mod corpus;
+mod crashes;
 mod demo;
 mod detectors;
 mod devices;
