@@ -85,7 +85,7 @@ pub enum RecordingsError {
 }
 
 impl RecordingsError {
-    fn ledger(error: FilesError) -> Self {
+    fn ledger(error: &FilesError) -> Self {
         Self::Ledger(error.to_string())
     }
 }

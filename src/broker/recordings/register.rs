@@ -100,7 +100,9 @@ impl Register {
         let Some(Entered { index, entry, .. }) = self.find(dir, session, Some(at))?.remove(&at) else {
             return Ok(None);
         };
-        let proof = Prover::new(&self.ledger, head.size).inclusion(index).map_err(RecordingsError::ledger)?;
+        let proof = Prover::new(&self.ledger, head.size)
+            .inclusion(index)
+            .map_err(|error| RecordingsError::ledger(&error))?;
         let (Some(proof), Ok(entry)) = (proof, String::from_utf8(entry)) else { return Ok(None) };
         let proof = proof.iter().map(ToString::to_string).collect();
         Ok(Some(ChunkProof { index, entry, proof, checkpoint }))
@@ -152,7 +154,8 @@ impl Register {
         let mut missing = wanted.clone();
         let mut start = 0;
         while start < head.size && !missing.is_empty() {
-            let bundle = bundle(&self.ledger, start, head.size).map_err(RecordingsError::ledger)?;
+            let bundle =
+                bundle(&self.ledger, start, head.size).map_err(|error| RecordingsError::ledger(&error))?;
             for (index, entry) in entries(&bundle.unwrap_or_default(), start) {
                 // most entries are about something else, and reading them costs more
                 let text = std::str::from_utf8(entry).unwrap_or_default();
@@ -176,14 +179,15 @@ impl Register {
             return Ok(None);
         }
         if kept.0 != Some(index / WIDTH) {
-            let bytes = bundle(&self.ledger, index, size).map_err(RecordingsError::ledger)?;
+            let bytes = bundle(&self.ledger, index, size).map_err(|error| RecordingsError::ledger(&error))?;
             *kept = Kept(Some(index / WIDTH), bytes.unwrap_or_default());
         }
         Ok(entries(&kept.1, index).find(|(at, _)| *at == index).map(|(_, entry)| entry.to_vec()))
     }
 
     fn head(&self) -> Result<Option<(String, Checkpoint)>, RecordingsError> {
-        let Some(note) = self.ledger.read(CHECKPOINT).map_err(RecordingsError::ledger)? else {
+        let Some(note) = self.ledger.read(CHECKPOINT).map_err(|error| RecordingsError::ledger(&error))?
+        else {
             return Ok(None);
         };
         let note = String::from_utf8_lossy(&note).into_owned();

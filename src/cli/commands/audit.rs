@@ -110,25 +110,25 @@ fn verify(
     recordings: Option<&dyn Files>,
     key: &str,
     kept: Option<&str>,
-    unread: fn(FilesError) -> Failure,
+    unread: fn(&FilesError) -> Failure,
 ) -> Result<Verified, Failure> {
     let key = VerifierKey::parse(key.trim()).map_err(|error| {
         Failure::new(FailureKind::BadData, format!("the ledger's key cannot be read: {error}"))
     })?;
     Audit { log, recordings, key: &key, kept, reviews: &SignedReviews }.run().map_err(|error| match error {
         VerifyError::Broken(broken) => broken.into(),
-        VerifyError::Files(error) => unread(error),
+        VerifyError::Files(error) => unread(&error),
     })
 }
 
 /// A folder with something in the place of a file that is none, or cannot be read, is not a ledger in good order.
-fn unreadable(error: FilesError) -> Failure {
+fn unreadable(error: &FilesError) -> Failure {
     Failure::new(FailureKind::BadData, format!("the ledger cannot be verified: {error}"))
         .hint("a copy of a ledger has ordinary files and folders only")
 }
 
-fn unanswered(error: FilesError) -> Failure {
-    VerifyError::Files(error).into()
+fn unanswered(error: &FilesError) -> Failure {
+    VerifyError::Files(error.clone()).into()
 }
 
 fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
@@ -172,8 +172,8 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
     }
 }
 
-fn ledgers_own_key(files: &dyn Files, unread: fn(FilesError) -> Failure) -> Result<String, Failure> {
-    let bytes = files.read(KEY).map_err(unread)?.ok_or_else(|| {
+fn ledgers_own_key(files: &dyn Files, unread: fn(&FilesError) -> Failure) -> Result<String, Failure> {
+    let bytes = files.read(KEY).map_err(|error| unread(&error))?.ok_or_else(|| {
         Failure::new(FailureKind::Usage, "there is no ledger, or no key beside it")
             .hint("name the key with `--key FILE`")
     })?;
