@@ -89,7 +89,7 @@ impl Twins {
 
     /// With worlds that are played in for longer.
     pub(super) fn staying(self, in_a_world: u64) -> Self {
-        assert!(in_a_world > 0 && in_a_world % ON_A_LINE == 0, "lines end with their world");
+        assert!(in_a_world > 0 && in_a_world.is_multiple_of(ON_A_LINE), "lines end with their world");
         Self { in_a_world, ..self }
     }
 
@@ -122,7 +122,7 @@ impl Twins {
                 Some((number, stage)) if number == seed / self.in_a_world => (number, stage),
                 _ => (seed / self.in_a_world, self.stage(World::new(seed / self.in_a_world)).await),
             };
-            if stage.is_over() || (seed % self.in_a_world != 0 && seed % BEFORE_A_GATEWAY == 0) {
+            if stage.is_over() || (!seed.is_multiple_of(self.in_a_world) && seed.is_multiple_of(BEFORE_A_GATEWAY)) {
                 stage = self.before(stage.world);
             }
             let steps = conversation(&stage.world, seed);
