@@ -236,6 +236,7 @@ impl Audit<'_> {
             suspect: None,
             wrong_tile: None,
             latest: None,
+            misdated: None,
             reaches: 0,
             forked: kept.filter(|kept| kept.size == 0 && kept.root != Hash::empty()),
             kept,
@@ -276,6 +277,8 @@ struct Walk<'a> {
     wrong_tile: Option<(u64, Tile)>,
     /// The entry with the latest date so far.
     latest: Option<(Timestamp, u64)>,
+    /// The first entry that is dated too far before another that stands before it.
+    misdated: Option<Broken>,
     /// Up to here the entries are those of the kept checkpoint.
     reaches: u64,
     forked: Option<Checkpoint>,
@@ -343,10 +346,10 @@ impl Walk<'_> {
             let broken = |reason| Broken { index: Some(index), reason };
             let event = decode(entry).map_err(|error| broken(Reason::Entry(error)));
             let told = match event {
-                Ok(event) => match self.dated(index, event.at) {
-                    Ok(()) => self.story.tell(&event, self.audit)?.map_err(broken),
-                    Err(reason) => Err(broken(reason)),
-                },
+                Ok(event) => {
+                    self.dated(index, event.at);
+                    self.story.tell(&event, self.audit)?.map_err(broken)
+                }
                 Err(broken) => Err(broken),
             };
             // it is believed once the root has been seen to fit
@@ -355,17 +358,17 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Whether the date fits those before it.
-    fn dated(&mut self, index: u64, at: Timestamp) -> Result<(), Reason> {
+    /// Remembers the first entry whose date does not fit those before it. It is told only where nothing else is wrong: a
+    /// clock that once ran ahead must not hide what was done to the log later.
+    fn dated(&mut self, index: u64, at: Timestamp) {
         match self.latest {
             Some((latest, after)) if at < latest => {
-                let late = at.duration_until(latest) > TOLERANCE;
-                if late { Err(Reason::BackDated { at, after, latest }) } else { Ok(()) }
+                if at.duration_until(latest) > TOLERANCE && self.misdated.is_none() {
+                    let reason = Reason::BackDated { at, after, latest };
+                    self.misdated = Some(Broken { index: Some(index), reason });
+                }
             }
-            _ => {
-                self.latest = Some((at, index));
-                Ok(())
-            }
+            _ => self.latest = Some((at, index)),
         }
     }
 
@@ -390,6 +393,9 @@ impl Walk<'_> {
                     Broken { index: Some(index), reason: Reason::Tile(tile.to_string()) }
                 }
                 (None, None) => {
+                    if let Some(misdated) = self.misdated {
+                        return Err(misdated.into());
+                    }
                     return Ok(Verified {
                         checkpoint: *checkpoint,
                         kept: self.kept.map(|kept| kept.size),

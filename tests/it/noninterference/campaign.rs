@@ -14,9 +14,6 @@ use crate::support::postgres::Cluster;
 /// How many conversations follow each other in one world, unless more are wished.
 pub(super) const IN_A_WORLD: u64 = 8;
 
-/// How many are held with one gateway at most: its session ends when its policy was attacked often enough.
-const BEFORE_A_GATEWAY: u64 = 8;
-
 /// How many follow each other on one connection.
 const ON_A_LINE: u64 = 4;
 
@@ -122,7 +119,7 @@ impl Twins {
                 Some((number, stage)) if number == seed / self.in_a_world => (number, stage),
                 _ => (seed / self.in_a_world, self.stage(World::new(seed / self.in_a_world)).await),
             };
-            if stage.is_over() || (!seed.is_multiple_of(self.in_a_world) && seed.is_multiple_of(BEFORE_A_GATEWAY)) {
+            if stage.is_over() {
                 stage = self.before(stage.world);
             }
             let steps = conversation(&stage.world, seed);

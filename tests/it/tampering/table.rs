@@ -206,6 +206,14 @@ async fn every_way_of_tampering_is_found_and_the_first_bad_entry_is_named() {
                 "entry 700: it is dated 2025-12-31T00:00:00Z, more than an hour before entry 699, which is dated 2026-01-01T00:11:39Z",
             ),
         ),
+        attack(
+            "an entry is edited behind one that a wrong clock has dated",
+            |dir| {
+                goes_on(dir, [forged_at, START + 700].into_iter());
+                bundle(dir, "002.p/190", |entries| entries[189][30] ^= 1);
+            },
+            broken("entry 701: its bytes have been altered"),
+        ),
     ];
     for (name, done, sentence) in attacks {
         let copy = record.copy();
