@@ -199,6 +199,8 @@ pub(crate) struct Function {
     pub(crate) unary: bool,
     pub(crate) builtin: bool,
     pub(crate) procedure: bool,
+    /// Whether it gives several rows.
+    pub(crate) set: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

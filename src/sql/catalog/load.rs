@@ -203,6 +203,7 @@ fn functions(
             unary: enough,
             builtin,
             procedure: row.text(6)? == "p",
+            set: row.truth(7)?,
         });
     }
     Ok(found)

@@ -3,7 +3,7 @@
 
 pub(super) const BUILTINS: &[&str] = &[
     // 0 functions
-    "SELECT n.nspname, p.proname, p.provolatile, p.pronargs, p.pronargdefaults, p.provariadic <> 0, p.prokind \
+    "SELECT n.nspname, p.proname, p.provolatile, p.pronargs, p.pronargdefaults, p.provariadic <> 0, p.prokind, p.proretset \
      FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.oid < 16384",
     // 1 operators
     "SELECT DISTINCT o.oprname FROM pg_catalog.pg_operator o WHERE o.oid < 16384",
@@ -51,7 +51,7 @@ pub(super) const CATALOG: &[&str] = &[
      WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped \
      AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') ORDER BY a.attrelid, a.attnum",
     // 5 functions
-    "SELECT n.nspname, p.proname, p.provolatile, p.pronargs, p.pronargdefaults, p.provariadic <> 0, p.prokind \
+    "SELECT n.nspname, p.proname, p.provolatile, p.pronargs, p.pronargdefaults, p.provariadic <> 0, p.prokind, p.proretset \
      FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.oid >= 16384",
     // 6 operators
     "SELECT n.nspname, o.oprname, pn.nspname, p.proname FROM pg_catalog.pg_operator o \

@@ -10,6 +10,7 @@ mod insert;
 mod merge;
 mod reference;
 mod referral;
+mod single;
 mod slice;
 
 use pg_query::protobuf::{DeleteStmt, RangeVar, ReturningClause, UpdateStmt, a_const};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use hoopctl::domain::mask::{ColumnPattern, Mask, MaskRule};
+use hoopctl::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
 use hoopctl::domain::name::RuleName;
 
 use super::{DEFAULT_PATH, Twins, extremes};
@@ -79,8 +79,11 @@ async fn twins(major: u32) -> Twins {
         UPDATE seats SET pin = 'other'; UPDATE chairs SET pin = ''; UPDATE mails SET pin = 'other' WHERE id = 1;
         UPDATE keyed SET pin = 'other'; UPDATE seen SET pin = 'other'; UPDATE seen_in SET pin = 'other';
         UPDATE rows SET pin = NULL; UPDATE held SET pin = 'other'; UPDATE idle SET pin = 'other';
-        UPDATE calm SET pin = 'other'; UPDATE ruled SET pin = 'other'; UPDATE plain SET pin = 'other'";
-    let rules = [rule("public.*.pin"), rule("public.*.owner")];
+        UPDATE calm SET pin = 'other'; UPDATE ruled SET pin = 'other'; UPDATE plain SET pin = 'other';
+        UPDATE papers SET doc = '{\"a\": 0, \"secret\": 2000}'; UPDATE named SET doc = '{\"a\": 0, \"secret\": 0}';
+        UPDATE follows SET pin = 2";
+    let member = MaskRule { path: Some(JsonPath::new("$.secret").expect("a path")), ..rule("public.*.doc") };
+    let rules = [rule("public.*.pin"), rule("public.*.owner"), member];
     Twins::of(major, include_str!("consequences.sql"), changed, &rules, &[]).await
 }
 
@@ -115,7 +118,21 @@ const TELLING: &[(&str, &str)] = &[
         "INSERT INTO seen_in (id, team) VALUES (1, 1), (1, 2) ON CONFLICT DO NOTHING RETURNING team",
     ),
     ("mask.write", "INSERT INTO rows (id, team) VALUES (9, 1), (9, 2) ON CONFLICT DO NOTHING"),
+    // one row of VALUES is as many as a function gives
+    (
+        "mask.write",
+        "INSERT INTO seen (id, team) VALUES (9, generate_series(1, 9)) ON CONFLICT DO NOTHING RETURNING team",
+    ),
+    (
+        "mask.write",
+        "INSERT INTO seen (id, team) VALUES (9, 1 + pg_catalog.unnest('{0,1}'::int[])) ON CONFLICT DO NOTHING RETURNING team",
+    ),
+    // what is added to a document stands beside what is hidden in it
+    ("mask.write", "UPDATE papers SET doc = doc || '{\"a\": 2147483000}'"),
+    ("mask.write", "UPDATE named SET doc = doc || '{\"a\": 1}'"),
     ("mask.locking", "SELECT id FROM held FOR KEY SHARE SKIP LOCKED"),
+    // before 15, a row that moves to another partition is deleted where keys refer to it
+    ("mask.write", "UPDATE moved SET day = 2 WHERE id = 1"),
     // triggers of a partition, of the table that it is of, of what is changed along, and behind a view
     ("mask.function", "UPDATE loud SET id = 1"),
     ("mask.function", "INSERT INTO loud VALUES (1, 1)"),
@@ -146,6 +163,7 @@ const ANSWERED: &[&str] = &[
     "INSERT INTO mails (id, team) SELECT n, n FROM generate_series(1, 9) n ON CONFLICT (id) DO NOTHING",
     "INSERT INTO mails (id, team) SELECT n, n FROM generate_series(7, 9) n",
     "INSERT INTO seen (id, team) VALUES (9, 9) ON CONFLICT DO NOTHING",
+    "INSERT INTO seen (id, team) VALUES (9, length('unnest')) ON CONFLICT DO NOTHING RETURNING team",
     "INSERT INTO plain (id, team) SELECT n, n FROM generate_series(1, 9) n ON CONFLICT DO NOTHING RETURNING id",
     "INSERT INTO plain (id, pin) SELECT n, 'x' || n FROM generate_series(7, 9) n",
     "SELECT id FROM plain FOR UPDATE",

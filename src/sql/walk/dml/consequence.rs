@@ -105,6 +105,17 @@ impl<'a> Walk<'a> {
             || of_several(&relation.sources(&relation.partition_columns))
     }
 
+    /// Whether a generated column, an index or a partition key reads this column.
+    pub(super) fn is_computed_from(&self, relation: &'a Relation, column: &str) -> bool {
+        self.family(relation).any(|other| {
+            let Some(number) = other.column(column).map(|column| column.number) else { return false };
+            let made = other.generated.iter().map(|(made, _)| other.sources([made]));
+            let indexed = other.indexes.values().map(|index| other.sources(&index.columns));
+            let partitioned = std::iter::once(other.sources(&other.partition_columns));
+            made.chain(indexed).chain(partitioned).any(|sources| sources.contains(&number))
+        })
+    }
+
     /// Whether this column, or what is computed from it, decides which rows conflict.
     pub(super) fn is_unique(&self, relation: &'a Relation, column: &str) -> bool {
         self.family(relation).any(|other| {

@@ -2,7 +2,8 @@
 //!
 //! Job: know them, and let the document itself stand in them. Boundary: what is added is a literal or parameter, as
 //! elsewhere. Whether `||` fails depends on whether the document is an object, an array or something else, which
-//! masks of members show. Functions such as `jsonb_set` fail, or not, by what is at a path, and are not let in. Failure
+//! masks of members show; and where something is computed or kept unique of the document, it would be so of what is added
+//! together with what is hidden, and could fail for the pair of them. Functions such as `jsonb_set` fail, or not, by what is at a path, and are not let in. Failure
 //! mode: whatever is not known is judged as any other value.
 
 use pg_query::protobuf::{AExprKind, ColumnRef};
@@ -22,12 +23,13 @@ impl<'a> Walk<'a> {
         column: &str,
         value: Option<&mut Node>,
     ) -> Outcome<bool> {
-        let known =
-            relation.column(column).filter(|known| known.base.0 == "pg_catalog" && known.base.1 == "jsonb");
+        // a domain's CHECK would read what is added beside what is hidden
+        let is_jsonb = |(schema, name): &(String, String)| schema == "pg_catalog" && name == "jsonb";
+        let known = relation.column(column).filter(|known| is_jsonb(&known.type_name));
         let members = known.and_then(|known| self.scope.protection.template(relation.oid, known.number));
         let (Some(Template::Computed(_)), Some(value)) = (members, value) else { return Ok(false) };
         // a column alone would be a copy, which `SET a = a` has no use for
-        if !matches!(value.node, Some(NodeEnum::AExpr(_))) {
+        if !matches!(value.node, Some(NodeEnum::AExpr(_))) || self.is_computed_from(relation, column) {
             return Ok(false);
         }
         self.added(relation, column, value)

@@ -4,6 +4,7 @@ use pg_query::protobuf::{InsertStmt, OnConflictAction, OnConflictClause, SelectS
 use pg_query::{Node, NodeEnum};
 
 use super::referral::Fate;
+use super::single::is_one_row;
 use super::slice::Change;
 use crate::sql::catalog::Relation;
 use crate::sql::walk::{Outcome, Refusal, Walk, refuse, unsupported};
@@ -30,7 +31,8 @@ impl<'a> Walk<'a> {
         }
         // with a target, a conflict elsewhere is an error, and with one row there is one guess
         let guesses = insert.on_conflict_clause.as_ref().is_some_and(|conflict| conflict.infer.is_none());
-        if guesses && !is_one_row(insert.select_stmt.as_deref()) && self.conflicts_tell(relation) {
+        let one_row = is_one_row(insert.select_stmt.as_deref(), self.scope.catalog);
+        if guesses && !one_row && self.conflicts_tell(relation) {
             // which of many rows were there already would tell what the others are like
             return Err(refuse(
                 "mask.write",
@@ -41,6 +43,7 @@ impl<'a> Walk<'a> {
                 "name the columns of the conflict, as in ON CONFLICT (id) DO NOTHING, or insert one row at a time",
             ));
         }
+        let guesses = guesses && !one_row;
         let computed = self.inserted(relation, &insert.cols, insert.select_stmt.as_deref(), guesses)?;
         let target_masked = std::mem::replace(&mut self.touched, false);
         self.subquery(insert.select_stmt.as_deref_mut())?;
@@ -106,7 +109,7 @@ impl<'a> Walk<'a> {
                 }
                 continue;
             }
-            if guesses && select.values_lists.len() > 1 {
+            if guesses {
                 // which of many rows were there already would tell so many values at once
                 return Err(refuse(
                     "mask.write",
@@ -194,17 +197,8 @@ pub(super) fn is_given(value: &Node) -> bool {
     }
 }
 
-/// Whether a source of rows is one row of VALUES, or defaults.
-fn is_one_row(source: Option<&Node>) -> bool {
-    match source.and_then(|source| source.node.as_ref()) {
-        Some(NodeEnum::SelectStmt(select)) => is_plain_values(select) && select.values_lists.len() == 1,
-        Some(_) => false,
-        None => true,
-    }
-}
-
 /// VALUES and nothing else.
-fn is_plain_values(select: &SelectStmt) -> bool {
+pub(super) fn is_plain_values(select: &SelectStmt) -> bool {
     !select.values_lists.is_empty()
         && select.with_clause.is_none()
         && select.sort_clause.is_empty()

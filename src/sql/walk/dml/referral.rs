@@ -37,7 +37,9 @@ impl Fate {
             Self::Deleted => key.on_delete,
             Self::Updated(names) => {
                 let mut set = names.iter().filter_map(|name| relation.column(name));
-                key.on_update && set.any(|column| key.own.contains(&column.number))
+                // before 15, a row that moves to another partition is deleted for foreign keys
+                let moves = |number: &i16| key.on_delete && relation.partition_columns.contains(number);
+                set.any(|column| (key.on_update && key.own.contains(&column.number)) || moves(&column.number))
             }
         }
     }
