@@ -94,7 +94,7 @@ async fn dropbears_client_uses_the_sessions_proxy() {
     let alice = stage.login("alice").await;
     let (dbclient, convert) = (newest("usr/bin/dbclient"), newest("usr/bin/dropbearconvert"));
     let script = format!(
-        r#"set -e
+        r#"set -ex
         umask 077; mkdir .ssh; cp "$HOOP_SSH_KNOWN_HOSTS" .ssh/known_hosts
         {convert} openssh dropbear "$HOOP_SSH_KEY" key 2>/dev/null
         db() {{ {dbclient} -J "$HOOP_SSH_PROXY" -i key -l "$HOOP_SSH_USER" "$@"; }}
