@@ -25,11 +25,11 @@ pub use self::trail::AuditTrail;
 
 use self::lane::{Lane, LaneRecorder, Written};
 use self::register::Register;
-use super::ledger::{LedgerWriter, make_private_dir, sync_dir};
+use super::ledger::{DirectoryFiles, LedgerWriter, make_private_dir, sync_dir};
 use crate::domain::event::Actor;
 use crate::domain::name::{Digest, SessionId};
 use crate::gateway::journal::{JournalError, Recorder};
-use crate::ledger::verify::FilesError;
+use crate::ledger::verify::{Files as _, FilesError};
 use crate::wire::control::ChunkProof;
 
 /// What every entry needs and a recording cannot know: the policy in force and the time.
@@ -74,6 +74,9 @@ pub enum RecordingsError {
     /// The ledger could not be read.
     #[error("the ledger: {0}")]
     Ledger(String),
+    /// A recording is none of ours, or could not be read.
+    #[error("the recordings: {0}")]
+    Recording(String),
     /// The ledger holds no entry about a chunk that is between others.
     #[error("chunk {chunk} of connection {connection} was never entered")]
     Missing {
@@ -207,19 +210,16 @@ impl Recordings {
     /// The bytes of a chunk; `None` when there is none.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be read, or is none of ours: a link, or longer than a chunk can be.
     pub fn chunk(
         &self,
         session: &SessionId,
         connection: u32,
         chunk: u32,
     ) -> Result<Option<Vec<u8>>, RecordingsError> {
-        let path = self.session_dir(session).join(name(connection, chunk));
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io(&path)(error)),
-        }
+        let path = format!("{}/{}", session.as_str(), name(connection, chunk));
+        let read = DirectoryFiles::new(&self.shared.dir).read(&path);
+        read.map_err(|error| RecordingsError::Recording(error.to_string()))
     }
 
     /// Closes every recording that is still open and waits until all of them are entered.

@@ -269,6 +269,21 @@ async fn what_is_handed_out_about_chunks_is_what_the_ledger_holds() {
 
 /// What the entries say about each other, though each of them is signed.
 #[test]
+fn what_is_no_recording_is_not_handed_out() {
+    let home = Home::new();
+    fs::create_dir_all(home.chunk("")).unwrap();
+    let key = home.root.path().join("key");
+    assert!(key.exists());
+    std::os::unix::fs::symlink(&key, home.chunk("1-0.zst")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", home.chunk("1-1.zst")).unwrap();
+    for chunk in [0, 1] {
+        let refused = home.trail.recordings().chunk(&session(), 1, chunk).unwrap_err().to_string();
+        assert!(refused.starts_with("the recordings: ") && refused.contains("link"), "{refused}");
+    }
+    assert_eq!(home.trail.recordings().chunk(&session(), 1, 2).unwrap(), None);
+}
+
+#[test]
 fn what_was_never_entered_is_found_by_the_counts() {
     let broken = |tell: &dyn Fn(&Home)| {
         let home = Home::new();
