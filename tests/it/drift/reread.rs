@@ -156,3 +156,39 @@ async fn a_cursor_without_a_transaction_is_refused_as_postgresql_does() {
         }
     }
 }
+
+/// What is bound while no transaction is open can be executed in one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_is_bound_in_front_of_begin_is_guarded_when_it_is_opened() {
+    fn bound<'a>(portal: &'a [u8], statement: &'a [u8]) -> ClientMessage<'a> {
+        let (formats, values, result_formats) = (vec![], vec![], vec![]);
+        ClientMessage::Bind(Bind { portal, statement, formats, values, result_formats })
+    }
+    let execute = |portal| ClientMessage::Execute { portal, max_rows: 0 };
+    let declare = [parse("d", "DECLARE c CURSOR FOR SELECT * FROM plain"), bound(b"p", b"d")];
+    let begin = [parse("b", "BEGIN"), bound(b"q", b"b"), execute(b"q")];
+    let at_once = [&declare[..], &begin[..], &[execute(b"p"), SYNC]].concat();
+    // a name that is not known has the catalog read again
+    let reread =
+        [&declare[..], &[parse("f", "SELECT FROM fresh")], &begin[..], &[execute(b"p"), SYNC]].concat();
+    let changed = format!("{ADDED}; CREATE TABLE fresh ()");
+    for major in [majors()[0], newest()] {
+        let stage = stage(major).await;
+        for (change, batch, error) in [
+            ("SELECT 1", &at_once, None),
+            (changed.as_str(), &at_once, Some("C40001")),
+            (changed.as_str(), &reread, Some("C0A000")),
+        ] {
+            let of = format!("{major}: {error:?}");
+            let mut raw = stage.warm("SELECT * FROM plain").await;
+            stage.admin.batch_execute(change).await.unwrap();
+            let answers = ask(&mut raw, batch).await;
+            keeps(&answers, &of);
+            assert_eq!(told(&answers, b'E', ""), error.is_some(), "{of}: {answers:?}");
+            assert!(error.is_none_or(|error| told(&answers, b'E', error)), "{of}: {answers:?}");
+            let answers = ask(&mut raw, &[query("FETCH ALL FROM c")]).await;
+            keeps(&answers, &of);
+            assert_eq!(told(&answers, b'D', "harmless"), error.is_none(), "{of}: {answers:?}");
+        }
+    }
+}

@@ -283,8 +283,8 @@ impl Examiner {
         if question.settled {
             self.drift.clean = (!self.drift.in_transaction).then_some(question.batch);
         }
-        // PostgreSQL refuses it unread where no transaction is open, and would find one behind a guard
-        let declares = |part: &Part| matches!(part.effect, Effect::Declare { outlives: false, .. });
+        // PostgreSQL refuses it unread where no transaction is open, and would find one behind a guard. What was bound
+        // like this is guarded when it is executed, if something ran in between
         if self.drift.clean == Some(question.batch) && matches!(parts, [part] if declares(part)) {
             return None;
         }
@@ -344,6 +344,11 @@ impl Examiner {
         }
         None
     }
+}
+
+/// Whether it opens a cursor that needs a transaction.
+pub(super) fn declares(part: &Part) -> bool {
+    matches!(part.effect, Effect::Declare { outlives: false, .. })
 }
 
 fn is_plain_begin(text: &str) -> bool {

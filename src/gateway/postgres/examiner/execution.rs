@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use super::drift::{declares, outdated};
 use super::holding::{Weighed, refuse};
 use super::metering;
 use super::{Examiner, Inspected, Part, Portal, Prepared, Running, Step, rule, unclear, unseen};
@@ -46,6 +47,16 @@ impl Examiner {
         if let Some(denial) = self.outdated_cursors(&prepared.inspected.parts) {
             return self.deny(prepared.inspected.parts.first(), &exactly(&prepared), &denial);
         }
+        // INVARIANT: what had no guard when it was bound has one here, by the catalog that it was judged with
+        let prepared = if prepared.inspected.parts.iter().any(declares) {
+            let Some(prepared) = self.with_this_catalog(prepared) else { return Ok(outdated()) };
+            if let Some(denial) = self.guard(question, &prepared.inspected.parts) {
+                return self.deny(prepared.inspected.parts.first(), &exactly(&prepared), &denial);
+            }
+            prepared
+        } else {
+            prepared
+        };
         if prepared.era != self.era {
             let prepared = self.judge_again(prepared);
             return self.execute_anew(question, &prepared, has_values, Some((*id, meter)));
