@@ -65,7 +65,9 @@ impl Observer {
             }
             Observation::Drifted => examiner.drifted(),
             Observation::GuardCutShort => examiner.guard_cut_short(),
-            Observation::Unproven { number, stamp } => examiner.guard_unproven(number, stamp),
+            Observation::Unproven { question, number, stamp } => {
+                examiner.guard_unproven(question, number, stamp);
+            }
             Observation::Guarded { number, stamp } => examiner.guard_passed(number, stamp),
             Observation::Parsed(question) => examiner.parsed(question),
             Observation::Described { columns, .. } => check_origins(&columns, examiner.lens())?,

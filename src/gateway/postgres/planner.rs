@@ -88,16 +88,16 @@ impl Planner {
         }
     }
 
-    /// Whether a query that fails or returns nothing returns nothing, in a transaction that begins now.
+    /// What comes of a query that divides by zero or returns nothing, in a transaction that begins now.
     pub(super) fn compare(
         &self,
         permit: Option<Permit>,
         comparison: String,
-    ) -> impl Future<Output = bool> + Send + 'static {
+    ) -> impl Future<Output = Comparison> + Send + 'static {
         let desk = Arc::clone(&self.0);
         async move {
             let compared = tokio::time::timeout(PATIENCE, desk.compare(permit, &comparison)).await;
-            compared.ok().flatten().unwrap_or(false)
+            compared.ok().flatten().unwrap_or(Comparison::Unknown)
         }
     }
 
@@ -137,7 +137,7 @@ impl Desk {
         Ok(masked)
     }
 
-    async fn compare(&self, permit: Option<Permit>, comparison: &str) -> Option<bool> {
+    async fn compare(&self, permit: Option<Permit>, comparison: &str) -> Option<Comparison> {
         let mut line = self.take_line(permit).await?;
         let mut request = BytesMut::new();
         // INVARIANT: settings of the role do not make this snapshot an old one
@@ -151,7 +151,7 @@ impl Desk {
             talk(&mut line, request).await?;
         }
         self.give_back(line);
-        Some(!told.failed)
+        Some(Comparison::told(told.failed.as_deref()))
     }
 
     async fn take_line(&self, permit: Option<Permit>) -> Option<Leg<Upstream>> {
@@ -241,10 +241,33 @@ fn begin(settings: &[(String, String)]) -> Option<String> {
     Some(begin)
 }
 
+/// What relations are, beside what they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comparison {
+    /// Something else.
+    Differs,
+    /// The same.
+    Same,
+    /// Nobody could compare: there is no connection to do it on, it took too long, or it failed in another way.
+    Unknown,
+}
+
+impl Comparison {
+    /// What this SQLSTATE of its query means, or that there is none.
+    fn told(failed: Option<&str>) -> Self {
+        match failed {
+            None => Self::Same,
+            Some(DIVISION_BY_ZERO) => Self::Differs,
+            Some(_) => Self::Unknown,
+        }
+    }
+}
+
 /// What came back.
 struct Told {
     row: Option<Vec<u8>>,
-    failed: bool,
+    /// The SQLSTATE of the first error.
+    failed: Option<String>,
     status: TransactionStatus,
 }
 
@@ -255,16 +278,18 @@ where
     line.push(request.freeze());
     std::future::poll_fn(|cx| line.poll_write(cx)).await.ok()?;
     let limit = FrameLimits::default().upstream;
-    let (mut row, mut failed) = (None, false);
+    let (mut row, mut failed) = (None, None::<String>);
     loop {
         while let Some(frame) = frame::take(&mut line.input, limit).ok()? {
             match ServerMessage::parse(frame.tag, frame.body()) {
                 Ok(Some(ServerMessage::DataRow(columns))) => {
                     row = columns.first().copied().flatten().map(<[u8]>::to_vec);
                 }
-                Ok(Some(ServerMessage::ErrorResponse(_))) => failed = true,
+                Ok(Some(ServerMessage::ErrorResponse(fields))) => {
+                    failed.get_or_insert_with(|| fields.sqlstate().to_owned());
+                }
                 Ok(Some(ServerMessage::ReadyForQuery(status))) => {
-                    return Some(Told { row: row.filter(|_| !failed), failed, status });
+                    return Some(Told { row: row.filter(|_| failed.is_none()), failed, status });
                 }
                 _ => {}
             }
@@ -299,6 +324,8 @@ const PLANNING: Duration = Duration::from_secs(1);
 /// How long it may wait for a lock: the client's own transaction may hold it.
 const LOCKED: Duration = Duration::from_millis(200);
 const GOODBYE: Duration = Duration::from_millis(500);
+/// How a comparison says that something differs.
+const DIVISION_BY_ZERO: &str = "22012";
 
 #[cfg(test)]
 mod tests {
@@ -323,6 +350,20 @@ mod tests {
             ("[", None),
         ] {
             assert_eq!(rows(plan.as_bytes()), told, "{plan}");
+        }
+    }
+
+    /// A comparison that was cut short says nothing of what it compares.
+    #[test]
+    fn only_a_division_by_zero_says_that_something_differs() {
+        for (failed, told) in [
+            (None, Comparison::Same),
+            (Some("22012"), Comparison::Differs),
+            (Some("57014"), Comparison::Unknown),
+            (Some("42501"), Comparison::Unknown),
+            (Some("XX000"), Comparison::Unknown),
+        ] {
+            assert_eq!(Comparison::told(failed), told, "{failed:?}");
         }
     }
 

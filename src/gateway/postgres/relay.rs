@@ -195,20 +195,29 @@ where
         Ok(moved | consumed)
     }
 
-    /// INVARIANT: what waits for a proof goes only with it.
+    /// INVARIANT: what waits for a proof goes only with its own.
     fn take_proof(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.proving.is_none() {
-            self.proving = self.examiner.prove();
+        if let Some(proving) = self.examiner.prove() {
+            self.proving = Some(proving);
+        }
+        if self.talk.waits_for_proof().is_none() {
+            // what it was for has failed meanwhile
+            self.proving = None;
+            return false;
         }
         // what is sent now could meet a cancel of ours that is still on its way
         if self.brake.is_pulled() {
             return false;
         }
+        if let Some(question) = self.talk.is_proven() {
+            self.talk.handle_proof(question, None);
+            return true;
+        }
         let Some(proving) = self.proving.as_mut() else { return false };
         let Poll::Ready(proof) = proving.as_mut().poll(cx) else { return false };
         self.proving = None;
         let refusal = self.examiner.proved(&proof);
-        self.talk.handle_proof(refusal);
+        self.talk.handle_proof(proof.question, refusal);
         true
     }
 

@@ -473,6 +473,8 @@ pub enum Observation {
     /// A guard has passed in a transaction that sees the catalog as it was when it began: what was guarded waits for
     /// [`Conversation::handle_proof`].
     Unproven {
+        /// Whose.
+        question: QuestionId,
         /// Which.
         number: u64,
         /// Its stamp.

@@ -121,3 +121,84 @@ async fn a_failure_in_front_of_a_waiting_statement_takes_it_along() {
     ask(&mut raw, &[query("ROLLBACK")]).await;
     assert!(told(&ask(&mut raw, &[query("SELECT * FROM plain")]).await, b'D', "harmless"));
 }
+
+/// INVARIANT: a statement goes with its own guard. That of another one, in front of it in the same pipeline, says
+/// nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_does_not_go_with_the_guard_of_another() {
+    let seen = "SELECT word FROM events";
+    for major in [majors()[0], newest()] {
+        let stage = stage(major).await;
+        for _ in 0..5 {
+            let mut raw = stage.warm(seen).await;
+            ask(&mut raw, &[query(OLD)]).await;
+            ask(&mut raw, &[query("SELECT 1")]).await;
+            stage.admin.batch_execute(ADDED).await.unwrap();
+            let first = [parse("", seen), bind(""), EXECUTE];
+            let second = [parse("", "SELECT * FROM plain"), bind(""), EXECUTE, SYNC];
+            let answers = ask(&mut raw, &[&first[..], &second[..]].concat()).await;
+            keeps(&answers, "behind another guard");
+            assert!(told(&answers, b'D', "harmless"), "{major}: {answers:?}");
+            assert!(told(&answers, b'E', "C40001") && told(&answers, b'Z', "E"), "{major}: {answers:?}");
+        }
+    }
+}
+
+/// What fails in front of a Sync takes along nothing that stands behind it: a statement that waits there is sent before
+/// what binds it, or that would find what had its name before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_in_front_of_a_sync_leaves_what_waits_behind_it() {
+    let stage = stage(newest()).await;
+    for _ in 0..5 {
+        let mut raw = stage.warm("SELECT * FROM plain").await;
+        // from the first guard that fails on, those without a stamp are waited for
+        stage.admin.batch_execute(ADDED).await.unwrap();
+        assert!(told(&ask(&mut raw, &[query("SELECT * FROM plain")]).await, b'D', "[masked]"));
+        ask(&mut raw, &[parse("", "DELETE FROM people"), SYNC]).await;
+        let fails = [parse("x", "SELECT 'x'::int"), SYNC];
+        let work = [parse("", "SELECT word FROM events"), bind(""), EXECUTE, SYNC];
+        raw.send(&[&fails[..], &work[..]].concat()).await;
+        let answers = raw.until_ready().await;
+        assert!(told(&answers, b'E', "C22P02"), "{answers:?}");
+        let answers = raw.until_ready().await;
+        let count = stage.admin.query_one("SELECT count(*) FROM people", &[]).await.unwrap();
+        assert_eq!(count.get::<_, i64>(0), 1, "another statement ran: {answers:?}");
+        assert!(told(&answers, b'D', "harmless") && !told(&answers, b'E', ""), "{answers:?}");
+    }
+}
+
+/// Where nobody can look, nothing is said to have changed: a driver would run such a transaction again for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_compared_is_not_called_changed() {
+    let cluster = Cluster::start(newest());
+    let admin = cluster.admin().await;
+    admin.batch_execute(SCHEMA).await.unwrap();
+    let role = "CREATE ROLE single LOGIN PASSWORD 'single'; GRANT USAGE ON SCHEMA public TO single;
+        GRANT ALL ON ALL TABLES IN SCHEMA public TO single";
+    admin.batch_execute(role).await.unwrap();
+    let (user, password) = ("single".into(), "single".into());
+    let gateway = Gateway::start(&cluster, Setup { masks: masks(), user, password, ..Setup::open(&cluster) });
+    let mut raw = Raw::connect(&gateway).await;
+    let statement = "SELECT * FROM plain";
+    admin.batch_execute("ALTER ROLE single CONNECTION LIMIT 1").await.unwrap();
+    for _ in 0..2 {
+        ask(&mut raw, &[query(OLD)]).await;
+        let answers = ask(&mut raw, &[query(statement)]).await;
+        assert!(told(&answers, b'E', "C53300") && told(&answers, b'E', "READ COMMITTED"), "{answers:?}");
+        assert!(told(&answers, b'Z', "E") && !told(&answers, b'D', ""), "{answers:?}");
+        ask(&mut raw, &[query("ROLLBACK")]).await;
+    }
+    // as it says, and nothing had to be read again
+    for begin in ["BEGIN", OLD] {
+        ask(&mut raw, &[query(begin)]).await;
+        let answers = ask(&mut raw, &[query(statement)]).await;
+        assert!(told(&answers, b'D', "harmless"), "{begin}: {answers:?}");
+        ask(&mut raw, &[query("COMMIT")]).await;
+    }
+    // not 2: a connection that was turned away may not have left yet
+    admin.batch_execute("ALTER ROLE single CONNECTION LIMIT -1").await.unwrap();
+    ask(&mut raw, &[query(OLD)]).await;
+    let answers = ask(&mut raw, &[query("SELECT word FROM events")]).await;
+    assert!(told(&answers, b'D', "harmless"), "{answers:?}");
+    drop(cluster);
+}

@@ -18,6 +18,7 @@ use crate::gateway::postgres::guards::{Age, Guards};
 use crate::gateway::postgres::inspected::{ALWAYS, Part};
 use crate::gateway::postgres::lens::{Lens, Masked, Reading, needs_deep_stack};
 use crate::gateway::postgres::marks::{Covered, Looked};
+use crate::gateway::postgres::planner::Comparison;
 use crate::gateway::postgres::values;
 use crate::sql::Effect;
 use crate::wire::postgres::backend::TransactionStatus;
@@ -41,8 +42,8 @@ pub(super) struct Drift {
     in_transaction: bool,
     /// What the database has prepared for them.
     guards: Guards,
-    /// What a guard could not prove: its number, and its stamp.
-    unproven: Option<(u64, Stamp)>,
+    /// What a guard could not prove: of which question, its number, and its stamp.
+    unproven: Option<(QuestionId, u64, Stamp)>,
     /// A check has failed before on this connection: those without a stamp are waited for, in case that transactions
     /// begin with an old snapshot here.
     careful: bool,
@@ -60,10 +61,11 @@ pub(in crate::gateway::postgres) struct Offered {
 
 /// What was found out from elsewhere about a guard that proved nothing.
 pub(in crate::gateway::postgres) struct Proof {
+    /// Whose guard it is.
+    pub(in crate::gateway::postgres) question: QuestionId,
     number: u64,
     stamp: Stamp,
-    /// The relations are what they were.
-    same: bool,
+    comparison: Comparison,
 }
 
 /// Finds it out.
@@ -87,33 +89,47 @@ impl Examiner {
     }
 
     /// A guard's check has passed in a transaction that sees an old catalog. Its relations are locked now.
-    pub(in crate::gateway::postgres) fn guard_unproven(&mut self, number: u64, stamp: Stamp) {
-        self.drift.unproven = Some((number, stamp));
+    pub(in crate::gateway::postgres) fn guard_unproven(
+        &mut self,
+        question: QuestionId,
+        number: u64,
+        stamp: Stamp,
+    ) {
+        self.drift.unproven = Some((question, number, stamp));
     }
 
     /// Compares from elsewhere what a guard could not, if there is such a guard.
     pub(in crate::gateway::postgres) fn prove(&mut self) -> Option<Proving> {
-        let (number, stamp) = self.drift.unproven.take()?;
+        let (question, number, stamp) = self.drift.unproven.take()?;
         let Lens::Masked(masked) = &*self.lens else { return None };
         let comparison = self.drift.guards.looked(number).map(|looked| masked.marks.comparison(looked));
         let (planner, permit) = (self.planner.clone(), self.gate.another_connection());
         Some(Box::pin(async move {
-            let same = match comparison {
+            let comparison = match comparison {
                 Some(comparison) => planner.compare(permit, comparison).await,
-                None => false,
+                None => Comparison::Unknown,
             };
-            Proof { number, stamp, same }
+            Proof { question, number, stamp, comparison }
         }))
     }
 
     /// What came of it: what the client is told, if the statement may not run.
     pub(in crate::gateway::postgres) fn proved(&mut self, proof: &Proof) -> Option<Box<ErrorFields>> {
-        if proof.same {
-            self.drift.guards.passed(proof.number, Some(proof.stamp));
-            return None;
+        match proof.comparison {
+            Comparison::Same => {
+                self.drift.guards.passed(proof.number, Some(proof.stamp));
+                None
+            }
+            Comparison::Differs => {
+                self.drifted();
+                Some(Box::new(drifted()))
+            }
+            // nothing is known to have changed, so what was read and prepared stays
+            Comparison::Unknown => {
+                self.drift.covered.clear();
+                Some(Box::new(uncompared()))
+            }
         }
-        self.drifted();
-        Some(Box::new(drifted()))
     }
 
     /// The database is ready.
@@ -373,6 +389,16 @@ fn changed() -> Denial {
     }
 }
 
+/// What a client is told of whose statement nobody could say whether it is what was judged. Drivers run a transaction
+/// again that could not be serialized, which would come to the same here.
+fn uncompared() -> ErrorFields {
+    let message = "the gateway could not find out whether a relation of this statement was changed";
+    let detail = "The transaction sees the catalog as it was when it began, and the database gives no other connection to \
+                  compare on, or did not answer in time.";
+    let hint = "use READ COMMITTED, or have the role allowed one connection more";
+    ErrorFields::new(Severity::Error, TOO_MANY_CONNECTIONS, message).with_detail(detail).with_hint(hint)
+}
+
 /// A client may give no statement such a name.
 fn reserved() -> Denial {
     Denial {
@@ -393,6 +419,7 @@ fn in_one_string() -> Denial {
     }
 }
 
+const TOO_MANY_CONNECTIONS: &str = "53300";
 /// The rule of what names nothing that is known.
 const UNRESOLVED: &str = "mask.unresolved";
 /// How often unknown names may have the catalog read.

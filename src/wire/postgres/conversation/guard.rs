@@ -9,6 +9,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::capping::is_clocked;
 use super::meter::Meters;
 use super::pending::{Op, OpKind};
 use crate::wire::postgres::backend::TransactionStatus;
@@ -43,8 +44,20 @@ pub(super) struct Parked {
     bytes: Bytes,
     /// The client's own.
     frame: Frame,
-    /// What the check has said, where that proves nothing.
-    unproven: Option<(u64, Stamp)>,
+    check: Check,
+}
+
+/// How the check of a message that waits stands.
+#[derive(Debug)]
+enum Check {
+    /// It is under way.
+    Runs,
+    /// This is what it has said, which proves nothing.
+    ProvesNothing { number: u64, stamp: Stamp },
+    /// Somebody looks from elsewhere.
+    LookedAt,
+    /// The message may go.
+    Passed,
 }
 
 /// When the database last worked out what a check means: a `timestamptz`, in binary.
@@ -121,19 +134,45 @@ impl Conversation {
 
     /// Keeps a message until its guard has passed.
     pub(super) fn park(&mut self, op: Op, bytes: Bytes, frame: Frame) {
-        self.parked = Some(Box::new(Parked { op, bytes, frame, unproven: None }));
+        self.parked = Some(Box::new(Parked { op, bytes, frame, check: Check::Runs }));
     }
 
-    /// Something has failed in front of a message that waits: it goes the way of what the database skips.
+    /// The oldest pending message has failed. If the database skips the guard of a message that waits, that message goes
+    /// the way of what is skipped.
+    ///
+    /// INVARIANT: nothing is taken for sent that was not, and will not be skipped. Behind a Sync, or behind a Query that
+    /// fails, the database goes on with the guard.
     pub(super) fn unpark(&mut self) {
+        let goes_on = |op: &Op| matches!(op.kind, OpKind::Query | OpKind::Call | OpKind::Sync);
+        let oldest = self.pending.iter().next();
+        if oldest.is_none_or(goes_on) || self.pending.iter().any(|op| matches!(op.kind, OpKind::Sync)) {
+            return;
+        }
         if let Some(parked) = self.parked.take() {
             self.note_sent(parked.op);
         }
     }
 
-    /// What was looked at from elsewhere after [`Observation::Unproven`]: the message goes, or is refused.
-    pub fn handle_proof(&mut self, refusal: Option<Box<ErrorFields>>) {
-        let Some(parked) = self.parked.take() else { return };
+    /// The question whose message waits for its guard, and then for [`Self::handle_proof`].
+    #[must_use]
+    pub fn waits_for_proof(&self) -> Option<QuestionId> {
+        self.parked.as_ref()?.op.question
+    }
+
+    /// The same, if its guard has passed and there is nothing to look at.
+    #[must_use]
+    pub fn is_proven(&self) -> Option<QuestionId> {
+        let parked = self.parked.as_ref().filter(|parked| matches!(parked.check, Check::Passed))?;
+        parked.op.question
+    }
+
+    /// What waits because of this question goes, or is refused: it [is proven](Self::is_proven), or was looked at from
+    /// elsewhere after [`Observation::Unproven`]. Does nothing before that, and where that message does not wait any more.
+    pub fn handle_proof(&mut self, of: QuestionId, refusal: Option<Box<ErrorFields>>) {
+        let is_due = |parked: &mut Box<Parked>| {
+            parked.op.question == Some(of) && matches!(parked.check, Check::LookedAt | Check::Passed)
+        };
+        let Some(parked) = self.parked.take_if(is_due) else { return };
         let Parked { op, bytes, frame, .. } = *parked;
         match (refusal, op.question) {
             (Some(fields), Some(id)) => self.refuse(op.kind, id, &frame, fields),
@@ -153,16 +192,28 @@ impl Conversation {
         replay.closed = matches!(frame.tag, b'S' | b'Q' | b'F');
     }
 
-    /// A check has given this row.
-    pub(super) fn guard_row(&mut self, number: u64, row: &[Option<&[u8]>]) {
+    /// The check of this question's guard has given this row.
+    pub(super) fn guard_row(&mut self, of: Option<QuestionId>, number: u64, row: &[Option<&[u8]>]) {
         let stamp = row.first().copied().flatten().and_then(|value| Some(Stamp(value.try_into().ok()?)));
         let is_proven = stamp.is_none() || row.get(1).copied().flatten() == Some(&[1]);
-        if let (false, Some(parked), Some(stamp)) = (is_proven, &mut self.parked, stamp) {
-            parked.unproven = Some((number, stamp));
+        if let (false, Some(parked), Some(stamp)) = (is_proven, self.parked_for(of), stamp) {
+            parked.check = Check::ProvesNothing { number, stamp };
             return;
         }
         let stamp = stamp.filter(|_| is_proven);
         self.observations.push_back(Observation::Guarded { number, stamp });
+    }
+
+    /// The time that limits a guard's message is over, and the guard was done before it could be cancelled.
+    pub(super) fn guard_overdue(&mut self, of: Option<QuestionId>) {
+        if let Some(parked) = self.parked_for(of) {
+            parked.op.overdue = is_clocked(&parked.op);
+        }
+    }
+
+    /// What waits, if it is for the guard of this question: another guard can be under way in front of that.
+    fn parked_for(&mut self, of: Option<QuestionId>) -> Option<&mut Parked> {
+        self.parked.as_deref_mut().filter(|parked| of.is_some() && parked.op.question == of)
     }
 
     /// Whether the oldest pending message is one of a guard.
@@ -170,18 +221,20 @@ impl Conversation {
         self.pending.front().is_some_and(|op| matches!(op.kind, OpKind::Guard { .. }))
     }
 
-    /// The checks have passed.
-    pub(super) fn guard_passed(&mut self) {
+    /// The checks of this question's guard have passed.
+    pub(super) fn guard_passed(&mut self, of: Option<QuestionId>) {
         self.replay = None;
         self.replays = 0;
         if let Some(op) = self.pending.front() {
             op.guarded = false;
         }
-        let Some(parked) = &mut self.parked else { return };
+        let Some(parked) = self.parked_for(of) else { return };
         parked.op.guarded = false;
-        match parked.unproven {
-            Some((number, stamp)) => self.observations.push_back(Observation::Unproven { number, stamp }),
-            None => self.handle_proof(None),
+        let check = std::mem::replace(&mut parked.check, Check::Passed);
+        if let Check::ProvesNothing { number, stamp } = check {
+            parked.check = Check::LookedAt;
+            let unproven = of.map(|question| Observation::Unproven { question, number, stamp });
+            self.observations.extend(unproven);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod capping;
 mod copying;
+mod guarding;
 mod refusing;
 mod splitting;
 mod veiling;
@@ -23,6 +24,8 @@ struct Pair {
     expect: Expect,
     /// Of what is let through.
     meters: Option<Meters>,
+    /// What goes in front of the next questions, one after the other.
+    guards: VecDeque<Option<Guard>>,
 }
 
 impl Pair {
@@ -34,6 +37,7 @@ impl Pair {
             questions: Vec::new(),
             expect: Expect::default(),
             meters: None,
+            guards: VecDeque::new(),
         }
     }
 
@@ -63,13 +67,17 @@ impl Pair {
             let denied = format!("{:?}", question.ask).contains("secret");
             self.questions.push(question);
             self.machine.handle_meters(self.meters.clone().unwrap_or_default());
-            self.machine.handle_answer(if denied {
+            let answer = if denied {
                 Answer::Refuse(Box::new(
                     ErrorFields::denied("denied by rule `no-secrets`").with_hint("ask ada"),
                 ))
             } else {
                 Answer::Forward(self.expect)
-            });
+            };
+            match self.guards.pop_front().flatten() {
+                Some(guard) => drop(self.machine.handle_guarded_answer(&guard, answer)),
+                None => self.machine.handle_answer(answer),
+            }
         }
     }
 

@@ -174,8 +174,8 @@ impl Conversation {
                 self.finish();
             }
             (OpKind::Guard { number, .. }, ServerMessage::DataRow(row)) => {
-                let number = *number;
-                self.guard_row(number, &row);
+                let (number, of) = (*number, op.of);
+                self.guard_row(of, number, &row);
                 return Ok(Fate::Swallow);
             }
             (
@@ -185,10 +185,10 @@ impl Conversation {
                 | ServerMessage::CloseComplete
                 | ServerMessage::CommandComplete(_),
             ) => {
-                let last = *last;
+                let (last, of) = (*last, op.of);
                 self.finish();
                 if last {
-                    self.guard_passed();
+                    self.guard_passed(of);
                 }
                 return Ok(Fate::Swallow);
             }
@@ -306,11 +306,11 @@ impl Conversation {
     fn finish(&mut self) {
         if let Some(op) = self.pending.pop() {
             // what was bound runs, and the cancel is on its way to it
-            if matches!(op.kind, OpKind::Bind { .. } | OpKind::Guard { .. })
-                && op.overdue
-                && let Some(next) = self.pending.front().filter(|next| is_clocked(next))
-            {
-                next.overdue = true;
+            if matches!(op.kind, OpKind::Bind { .. } | OpKind::Guard { .. }) && op.overdue {
+                match self.pending.front() {
+                    Some(next) => next.overdue |= is_clocked(next),
+                    None => self.guard_overdue(op.of),
+                }
             }
             let gone = self.names.done(&op.kind, op.question);
             self.observations.extend(gone.into_iter().map(Observation::Gone));
