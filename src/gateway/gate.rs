@@ -40,6 +40,8 @@ pub(super) struct Attempt<'a> {
     pub(super) opinion: &'a OnceLock<Opinion>,
     /// The statement whose entry has its facts, once one has.
     pub(super) facts_entered: &'a OnceLock<u64>,
+    /// What is entered of what a statement does, where that is not all of it: redacted.
+    pub(super) shown_facts: Option<&'a Facts>,
 }
 
 /// What policy said of an attempt. It may be kept until policy changes.
@@ -268,7 +270,7 @@ impl Gate {
                 text,
                 digest,
                 sent: attempt.sent.map(cut),
-                facts: facts_of.is_none().then(|| Box::new(facts.clone())),
+                facts: facts_of.is_none().then(|| Box::new(attempt.shown_facts.unwrap_or(facts).clone())),
                 facts_of,
             },
             action => What::DeedJudged {

@@ -217,6 +217,7 @@ impl Turnstile {
             exact: &[&case.exact],
             opinion: &known,
             facts_entered: &facts_entered,
+            shown_facts: None,
         })?;
         let (number, verdict, rule) = match &ruling {
             Ruling::Forward(entered) => (entered.number, VerdictWord::Allow, entered.rule.clone()),

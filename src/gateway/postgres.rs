@@ -17,6 +17,7 @@ mod marks;
 mod observer;
 mod patterns;
 mod planner;
+mod redaction;
 mod relay;
 mod search_path;
 mod tape;

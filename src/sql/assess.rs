@@ -15,7 +15,7 @@ use pg_query::protobuf::Token;
 use super::catalog::Catalog;
 use super::facts;
 use super::names::Names;
-use super::parse::{Statement, on_big_stack, tokens};
+use super::parse::{Copied, Statement, copied_by, on_big_stack, tokens};
 use super::protect::Protection;
 use super::tree;
 use super::walk::{PLACE, Walk, is_secret_bearing, refuse};
@@ -59,6 +59,8 @@ pub struct Assessed {
     pub record_sent: String,
     /// What it changes about the connection.
     pub effect: Effect,
+    /// How it writes rows to the client, if it is a COPY that does: with the columns of what is sent.
+    pub copied: Option<Copied>,
     /// Parameters (`$1` is 1) whose values go into a protected column or are compared within a statement
     /// that touches one: record their digest only.
     pub redacted_parameters: bool,
@@ -220,6 +222,7 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
         record_text: recorded(statement.text()),
         record_sent: recorded(&sent),
         facts: found,
+        copied: copied_by(&intended),
         unmasked: (!walk.masks.is_empty()).then_some(resolved),
         sent,
         effect: on_cursor(statement).unwrap_or(walk.effect),

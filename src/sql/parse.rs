@@ -10,11 +10,14 @@
 
 mod copied;
 mod copies;
+mod pieces;
 #[cfg(test)]
 mod tests;
 mod weight;
 
+pub(in crate::sql) use self::copied::copied_by;
 pub use self::copied::{Copied, copied};
+pub use self::pieces::{Piece, PieceKind, pieces};
 
 use pg_query::ParserOptions;
 use pg_query::protobuf::{self, KeywordKind, Token};

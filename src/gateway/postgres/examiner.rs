@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 
 use self::cursors::Cursors;
+use self::detecting::veiled;
 pub(super) use self::drift::Proving;
 use self::drift::{Drift, outdated};
 use self::execution::executes;
@@ -274,19 +275,21 @@ impl Examiner {
             _ => Alike::Nothing,
         };
         if let Alike::Found(inspected) = alike {
-            return self.judge(&question, &inspected);
+            return self.judge(&question, &self.veiled(inspected, reading));
         }
         if !needs_deep_stack(text, reading) {
-            let inspected = Arc::new(self.lens.inspect(text, reading));
+            let inspected = self.lens.inspect(text, reading);
             self.alike.learn(text, &inspected, alike, &self.lens);
+            let inspected = self.veiled(inspected, reading);
             self.keep(text, &inspected);
             return self.judge(&question, &inspected);
         }
         let (parser, lens, text) = (self.parser.clone(), Arc::clone(&self.lens), text.to_owned());
         let burden = if crate::sql::is_heavy(&text) { Burden::Heavy } else { Burden::Light };
+        let veil = self.veil.clone();
         Ok(Step::Wait(Box::pin(async move {
-            let read = parser.run(burden, move || lens.inspect(&text, reading)).await;
-            Ok(Resume::Read(question, read.map(Arc::new)))
+            let read = move || veiled(veil.as_ref(), lens.inspect(&text, reading), reading);
+            Ok(Resume::Read(question, parser.run(burden, read).await.map(Arc::new)))
         })))
     }
 
@@ -335,11 +338,9 @@ impl Examiner {
         let refused = taken
             .or_else(|| self.another_role(inspected))
             .or_else(|| self.outdated_names(&inspected.parts))
-            .or_else(|| self.unsettled_names(inspected, is_parse));
+            .or_else(|| self.unsettled_names(inspected, is_parse))
+            .or_else(|| self.unseen_by_detectors(inspected));
         if let Some(denial) = refused {
-            return self.deny(inspected.parts.first(), text, &denial);
-        }
-        if let Some(denial) = self.unseen_by_detectors(inspected) {
             return self.deny(inspected.parts.first(), text, &denial);
         }
         if !is_parse && let Some(denial) = self.outdated_cursors(&inspected.parts) {
@@ -433,7 +434,7 @@ impl Examiner {
             return self.deny(Some(part), &Text(bytes::Bytes::new()), &denial);
         }
         let exact = values::exact(prepared.text.as_bytes(), values, formats);
-        let shown = values::shown(values, formats, part.secret_values || part.facts.touches_masked);
+        let shown = self.shown(values, formats, &prepared.types, part);
         let stage = match self.weigh(question, &inspected, &prepared.text, &exact, &shown)? {
             Weighed::Stage(stage) => stage,
             Weighed::Step(step) => return Ok(step),
@@ -474,7 +475,7 @@ impl Examiner {
             return self.deny(Some(part), &Text(text.into()), &denial);
         }
         let exact = values::exact(text.as_bytes(), arguments, formats);
-        let shown = values::shown(arguments, formats, false);
+        let shown = self.shown(arguments, formats, &[], part);
         let stage = match self.weigh(question, &inspected, &text, &exact, &shown)? {
             Weighed::Stage(stage) => stage,
             Weighed::Step(step) => return Ok(step),
@@ -529,14 +530,15 @@ impl Examiner {
         shown: &[Option<String>],
     ) -> Result<Ruling, JournalError> {
         let facts = self.facts_of(part);
-        let (text, sent) = (self.redacted(&part.text), part.sent.as_deref().map(|sent| self.redacted(sent)));
+        let shown_facts = self.facts_to_enter(part, &facts);
         let attempt = Attempt {
             action: Action::Statement(&facts),
-            text: &text,
-            sent: sent.as_deref(),
+            text: &part.text,
+            sent: part.sent.as_deref(),
             exact,
             opinion: &part.ruled.opinion,
             facts_entered: &part.ruled.facts_entered,
+            shown_facts: shown_facts.as_ref(),
         };
         let ruling = self.gate.rule(&attempt)?;
         let (number, verdict, rule) = match &ruling {
@@ -546,11 +548,11 @@ impl Examiner {
         };
         self.judged.push(item::Statement {
             number,
-            text,
-            parameters: self.redacted_all(shown),
+            text: part.text.clone(),
+            parameters: shown.to_vec(),
             verdict,
             rule,
-            sent,
+            sent: part.sent.clone(),
             at: self.gate.now(),
         });
         Ok(ruling)

@@ -9,6 +9,7 @@ use crate::domain::policy::Denial;
 use crate::gateway::gate::Opinion;
 use crate::sql::{Copied, Effect};
 use crate::wire::postgres::conversation::Expect;
+use crate::wire::postgres::veil::Hint;
 
 /// What was found out about a text: one part for each of its statements.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(super) struct Part {
     pub(super) effect: Effect,
     /// Its bind values are not to be shown.
     pub(super) secret_values: bool,
+    /// What is known of its bind values by the words before them, with detectors; of those that are not there, nothing.
+    pub(super) hints: Arc<[Hint]>,
     /// Parameters that are assigned to protected columns: a mask's own output is refused there.
     pub(super) guarded_values: BTreeSet<i32>,
     /// What was said of it so far. Shared by all that differ in their literals only; dropped with the
@@ -171,6 +174,7 @@ impl Part {
             copied: None,
             effect: Effect::None,
             secret_values: false,
+            hints: Arc::default(),
             guarded_values: BTreeSet::new(),
             ruled: Arc::default(),
         }

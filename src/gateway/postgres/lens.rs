@@ -14,7 +14,7 @@ use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 use crate::domain::name::RuleName;
 use crate::domain::policy::Denial;
 use crate::domain::target::PostgresTarget;
-use crate::sql::{Catalog, Copied, Effect, ParseError, ParseLimits, Protection, Refusal, Scope, Statement};
+use crate::sql::{Catalog, Effect, ParseError, ParseLimits, Protection, Refusal, Scope, Statement};
 use crate::wire::postgres::conversation::Expect;
 
 /// How texts are read.
@@ -286,15 +286,15 @@ impl Masked {
                 sent.push_str("; ");
             }
             sent.push_str(&assessed.sent);
-            let (unsearchable, copied) = copies_out(statement, Some(&assessed.sent));
             parts.push(Part {
-                unsearchable,
-                copied,
+                unsearchable: crate::sql::copies_unsearchably(statement),
+                copied: assessed.copied.map(Arc::new),
                 sent: (assessed.record_sent != assessed.record_text).then_some(assessed.record_sent),
                 facts: Arc::new(assessed.facts),
                 text: assessed.record_text,
                 effect: assessed.effect,
                 secret_values: assessed.redacted_parameters,
+                hints: Arc::default(),
                 guarded_values: assessed.protected_parameters,
                 ruled: Arc::default(),
             });
@@ -363,22 +363,11 @@ fn plain(statements: &[Statement]) -> Inspected {
         let executes = || crate::sql::executes(statement).map(|name| Effect::Execute { name });
         let effect = prepares.or_else(executes).or_else(|| crate::sql::on_cursor(statement));
         let effect = effect.unwrap_or(Effect::None);
-        let (unsearchable, copied) = copies_out(statement, None);
+        let unsearchable = crate::sql::copies_unsearchably(statement);
+        let copied = crate::sql::copied(statement).map(Arc::new);
         parts.push(Part { effect, unsearchable, copied, ..part });
     }
     Inspected::passing(parts, expect)
-}
-
-/// Why rows of a COPY to the client could not be searched, and how they are written. What is sent in its place may say more
-/// of its columns.
-fn copies_out(statement: &Statement, sent: Option<&str>) -> (Option<&'static str>, Option<Arc<Copied>>) {
-    let Some(copied) = crate::sql::copied(statement) else {
-        return (crate::sql::copies_unsearchably(statement), None);
-    };
-    let sent = sent.and_then(|sent| crate::sql::parse(sent, &LIMITS).ok());
-    let sent = sent.as_deref().and_then(<[_]>::first).and_then(crate::sql::copied);
-    let names = sent.map_or(copied.names, |sent| sent.names);
-    (crate::sql::copies_unsearchably(statement), Some(Arc::new(Copied { names, ..copied })))
 }
 
 /// Whether names of statements or portals stand for others afterwards.

@@ -31,7 +31,7 @@ pub(super) struct Patterns {
 /// What there is for a text.
 pub(super) enum Alike {
     /// What inspecting it would give.
-    Found(Arc<Inspected>),
+    Found(Inspected),
     /// Nothing, and nothing to learn.
     Nothing,
     /// A pattern that was seen for the first time.
@@ -104,7 +104,7 @@ impl Patterns {
         if let Some(stencil) = self.stencils.find(&key) {
             free.in_vain.store(0, Ordering::Relaxed);
             let filled = stencil.fill(&pattern.values(text, &free.literals));
-            return filled.map_or(Alike::Nothing, |inspected| Alike::Found(Arc::new(inspected)));
+            return filled.map_or(Alike::Nothing, Alike::Found);
         }
         if free.in_vain.load(Ordering::Relaxed) >= MOST_IN_VAIN {
             return Alike::Nothing;
@@ -179,6 +179,7 @@ impl Stencil {
             copied: None,
             effect: self.part.effect.clone(),
             secret_values: self.part.secret_values,
+            hints: Arc::default(),
             guarded_values: self.part.guarded_values.clone(),
             ruled: Arc::clone(&self.part.ruled),
         };

@@ -24,8 +24,14 @@ pub struct Copied {
 /// How this writes rows to the client, if it does and they are text.
 #[must_use]
 pub fn copied(statement: &Statement) -> Option<Copied> {
-    let Some(NodeEnum::CopyStmt(copy)) = statement.node() else { return None };
-    let format = text_of(copy, "format");
+    copied_by(statement.node()?)
+}
+
+/// The same of a statement's tree.
+pub(in crate::sql) fn copied_by(node: &NodeEnum) -> Option<Copied> {
+    let NodeEnum::CopyStmt(copy) = node else { return None };
+    let lower = |wanted| text_of(copy, wanted).map(|text| text.to_ascii_lowercase());
+    let format = lower("format");
     if copy.is_from || format.as_deref() == Some("binary") {
         return None;
     }
@@ -33,7 +39,7 @@ pub fn copied(statement: &Statement) -> Option<Copied> {
     let usual = if csv { b',' } else { b'\t' };
     let delimiter = text_of(copy, "delimiter").and_then(|text| text.bytes().next()).unwrap_or(usual);
     let header = has(copy, "header")
-        && !text_of(copy, "header").is_some_and(|text| ["false", "off", "0"].contains(&text.as_str()));
+        && !lower("header").is_some_and(|text| ["false", "off", "0"].contains(&text.as_str()));
     Some(Copied { delimiter, csv, header, names: names(copy) })
 }
 
@@ -42,9 +48,10 @@ fn names(copy: &CopyStmt) -> Vec<String> {
         return copy.attlist.iter().map(|name| string(name.node.as_ref())).collect();
     }
     let query = copy.query.as_deref().and_then(|query| query.node.as_ref());
-    let Some(NodeEnum::SelectStmt(mut select)) = query.cloned() else { return Vec::new() };
+    let Some(NodeEnum::SelectStmt(select)) = query else { return Vec::new() };
+    let mut select = &**select;
     // a set operation has the names of its first member
-    while let Some(first) = select.larg.take() {
+    while let Some(first) = select.larg.as_deref() {
         select = first;
     }
     let mut names = Vec::with_capacity(select.target_list.len());
@@ -87,7 +94,7 @@ fn text_of(copy: &CopyStmt, wanted: &str) -> Option<String> {
     let option = copy.options.iter().find(|option| is(option.node.as_ref(), wanted))?;
     let Some(NodeEnum::DefElem(option)) = option.node.as_ref() else { return None };
     Some(match option.arg.as_deref().and_then(|value| value.node.as_ref())? {
-        NodeEnum::String(text) => text.sval.to_ascii_lowercase(),
+        NodeEnum::String(text) => text.sval.clone(),
         NodeEnum::Boolean(is) => is.boolval.to_string(),
         NodeEnum::Integer(number) => number.ival.to_string(),
         NodeEnum::TypeName(name) => string(name.names.last().and_then(|name| name.node.as_ref())),
@@ -119,6 +126,8 @@ mod tests {
             ("COPY (SELECT a, t.b, c AS d, 1, f(x) FROM t) TO STDOUT", ("\t", false, false, "a b d  ")),
             ("COPY (SELECT a, t.*, b FROM t) TO STDOUT", ("\t", false, false, "a")),
             ("COPY (SELECT a FROM t UNION SELECT b FROM u) TO STDOUT", ("\t", false, false, "a")),
+            ("COPY t (a, b) TO STDOUT (FORMAT csv, DELIMITER 'X')", ("X", true, false, "a b")),
+            ("COPY t TO STDOUT (FORMAT 'CSV', HEADER 'OFF')", (",", true, false, "")),
             ("COPY (VALUES (1)) TO STDOUT", ("\t", false, false, "")),
         ] {
             let (delimiter, csv, header, names) = told;

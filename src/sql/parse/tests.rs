@@ -176,7 +176,7 @@ fn a_text_of_many_tokens_is_refused_before_it_is_read() {
     }
 }
 
-const PIECES: &[&str] = &[
+pub(super) const PIECES: &[&str] = &[
     "'",
     "''",
     "\"",

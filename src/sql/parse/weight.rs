@@ -7,7 +7,7 @@
 
 /// No fewer than the tokens of this text, comments among them, as PostgreSQL's scanner counts them.
 pub(super) fn weight(text: &str) -> usize {
-    let mut rest = Rest { bytes: text.as_bytes(), at: 0 };
+    let mut rest = Rest::of(text);
     let mut tokens = 0_usize;
     while let Some(byte) = rest.next() {
         match byte {
@@ -30,38 +30,58 @@ pub(super) fn weight(text: &str) -> usize {
     tokens
 }
 
-struct Rest<'a> {
+/// What is left of a text.
+pub(super) struct Rest<'a> {
     bytes: &'a [u8],
-    at: usize,
+    /// How much of it was read.
+    pub(super) at: usize,
 }
 
-impl Rest<'_> {
-    fn next(&mut self) -> Option<u8> {
+impl<'a> Rest<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        Self { bytes: text.as_bytes(), at: 0 }
+    }
+
+    /// Where the text ends.
+    pub(super) fn end(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// What was read from there on.
+    pub(super) fn since(&self, start: usize) -> &'a [u8] {
+        self.between(start, self.at)
+    }
+
+    pub(super) fn between(&self, start: usize, end: usize) -> &'a [u8] {
+        self.bytes.get(start..end.min(self.bytes.len())).unwrap_or_default()
+    }
+
+    pub(super) fn next(&mut self) -> Option<u8> {
         let byte = self.peek()?;
         self.at += 1;
         Some(byte)
     }
 
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
-    fn left(&self) -> &[u8] {
+    pub(super) fn left(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    fn skip_while(&mut self, wanted: impl Fn(u8) -> bool) {
+    pub(super) fn skip_while(&mut self, wanted: impl Fn(u8) -> bool) {
         while self.peek().is_some_and(&wanted) {
             self.at += 1;
         }
     }
 
-    fn skip_line(&mut self) {
+    pub(super) fn skip_line(&mut self) {
         self.skip_while(|byte| byte != b'\n' && byte != b'\r');
     }
 
     /// From the star of `/*` to the end of the comment, with those in it.
-    fn skip_comment(&mut self) {
+    pub(super) fn skip_comment(&mut self) {
         let mut depth = 0_usize;
         self.at = self.at.saturating_sub(1);
         while let Some(byte) = self.next() {
@@ -97,7 +117,7 @@ impl Rest<'_> {
 
     /// Whether a string literal goes on behind blanks and comments with a line break among them; then it is there that
     /// one stands.
-    fn goes_on(&mut self) -> bool {
+    pub(super) fn goes_on(&mut self) -> bool {
         let began = self.at;
         let mut broken = false;
         loop {
@@ -121,7 +141,7 @@ impl Rest<'_> {
     }
 
     /// Behind a dollar: a text in dollar quotes whole, else nothing or the digits of a parameter.
-    fn skip_dollars(&mut self) {
+    pub(super) fn skip_dollars(&mut self) {
         let began = self.at;
         if self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             return self.skip_while(|byte| byte.is_ascii_digit());
@@ -139,10 +159,10 @@ impl Rest<'_> {
     }
 }
 
-fn is_name_start(byte: u8) -> bool {
+pub(super) fn is_name_start(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
 
-fn is_name(byte: u8) -> bool {
+pub(super) fn is_name(byte: u8) -> bool {
     is_name_start(byte) || byte.is_ascii_digit() || byte == b'$'
 }

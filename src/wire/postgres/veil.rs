@@ -139,9 +139,10 @@ impl Veil {
         }
     }
 
-    /// A text of SQL, or a value of one, if something is found in it. What is all of a literal is looked at as a value.
+    /// What a statement says in one place, or what is bound to it, if something is found in it: as much of it as was written
+    /// in its first `most` bytes. What is all of a part of it, as in JSON, is looked at as a value.
     #[must_use]
-    pub fn statement(&self, text: &[u8]) -> Option<Vec<u8>> {
+    pub fn literal(&self, text: &[u8], hint: Hint, most: usize) -> Option<Vec<u8>> {
         let (mut whole, mut start) = (Vec::new(), 0);
         for part in text.split(|byte| matches!(byte, b'\'' | b'$') || PARTS.contains(byte)) {
             if self.0.is_whole(part) {
@@ -149,10 +150,15 @@ impl Veil {
             }
             start += part.len() + 1;
         }
-        match self.replaced_with(text, Hint::default(), b"", whole) {
-            Found::Instead(text) => Some(text),
-            Found::Nothing | Found::Null => None,
-        }
+        let mut places = self.places(text, hint, b"", whole);
+        places.retain(|place| place.start < most);
+        (!places.is_empty()).then(|| Self::shown(text.get(..most).unwrap_or(text), places, b""))
+    }
+
+    /// What a name, or words before a value, give away of it.
+    #[must_use]
+    pub fn hint(&self, name: &str) -> Hint {
+        self.0.hint(name)
     }
 
     fn json(&self, before: usize, value: &[u8]) -> Found {
@@ -173,10 +179,15 @@ impl Veil {
         if places.is_empty() {
             return Found::Nothing;
         }
+        Found::Instead(Self::shown(value, places, structure))
+    }
+
+    /// A text with something else in these places; but what holds the parts of a literal together stays.
+    fn shown(value: &[u8], places: Vec<Range<usize>>, structure: &[u8]) -> Vec<u8> {
         let (mut shown, mut from) = (Vec::with_capacity(value.len()), 0);
         for place in places {
             shown.extend_from_slice(value.get(from..place.start).unwrap_or_default());
-            let hidden = value.get(place.clone()).unwrap_or_default();
+            let hidden = value.get(place.start..place.end.min(value.len())).unwrap_or_default();
             let mut is_open = false;
             for byte in hidden {
                 let is_structure = structure.contains(byte);
@@ -190,7 +201,7 @@ impl Veil {
             from = place.end;
         }
         shown.extend_from_slice(value.get(from..).unwrap_or_default());
-        Found::Instead(shown)
+        shown
     }
 
     /// Where something is found, as the text is written and as its escapes are read.

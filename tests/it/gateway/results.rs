@@ -126,10 +126,9 @@ async fn detectors_know_a_number_by_its_column() {
     }
 }
 
-/// INVARIANT: what a detector finds is stored nowhere: also not where somebody has typed it.
+/// INVARIANT: what a detector finds is stored nowhere: also not where somebody has typed it, or bound it in binary.
 #[tokio::test(flavor = "multi_thread")]
 async fn detectors_look_into_what_is_entered_and_recorded() {
-    const SECRETS: [&str; 3] = ["alice@example.org", "4111111111111111", "536-22-1870"];
     let cluster = newest();
     cluster.admin().await.batch_execute(PEOPLE).await.expect("people");
     let setup = Setup { detectors: &["card", "email", "ssn"], ..Setup::open(&cluster) };
@@ -142,21 +141,112 @@ async fn detectors_look_into_what_is_entered_and_recorded() {
         assert_eq!(found.get::<_, i64>(0), 1);
         client.simple_query(asked).await.expect("it is found");
     }
-    let bound = "SELECT count(*) FROM people WHERE who LIKE '%' || $1 || '%' OR who = $2";
-    client.query(bound, &[&SECRETS[0], &SECRETS[2]]).await.expect("it is found");
+    // in binary: texts, an array of texts, a number, and a text of which the cut leaves half
+    let bound = "SELECT count(*) FROM people WHERE who LIKE '%' || $1 || '%' OR who = $2 OR n = $3 OR tags = $4 OR who = $5";
+    let long = format!("{}{}", " ".repeat(4085), SECRETS[0]);
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+        [&SECRETS[0], &SECRETS[2], &4_111_111_111_111_111_i64, &vec!["x", SECRETS[0]], &long];
+    client.query(bound, &values).await.expect("it is found");
+    let named = "SELECT count(*) FROM people WHERE who = $1 OR 'ssn ' || who = $2";
+    client.query(named, &[&"in clear text", &BARE]).await.expect("none is found");
     client.simple_query("INSERT INTO people (id, who) VALUES (3, '536-22-1870')").await.expect("written");
-    client.simple_query("SELECT 'alice@example.org'::int").await.expect_err("it is no number");
-    client.simple_query("SELECT 'alice@example.org").await.expect_err("it is not closed");
-    client.simple_query("PREPARE p AS SELECT 'alice@example.org'").await.expect("prepared");
-    client.simple_query("EXECUTE p").await.expect("executed");
-    let events = format!("{:?}", gateway.book.events.lock().expect("not poisoned"));
-    let items = gateway.book.items.lock().expect("not poisoned");
-    let recorded: Vec<_> =
-        items.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect();
-    let recorded = recorded.join("\n");
-    for secret in SECRETS {
-        assert!(!events.contains(secret), "{secret} is entered: {events}");
-        assert!(!recorded.contains(secret), "{secret} is recorded: {recorded}");
+    for written in [
+        "SELECT 'alice@example.org'::int",
+        "SELECT 'alice@example.org",
+        "SELECT alice@example.org",
+        "SELECT 1 FROM people WHERE who = \"alice@example.org\"",
+    ] {
+        client.simple_query(written).await.expect_err("no number, not closed, no column");
     }
+    for written in [
+        "PREPARE p AS SELECT 'alice@example.org'",
+        "EXECUTE p",
+        "SELECT E'alice\\x40example.org', U&'alice\\0040example.org', 'alice@'\n'example.org'",
+        "SET app.who = 'alice@example.org'",
+    ] {
+        client.simple_query(written).await.expect(written);
+    }
+    let events = format!("{:?}", gateway.book.events.lock().expect("not poisoned"));
+    let recorded = recorded(&gateway);
+    is_clean("the ledger", &events);
+    is_clean("the recording", &recorded);
     assert!(events.contains("LIKE '[masked]%'") && recorded.contains("VALUES (3, '[masked]')"), "{events}");
+    assert!(recorded.contains("in clear text"), "a text in binary is no riddle: {recorded}");
+}
+
+/// INVARIANT: nobody reviews less SQL than is sent, and no more of what is typed in it than may be stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_hides_no_sql_from_a_reviewer() {
+    const HELD: &str = r#"@id("held") @review("corp/dba:1") @standing("1h")
+        forbid (principal, action == Hoop::Action::"statement", resource) when { context.kind == "write" };"#;
+    let cluster = newest();
+    cluster.admin().await.batch_execute(PEOPLE).await.expect("people");
+    let detectors = &["card", "email", "private-key", "ssn"];
+    let setup = Setup { detectors, policy: HELD, ..Setup::open(&cluster) };
+    let gateway = Gateway::start(&cluster, setup);
+    let client = gateway.connect().await;
+    let text = "UPDATE people SET who = '-----BEGIN PRIVATE KEY-----' , n = 7 WHERE who <> 'alice@example.org'; \
+                SELECT 1 /* -----BEGIN PRIVATE KEY----- */; DELETE FROM people WHERE id = 3";
+    let shown = "UPDATE people SET who = '[masked]' , n = 7 WHERE who <> '[masked]'; \
+                 SELECT 1 /* [masked]*/; DELETE FROM people WHERE id = 3";
+    let approved = async {
+        let request = gateway.desk.next().await;
+        assert_eq!(request.text(), shown);
+        is_clean("the subject", &format!("{:?}", request.subject));
+        gateway.desk.approve(request);
+    };
+    let (done, ()) = tokio::join!(client.simple_query(text), approved);
+    done.expect("it was approved");
+    // the same with values in binary
+    let other = gateway.connect().await;
+    let bound = "UPDATE people SET who = $1, n = $2 WHERE 'ssn' <> $3";
+    let approved = async {
+        let request = gateway.desk.next().await;
+        assert_eq!(request.text(), bound);
+        is_clean("the subject", &format!("{:?}", request.subject));
+        gateway.desk.approve(request);
+    };
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+        [&SECRETS[0], &4_111_111_111_111_111_i64, &BARE];
+    let (done, ()) = tokio::join!(other.query(bound, &values), approved);
+    done.expect("it was approved");
+    let events = format!("{:?}", gateway.book.events.lock().expect("not poisoned"));
+    is_clean("the ledger", &events);
+    is_clean("the recording", &recorded(&gateway));
+    assert!(events.contains("DELETE FROM people"), "{events}");
+    // and settings, which the recording has as they are reported
+    other.batch_execute("SET search_path = 'alice@example.org', public").await.expect("a path");
+    let approved = async {
+        let request = gateway.desk.next().await;
+        let subject = format!("{:?}", request.subject);
+        assert!(subject.contains("search_path"), "{subject}");
+        is_clean("the subject", &subject);
+        gateway.desk.approve(request);
+    };
+    let (done, ()) = tokio::join!(other.simple_query("DELETE FROM people WHERE id = 4"), approved);
+    done.expect("it was approved");
+}
+
+const SECRETS: [&str; 3] = ["alice@example.org", "4111111111111111", "536-22-1870"];
+/// A social security number where the words before it say so.
+const BARE: &str = "536221870";
+
+fn recorded(gateway: &Gateway) -> String {
+    let items = gateway.book.items.lock().expect("not poisoned");
+    items.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// No secret is in it: as text, in hexadecimal, as a number in binary, or most of one.
+fn is_clean(what: &str, text: &str) {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for secret in SECRETS.into_iter().chain([BARE]) {
+        for form in [secret.to_owned(), hex(secret.as_bytes())] {
+            assert!(!text.contains(&form), "{form} is in {what}: {text}");
+        }
+    }
+    for part in
+        ["alice@exampl", "alice\\\\x40", "0040example", &hex(&4_111_111_111_111_111_i64.to_be_bytes())]
+    {
+        assert!(!text.contains(part), "{part} is in {what}: {text}");
+    }
 }

@@ -7,8 +7,15 @@
 //! INVARIANT: of what detectors find only the redacted view is stored: a literal with which somebody looks for a value is
 //! that value. What an entry is about is known by its keyed digest, which is of the text as it was sent.
 
-use super::{Denial, Examiner, Inspected, rule};
-use crate::wire::postgres::veil::CopyLayout;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Denial, Examiner, Inspected, Opinion, Part, Reading, rule, values};
+use crate::domain::facts::Facts;
+use crate::gateway::postgres::redaction;
+use crate::gateway::postgres::values::Known;
+use crate::wire::postgres::veil::{CopyLayout, Veil};
 
 impl Examiner {
     /// Why this is not sent to a target with detectors, which do not look into a COPY in binary.
@@ -37,14 +44,52 @@ impl Examiner {
         })
     }
 
-    /// A text without what is found in it.
-    pub(super) fn redacted(&self, text: &str) -> String {
-        let shown = self.veil.as_ref().and_then(|veil| veil.statement(text.as_bytes()));
-        shown.map_or_else(|| text.to_owned(), |shown| String::from_utf8_lossy(&shown).into_owned())
+    /// What was found out about a text, as it may be stored.
+    pub(super) fn veiled(&self, inspected: Inspected, reading: Reading) -> Arc<Inspected> {
+        Arc::new(veiled(self.veil.as_ref(), inspected, reading))
     }
 
-    /// The same of each value.
-    pub(super) fn redacted_all(&self, values: &[Option<String>]) -> Vec<Option<String>> {
-        values.iter().map(|value| value.as_deref().map(|value| self.redacted(value))).collect()
+    /// The values that are bound to a statement, as they may be stored.
+    pub(super) fn shown(
+        &self,
+        values: &[Option<Bytes>],
+        formats: &[i16],
+        types: &[u32],
+        part: &Part,
+    ) -> Vec<Option<String>> {
+        let secret = part.secret_values || part.facts.touches_masked;
+        let known = Known { types, hints: &part.hints, secret, veil: self.veil.as_ref() };
+        values::shown(values, formats, known)
+    }
+
+    /// The same of a literal of this text.
+    pub(super) fn redact_literal(&self, text: &str, shown: &mut String) {
+        let found = self.veil.as_ref().and_then(|veil| redaction::literal(veil, text, shown));
+        *shown = found.unwrap_or_else(|| std::mem::take(shown));
+    }
+
+    /// What a statement does, as it may be stored, where that is less than it does.
+    pub(super) fn shown_facts(&self, facts: &Facts) -> Option<Facts> {
+        redaction::facts(self.veil.as_ref()?, facts)
+    }
+
+    /// The same where they are to be entered: of what policy allows they are once.
+    pub(super) fn facts_to_enter(&self, part: &Part, facts: &Facts) -> Option<Facts> {
+        let allowed = matches!(part.ruled.opinion.get(), Some(Opinion::Allow(_)));
+        let are_entered = allowed && part.ruled.facts_entered.get().is_some();
+        if are_entered { None } else { self.shown_facts(facts) }
+    }
+
+    /// A value without what is found in it.
+    pub(super) fn redacted(&self, value: String) -> String {
+        self.veil.as_ref().and_then(|veil| redaction::value(veil, &value)).unwrap_or(value)
+    }
+}
+
+/// The same for a text that is read elsewhere.
+pub(super) fn veiled(veil: Option<&Veil>, inspected: Inspected, reading: Reading) -> Inspected {
+    match veil {
+        Some(veil) => redaction::redacted(inspected, veil, reading),
+        None => inspected,
     }
 }

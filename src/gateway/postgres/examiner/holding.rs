@@ -83,14 +83,17 @@ impl Examiner {
                 }
             }
         }
-        let Some((hold, facts)) = held else { return Ok(Weighed::Stage(Stage::Free)) };
+        let Some((mut hold, facts)) = held else { return Ok(Weighed::Stage(Stage::Free)) };
         if matches!(question.ask, Ask::Parse { .. }) {
             return Ok(Weighed::Stage(Stage::Prepare));
         }
         if let Some(wait) = self.plan(question, inspected) {
             return Ok(Weighed::Step(wait));
         }
-        let account = self.account(question, inspected, text, exact, shown, facts);
+        let shown_facts = self.shown_facts(&facts);
+        // INVARIANT: what was redacted is no ground for a rule to answer on
+        hold.people_only |= shown_facts.is_some();
+        let account = self.account(question, inspected, text, exact, shown, shown_facts.unwrap_or(facts));
         let desk = self.gate.desk();
         if let Some(cleared) = cleared {
             return Ok(match cleared.fits(&desk, &hold, account) {
@@ -174,19 +177,18 @@ impl Examiner {
         let is_same = sent.iter().all(Option::is_none);
         let sent =
             parts.iter().zip(&sent).map(|(part, sent)| sent.as_deref().unwrap_or(&part.text)).collect();
+        let settings = self.circumstances.now(&self.lens);
+        let settings = settings.into_iter().map(|(name, value)| (name, self.redacted(value))).collect();
         let mut covered = exact.to_vec();
         covered.extend(inspected.sent.as_ref().map(String::as_bytes));
         Account {
             protocol: "postgres",
-            text: self.redacted(&join(parts.iter().map(|part| part.text.as_str()).collect())),
-            sent: (!is_same).then(|| self.redacted(&join(sent))),
-            values: shown
-                .iter()
-                .map(|value| value.as_deref().map_or_else(|| "NULL".into(), |value| self.redacted(value)))
-                .collect(),
+            text: join(parts.iter().map(|part| part.text.as_str()).collect()),
+            sent: (!is_same).then(|| join(sent)),
+            values: shown.iter().map(|value| value.clone().unwrap_or_else(|| "NULL".into())).collect(),
             exact: self.gate.digests().in_session(&covered),
             deed: Deed::Statement(facts),
-            settings: self.circumstances.now(&self.lens),
+            settings,
             shape: self.shape(question, inspected, text, shown),
         }
     }
@@ -209,6 +211,8 @@ impl Examiner {
         let literals = if hidden { Literals::Hidden } else { Literals::Shown };
         let digests = self.gate.digests();
         let mut shape = crate::sql::shape(&resolved, literals, &|parts| digests.of_requester(parts))?;
+        // which words stood before them is not known here
+        shape.literals.iter_mut().for_each(|literal| self.redact_literal(&resolved, &mut literal.shown));
         if let Ask::Bind { formats, values, .. } = &question.ask {
             let bound = super::values::exact(b"value", values, formats);
             // each value is its kind and, unless it is NULL, its bytes
@@ -223,7 +227,6 @@ impl Examiner {
                 rest = behind;
             }
         }
-        shape.literals.iter_mut().for_each(|literal| literal.shown = self.redacted(&literal.shown));
         Some(shape)
     }
 }
