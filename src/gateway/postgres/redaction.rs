@@ -53,7 +53,7 @@ pub(super) fn facts(veil: &Veil, facts: &Facts) -> Option<Facts> {
             *names = names.iter().map(|name| value(veil, name).unwrap_or_else(|| name.clone())).collect();
         }
     }
-    let setting = facts.setting.as_deref().map_or(Hint::default(), |name| veil.hint(name));
+    let setting = facts.setting.as_deref().map_or_else(Hint::default, |name| veil.hint(name));
     for (said, hint) in [
         (&mut shown.object, Hint::default()),
         (&mut shown.setting, Hint::default()),

@@ -43,7 +43,7 @@ pub(super) fn shown(values: &[Option<Bytes>], formats: &[i16], known: Known<'_>)
 
 fn text(value: &[u8], veil: Option<(&Veil, Hint)>) -> String {
     let found = veil.and_then(|(veil, hint)| veil.literal(searched(value), hint, SHOWN));
-    String::from_utf8_lossy(found.as_deref().unwrap_or(cut(value))).into_owned()
+    String::from_utf8_lossy(found.as_deref().unwrap_or_else(|| cut(value))).into_owned()
 }
 
 fn binary(value: &[u8], type_oid: u32, veil: Option<(&Veil, Hint)>) -> String {
