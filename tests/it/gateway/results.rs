@@ -153,7 +153,7 @@ async fn detectors_look_into_what_is_entered_and_recorded() {
     for written in [
         "SELECT 'alice@example.org'::int",
         "SELECT 'alice@example.org",
-        "SELECT alice@example.org",
+        "SELECT to alice@example.org",
         "SELECT 1 FROM people WHERE who = \"alice@example.org\"",
     ] {
         client.simple_query(written).await.expect_err("no number, not closed, no column");
