@@ -318,9 +318,14 @@ impl Catalog {
         &self.parents
     }
 
+    /// The OIDs of its partitions, and of the relations that inherit from it.
+    pub(crate) fn children(&self, oid: u32) -> &[u32] {
+        self.children.get(&oid).map_or(&[], Vec::as_slice)
+    }
+
     /// Whether it has partitions, or relations that inherit from it.
     pub(crate) fn has_children(&self, oid: u32) -> bool {
-        self.children.contains_key(&oid)
+        !self.children(oid).is_empty()
     }
 
     /// What is partition of a relation or inherits from it, and what is below those.
@@ -328,7 +333,7 @@ impl Catalog {
         let mut seen = BTreeSet::from([oid]);
         let (mut awaiting, mut found) = (vec![oid], Vec::new());
         while let Some(above) = awaiting.pop() {
-            for child in self.children.get(&above).into_iter().flatten() {
+            for child in self.children(above) {
                 if seen.insert(*child) {
                     awaiting.push(*child);
                     found.extend(self.relation_by_oid(*child));

@@ -64,8 +64,7 @@ impl Walk<'_> {
                 continue;
             }
             // a change of a parent is one of its children's rows, too
-            let children = catalog.parents().iter().filter(|(parent, _)| *parent == oid);
-            awaiting.extend(children.map(|(_, child)| (*child, fate.clone())));
+            awaiting.extend(catalog.children(oid).iter().map(|child| (*child, fate.clone())));
             for key in relation.referrals.values().filter(|key| fate.is_passed_on(relation, key)) {
                 let hidden = key.other.iter().any(|number| protection.is_protected(key.by, *number));
                 if hidden || protection.is_filtered(key.by) {
