@@ -444,7 +444,7 @@ async fn pipe(
     client: (&Client, &mut Mail),
     (mut read, host): (ChannelReadHalf, Host),
 ) -> Result<bool, Broken> {
-    let mut display = Display::carried(number);
+    let mut display = Display::forwarded(number);
     let clean = relay(shared, client, (&mut read, &host), &mut display).await?;
     let _sent = host.close().await;
     record(shared, display).await?;

@@ -1,11 +1,14 @@
 //! What a client is shown of one channel.
 //!
 //! Job: pass on what the host says, masked where the target has detectors, recorded before it goes out, and
-//! in the host's order: bytes, end, status, close. Boundary: knows nothing of what runs. Failure mode: the
-//! recording's error.
+//! in the host's order: bytes, end, status, close; only that a status goes in front of the end, see
+//! [`COURTESY`]. Boundary: knows nothing of what runs. Failure mode: the recording's error.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use russh::{ChannelMsg, ChannelReadHalf};
+use tokio::time::Instant;
 
 use super::channel::{Broken, ERR, OUT, TROUBLE, said};
 use super::client::Client;
@@ -24,6 +27,10 @@ pub(super) struct Display {
     veil: Option<Veil>,
     /// Whether what it shows is kept.
     is_kept: bool,
+    /// Whether something runs that will have a status.
+    has_status: bool,
+    /// Until when the end of the data waits for the status.
+    ending: Option<Instant>,
     /// The end of what was shown.
     tail: Vec<u8>,
 }
@@ -40,7 +47,8 @@ pub(super) enum Heard {
 impl Display {
     /// What people read.
     pub(super) fn new(number: u64, veil: Option<Veil>) -> Self {
-        Self { number, bytes: 0, tag: None, veil, is_kept: true, tail: Vec::new() }
+        let (is_kept, has_status) = (true, true);
+        Self { number, bytes: 0, tag: None, veil, is_kept, has_status, ending: None, tail: Vec::new() }
     }
 
     /// A protocol of its own, which passes as it is: for that reason INVARIANT: nothing of it is kept but how much it
@@ -49,10 +57,16 @@ impl Display {
         Self { is_kept: false, ..Self::new(number, None) }
     }
 
+    /// Of a connection, which has no status.
+    pub(super) fn forwarded(number: u64) -> Self {
+        Self { has_status: false, ..Self::carried(number) }
+    }
+
     /// What comes next. May be dropped at any time.
     pub(super) async fn listen(&mut self, read: &mut ChannelReadHalf) -> Heard {
-        let message = match self.veil.as_ref().and_then(Veil::patience) {
-            Some(patience) => match tokio::time::timeout(patience, read.wait()).await {
+        let patience = self.veil.as_ref().and_then(Veil::patience).map(|patience| Instant::now() + patience);
+        let message = match self.ending.or(patience) {
+            Some(until) => match tokio::time::timeout_at(until, read.wait()).await {
                 Ok(message) => message,
                 Err(_) => return Heard::Pause,
             },
@@ -85,7 +99,10 @@ impl Display {
     ) -> Result<Option<bool>, Broken> {
         let message = match heard {
             Heard::Message(message) => message,
-            Heard::Pause => return Ok((!self.uncover(shared, client).await?).then_some(false)),
+            Heard::Pause => {
+                let is_there = self.uncover(shared, client).await? && self.end(client).await;
+                return Ok((!is_there).then_some(false));
+            }
             Heard::Silence => return Ok(Some(false)),
         };
         // what ends the streams comes behind what was held back; a window or a status may come amid them
@@ -102,16 +119,20 @@ impl Display {
                 let data = self.covered(true, data);
                 self.put(shared, client, true, data).await?
             }
-            ChannelMsg::Eof => client.eof().await.is_ok(),
+            ChannelMsg::Eof => {
+                self.ending = Some(Instant::now() + COURTESY);
+                let waits = self.has_status && self.tag.is_none();
+                waits || self.end(client).await
+            }
             ChannelMsg::ExitStatus { exit_status } => {
                 self.tag = Some(format!("exit {exit_status}"));
-                client.exit_status(exit_status).await.is_ok()
+                client.exit_status(exit_status).await.is_ok() && self.end(client).await
             }
             ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag } => {
                 self.tag = Some(format!("signal {signal_name:?}"));
                 let how = (signal_name, core_dumped, error_message, lang_tag);
                 shared.tell_signal(client.id(), how).await;
-                true
+                self.end(client).await
             }
             ChannelMsg::Failure => {
                 let text = "the host refused to start it";
@@ -132,6 +153,14 @@ impl Display {
         let text = String::from_utf8_lossy(&self.tail).to_lowercase();
         let line = text.rsplit(['\n', '\r']).next().unwrap_or_default().trim_end();
         line.ends_with(':') && ["password", "passphrase", "passcode"].iter().any(|word| line.contains(word))
+    }
+
+    /// Passes the end of the data on, if it has come; whether the client is still there.
+    async fn end(&mut self, client: &Client) -> bool {
+        match self.ending.take() {
+            Some(_) => client.eof().await.is_ok(),
+            None => true,
+        }
     }
 
     fn covered(&mut self, is_error: bool, data: Bytes) -> Bytes {
@@ -175,5 +204,10 @@ impl Display {
     }
 }
 
+/// For how long the end of the data waits for the status. sshd tells them in this order, and Dropbear's client closes
+/// at the end once its own input has ended; what closes a channel here closes it both ways (RFC 4254 §5.3), so that a
+/// status behind it would be lost and the client would end with 0. Whoever ends the output and works on is not kept
+/// waiting for it.
+const COURTESY: Duration = Duration::from_millis(500);
 /// How much of what was shown is remembered.
 const TAIL: usize = 128;

@@ -283,7 +283,8 @@ impl Drive<'_> {
         }
         while let Some(message) = self.ending.pop_front() {
             match message {
-                ChannelMsg::Eof => drop(self.client.eof().await),
+                // it goes out in front of the close: behind it, the status might be too late for the client
+                ChannelMsg::Eof => {}
                 ChannelMsg::ExitStatus { exit_status } => {
                     drop(self.client.exit_status(exit_status).await);
                 }

@@ -94,12 +94,14 @@ async fn dropbears_client_uses_the_sessions_proxy() {
     let alice = stage.login("alice").await;
     let (dbclient, convert) = (newest("usr/bin/dbclient"), newest("usr/bin/dropbearconvert"));
     let script = format!(
-        r#"set -ex
+        r#"exec {{trace}}>&2; BASH_XTRACEFD=$trace; set -ex
         umask 077; mkdir .ssh; cp "$HOOP_SSH_KNOWN_HOSTS" .ssh/known_hosts
         {convert} openssh dropbear "$HOOP_SSH_KEY" key 2>/dev/null
         db() {{ {dbclient} -J "$HOOP_SSH_PROXY" -i key -l "$HOOP_SSH_USER" "$@"; }}
         test "$(echo in | db bastion 'cat; echo err >&2' 2>err)" = in; test "$(cat err)" = err
         code=0; db bastion 'exit 7' || code=$?; test $code = 7
+        # it closes when output and input have ended, and the status is behind that
+        code=0; db bastion 'exec >&- 2>&-; sleep .05; exit 7' </dev/null || code=$?; test $code = 7
         code=0; db bastion 'shutdown now' 2>err || code=$?; test $code = 77; grep -q 'it stays up' err
         head -c 3000000 /dev/urandom >file; db bastion "cat >$PWD/there" <file; cmp file there
         db bastion "cat $PWD/there" >back; cmp file back
