@@ -14,8 +14,8 @@ use crate::support::postgres::Cluster;
 /// How many conversations follow each other in one world, unless more are wished.
 pub(super) const IN_A_WORLD: u64 = 8;
 
-/// How many follow each other on one connection.
-const ON_A_LINE: u64 = 4;
+/// How many connections follow each other in one world, at least.
+const LINES: u64 = 2;
 
 /// The database that is encoded in LATIN1.
 const LATIN: &str = "latin";
@@ -86,7 +86,7 @@ impl Twins {
 
     /// With worlds that are played in for longer.
     pub(super) fn staying(self, in_a_world: u64) -> Self {
-        assert!(in_a_world > 0 && in_a_world.is_multiple_of(ON_A_LINE), "lines end with their world");
+        assert!(in_a_world > 0 && in_a_world.is_multiple_of(LINES), "lines end with their world");
         Self { in_a_world, ..self }
     }
 
@@ -123,7 +123,7 @@ impl Twins {
                 stage = self.before(stage.world);
             }
             let steps = conversation(&stage.world, seed);
-            let keep = (seed + 1) % ON_A_LINE != 0 && (seed + 1) % self.in_a_world != 0;
+            let keep = !(seed + 1).is_multiple_of(self.in_a_world / LINES);
             let likeness = stage.likeness(&steps, keep, Some(&mut report)).await;
             match likeness {
                 Likeness::Same => now = Some((number, stage)),
@@ -156,7 +156,7 @@ impl Twins {
                 stage = self.before(stage.world);
             }
             let steps = conversation(&stage.world, seed);
-            match stage.likeness(&steps, (seed + 1) % ON_A_LINE != 0, None).await {
+            match stage.likeness(&steps, !(seed + 1).is_multiple_of(self.in_a_world / LINES), None).await {
                 Likeness::Different(step, how) => {
                     let said = steps[..=step.min(steps.len() - 1)].to_vec();
                     return Some(Leak { seed, world: number, conversation: (said, how) });
@@ -276,7 +276,12 @@ impl Stage {
             _ if failed && (is_part(&entries[0], &entries[1]) || is_part(&entries[1], &entries[0])) => {
                 Likeness::Excused(Excuse::Time)
             }
-            _ => Likeness::Different(0, "the verdicts, or what is entered of them".into()),
+            _ => {
+                let [one, other] = &entries;
+                let at = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+                let shown = format!("{:?}\n    {:?}", one.get(at), other.get(at));
+                Likeness::Different(0, format!("the verdicts, or what is entered of them:\n    {shown}"))
+            }
         }
     }
 

@@ -43,7 +43,7 @@ impl Cell {
                 let end = dice.between(1000, 9999);
                 // of what is shorter than eight characters, it gives out half
                 if dice.chance(15) {
-                    let mut one = || format!("'{}{}'", dice.word(3), end % 1000);
+                    let mut one = || format!("'{}{:03}'", dice.word(3), end % 1000);
                     return Self([one(), one()]);
                 }
                 let mut one = || {
