@@ -84,7 +84,7 @@ pub(crate) struct Relation {
     pub(crate) generated: Vec<(i16, i16)>,
     /// The columns of each of its keys: no two rows agree in all columns of one.
     pub(crate) keys: Vec<Vec<i16>>,
-    /// Its indexes that are unique, exclude or compute, by OID.
+    /// Its indexes that are unique, exclude or compute, or have documents for keys, by OID.
     pub(crate) indexes: BTreeMap<u32, Index>,
     /// The columns of its primary key, where that is one of them.
     pub(crate) primary: Vec<i16>,
@@ -135,7 +135,7 @@ impl Relation {
     pub(crate) fn sources<'a>(&self, columns: impl IntoIterator<Item = &'a i16>) -> BTreeSet<i16> {
         let mut found = BTreeSet::new();
         for column in columns {
-            if *column <= 0 {
+            if *column == 0 {
                 let stored = self.columns.iter().filter(|column| !column.generated);
                 found.extend(stored.map(|column| column.number));
                 continue;
@@ -181,6 +181,7 @@ pub(crate) struct Column {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CalledBy {
     Policy,
+    Truncate,
     Write,
 }
 

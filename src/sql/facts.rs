@@ -15,11 +15,11 @@ mod summary;
 mod tests;
 mod verb;
 
-use pg_query::protobuf::{DefElem, a_const};
+use pg_query::protobuf::a_const;
 use pg_query::{Node, NodeEnum};
 
-use super::functions;
 use super::parse::Statement;
+use super::{functions, tree};
 use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 
 pub(crate) use columns::{add_parents, resolved};
@@ -160,23 +160,10 @@ pub(crate) fn is_planned_only(node: &NodeEnum) -> bool {
 }
 
 pub(crate) fn is_analyzed(options: &[Node]) -> bool {
-    options.iter().filter_map(definition).any(|option| option.defname == "analyze" && !is_off(option))
-}
-
-pub(crate) fn definition(node: &Node) -> Option<&DefElem> {
-    match node.node.as_ref()? {
-        NodeEnum::DefElem(element) => Some(element),
-        _ => None,
-    }
-}
-
-fn is_off(option: &DefElem) -> bool {
-    match option.arg.as_deref().and_then(|arg| arg.node.as_ref()) {
-        Some(NodeEnum::String(text)) => matches!(text.sval.to_lowercase().as_str(), "off" | "false"),
-        Some(NodeEnum::Integer(number)) => number.ival == 0,
-        Some(NodeEnum::Boolean(truth)) => !truth.boolval,
-        _ => false,
-    }
+    options
+        .iter()
+        .filter_map(tree::definition)
+        .any(|option| option.defname == "analyze" && !tree::is_off(option))
 }
 
 pub(crate) fn whole_number(node: &Node) -> Option<i64> {

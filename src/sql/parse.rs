@@ -16,7 +16,7 @@ mod tests;
 mod weight;
 
 pub(in crate::sql) use self::copied::copied_by;
-pub use self::copied::{Copied, copied};
+pub use self::copied::{Copied, copied, copies_unsearchably};
 pub use self::pieces::{Piece, PieceKind, pieces};
 
 use pg_query::ParserOptions;
@@ -151,45 +151,6 @@ pub fn parse_escaping(text: &str, limits: &ParseLimits) -> Option<Vec<Statement>
     let stmts = pg_query::parse(text, options).ok()?.protobuf.stmts;
     (stmts.len() <= limits.statements)
         .then(|| stmts.into_iter().map(|raw| Statement { text: slice(text, &raw), raw }).collect())
-}
-
-/// Why rows of this COPY to the client cannot be searched as they are written, if so: they are in binary, or values have
-/// other characters in them than they are.
-#[must_use]
-pub fn copies_unsearchably(statement: &Statement) -> Option<&'static str> {
-    use pg_query::NodeEnum;
-    let Some(NodeEnum::CopyStmt(copy)) = statement.node() else { return None };
-    let option = |wanted: &str| {
-        let named = |option: &&pg_query::Node| match &option.node {
-            Some(NodeEnum::DefElem(option)) => option.defname == wanted,
-            _ => false,
-        };
-        let Some(NodeEnum::DefElem(option)) = copy.options.iter().find(named)?.node.as_ref() else {
-            return None;
-        };
-        Some(match option.arg.as_deref().and_then(|value| value.node.as_ref()) {
-            Some(NodeEnum::String(text)) => text.sval.as_str(),
-            Some(NodeEnum::TypeName(name)) => match name.names.last().and_then(|name| name.node.as_ref()) {
-                Some(NodeEnum::String(text)) => text.sval.as_str(),
-                _ => "",
-            },
-            _ => "",
-        })
-    };
-    if copy.is_from {
-        return None;
-    }
-    match option("format") {
-        Some("binary") => Some("binary"),
-        Some("csv") => {
-            let usual = |name| option(name).is_none_or(|quote| quote == "\"");
-            (!usual("quote") || !usual("escape")).then_some("CSV with quotes of its own")
-        }
-        // a delimiter in a value has a backslash before it
-        _ => option("delimiter")
-            .is_some_and(|delimiter| !["\t", "|", ";", ","].contains(&delimiter))
-            .then_some("text with such a delimiter"),
-    }
 }
 
 /// The name that this gives a prepared statement, when it is a PREPARE.

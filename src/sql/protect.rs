@@ -5,7 +5,7 @@
 //! mask that cannot be written for a column is a [`ProtectionError`], and the session must not open.
 
 mod fence;
-mod lineage;
+pub(crate) mod lineage;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};

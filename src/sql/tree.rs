@@ -9,7 +9,7 @@ mod visit;
 pub(crate) use digest::{blanked, same};
 pub(crate) use visit::{Visitor, visit};
 
-use pg_query::protobuf::{self, a_const};
+use pg_query::protobuf::{self, DefElem, a_const};
 use pg_query::{Node, NodeEnum};
 
 pub(crate) fn node(inner: NodeEnum) -> Node {
@@ -34,6 +34,24 @@ pub(crate) fn as_string(item: &Node) -> Option<&str> {
 /// A list of string nodes as texts; `None` when it holds anything else.
 pub(crate) fn strings(items: &[Node]) -> Option<Vec<&str>> {
     items.iter().map(as_string).collect()
+}
+
+/// An option of a statement, `name value`.
+pub(crate) fn definition(node: &Node) -> Option<&DefElem> {
+    match node.node.as_ref()? {
+        NodeEnum::DefElem(element) => Some(element),
+        _ => None,
+    }
+}
+
+/// Whether it is set, and set to off.
+pub(crate) fn is_off(option: &DefElem) -> bool {
+    match option.arg.as_deref().and_then(|arg| arg.node.as_ref()) {
+        Some(NodeEnum::String(text)) => matches!(text.sval.to_lowercase().as_str(), "off" | "false"),
+        Some(NodeEnum::Integer(number)) => number.ival == 0,
+        Some(NodeEnum::Boolean(truth)) => !truth.boolval,
+        _ => false,
+    }
 }
 
 /// A name as an identifier, in quotes.

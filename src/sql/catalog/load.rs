@@ -125,7 +125,11 @@ fn relations(rows: &[Rows]) -> Result<BTreeMap<u32, Relation>, CatalogError> {
 fn details(rows: &[Rows], found: &mut BTreeMap<u32, Relation>) -> Result<(), CatalogError> {
     for row in Query::all(rows, 11)? {
         let Some(relation) = found.get_mut(&row.number(0)?) else { continue };
-        let by = if row.text(1)? == "p" { CalledBy::Policy } else { CalledBy::Write };
+        let by = match row.text(1)?.as_str() {
+            "p" => CalledBy::Policy,
+            "t" => CalledBy::Truncate,
+            _ => CalledBy::Write,
+        };
         relation.calls.push(ImplicitCall { by, function: format!("{}.{}", row.text(2)?, row.text(3)?) });
     }
     for row in Query::all(rows, 12)? {

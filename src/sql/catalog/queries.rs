@@ -83,10 +83,11 @@ pub(super) const CATALOG: &[&str] = &[
      JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE c.oid >= 16384",
     // 10 parents and children
     "SELECT i.inhparent, i.inhrelid FROM pg_catalog.pg_inherits i",
-    // 11 functions that the server calls on its own: by policies, or when rows are written. Before 15, triggers that
-    // partitions have of their parents are internal, as are those of foreign keys and deferred constraints
+    // 11 functions that the server calls on its own: by policies (p), when rows are written (w), or by TRUNCATE (t). Before
+    // 15, triggers that partitions have of their parents are internal, as are those of foreign keys and deferred constraints
     "SELECT x.rel, x.by, n.nspname, p.proname FROM ( \
-     SELECT tg.tgrelid AS rel, 'w' AS by, tg.tgfoid AS proc FROM pg_catalog.pg_trigger tg \
+     SELECT tg.tgrelid AS rel, e.by, tg.tgfoid AS proc FROM pg_catalog.pg_trigger tg \
+     JOIN (VALUES ('w', 28), ('t', 32)) e(by, events) ON (tg.tgtype & e.events) <> 0 \
      LEFT JOIN pg_catalog.pg_constraint tk ON tk.oid = tg.tgconstraint \
      WHERE NOT tg.tgisinternal OR tg.tgconstraint = 0 OR tk.contype = 't' \
      UNION SELECT CASE d.classid \
@@ -106,8 +107,9 @@ pub(super) const CATALOG: &[&str] = &[
     "SELECT y.polrelid, 'p', d.refobjsubid, d.refobjid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_policy y ON y.oid = d.objid \
      WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
      AND (d.refobjsubid > 0 OR d.refobjid <> y.polrelid) \
-     UNION SELECT y.polrelid, 'p', 0, y.polrelid FROM pg_catalog.pg_policy y WHERE pg_catalog.strpos( \
-     pg_catalog.concat(pg_catalog.pg_get_expr(y.polqual, y.polrelid), pg_catalog.pg_get_expr(y.polwithcheck, y.polrelid)), '.*') > 0 \
+     UNION SELECT y.polrelid, 'p', 0, y.polrelid FROM pg_catalog.pg_policy y \
+     WHERE pg_catalog.strpos(pg_catalog.regexp_replace(pg_catalog.concat(pg_catalog.pg_get_expr(y.polqual, y.polrelid), \
+     pg_catalog.pg_get_expr(y.polwithcheck, y.polrelid)), '''[^'']*''|\"[^\"]*\"', '', 'g'), '.*') > 0 \
      UNION SELECT d.objid, 'k', d.objsubid, d.objid FROM pg_catalog.pg_depend d \
      JOIN pg_catalog.pg_partitioned_table t ON t.partrelid = d.objid \
      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
@@ -139,7 +141,8 @@ pub(super) const CATALOG: &[&str] = &[
      ROWS FROM (pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conkey)) u(own, other) \
      WHERE k.contype = 'f' AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))",
     // 17 columns on which it depends whether an index takes a row: its key's, and those that expressions and conditions
-    // read, 0 for the whole row, which is in their text only. Whether it is unique, excludes, and computes
+    // read, 0 for the whole row, which is in their text only (but no literal of it). A document that is a key must not be
+    // too large. Whether it is unique, excludes, and computes
     "SELECT i.indrelid, i.indexrelid, u.attnum, i.indisunique, i.indisexclusion, \
      i.indexprs IS NOT NULL OR i.indpred IS NOT NULL \
      FROM pg_catalog.pg_index i CROSS JOIN LATERAL ( \
@@ -149,10 +152,13 @@ pub(super) const CATALOG: &[&str] = &[
      WHERE (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) \
      AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid \
      AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = i.indrelid AND d.refobjsubid > 0 \
-     UNION SELECT 0 WHERE pg_catalog.strpos(pg_catalog.concat(pg_catalog.pg_get_expr(i.indexprs, i.indrelid), \
-     pg_catalog.pg_get_expr(i.indpred, i.indrelid)), '.*') > 0) u \
+     UNION SELECT 0 WHERE pg_catalog.strpos(pg_catalog.regexp_replace(pg_catalog.concat( \
+     pg_catalog.pg_get_expr(i.indexprs, i.indrelid), pg_catalog.pg_get_expr(i.indpred, i.indrelid)), '''[^'']*''|\"[^\"]*\"', '', 'g'), '.*') > 0) u \
      WHERE i.indrelid >= 16384 \
-     AND (i.indisunique OR i.indisexclusion OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)",
+     AND (i.indisunique OR i.indisexclusion OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL OR EXISTS ( \
+     SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+     JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname <> 'gin' AND m.amname <> 'hash' \
+     WHERE a.attrelid = i.indrelid AND a.attnum = u.attnum AND a.atttypid = 'pg_catalog.jsonb'::pg_catalog.regtype))",
     // 18
     "COMMIT",
 ];

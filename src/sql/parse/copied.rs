@@ -4,9 +4,10 @@
 //! name the statement does not say has none.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::CopyStmt;
+use pg_query::protobuf::{CopyStmt, DefElem};
 
 use super::Statement;
+use crate::sql::tree::{definition, is_off};
 
 /// The rows of a COPY to the client.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,17 +31,36 @@ pub fn copied(statement: &Statement) -> Option<Copied> {
 /// The same of a statement's tree.
 pub(in crate::sql) fn copied_by(node: &NodeEnum) -> Option<Copied> {
     let NodeEnum::CopyStmt(copy) = node else { return None };
-    let lower = |wanted| text_of(copy, wanted).map(|text| text.to_ascii_lowercase());
-    let format = lower("format");
+    let format = text_of(copy, "format");
     if copy.is_from || format.as_deref() == Some("binary") {
         return None;
     }
     let csv = format.as_deref() == Some("csv");
     let usual = if csv { b',' } else { b'\t' };
     let delimiter = text_of(copy, "delimiter").and_then(|text| text.bytes().next()).unwrap_or(usual);
-    let header = has(copy, "header")
-        && !lower("header").is_some_and(|text| ["false", "off", "0"].contains(&text.as_str()));
+    let header = option(copy, "header").is_some_and(|header| !is_off(header));
     Some(Copied { delimiter, csv, header, names: names(copy) })
+}
+
+/// Why rows of this COPY to the client cannot be searched as they are written, if so: they are in binary, or values have
+/// other characters in them than they are.
+#[must_use]
+pub fn copies_unsearchably(statement: &Statement) -> Option<&'static str> {
+    let NodeEnum::CopyStmt(copy) = statement.node()? else { return None };
+    if copy.is_from {
+        return None;
+    }
+    let other_than = |wanted, usual: &[&str]| {
+        option(copy, wanted).is_some()
+            && !text_of(copy, wanted).is_some_and(|text| usual.contains(&text.as_str()))
+    };
+    match text_of(copy, "format").as_deref() {
+        Some("binary") => Some("binary"),
+        Some("csv") => (other_than("quote", &["\""]) || other_than("escape", &["\""]))
+            .then_some("CSV with quotes of its own"),
+        // a delimiter in a value has a backslash before it
+        _ => other_than("delimiter", &["\t", "|", ";", ","]).then_some("text with such a delimiter"),
+    }
 }
 
 fn names(copy: &CopyStmt) -> Vec<String> {
@@ -82,21 +102,14 @@ fn string(node: Option<&NodeEnum>) -> String {
     }
 }
 
-fn has(copy: &CopyStmt, wanted: &str) -> bool {
-    copy.options.iter().any(|option| is(option.node.as_ref(), wanted))
+fn option<'a>(copy: &'a CopyStmt, wanted: &str) -> Option<&'a DefElem> {
+    copy.options.iter().filter_map(definition).find(|option| option.defname == wanted)
 }
 
-fn is(option: Option<&NodeEnum>, wanted: &str) -> bool {
-    matches!(option, Some(NodeEnum::DefElem(option)) if option.defname == wanted)
-}
-
+/// What an option is set to; `None` where it is not set, or to nothing.
 fn text_of(copy: &CopyStmt, wanted: &str) -> Option<String> {
-    let option = copy.options.iter().find(|option| is(option.node.as_ref(), wanted))?;
-    let Some(NodeEnum::DefElem(option)) = option.node.as_ref() else { return None };
-    Some(match option.arg.as_deref().and_then(|value| value.node.as_ref())? {
+    Some(match option(copy, wanted)?.arg.as_deref().and_then(|value| value.node.as_ref())? {
         NodeEnum::String(text) => text.sval.clone(),
-        NodeEnum::Boolean(is) => is.boolval.to_string(),
-        NodeEnum::Integer(number) => number.ival.to_string(),
         NodeEnum::TypeName(name) => string(name.names.last().and_then(|name| name.node.as_ref())),
         _ => return None,
     })
@@ -127,7 +140,9 @@ mod tests {
             ("COPY (SELECT a, t.*, b FROM t) TO STDOUT", ("\t", false, false, "a")),
             ("COPY (SELECT a FROM t UNION SELECT b FROM u) TO STDOUT", ("\t", false, false, "a")),
             ("COPY t (a, b) TO STDOUT (FORMAT csv, DELIMITER 'X')", ("X", true, false, "a b")),
-            ("COPY t TO STDOUT (FORMAT 'CSV', HEADER 'OFF')", (",", true, false, "")),
+            ("COPY t TO STDOUT (FORMAT 'csv', HEADER 'OFF')", (",", true, false, "")),
+            // which no server takes
+            ("COPY t TO STDOUT (FORMAT 'CSV')", ("\t", false, false, "")),
             ("COPY (VALUES (1)) TO STDOUT", ("\t", false, false, "")),
         ] {
             let (delimiter, csv, header, names) = told;

@@ -38,20 +38,41 @@ pub(super) fn shows_mask(
     false
 }
 
+/// The table whose rows a view's are, through views in between: where one relation alone stands in FROM, as the server wants
+/// it of views that can be changed.
+pub(crate) fn base(catalog: &Catalog, view: u32) -> Option<&Relation> {
+    let mut relation = catalog.relation_by_oid(view)?;
+    for _ in 0..DEEPEST {
+        match relation.kind {
+            Kind::Table => return Some(relation),
+            Kind::View => {}
+            _ => return None,
+        }
+        let select = query(relation)?;
+        let [item] = select.from_clause.as_slice() else { return None };
+        let NodeEnum::RangeVar(table) = item.node.as_ref()? else { return None };
+        relation = catalog.relation(&table.schemaname, &table.relname)?;
+    }
+    None
+}
+
 /// The relation and column that a view's column is.
 fn source<'a>(catalog: &'a Catalog, view: &Relation, number: i16) -> Option<(&'a Relation, i16)> {
-    let text = view.definition.as_deref().filter(|text| fits_small_stack(text, &ParseLimits::default()))?;
-    let parsed = pg_query::parse(text, 0).ok()?;
-    let [raw] = parsed.protobuf.stmts.as_slice() else { return None };
-    let NodeEnum::SelectStmt(select) = raw.stmt.as_deref()?.node.as_ref()? else { return None };
-    if select.op() != SetOperation::SetopNone
-        || select.with_clause.is_some()
-        || !select.values_lists.is_empty()
-    {
-        return None;
-    }
-    let (relation, column) = reference(catalog, select, place(select, view, number)?)?;
+    let select = query(view)?;
+    let (relation, column) = reference(catalog, &select, place(&select, view, number)?)?;
     relation.column(column).map(|column| (relation, column.number))
+}
+
+/// The one SELECT that a view is.
+fn query(view: &Relation) -> Option<SelectStmt> {
+    let text = view.definition.as_deref().filter(|text| fits_small_stack(text, &ParseLimits::default()))?;
+    let mut stmts = pg_query::parse(text, 0).ok()?.protobuf.stmts.into_iter();
+    let (Some(raw), None) = (stmts.next(), stmts.next()) else { return None };
+    let NodeEnum::SelectStmt(select) = raw.stmt?.node? else { return None };
+    let is_plain = select.op() == SetOperation::SetopNone
+        && select.with_clause.is_none()
+        && select.values_lists.is_empty();
+    is_plain.then_some(*select)
 }
 
 /// The expression of a view's column.

@@ -20,7 +20,7 @@ use self::referral::Fate;
 pub(super) use self::slice::Change;
 use super::{Outcome, Target, Walk, refuse, unsupported};
 use crate::sql::catalog::{Kind, Relation};
-use crate::sql::protect::{BROKER_SCHEMA, Protection};
+use crate::sql::protect::{BROKER_SCHEMA, Protection, lineage};
 use crate::sql::tree;
 
 impl<'a> Walk<'a> {
@@ -82,7 +82,10 @@ impl<'a> Walk<'a> {
     fn changed_view(&mut self, view: &Relation, name: &RangeVar) -> Outcome {
         let touched = std::mem::replace(&mut self.touched, false);
         let read = std::mem::take(&mut self.facts.relations_read);
-        self.read(&mut name.clone())?;
+        let judged = self.read(&mut name.clone());
+        let behind = self.behind(view);
+        self.facts.relations_read.extend(read);
+        judged?;
         if std::mem::replace(&mut self.touched, touched) {
             return Err(refuse(
                 "mask.write",
@@ -90,13 +93,19 @@ impl<'a> Walk<'a> {
                 "change its table",
             ));
         }
+        behind.into_iter().try_for_each(|other| self.runs_nothing_untrusted(other, true))
+    }
+
+    /// The table whose rows a view's are, or all that has been read so far where that is not seen at once.
+    fn behind(&self, view: &Relation) -> Vec<&'a Relation> {
         let catalog = self.scope.catalog;
-        let behind = catalog
-            .relations()
-            .filter(|other| other.oid != view.oid && self.facts.relations_read.contains(&other.full_name()));
-        behind.into_iter().try_for_each(|other| self.runs_nothing_untrusted(other, true))?;
-        self.facts.relations_read.extend(read);
-        Ok(())
+        if let Some(table) = lineage::base(catalog, view.oid) {
+            return vec![table];
+        }
+        let read = |other: &&Relation| {
+            other.oid != view.oid && self.facts.relations_read.contains(&other.full_name())
+        };
+        catalog.relations().filter(read).collect()
     }
 
     /// From here on the relation's columns may stand bare in expressions, if it is protected.

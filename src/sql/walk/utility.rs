@@ -96,11 +96,11 @@ impl Walk<'_> {
     /// Refuses to truncate what is not named where triggers could run that nobody trusts.
     fn cascades_safely(&self) -> Outcome {
         let calls = self.scope.catalog.relations().flat_map(|relation| &relation.calls);
-        let mut written = calls.filter(|call| call.by == CalledBy::Write);
-        match written.find(|call| !self.trusts_full(&call.function)) {
+        let mut truncated = calls.filter(|call| call.by == CalledBy::Truncate);
+        match truncated.find(|call| !self.trusts_full(&call.function)) {
             Some(call) => Err(refuse(
                 "mask.function",
-                &format!("TRUNCATE … CASCADE, where a change of some table calls {},", call.function),
+                &format!("TRUNCATE … CASCADE, where that of some table calls {},", call.function),
                 "name each table, and leave CASCADE out",
             )),
             None => Ok(()),
@@ -158,7 +158,7 @@ impl Walk<'_> {
             ));
         }
         explain.options.retain(|option| {
-            facts::definition(option)
+            tree::definition(option)
                 .is_some_and(|option| matches!(option.defname.as_str(), "format" | "generic_plan"))
         });
         explain.options.push(tree::node(NodeEnum::DefElem(Box::new(DefElem {

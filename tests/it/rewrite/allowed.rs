@@ -310,5 +310,7 @@ const STATEMENTS: &[&str] = &[
     "LISTEN changes",
     "DISCARD PLANS",
     "TRUNCATE notes",
+    // what a default calls is no business of TRUNCATE
+    "TRUNCATE notes CASCADE",
     "LOCK TABLE projects IN SHARE MODE",
 ];

@@ -40,6 +40,7 @@ CREATE VIEW budgets AS SELECT name, budget FROM projects;
 CREATE MATERIALIZED VIEW key_copy AS SELECT id, api_key FROM reasoning_traces WITH NO DATA;
 CREATE FUNCTION leak() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT string_agg(api_key, '','') FROM public.reasoning_traces';
 CREATE FUNCTION trusted_upper(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper($1)';
+CREATE TABLE numbered (id int, told text DEFAULT leak());
 CREATE FUNCTION summary(reasoning_traces) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1.api_key';
 CREATE FUNCTION summary(projects) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1.name';
 CREATE TYPE mood AS ENUM ('calm', 'wild');

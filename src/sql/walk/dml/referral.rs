@@ -53,9 +53,7 @@ impl Walk<'_> {
         let mut awaiting: Vec<(u32, Fate)> = vec![(changed.oid, fate.clone())];
         if changed.kind != Kind::Table {
             // a view's rows are those of what it reads, under whatever names
-            let read =
-                catalog.relations().filter(|other| self.facts.relations_read.contains(&other.full_name()));
-            awaiting.extend(read.map(|other| (other.oid, Fate::Any)));
+            awaiting.extend(self.behind(changed).iter().map(|other| (other.oid, Fate::Any)));
         }
         let mut seen = BTreeSet::new();
         while let Some((oid, fate)) = awaiting.pop() {

@@ -7,8 +7,8 @@ use crate::domain::facts::CopyDirection;
 use crate::domain::planted::{Leak, is_planted};
 use crate::sql::assess::Effect;
 use crate::sql::catalog::Relation;
-use crate::sql::facts::definition;
 use crate::sql::tree;
+use crate::sql::tree::definition;
 use crate::sql::walk::dml::Change;
 use crate::sql::walk::{Outcome, Walk, refuse, unsupported};
 
