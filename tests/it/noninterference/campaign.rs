@@ -272,8 +272,10 @@ impl Stage {
         match likeness {
             Likeness::Different(..) => likeness,
             _ if entries[0] == entries[1] => likeness,
-            // what follows an error in a pipeline is judged, unless the error was faster
-            _ if failed && (is_part(&entries[0], &entries[1]) || is_part(&entries[1], &entries[0])) => {
+            // what follows an error in a pipeline is judged, unless the error was faster, or the session's end
+            _ if (failed || self.is_over())
+                && (is_part(&entries[0], &entries[1]) || is_part(&entries[1], &entries[0])) =>
+            {
                 Likeness::Excused(Excuse::Time)
             }
             _ => {
