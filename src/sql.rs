@@ -19,13 +19,13 @@ mod shape;
 mod tree;
 mod walk;
 
-pub use assess::{Assessed, Effect, Refusal, Scope, assess, on_cursor, record_text, safe_text};
+pub use assess::{Assessed, Effect, Refusal, Scope, assess, on_cursor, safe_text};
 pub use catalog::{Builtins, Catalog, CatalogError, Rows};
 pub use facts::facts;
 pub use parse::{
     BeyondAscii, Copied, MOST_TOKENS, ParseError, ParseLimits, Piece, PieceKind, STACK, Statement,
     beyond_ascii, copied, copies_unsearchably, executes, fits_small_stack, is_heavy, parse, parse_escaping,
-    pieces, prepares, same_statements,
+    pieces, prepares, record_text, same_statements,
 };
 pub use pattern::{Finding, Pattern, Template, free_literals};
 pub use protect::{BROKER_SCHEMA, FilteredTable, MaskView, ProtectedColumn, Protection, ProtectionError};

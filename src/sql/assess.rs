@@ -10,15 +10,14 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::Token;
 
 use super::catalog::Catalog;
 use super::facts;
 use super::names::Names;
-use super::parse::{Copied, Statement, copied_by, on_big_stack, tokens};
+use super::parse::{Copied, Statement, copied_by, on_big_stack, record_text};
 use super::protect::Protection;
 use super::tree;
-use super::walk::{PLACE, Walk, is_secret_bearing, refuse};
+use super::walk::{PLACE, Put, Walk, is_secret_bearing, refuse};
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::RuleName;
 use crate::domain::planted::{Leak, is_planted};
@@ -179,7 +178,7 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     let sent = if walk.deepened { on_big_stack(|| write(&intended)) } else { Some(write(&intended)) };
     let sent = sent.unwrap_or_else(|| Err(unwritable("there is no thread for it")))?;
     let resolved = sent;
-    let sent = put_masks(&resolved, &walk.masks)?;
+    let sent = put_masks(&resolved, &walk.masks, |mask| &mask.sent)?;
     let sent = if is_planted(Leak::Rewriting) { statement.text().to_owned() } else { sent };
     let mut found = walk.facts;
     found.touches_masked = walk.touched;
@@ -217,10 +216,14 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     let hides = walk.touched || found.verb == "execute";
     // INVARIANT: the client's text and what is sent instead are bared together, or neither is
     let bare = hides || is_secret_bearing(node);
-    let recorded = |text: &str| if bare { record_text(text) } else { text.to_owned() };
+    let record_sent = match bare {
+        // masks are large, and were bared when they were made
+        true => put_masks(&record_text(&resolved), &walk.masks, |mask| &mask.bared)?,
+        false => sent.clone(),
+    };
     Ok(Assessed {
-        record_text: recorded(statement.text()),
-        record_sent: recorded(&sent),
+        record_text: if bare { record_text(statement.text()) } else { statement.text().to_owned() },
+        record_sent,
         facts: found,
         copied: copied_by(&intended),
         unmasked: (!walk.masks.is_empty()).then_some(resolved),
@@ -248,7 +251,7 @@ fn write(intended: &NodeEnum) -> Result<String, Refusal> {
 
 /// Puts each mask in the place of its name. A mask in parentheses stands wherever a column can, so the
 /// statement means what was judged; each name must be there once, and nowhere else.
-fn put_masks(sent: &str, masks: &[String]) -> Result<String, Refusal> {
+fn put_masks(sent: &str, masks: &[Put], text: impl Fn(&Put) -> &str) -> Result<String, Refusal> {
     let mut pieces = sent.split(PLACE);
     let mut whole = String::from(pieces.next().unwrap_or_default());
     let mut used = BTreeSet::new();
@@ -260,7 +263,7 @@ fn put_masks(sent: &str, masks: &[String]) -> Result<String, Refusal> {
         if !used.insert(number) {
             return Err(reserved());
         }
-        whole.push_str(mask);
+        whole.push_str(text(mask));
         whole.push_str(rest);
     }
     if used.len() == masks.len() { Ok(whole) } else { Err(reserved()) }
@@ -280,37 +283,6 @@ pub fn safe_text(statement: &Statement) -> String {
     }
 }
 
-/// A text for records with every literal replaced by `…` and every comment left out; nothing but `…` when it
-/// cannot be read at all.
-#[must_use]
-pub fn record_text(text: &str) -> String {
-    let Ok(tokens) = tokens(text) else { return HIDDEN.into() };
-    let mut record = String::with_capacity(text.len());
-    let mut at = 0;
-    for token in &tokens {
-        let (start, end) =
-            (usize::try_from(token.start).unwrap_or(0), usize::try_from(token.end).unwrap_or(0));
-        let instead = match Token::try_from(token.token) {
-            Ok(Token::SqlComment | Token::CComment) => " ",
-            Ok(
-                Token::Sconst
-                | Token::Usconst
-                | Token::Iconst
-                | Token::Fconst
-                | Token::Bconst
-                | Token::Xconst,
-            ) => HIDDEN,
-            _ => continue,
-        };
-        let (Some(before), true) = (text.get(at..start), end >= start) else { return HIDDEN.into() };
-        record.push_str(before);
-        record.push_str(instead);
-        at = end;
-    }
-    record.push_str(text.get(at..).unwrap_or_default());
-    record
-}
-
 fn unwritable(message: &str) -> Refusal {
     refuse(
         "mask.unsupported",
@@ -318,8 +290,6 @@ fn unwritable(message: &str) -> Refusal {
         &format!("it cannot be written back as SQL ({message})"),
     )
 }
-
-const HIDDEN: &str = "…";
 
 /// PostgreSQL's `CURSOR_OPT_HOLD`, as its grammar has it.
 const HOLD: i32 = 0x20;

@@ -8,6 +8,7 @@
 //! [fit a small stack](fits_small_stack) must be parsed, assessed and dropped on a thread that has them. An
 //! overflow of the stack ends the process, so this is not a matter of taste.
 
+mod bare;
 mod copied;
 mod copies;
 mod pieces;
@@ -15,6 +16,7 @@ mod pieces;
 mod tests;
 mod weight;
 
+pub use self::bare::record_text;
 pub(in crate::sql) use self::copied::copied_by;
 pub use self::copied::{Copied, copied, copies_unsearchably};
 pub use self::pieces::{Piece, PieceKind, pieces};

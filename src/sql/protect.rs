@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::catalog::{Catalog, Column, Kind, Relation};
 use super::filter::FilterError;
-use super::parse::on_big_stack;
+use super::parse::{on_big_stack, record_text};
 use super::tree;
 use crate::domain::filter::BoundFilter;
 use crate::domain::mask::{MaskableColumn, Masked, Masker};
@@ -48,13 +48,38 @@ pub struct Protection {
 /// What stands for a protected column.
 #[derive(Debug, Clone)]
 pub(crate) enum Template {
-    /// A text of SQL in which `$1`, once, is the column. It is large and deep, so it is parsed once, when
+    /// An expression that reads the column. It is large and deep, so it is parsed once, when
     /// protection is worked out, and takes part in statements as a name until they are text again.
-    Computed(String),
+    Computed(Computed),
     /// An expression that does not read the column.
     Constant(Box<NodeEnum>),
     /// The same column of the broker's view that stands for the table; the table's own cannot be read.
     Viewed,
+}
+
+/// A text of SQL in which `$1`, once, is a column.
+#[derive(Debug, Clone)]
+pub(crate) struct Computed {
+    text: String,
+    /// The same without literals, for records.
+    bared: String,
+}
+
+impl Computed {
+    /// It, of this column.
+    pub(crate) fn of(&self, reference: &str) -> String {
+        format!("({})", self.text.replace("$1", reference))
+    }
+
+    /// The same without literals.
+    pub(crate) fn bared_of(&self, reference: &str) -> String {
+        format!("({})", self.bared.replace("$1", reference))
+    }
+
+    /// How long it is, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
 }
 
 /// One protected column.
@@ -442,5 +467,5 @@ fn render(template: &NodeEnum) -> Result<Template, String> {
     if !tree::same(&tree::expression(text)?, template) || text.matches("$1").count() != 1 {
         return Err("it changes its meaning when it is written".into());
     }
-    Ok(Template::Computed(text.into()))
+    Ok(Template::Computed(Computed { bared: record_text(text), text: text.into() }))
 }

@@ -8,7 +8,7 @@ use pg_query::protobuf::{
 };
 
 use super::grouping::Stand;
-use super::{Outcome, Refusal, Walk, refuse, unsupported};
+use super::{Outcome, Put, Refusal, Walk, refuse, unsupported};
 use crate::domain::facts::Facts;
 use crate::domain::planted::{Leak, is_planted};
 use crate::sql::catalog::{CalledBy, Kind, Relation};
@@ -276,11 +276,11 @@ impl<'a> Walk<'a> {
             Template::Constant(expression) => Some((**expression).clone()),
             // `dml` has refused such columns before; elsewhere it is the view's column that the name means
             Template::Viewed => None,
-            Template::Computed(text) => {
+            Template::Computed(mask) => {
                 let place = format!("{PLACE}{}_", self.masks.len());
                 let reference = format!("{}.{}", tree::quoted(qualifier), tree::quoted(column));
-                self.grown = self.grown.saturating_add(text.len() / LETTERS);
-                self.masks.push(format!("({})", text.replace("$1", &reference)));
+                self.grown = self.grown.saturating_add(mask.len() / LETTERS);
+                self.masks.push(Put { sent: mask.of(&reference), bared: mask.bared_of(&reference) });
                 Some(tree::column(&[&place]))
             }
         }

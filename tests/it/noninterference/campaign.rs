@@ -209,9 +209,28 @@ impl Twins {
             let admin = &twin.admins[usize::from(world.latin)];
             admin.batch_execute(&script).await.unwrap_or_else(|error| panic!("{error:?}\n{script}"));
         };
+        self.level().await;
         let [one, other] = &self.sides;
         tokio::join!(made(one), made(other));
         self.before(world)
+    }
+
+    /// Has both clusters give the next object the same OID: values that are stored out of line take some, too.
+    async fn level(&self) {
+        let taken = async |twin: &Twin, count: u32| {
+            let take = format!(
+                "SELECT max(o), count(lo_unlink(o)) FROM (SELECT lo_creat(-1) AS o FROM generate_series(1, {count}) OFFSET 0) t"
+            );
+            let row = twin.admins[0].query_one(&take, &[]).await.expect("an OID");
+            row.get::<_, u32>(0)
+        };
+        let [one, other] = &self.sides;
+        let (at, also_at) = tokio::join!(taken(one, 1), taken(other, 1));
+        match at.cmp(&also_at) {
+            std::cmp::Ordering::Less => drop(taken(one, also_at - at).await),
+            std::cmp::Ordering::Equal => {}
+            std::cmp::Ordering::Greater => drop(taken(other, at - also_at).await),
+        }
     }
 
     /// New gateways before a world that is there.

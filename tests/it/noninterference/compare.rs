@@ -179,7 +179,7 @@ fn is_ordered(step: &Step, answer: &Answer) -> bool {
     columns.is_some() && order == all.join(", ")
 }
 
-/// With rows that follow each other in an order of ours. What COPY in binary begins with is in its first row's message.
+/// With rows that follow each other, also in portions, in an order of ours. What COPY in binary begins with is in its first row's message.
 fn sorted(answer: &Answer) -> Answer {
     let parts = |(tag, body): &(u8, Vec<u8>)| match body.split_at_checked(COPY_HEADER) {
         Some((header, row)) if *tag == b'd' && header.starts_with(b"PGCOPY\n\xff\r\n\0") => {
@@ -188,7 +188,7 @@ fn sorted(answer: &Answer) -> Answer {
         _ => vec![(*tag, body.clone())],
     };
     let mut sorted: Answer = answer.iter().flat_map(parts).collect();
-    for run in sorted.chunk_by_mut(|(a, _), (b, _)| a == b && matches!(a, b'D' | b'd')) {
+    for run in sorted.chunk_by_mut(|(a, _), (b, _)| [a, b].iter().all(|tag| b"Dds".contains(tag))) {
         run.sort();
     }
     sorted
