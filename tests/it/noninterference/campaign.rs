@@ -130,7 +130,7 @@ impl Twins {
                 Likeness::Excused(excuse) => {
                     report.excused.entry(excuse).or_default().push(seed);
                     // what was written on one side only differs from here on
-                    now = (excuse != Excuse::Write).then_some((number, stage));
+                    now = excuse.leaves_the_same().then_some((number, stage));
                 }
                 Likeness::Different(step, how) => {
                     let told = format!("step {step}: {how}");
@@ -161,7 +161,7 @@ impl Twins {
                     let said = steps[..=step.min(steps.len() - 1)].to_vec();
                     return Some(Leak { seed, world: number, conversation: (said, how) });
                 }
-                Likeness::Excused(Excuse::Write) => {}
+                Likeness::Excused(excuse) if !excuse.leaves_the_same() => {}
                 Likeness::Same | Likeness::Excused(_) => now = Some((number, stage)),
             }
         }
@@ -288,8 +288,12 @@ impl Stage {
         let failed = steps.iter().zip(&said).any(|(step, answer)| {
             matches!(step, Step::Extended(_)) && answer.iter().any(|(tag, _)| *tag == b'E')
         });
+        // a session that ends for what was tried in it may end in front of an answer
+        let cut_off = self.is_over() && !(open(&said) && open(&also));
         match likeness {
-            Likeness::Different(..) => likeness,
+            Likeness::Different(..) if cut_off => Likeness::Excused(Excuse::Time),
+            // what is said behind a write that succeeded on one side is not compared
+            Likeness::Different(..) | Likeness::Excused(Excuse::Write) => likeness,
             _ if entries[0] == entries[1] => likeness,
             // what follows an error in a pipeline is judged, unless the error was faster, or the session's end
             _ if (failed || self.is_over())

@@ -32,6 +32,13 @@ pub(super) enum Excuse {
     Write,
 }
 
+impl Excuse {
+    /// Whether the same was done on both sides.
+    pub(super) fn leaves_the_same(self) -> bool {
+        !matches!(self, Self::Time | Self::Write)
+    }
+}
+
 /// Compares what two sides said.
 pub(super) fn compare(world: &World, steps: &[Step], one: &[Answer], other: &[Answer]) -> Likeness {
     let mut excuse = None;
@@ -89,7 +96,15 @@ fn is_success_alone(one: &Answer, other: &Answer) -> bool {
     match (fails(&a), fails(&b)) {
         (true, false) => a.as_ref().is_some_and(is_withheld) && are_among(&rows_of_one, &rows_of_other),
         (false, true) => b.as_ref().is_some_and(is_withheld) && are_among(&rows_of_other, &rows_of_one),
-        (true, true) => false,
+        // of several rows another is the first that fails
+        (true, true) => {
+            let errors = [a.as_ref(), b.as_ref()].into_iter().flatten();
+            let (withheld, violations) = (
+                errors.clone().filter(|error| says_nothing(error)),
+                errors.filter(|error| is_withheld(error)),
+            );
+            rows_of_one == rows_of_other && withheld.count() == 2 && violations.count() == 1
+        }
         (false, false) => left_out(&a) != left_out(&b),
     }
 }
@@ -104,13 +119,27 @@ fn are_among(rows: &Answer, others: &Answer) -> bool {
 }
 
 /// Whether an error is one of integrity, without any word that depends on values.
-fn is_withheld((_, body): &(u8, Vec<u8>)) -> bool {
-    let fields: Vec<&[u8]> = body.split(|byte| *byte == 0).filter(|field| !field.is_empty()).collect();
-    let of = |code: u8| fields.iter().find(|field| field[0] == code).map_or("", |field| text(&field[1..]));
-    let words = of(b'M').strip_prefix("the database reported error 23");
-    of(b'C').starts_with("23")
-        && words.is_some_and(|words| words.ends_with("; details are withheld on a masked target"))
-        && fields.iter().all(|field| b"SVCM".contains(&field[0]))
+fn is_withheld(error: &(u8, Vec<u8>)) -> bool {
+    says_nothing(error) && code(error).starts_with("23")
+}
+
+/// Whether an error has its code, and no word that depends on values.
+fn says_nothing(error: &(u8, Vec<u8>)) -> bool {
+    let words = field(error, b'M').strip_prefix(&format!("the database reported error {} ", code(error)));
+    words.is_some_and(|words| words.ends_with("; details are withheld on a masked target"))
+        && fields(error).all(|field| b"SVCM".contains(&field[0]))
+}
+
+fn code(error: &(u8, Vec<u8>)) -> &str {
+    field(error, b'C')
+}
+
+fn field(error: &(u8, Vec<u8>), wanted: u8) -> &str {
+    fields(error).find(|field| field[0] == wanted).map_or("", |field| text(&field[1..]))
+}
+
+fn fields((_, body): &(u8, Vec<u8>)) -> impl Iterator<Item = &[u8]> {
+    body.split(|byte| *byte == 0).filter(|field| !field.is_empty())
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -144,7 +173,7 @@ fn numbered(answer: &Answer) -> Answer {
         if u32::from_be_bytes(found) >= FIRST_OF_USERS {
             let which = known.iter().position(|oid| *oid == found).unwrap_or(known.len());
             known.resize(known.len().max(which + 1), found);
-            oid.copy_from_slice(&u32::try_from(which).expect("few").to_be_bytes());
+            oid.copy_from_slice(&(FIRST_OF_USERS + u32::try_from(which).expect("few")).to_be_bytes());
         }
     };
     let mut numbered = answer.clone();
@@ -239,6 +268,12 @@ fn only_the_success_of_a_write_is_excused() {
     assert!(!is_success_alone(&failed, &tells), "two errors that differ");
     let cast = vec![error(&["SERROR", "VERROR", "C22P02", withheld]), (b'Z', b"I".to_vec())];
     assert!(!is_success_alone(&cast, &worked), "an error of another kind");
+    let cast = vec![
+        error(&["SERROR", "VERROR", "C22P02", &withheld.replace("23505", "22P02")]),
+        (b'Z', b"I".to_vec()),
+    ];
+    assert!(is_success_alone(&failed, &cast), "another row is the first that fails");
+    assert!(!is_success_alone(&cast, &worked) && !is_success_alone(&cast, &cast), "none that violates");
     let later =
         vec![worked[0].clone(), error(&["SERROR", "VERROR", "C55000", withheld]), (b'Z', b"I".to_vec())];
     assert!(is_success_alone(&failed, &later), "a portal that has nothing left fails behind its success");

@@ -329,6 +329,8 @@ impl<'a> Queries<'a> {
         let by = scalar(self.dice, &item.scope, of, 1);
         let part = scalar(self.dice, &item.scope, Type::Text, 1);
         let id = item.scope.names[0].sql.clone();
+        // an id may be in a table and in its heir; of rows that are alike in all it does not matter which comes first
+        let row = id.split('.').next().expect("a name").to_owned();
         let call = match self.dice.below(6) {
             0 => "row_number()".to_owned(),
             1 => "rank()".into(),
@@ -338,7 +340,7 @@ impl<'a> Queries<'a> {
             _ => format!("first_value({part}::text)"),
         };
         format!(
-            "SELECT {id}, {call} OVER (PARTITION BY ({part}) IS NULL ORDER BY ({by}), {id}) FROM {} ORDER BY 1, 2",
+            "SELECT {id}, {call} OVER (PARTITION BY ({part}) IS NULL ORDER BY ({by}), {id}, {row}::text) FROM {} ORDER BY 1, 2",
             item.sql
         )
     }

@@ -62,7 +62,11 @@ impl Queries<'_> {
 
     /// A few statements about a cursor, in their order.
     pub(super) fn cursor(&mut self) -> Vec<String> {
-        let query = self.any();
+        let mut query = self.any();
+        // it is read in portions, which are others where rows have no order
+        if let Some(name) = query.strip_prefix("TABLE ") {
+            query = format!("SELECT * FROM {name} AS x ORDER BY x::text");
+        }
         let scroll = self.dice.pick(&["", "SCROLL ", "NO SCROLL ", "BINARY "]);
         let hold = if self.dice.chance(30) { " WITH HOLD" } else { "" };
         let mut steps = vec![
