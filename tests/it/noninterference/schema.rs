@@ -270,10 +270,14 @@ impl World {
             table.columns.iter().any(|column| column.role == Role::Foreign && !column.is_open())
         });
         let tells = |table: &Relation| {
+            // among the columns of an INSERT, or assigned
+            let listed = |name: &str| {
+                let ends = sql.split(&format!(", {name}")).skip(1);
+                ends.into_iter().any(|rest| rest.starts_with([',', ')', ' ']))
+            };
             let chosen = |column: &Column| {
                 column.role == Role::Checked
-                    && (sql.contains(&format!(" SET {} = ", column.name))
-                        || sql.contains(&format!(", {}", column.name)))
+                    && (sql.contains(&format!(" SET {} = ", column.name)) || listed(&column.name))
             };
             table.tells()
                 && written(&table.name)
