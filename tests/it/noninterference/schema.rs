@@ -272,8 +272,8 @@ impl World {
         let tells = |table: &Relation| {
             // among the columns of an INSERT, or assigned
             let listed = |name: &str| {
-                let ends = sql.split(&format!(", {name}")).skip(1);
-                ends.into_iter().any(|rest| rest.starts_with([',', ')', ' ']))
+                let entry = format!(", {name}");
+                sql.split(&entry).skip(1).any(|rest| rest.starts_with([',', ')', ' ']))
             };
             let chosen = |column: &Column| {
                 column.role == Role::Checked
