@@ -11,8 +11,10 @@ use std::collections::HashMap;
 use super::checkpoint::Checkpoint;
 use super::entry::{self, EntryError};
 use super::tile::{Content, Tile, WIDTH, hashes, split_entry};
-use super::tree::{Hash, Nodes, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion};
-use super::verify::{Broken, Files, FilesError, Reason};
+use super::tree::{
+    Hash, Nodes, consistency_proof, inclusion_proof, root, verify_consistency, verify_inclusion,
+};
+use super::verify::{Broken, Files, FilesError, Reason, VerifyError};
 use crate::domain::event::Event;
 
 /// No proof is longer: a log has less than 2^64 entries.
@@ -60,6 +62,17 @@ pub fn entries(bundle: &[u8], index: u64) -> impl Iterator<Item = (u64, &[u8])> 
     })
 }
 
+/// How a log stands to an older head of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extension {
+    /// It goes on from there.
+    Extends,
+    /// It has other entries.
+    Forked,
+    /// Its tiles are not those of its own head, so nothing is shown.
+    Unproven,
+}
+
 /// Makes proofs under one head from a log's tiles.
 pub struct Prover<'a> {
     files: &'a dyn Files,
@@ -92,19 +105,68 @@ impl<'a> Prover<'a> {
     ///
     /// # Errors
     /// When a tile cannot be read.
-    pub fn extends(&self, old: &Checkpoint, head: &Checkpoint) -> Result<bool, FilesError> {
-        if old.size == 0 {
-            return Ok(old.root == Hash::empty());
+    pub fn extends(&self, old: &Checkpoint, head: &Checkpoint) -> Result<Extension, FilesError> {
+        if old.size == 0 || old.size == head.size {
+            let root = if old.size == 0 { Hash::empty() } else { head.root };
+            return Ok(if old.root == root { Extension::Extends } else { Extension::Forked });
         }
-        let proof = match old.size == head.size {
-            true => Some(Vec::new()),
-            false => consistency_proof(self, old.size, head.size),
-        };
-        if let Some(failed) = self.failed.take() {
-            return Err(failed);
-        }
+        let proof = consistency_proof(self, old.size, head.size);
         let (old, new) = ((old.size, &old.root), (head.size, &head.root));
-        Ok(proof.is_some_and(|proof| verify_consistency(old, new, &proof)))
+        let shown = proof.as_ref().is_some_and(|proof| verify_consistency(old, new, proof));
+        // INVARIANT: nothing is called a fork of which the tiles themselves may be wrong
+        let extension = match shown {
+            true => Extension::Extends,
+            false if proof.is_some() && self.leads_to(head) => Extension::Forked,
+            false => Extension::Unproven,
+        };
+        match self.failed.take() {
+            Some(failed) => Err(failed),
+            None => Ok(extension),
+        }
+    }
+
+    /// The same; that it does not is what is broken.
+    ///
+    /// # Errors
+    /// It is shorter, has other entries, or its tiles do not show it; or a tile cannot be read.
+    pub fn continues(&self, old: &Checkpoint, head: &Checkpoint) -> Result<(), VerifyError> {
+        let kept = old.size;
+        if kept > head.size {
+            let reason = Reason::RolledBack { kept, found: head.size };
+            return Err(Broken { index: Some(head.size), reason }.into());
+        }
+        let reason = match self.extends(old, head)? {
+            Extension::Extends => return Ok(()),
+            Extension::Forked => Reason::Forked { kept },
+            Extension::Unproven => Reason::Unextended { kept },
+        };
+        Err(Broken { index: None, reason }.into())
+    }
+
+    /// Whether the tiles that were read are those of this head.
+    fn leads_to(&self, head: &Checkpoint) -> bool {
+        let read: Vec<(u8, u64)> = self.rows.borrow().keys().copied().collect();
+        read.into_iter().all(|(level, index)| self.leads_up(level, index))
+            && root(self, head.size) == Some(head.root)
+    }
+
+    /// Whether a row is what the rows above it are made of, up to one that is part of the root's own.
+    fn leads_up(&self, mut level: u8, mut index: u64) -> bool {
+        loop {
+            let Some(mut row) = self.row(level, index) else { return false };
+            if u64::try_from(row.len()) != Ok(WIDTH) {
+                return true;
+            }
+            while let [_, _, ..] = row.as_slice() {
+                row = row.as_chunks().0.iter().map(|[left, right]| Hash::node(left, right)).collect();
+            }
+            let Some(above) = self.row(level + 1, index / WIDTH) else { return false };
+            let place = usize::try_from(index % WIDTH).ok().and_then(|place| above.get(place));
+            if place != row.first() {
+                return false;
+            }
+            (level, index) = (level + 1, index / WIDTH);
+        }
     }
 
     fn row(&self, level: u8, index: u64) -> Option<Vec<Hash>> {
@@ -156,7 +218,7 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::{Prover, bundle, entries, proven};
+    use super::{Extension, Prover, bundle, entries, proven};
     use crate::domain::event::{Event, What};
     use crate::domain::name::Digest;
     use crate::ledger::builder::{Builder, TileFile};
@@ -222,9 +284,25 @@ mod tests {
         let prover = Prover::new(&files, 700);
         for size in [0_u64, 1, 255, 256, 300, 512, 699, 700] {
             let (_, old) = log(size);
-            assert_eq!(prover.extends(&old, &head), Ok(true), "{size}");
+            assert_eq!(prover.extends(&old, &head), Ok(Extension::Extends), "{size}");
             let other = Checkpoint { root: Hash::leaf(b"x"), ..old };
-            assert_eq!(prover.extends(&other, &head), Ok(false), "{size}");
+            assert_eq!(prover.extends(&other, &head), Ok(Extension::Forked), "{size}");
+        }
+    }
+
+    #[test]
+    fn what_wrong_tiles_do_not_show_is_not_called_a_fork() {
+        let ((whole, head), (_, old)) = (log(700), log(300));
+        for name in ["tile/0/001", "tile/1/000.p/2", "tile/0/002.p/188"] {
+            let tamper = |change: &dyn Fn(&mut Memory)| {
+                let mut files = Memory(whole.0.clone());
+                change(&mut files);
+                Prover::new(&files, 700).extends(&old, &head)
+            };
+            let unproven = Ok(Extension::Unproven);
+            assert_eq!(tamper(&|files| drop(files.0.remove(name))), unproven, "{name}");
+            let flipped = tamper(&|files| files.0.get_mut(name).unwrap().iter_mut().for_each(|b| *b ^= 1));
+            assert_eq!(flipped, unproven, "{name}");
         }
     }
 

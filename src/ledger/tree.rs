@@ -290,6 +290,11 @@ fn split(count: u64) -> u64 {
     1 << count.saturating_sub(1).checked_ilog2().unwrap_or(0)
 }
 
+/// The root over the first `size` leaves; `None` when a node is not there.
+pub fn root(nodes: &impl Nodes, size: u64) -> Option<Hash> {
+    if size == 0 { Some(Hash::empty()) } else { range(nodes, 0, size) }
+}
+
 /// The root over the leaves `start..end`, where `start` is a multiple of the largest perfect subtree.
 fn range(nodes: &impl Nodes, start: u64, end: u64) -> Option<Hash> {
     let mut parts = Vec::new();

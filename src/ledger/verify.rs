@@ -216,6 +216,14 @@ pub enum Reason {
     /// The entries are right, but a tile of hashes is not; this one is the first that it is wrong about.
     #[error("the entries are right, but `{0}` has been altered or is missing")]
     Tile(String),
+    /// Whether the log goes on from an older head is not known.
+    #[error(
+        "its tiles are not those of the signed checkpoint, or are missing, so whether it extends the one of {kept} entries that was kept cannot be told"
+    )]
+    Unextended {
+        /// The kept checkpoint's size.
+        kept: u64,
+    },
     /// Nothing shows that it is under the signed head.
     #[error("it is not proven under the signed checkpoint")]
     Unproven,

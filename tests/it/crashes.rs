@@ -26,13 +26,12 @@ fn killed_at_random_under_load_nothing_acknowledged_is_lost() {
         let mut child = writer(root.path(), round);
         // by turns while it opens, and while it writes
         let (begun, longest) = if round % 3 == 0 { ("begun", 60_000) } else { ("acks", 30_000) };
-        wait_for(&root.path().join(format!("{begun}-{round}-0")), &mut child);
+        wait_for(&root.path().join(format!("{begun}-{round}-0")), &mut child.0);
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
         std::thread::sleep(Duration::from_micros(random % longest));
-        child.kill().expect("it runs");
-        child.wait().expect("it ends");
+        drop(child);
         let acks = acknowledged(root.path(), round);
         writing += usize::from(!acks.is_empty());
         if round % 100 == 99 {
@@ -87,12 +86,23 @@ fn acknowledged(root: &Path, round: usize) -> Vec<(u64, String)> {
     acks
 }
 
+/// A writer, which ends with the story, also where that fails.
+struct Writer(Child);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // it may have been killed before
+        let _killed = self.0.kill();
+        let _ended = self.0.wait();
+    }
+}
+
 /// This program again, as a broker that does nothing but write.
-fn writer(root: &Path, round: usize) -> Child {
+fn writer(root: &Path, round: usize) -> Writer {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--ignored", "--exact", "crashes::writes_until_it_is_killed"]);
     command.env(ROOT, root).env(ROUND, round.to_string()).stdout(Stdio::null());
-    command.spawn().expect("it starts")
+    Writer(command.spawn().expect("it starts"))
 }
 
 fn wait_for(file: &Path, child: &mut Child) {

@@ -5,7 +5,7 @@
 //! its last record is what `kill -9` or a power cut leaves; any other damage is tampering.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -167,15 +167,24 @@ impl Reader {
     /// It is, when the file ends inside that record, or when nothing but zeros follows from within
     /// it: that is what a power cut makes of data that was never synced.
     pub(super) fn torn(&self) -> Result<bool, LedgerError> {
-        let bytes = std::fs::read(&self.path).map_err(LedgerError::io(&self.path))?;
-        let start = usize::try_from(self.offset).unwrap_or(usize::MAX);
-        let tail = bytes.get(start..).unwrap_or_default();
-        let written = tail.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        let Some((length, _)) = tail.split_first_chunk::<4>() else { return Ok(true) };
-        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        let record = length.saturating_add(12);
-        let whole = tail.len() >= record && length <= MAX_ENTRY;
-        Ok(written == 0 || (length <= MAX_ENTRY && (!whole || written < record)))
+        self.ends_torn().map_err(LedgerError::io(&self.path))
+    }
+
+    fn ends_torn(&self) -> io::Result<bool> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut length = Vec::new();
+        (&mut file).take(4).read_to_end(&mut length)?;
+        let Some(length) = length.first_chunk::<4>() else { return Ok(true) };
+        let long = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        if long > MAX_ENTRY {
+            return Ok(false);
+        }
+        // the record itself is short; however much there is behind it is looked at piece by piece
+        let (mut record, rest) = (Vec::new(), long + 8);
+        (&mut file).take(u64::try_from(rest).unwrap_or(u64::MAX)).read_to_end(&mut record)?;
+        let is_cut = record.len() < rest || record.last() == Some(&0);
+        Ok(is_cut && is_zero(file)?)
     }
 
     /// The error for damage that is not a torn record.
@@ -194,6 +203,20 @@ impl Reader {
             }
         }
         Ok(got)
+    }
+}
+
+/// Whether there is nothing more but zeros.
+fn is_zero(mut file: File) -> io::Result<bool> {
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(true),
+            Ok(read) if piece.iter().take(read).any(|byte| *byte != 0) => return Ok(false),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -17,9 +17,11 @@ use crate::cli::ui::Ui;
 use crate::client::approvals::SignedReviews;
 use crate::client::home::BrokerHome;
 use crate::client::ledger::{CHECKPOINT_MEMORY, KEY_MEMORY};
+use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::VerifierKey;
+use crate::ledger::proof::Prover;
 use crate::ledger::tile::{CHECKPOINT, KEY};
-use crate::ledger::verify::{Audit, Files, FilesError, Verified, VerifyError};
+use crate::ledger::verify::{Audit, Broken, Files, FilesError, Reason, Verified, VerifyError};
 use fetch::{Ledger, Recordings};
 
 /// Verifies or reads the ledger.
@@ -80,17 +82,28 @@ async fn online(context: &Context, args: Verify) -> Result<u8, Failure> {
     let done = blocking(move || {
         let log = Ledger::new(&api, &handle);
         let recordings = args.recordings.as_ref().map(|_| Recordings::new(&api, &handle));
-        let (key, from) = match (&args.key, remembered(&place, KEY_MEMORY)?) {
+        let known = remembered(&place, KEY_MEMORY)?;
+        let (key, from) = match (&args.key, &known) {
             (Some(path), _) => (text_of(path)?, KeyFrom::File),
-            (None, Some(key)) => (key, KeyFrom::Memory),
+            (None, Some(key)) => (key.clone(), KeyFrom::Memory),
             (None, None) => (ledgers_own_key(&log, unanswered)?, KeyFrom::Ledger),
         };
-        let kept = match &args.checkpoint {
-            Some(path) => Some(text_of(path)?),
-            None => remembered(&place, CHECKPOINT_MEMORY)?,
-        };
+        if known.is_some_and(|known| known.trim() != key.trim()) {
+            return Err(Failure::new(
+                FailureKind::BadData,
+                "the key that was named is not the one that is remembered of this broker's ledger",
+            )
+            .hint(format!("if the ledger was set up anew, remove `{KEY_MEMORY}` and `{CHECKPOINT_MEMORY}` beside the login")));
+        }
+        let memory = remembered(&place, CHECKPOINT_MEMORY)?;
+        let named = args.checkpoint.as_ref().map(text_of).transpose()?;
         let recordings = recordings.as_ref().map(|files| files as &dyn Files);
-        let verified = verify(&log, recordings, &key, kept.as_deref(), unanswered)?;
+        let kept = named.as_deref().or(memory.as_deref());
+        let verified = verify(&log, recordings, &key, kept, unanswered)?;
+        // INVARIANT: a head that is remembered is given up for one that extends it, and for no other
+        if let (Some(_), Some(memory)) = (&named, &memory) {
+            continues(&log, memory, &key, &verified)?;
+        }
         // what was found good is what the next ledger must extend
         place.write(KEY_MEMORY, key.as_bytes())?;
         if let Some(head) = log.head() {
@@ -112,13 +125,25 @@ fn verify(
     kept: Option<&str>,
     unread: fn(&FilesError) -> Failure,
 ) -> Result<Verified, Failure> {
-    let key = VerifierKey::parse(key.trim()).map_err(|error| {
-        Failure::new(FailureKind::BadData, format!("the ledger's key cannot be read: {error}"))
-    })?;
+    let key = verifier(key)?;
     Audit { log, recordings, key: &key, kept, reviews: &SignedReviews }.run().map_err(|error| match error {
         VerifyError::Broken(broken) => broken.into(),
         VerifyError::Files(error) => unread(&error),
     })
+}
+
+fn verifier(key: &str) -> Result<VerifierKey, Failure> {
+    VerifierKey::parse(key.trim()).map_err(|error| {
+        Failure::new(FailureKind::BadData, format!("the ledger's key cannot be read: {error}"))
+    })
+}
+
+/// Refuses a log that was found good and is not what the remembered head grew into.
+fn continues(log: &dyn Files, memory: &str, key: &str, verified: &Verified) -> Result<(), Failure> {
+    let believed = Checkpoint::open(memory, &verifier(key)?)
+        .map_err(|error| Broken { index: None, reason: Reason::Kept(error) })?;
+    let head = &verified.checkpoint;
+    Ok(Prover::new(log, head.size).continues(&believed, head)?)
 }
 
 /// A folder with something in the place of a file that is none, or cannot be read, is not a ledger in good order.

@@ -62,13 +62,7 @@ impl Reader {
         };
         let prover = Prover::new(&self.ledger, head.size);
         for before in self.head.iter().chain(self.trust.kept()) {
-            if before.size > head.size {
-                let reason = Reason::RolledBack { kept: before.size, found: head.size };
-                return Err(Broken { index: Some(head.size), reason }.into());
-            }
-            if !prover.extends(before, &head).map_err(VerifyError::from)? {
-                return Err(Broken { index: None, reason: Reason::Forked { kept: before.size } }.into());
-            }
+            prover.continues(before, &head)?;
         }
         let mut index = from;
         while index < head.size {
