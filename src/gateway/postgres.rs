@@ -65,7 +65,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let front = match front::introduce(io).await {
-        Introduced::Cancel(key) => return cancel(deps, session, device, &key).await,
+        Introduced::Cancel(key, io) => {
+            cancel(deps, session, device, &key).await;
+            // INVARIANT: not closed before the database has seen the request, as it does it itself: clients send
+            // their next statement then, which a late cancel would meet
+            return drop(io);
+        }
         Introduced::Left => return,
         Introduced::Started(front) => front,
     };

@@ -29,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What came of a client's first packets.
 pub(super) enum Introduced<S> {
-    /// It wants a statement of another connection cancelled.
-    Cancel(CancelKey),
+    /// It wants a statement of another connection cancelled, and waits on this one until that has been asked for.
+    Cancel(CancelKey, S),
     /// It left, broke the protocol, or took too long; it was told.
     Left,
     /// It wants a session.
@@ -69,7 +69,7 @@ where
     };
     match tokio::time::timeout(PATIENCE, hello).await {
         Ok(Ok(StartupStep::Started(state))) => Introduced::Started(Front { io, input, state }),
-        Ok(Ok(StartupStep::Cancel(key))) => Introduced::Cancel(key),
+        Ok(Ok(StartupStep::Cancel(key))) => Introduced::Cancel(key, io),
         Ok(Ok(StartupStep::More(_)) | Err(Gone)) | Err(_) => Introduced::Left,
     }
 }

@@ -79,6 +79,21 @@ async fn a_key_of_32_bytes_cancels_and_nothing_near_it_does() {
     assert_eq!(client.until(b'Z').await.0, "TDCZ");
 }
 
+/// As from the database itself: whoever has seen the request's connection close may send the next statement. Drivers do
+/// (asyncpg's timeouts, psql's Ctrl-C), and a request that was passed on later met that statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_meets_nothing_that_is_sent_behind_it() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let mut client = Raw::open(&gateway, PROTOCOL_3_2, &[]).await.expect("it is let in");
+    let (process, key) = (client.process, client.key.clone());
+    for _ in 0..20 {
+        cancel(&gateway, process, &key).await;
+        client.query("SELECT pg_sleep(0.05)").await;
+        assert_eq!(client.until(b'Z').await.0, "TDCZ");
+    }
+}
+
 /// What the write-ahead log carries, no statement rule sees.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replication_connection_is_denied_unless_the_target_says_so() {
