@@ -15,9 +15,9 @@ use super::catalog::Catalog;
 use super::facts;
 use super::names::Names;
 use super::parse::{Copied, Statement, copied_by, on_big_stack, record_text};
-use super::protect::Protection;
+use super::protect::{Computed, Protection};
 use super::tree;
-use super::walk::{PLACE, Put, Walk, is_secret_bearing, refuse};
+use super::walk::{PLACE, Walk, is_secret_bearing, refuse};
 use crate::domain::facts::{Facts, StatementKind};
 use crate::domain::name::RuleName;
 use crate::domain::planted::{Leak, is_planted};
@@ -178,7 +178,7 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
     let sent = if walk.deepened { on_big_stack(|| write(&intended)) } else { Some(write(&intended)) };
     let sent = sent.unwrap_or_else(|| Err(unwritable("there is no thread for it")))?;
     let resolved = sent;
-    let sent = put_masks(&resolved, &walk.masks, |mask| &mask.sent)?;
+    let sent = put_masks(&resolved, &walk.masks, |mask| &mask.text)?;
     let sent = if is_planted(Leak::Rewriting) { statement.text().to_owned() } else { sent };
     let mut found = walk.facts;
     found.touches_masked = walk.touched;
@@ -251,7 +251,7 @@ fn write(intended: &NodeEnum) -> Result<String, Refusal> {
 
 /// Puts each mask in the place of its name. A mask in parentheses stands wherever a column can, so the
 /// statement means what was judged; each name must be there once, and nowhere else.
-fn put_masks(sent: &str, masks: &[Put], text: impl Fn(&Put) -> &str) -> Result<String, Refusal> {
+fn put_masks(sent: &str, masks: &[Computed], text: impl Fn(&Computed) -> &str) -> Result<String, Refusal> {
     let mut pieces = sent.split(PLACE);
     let mut whole = String::from(pieces.next().unwrap_or_default());
     let mut used = BTreeSet::new();

@@ -57,23 +57,19 @@ pub(crate) enum Template {
     Viewed,
 }
 
-/// A text of SQL in which `$1`, once, is a column.
+/// A text of SQL in which `$1`, once, is a column, or that column's name stands in its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Computed {
-    text: String,
+    pub(crate) text: String,
     /// The same without literals, for records.
-    bared: String,
+    pub(crate) bared: String,
 }
 
 impl Computed {
     /// It, of this column.
-    pub(crate) fn of(&self, reference: &str) -> String {
-        format!("({})", self.text.replace("$1", reference))
-    }
-
-    /// The same without literals.
-    pub(crate) fn bared_of(&self, reference: &str) -> String {
-        format!("({})", self.bared.replace("$1", reference))
+    pub(crate) fn of(&self, reference: &str) -> Self {
+        let put = |text: &str| format!("({})", text.replace("$1", reference));
+        Self { text: put(&self.text), bared: put(&self.bared) }
     }
 
     /// How long it is, in bytes.

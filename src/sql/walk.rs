@@ -26,6 +26,7 @@ use std::collections::BTreeSet;
 use super::assess::{Effect, Refusal, Scope};
 use super::catalog::Relation;
 use super::names::Names;
+use super::protect::Computed;
 use crate::domain::facts::Facts;
 use crate::domain::name::RuleName;
 
@@ -53,7 +54,7 @@ pub(crate) struct Walk<'a> {
     /// About how many tokens were put into the statement.
     pub(crate) grown: usize,
     /// The texts of masks that read their columns, in the order of the names that stand for them.
-    pub(crate) masks: Vec<Put>,
+    pub(crate) masks: Vec<Computed>,
     /// Parameters that are assigned to protected columns.
     pub(crate) protected_parameters: BTreeSet<i32>,
     /// Names of the WITH queries in sight, innermost last.
@@ -70,14 +71,6 @@ pub(crate) struct Walk<'a> {
     views: Vec<u32>,
     /// Relations that were replaced by subqueries: `schema.relation.column` no longer finds them.
     replaced: BTreeSet<(String, String)>,
-}
-
-/// The text of a mask that reads its column, in the place where it is to stand.
-#[derive(Debug, Clone)]
-pub(crate) struct Put {
-    pub(crate) sent: String,
-    /// The same without literals, for records.
-    pub(crate) bared: String,
 }
 
 /// The protected relation that an INSERT, UPDATE or DELETE changes.

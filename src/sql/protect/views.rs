@@ -83,7 +83,7 @@ impl Protection {
             let reference = format!("{SOURCE}.{}", tree::quoted(&column.name));
             let value = match self.template(relation.oid, column.number) {
                 Some(Template::Constant(expression)) => constant(expression)?,
-                Some(Template::Computed(mask)) => mask.of(&reference),
+                Some(Template::Computed(mask)) => mask.of(&reference).text,
                 Some(Template::Viewed) | None => reference.clone(),
             };
             let is_compared =

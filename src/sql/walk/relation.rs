@@ -8,7 +8,7 @@ use pg_query::protobuf::{
 };
 
 use super::grouping::Stand;
-use super::{Outcome, Put, Refusal, Walk, refuse, unsupported};
+use super::{Outcome, Refusal, Walk, refuse, unsupported};
 use crate::domain::facts::Facts;
 use crate::domain::planted::{Leak, is_planted};
 use crate::sql::catalog::{CalledBy, Kind, Relation};
@@ -280,7 +280,7 @@ impl<'a> Walk<'a> {
                 let place = format!("{PLACE}{}_", self.masks.len());
                 let reference = format!("{}.{}", tree::quoted(qualifier), tree::quoted(column));
                 self.grown = self.grown.saturating_add(mask.len() / LETTERS);
-                self.masks.push(Put { sent: mask.of(&reference), bared: mask.bared_of(&reference) });
+                self.masks.push(mask.of(&reference));
                 Some(tree::column(&[&place]))
             }
         }
