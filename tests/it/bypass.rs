@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use crate::support::gateway::{Gateway, SECRET, Setup};
+use crate::support::masks::hidden;
 use crate::support::postgres::{Cluster, majors};
 
 const READS_ONLY: &str = r#"@id("reads-only") forbid(principal, action == Hoop::Action::"statement", resource)
@@ -154,13 +155,7 @@ const NESTINGS: &[(&str, &str)] = &[
 async fn a_short_text_that_nests_deeply_is_survived() {
     let cluster = newest();
     let gateway = Gateway::start(&cluster, Setup::open(&cluster));
-    let masks = vec![hoopctl::domain::mask::MaskRule {
-        name: hoopctl::domain::name::RuleName::new("mask.test").expect("a name"),
-        column: hoopctl::domain::mask::ColumnPattern::new("public.t.a").expect("a pattern"),
-        path: None,
-        mask: hoopctl::domain::mask::Mask::Full,
-        lifted_for: std::collections::BTreeSet::new(),
-    }];
+    let masks = vec![hidden("public.t.a")];
     let masked = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
     for client in [gateway.connect().await, masked.connect().await] {
         for (before, after) in NESTINGS {

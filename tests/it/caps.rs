@@ -9,6 +9,7 @@ use tokio_postgres::error::DbError;
 use tokio_postgres::{Client, Error};
 
 use crate::support::gateway::{Gateway, Setup};
+use crate::support::masks::hidden;
 use crate::support::postgres::{Cluster, majors};
 
 /// Three rows of `t` at most, whatever `test.statement` allows; of others, what fits.
@@ -244,14 +245,7 @@ async fn what_waits_for_a_lock_takes_its_time() {
     let admin = cluster.admin().await;
     admin.batch_execute(SLOW).await.expect("a table");
     admin.batch_execute("CREATE TABLE secrets (ssn text)").await.expect("a table");
-    let mask = hoopctl::domain::mask::MaskRule {
-        name: hoopctl::domain::name::RuleName::new("mask.test").expect("a name"),
-        column: hoopctl::domain::mask::ColumnPattern::new("public.secrets.ssn").expect("a pattern"),
-        path: None,
-        mask: hoopctl::domain::mask::Mask::Full,
-        lifted_for: std::collections::BTreeSet::new(),
-    };
-    for masks in [vec![], vec![mask]] {
+    for masks in [vec![], vec![hidden("public.secrets.ssn")]] {
         let is_masked = !masks.is_empty();
         let policy = if is_masked { MASKED_RULES } else { RULES };
         let gateway = Gateway::start(&cluster, Setup { masks, policy, ..Setup::open(&cluster) });

@@ -1,19 +1,17 @@
 //! What tools ask the catalog, on a target with masks: it is answered as the database itself does, with the same
 //! columns and types, and with the same values where nothing protected is in them.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hoopctl::domain::mask::{ColumnPattern, Mask, MaskRule};
-use hoopctl::domain::name::RuleName;
 use tokio::process::Command;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::rewrite::extremes;
 use crate::support::cached;
 use crate::support::gateway::{Gateway, SECRET, Setup};
+use crate::support::masks::hidden;
 use crate::support::postgres::{Cluster, majors};
 
 /// `catalogs/metabase.sql` and `catalogs/dbeaver.sql`, statement by statement.
@@ -105,13 +103,7 @@ async fn shop(major: u32) -> (Cluster, Gateway) {
     let cluster = Cluster::start(major);
     let schema = fs::read_to_string(folder().join("schema.sql")).expect("the schema");
     cluster.admin().await.batch_execute(&schema).await.expect("the shop");
-    let masks = ["shop.customers.contact", "shop.orders.card"].map(|column| MaskRule {
-        name: RuleName::new("mask.test").expect("a name"),
-        column: ColumnPattern::new(column).expect("a pattern"),
-        path: None,
-        mask: Mask::Full,
-        lifted_for: BTreeSet::new(),
-    });
+    let masks = ["shop.customers.contact", "shop.orders.card"].map(hidden);
     let gateway = Gateway::start(&cluster, Setup { masks: masks.into(), ..Setup::open(&cluster) });
     (cluster, gateway)
 }

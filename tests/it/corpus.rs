@@ -12,13 +12,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-use hoopctl::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
+use hoopctl::domain::mask::{JsonPath, Mask, MaskRule};
 use hoopctl::domain::name::RuleName;
 use hoopctl::mask::MaskPlan;
 use hoopctl::sql::{Builtins, Catalog, ParseLimits, Protection, Scope, assess, parse};
 
 use crate::idle::say;
 use crate::rewrite::{extremes, run_all};
+use crate::support::masks::masked;
 use crate::support::postgres::Cluster;
 
 /// Of a thousand statements, so many are answered on each server; docs/masking.md says what is missing.
@@ -181,10 +182,8 @@ async fn in_transaction(
 fn masks() -> Vec<MaskRule> {
     let rule = |column: &str, path: Option<&str>, mask| MaskRule {
         name: RuleName::new("personal").expect("a name"),
-        column: ColumnPattern::new(column).expect("a pattern"),
         path: path.map(|path| JsonPath::new(path).expect("a path")),
-        mask,
-        lifted_for: BTreeSet::new(),
+        ..masked(column, mask)
     };
     vec![
         rule("public.customers.email", None, Mask::Full),

@@ -4,13 +4,13 @@ mod reread;
 mod snapshots;
 
 use bytes::Bytes;
-use hoopctl::domain::mask::{ColumnPattern, Mask, MaskRule};
-use hoopctl::domain::name::RuleName;
+use hoopctl::domain::mask::MaskRule;
 use hoopctl::wire::postgres::frontend::{Bind, ClientMessage, Parse, Subject};
 
 use crate::bypass::{EXECUTE, Raw, SYNC, bind, parse, told};
 use crate::leases::stage::newest;
 use crate::support::gateway::{Gateway, Setup};
+use crate::support::masks::hidden;
 use crate::support::postgres::{Cluster, majors};
 
 /// What no client may be shown.
@@ -90,14 +90,7 @@ async fn stage(major: u32) -> Stage {
 }
 
 fn masks() -> Vec<MaskRule> {
-    let rule = |column: &str| MaskRule {
-        name: RuleName::new("mask.test").unwrap(),
-        column: ColumnPattern::new(column).unwrap(),
-        path: None,
-        mask: Mask::Full,
-        lifted_for: std::collections::BTreeSet::new(),
-    };
-    vec![rule("public.*.api_key"), rule("public.*.ssn"), rule("vault.*.*")]
+    ["public.*.api_key", "public.*.ssn", "vault.*.*"].map(hidden).into()
 }
 
 impl Stage {

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use hoopctl::domain::mask::{ColumnPattern, Mask, MaskRule};
-use hoopctl::domain::name::RuleName;
 use tokio::net::{TcpListener, UnixStream};
 use tokio::process::Command;
 
 use crate::support::gateway::{Gateway, SECRET, Setup};
+use crate::support::masks::hidden;
 use crate::support::postgres::{Cluster, free_port, majors};
 use crate::support::world::{Twist, World};
 
@@ -51,7 +50,7 @@ async fn drive(major: u32) {
                 .batch_execute(&format!("DROP SCHEMA public CASCADE; CREATE SCHEMA public; {TABLES}"))
                 .await
                 .expect("the tables");
-            let masks = if kind == "masked" { vec![mask()] } else { Vec::new() };
+            let masks = if kind == "masked" { vec![hidden("public.people.ssn")] } else { Vec::new() };
             let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
             let mut command = command(script, kind);
             if script == JAVA {
@@ -201,16 +200,6 @@ fn both(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-fn mask() -> MaskRule {
-    MaskRule {
-        name: RuleName::new("mask.test").expect("a name"),
-        column: ColumnPattern::new("public.people.ssn").expect("a pattern"),
-        path: None,
-        mask: Mask::Full,
-        lifted_for: BTreeSet::new(),
-    }
-}
-
 /// Where `tests/setup/drivers.sh` put the drivers.
 pub(crate) fn drivers() -> PathBuf {
     crate::support::cached("drivers", "drivers")
@@ -303,7 +292,7 @@ async fn pg_dump_reads_the_same_as_without_us() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn psql_copies_and_watches() {
-    for masks in [Vec::new(), vec![mask()]] {
+    for masks in [Vec::new(), vec![hidden("public.people.ssn")]] {
         let ssn = if masks.is_empty() { "top-secret" } else { "[masked]" };
         let cluster = Cluster::start(*majors().last().expect("a major"));
         cluster.admin().await.batch_execute(TABLES).await.expect("the tables");

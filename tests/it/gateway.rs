@@ -9,6 +9,7 @@ use hoopctl::domain::session::CloseReason;
 use hoopctl::gateway::journal::ItemKind;
 
 use crate::support::gateway::{Gateway, Setup};
+use crate::support::masks::hidden;
 use crate::support::postgres::{Cluster, majors};
 
 fn newest() -> Cluster {
@@ -296,16 +297,6 @@ async fn wait_for(admin: &tokio_postgres::Client, count: &str, wanted: i64) {
     panic!("never became {wanted}: {count}");
 }
 
-fn masked(column: &str, mask: hoopctl::domain::mask::Mask) -> hoopctl::domain::mask::MaskRule {
-    hoopctl::domain::mask::MaskRule {
-        name: hoopctl::domain::name::RuleName::new("mask.test").expect("a name"),
-        column: hoopctl::domain::mask::ColumnPattern::new(column).expect("a pattern"),
-        path: None,
-        mask,
-        lifted_for: std::collections::BTreeSet::new(),
-    }
-}
-
 /// The role could read everything here: rewriting alone has to hold (design §3.3).
 #[tokio::test(flavor = "multi_thread")]
 async fn masks_hold_in_both_protocols_on_every_major() {
@@ -315,7 +306,7 @@ async fn masks_hold_in_both_protocols_on_every_major() {
         let tables = "CREATE TABLE people (id int PRIMARY KEY, name text, ssn text);
                       INSERT INTO people VALUES (1, 'ada', 'top-secret'), (2, 'bob', 'top-secret-2')";
         admin.batch_execute(tables).await.expect("the table");
-        let masks = vec![masked("public.people.ssn", hoopctl::domain::mask::Mask::Full)];
+        let masks = vec![hidden("public.people.ssn")];
         let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
         let (out, err, ok) =
             gateway.run(&["-Atc", "SELECT id, ssn, upper(ssn) FROM people ORDER BY id"]).await;
@@ -343,7 +334,7 @@ async fn a_path_of_one_transaction_names_no_tables_after_it() {
     let tables = "CREATE TABLE people (id int, ssn text); INSERT INTO people VALUES (1, 'a');
                   CREATE SCHEMA other; CREATE TABLE other.people (id int); INSERT INTO other.people VALUES (2)";
     cluster.admin().await.batch_execute(tables).await.expect("the tables");
-    let masks = vec![masked("public.people.ssn", hoopctl::domain::mask::Mask::Full)];
+    let masks = vec![hidden("public.people.ssn")];
     let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
     for end in ["COMMIT", "ROLLBACK"] {
         let client = gateway.connect().await;
@@ -409,7 +400,7 @@ async fn on_a_target_with_rules_taking_another_role_is_an_attempt_too() {
 async fn the_third_attempt_on_policy_closes_the_session_whichever_connection_makes_it() {
     let cluster = newest();
     cluster.admin().await.batch_execute("CREATE TABLE people (ssn text)").await.expect("a table");
-    let masks = vec![masked("public.people.ssn", hoopctl::domain::mask::Mask::Full)];
+    let masks = vec![hidden("public.people.ssn")];
     let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
     for attempt in ["SET ROLE postgres", "GRANT SELECT ON people TO PUBLIC"] {
         let (_, err, ok) = gateway.run(&["-c", attempt]).await;

@@ -9,12 +9,12 @@ mod texts;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hoopctl::domain::mask::{ColumnPattern, Mask, MaskRule};
-use hoopctl::domain::name::RuleName;
+use hoopctl::domain::mask::MaskRule;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::leases::stage::newest;
 use crate::support::gateway::{Gateway, Setup};
+use crate::support::masks::hidden;
 use crate::support::postgres::{Cluster, majors};
 use crate::support::raw::{PROTOCOL_3_0, Raw, told};
 use texts::{Hostile, texts};
@@ -41,13 +41,7 @@ const BLANK: &str = "UPDATE people SET ssn = '[masked]'";
 const SECRETS: &[&str] = &["top-secret", "other-secret"];
 
 fn mask() -> Vec<MaskRule> {
-    vec![MaskRule {
-        name: RuleName::new("mask.test").expect("a name"),
-        column: ColumnPattern::new("public.people.ssn").expect("a pattern"),
-        path: None,
-        mask: Mask::Full,
-        lifted_for: std::collections::BTreeSet::new(),
-    }]
+    vec![hidden("public.people.ssn")]
 }
 
 /// Two databases that differ in protected cells: `postgres`, and `blank`, where they read as the mask does.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use hoopctl::domain::filter::BoundFilter;
-use hoopctl::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
+use hoopctl::domain::mask::{JsonPath, Mask, MaskRule};
 use hoopctl::domain::name::RuleName;
 use hoopctl::mask::MaskPlan;
 use hoopctl::sql::{
@@ -26,6 +26,7 @@ use hoopctl::sql::{
 };
 use tokio_postgres::SimpleQueryMessage;
 
+use crate::support::masks::masked;
 use crate::support::postgres::{Cluster, majors};
 
 /// Two databases that differ only in protected cells, and what is known of one of them.
@@ -171,10 +172,8 @@ pub(crate) async fn run_all(client: &tokio_postgres::Client, queries: &[&str]) -
 fn rules() -> Vec<MaskRule> {
     let rule = |column: &str, path: Option<&str>, mask| MaskRule {
         name: RuleName::new("traces").expect("a name"),
-        column: ColumnPattern::new(column).expect("a pattern"),
         path: path.map(|path| JsonPath::new(path).expect("a path")),
-        mask,
-        lifted_for: BTreeSet::new(),
+        ..masked(column, mask)
     };
     vec![
         rule("*.reasoning_traces.api_key", None, Mask::Full),

@@ -16,6 +16,7 @@ pub(crate) mod terminal;
 
 pub(crate) mod gateway;
 pub(crate) mod house;
+pub(crate) mod masks;
 pub(crate) mod raw;
 pub(crate) mod reviewer;
 pub(crate) mod world;

@@ -4,6 +4,7 @@ use hoopctl::wire::postgres::frontend::ClientMessage;
 
 use super::{EXECUTE, Raw, SYNC, bind, parse, told};
 use crate::support::gateway::{Gateway, Setup};
+use crate::support::masks::hidden;
 use crate::support::postgres::{Cluster, majors};
 
 /// Everything that is tried on a masked target; none of it may show, or tell by an error, what is protected.
@@ -189,13 +190,7 @@ const PEOPLE: &str = "CREATE TABLE people (id int PRIMARY KEY, name text, ssn te
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_trick_shows_a_masked_value() {
-    let mask = |table: &str| hoopctl::domain::mask::MaskRule {
-        name: hoopctl::domain::name::RuleName::new("mask.test").expect("a name"),
-        column: hoopctl::domain::mask::ColumnPattern::new(&format!("public.{table}.ssn")).expect("a pattern"),
-        path: None,
-        mask: hoopctl::domain::mask::Mask::Full,
-        lifted_for: std::collections::BTreeSet::new(),
-    };
+    let mask = |table: &str| hidden(&format!("public.{table}.ssn"));
     for major in majors() {
         let cluster = Cluster::start(major);
         cluster.admin().await.batch_execute(PEOPLE).await.expect("the tables");

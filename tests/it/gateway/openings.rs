@@ -7,6 +7,7 @@ use tokio::net::UnixStream;
 
 use super::{newest, wait_for};
 use crate::support::gateway::{Gateway, Setup};
+use crate::support::masks::hidden;
 use crate::support::raw::{PROTOCOL_3_0, Raw, told};
 
 const PROTOCOL_3_2: u32 = 3 << 16 | 2;
@@ -134,7 +135,7 @@ async fn a_replication_connection_is_denied_unless_the_target_says_so() {
     assert!(entered.iter().any(|(_, _, text)| text == "IDENTIFY_SYSTEM"), "{entered:?}");
 
     // masks and replication do not go together, whatever the configuration would say
-    let masks = vec![super::masked("public.people.ssn", hoopctl::domain::mask::Mask::Full)];
+    let masks = vec![hidden("public.people.ssn")];
     let gateway = Gateway::start(&cluster, Setup { replication: true, masks, ..Setup::open(&cluster) });
     let refused = Raw::open(&gateway, PROTOCOL_3_0, &[("replication", "true")]).await.err();
     assert_eq!(refused.as_deref(), Some("42501 replication would carry masked columns in the clear"));

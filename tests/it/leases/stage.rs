@@ -10,7 +10,7 @@ use hoopctl::broker::leases::{Leases, Stamp};
 use hoopctl::broker::secrets::Secrets;
 use hoopctl::broker::store::Store;
 use hoopctl::domain::event::{Actor, Event, What};
-use hoopctl::domain::mask::{ColumnPattern, JsonPath, Mask, MaskRule};
+use hoopctl::domain::mask::{JsonPath, Mask, MaskRule};
 use hoopctl::domain::name::{Digest, ProviderName, RuleName, SessionId, TargetName};
 use hoopctl::domain::principal::{Kin, Principal, PrincipalId, PrincipalKind, Subject};
 use hoopctl::domain::target::{
@@ -24,6 +24,7 @@ use jiff::SignedDuration;
 use secrecy::ExposeSecret as _;
 use tokio_postgres::Client;
 
+use crate::support::masks::masked;
 use crate::support::postgres::{Cluster, majors};
 
 /// A database with an application, the documented administrator, and leases on it.
@@ -177,13 +178,7 @@ pub(crate) fn newest() -> u32 {
 }
 
 pub(crate) fn mask(column: &str, mask: Mask) -> MaskRule {
-    MaskRule {
-        name: RuleName::new("mask").unwrap(),
-        column: ColumnPattern::new(column).unwrap(),
-        path: None,
-        mask,
-        lifted_for: BTreeSet::new(),
-    }
+    MaskRule { name: RuleName::new("mask").unwrap(), ..masked(column, mask) }
 }
 
 pub(crate) fn target(name: &str, postgres: PostgresTarget) -> Arc<Target> {
