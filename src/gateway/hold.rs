@@ -12,12 +12,13 @@ mod notice;
 mod proof;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 pub(super) use self::notice::Notice;
 use super::authority::{Authority, Filed, Held, HoldError, Outcome, SessionContext};
@@ -395,6 +396,12 @@ struct Bell {
     held: Mutex<Option<oneshot::Sender<()>>>,
     /// Whether the resource owes answers to what was let through before.
     busy: AtomicBool,
+    /// How often it came to owe none.
+    rests: AtomicU64,
+    /// Whether something is being judged, or waits for its entry, that the resource has not seen.
+    judging: AtomicBool,
+    /// That may be over.
+    judged: Notify,
 }
 
 /// Comes when the client does not want to wait any longer.
@@ -405,18 +412,53 @@ impl Interrupt {
     pub(super) fn arm(&self) -> Interrupted {
         let (bell, rung) = oneshot::channel();
         *self.held() = Some(bell);
+        self.0.judged.notify_waiters();
         Interrupted(rung)
     }
 
     /// Takes note of whether the resource owes answers.
     pub(super) fn note(&self, busy: bool) {
-        self.0.busy.store(busy, Ordering::Relaxed);
+        if self.0.busy.swap(busy, Ordering::Relaxed) && !busy {
+            self.0.rests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What the resource is at work on: a number that is another one once it has rested; `None` while it rests.
+    pub(super) fn work(&self) -> Option<u64> {
+        self.0.busy.load(Ordering::Relaxed).then(|| self.0.rests.load(Ordering::Relaxed))
+    }
+
+    /// Takes note of whether something is on its way to the resource; after [`Interrupt::note`], so that what was
+    /// let through is not nowhere in between.
+    pub(super) fn note_judging(&self, judging: bool) {
+        if self.0.judging.swap(judging, Ordering::Relaxed) && !judging {
+            self.0.judged.notify_waiters();
+        }
+    }
+
+    /// Waits until what is being judged has gone to the resource, was refused or is held; whether there was anything to
+    /// wait for. Comes at once where the resource is at work on what went before, which is what there is to interrupt then.
+    pub(super) async fn judged(&self) -> bool {
+        let mut waited = false;
+        loop {
+            let mut judged = pin!(self.0.judged.notified());
+            judged.as_mut().enable();
+            let is_judging = self.0.judging.load(Ordering::Relaxed);
+            if !is_judging || self.0.busy.load(Ordering::Relaxed) || self.holds() {
+                return waited;
+            }
+            waited = true;
+            judged.await;
+        }
     }
 
     /// Whether there is only what is held to interrupt: nothing else runs.
     pub(super) fn is_all(&self) -> bool {
-        let waits = self.held().as_ref().is_some_and(|bell| !bell.is_closed());
-        waits && !self.0.busy.load(Ordering::Relaxed)
+        self.holds() && !self.0.busy.load(Ordering::Relaxed)
+    }
+
+    fn holds(&self) -> bool {
+        self.held().as_ref().is_some_and(|bell| !bell.is_closed())
     }
 
     /// Interrupts what is held, if anything is.

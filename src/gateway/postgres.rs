@@ -228,12 +228,15 @@ async fn prepare(
 /// A cancel request answers nothing, whatever comes of it.
 async fn cancel(deps: &Deps, session: &SessionId, device: &Device, key: &CancelKey) {
     let Some(found) = deps.cancels.find(key, session, &device.id) else { return };
-    // what is held has not reached the database; earlier statements have, and may run there
+    // what is being judged has not reached the database, where the request would meet nothing and be lost
+    let was_judged = tokio::time::timeout(CANCEL_FIRST, found.interrupt.judged()).await.unwrap_or(false);
+    // neither has what is held; earlier statements have, and may run there
     if found.interrupt.is_all() {
         found.interrupt.ring();
         return;
     }
     let Some(target) = found.target.kind.postgres() else { return };
+    let work = found.interrupt.work();
     let mut passed = pin!(dial::cancel(target, &found.key));
     let outcome = tokio::time::timeout(CANCEL_FIRST, &mut passed).await;
     // only now, so that nothing new runs there that the cancel could meet; but a database that does not answer keeps
@@ -245,10 +248,30 @@ async fn cancel(deps: &Deps, session: &SessionId, device: &Device, key: &CancelK
     };
     if let Err(error) = outcome {
         tracing::warn!(%session, %error, "a cancel request could not be passed on");
+        return;
+    }
+    if !was_judged || work.is_none() {
+        return;
+    }
+    // what the database was sent a moment before it may not have read yet, and forgets the request then
+    for pause in AGAIN {
+        tokio::time::sleep(pause).await;
+        if found.interrupt.work() != work || dial::cancel(target, &found.key).await.is_err() {
+            return;
+        }
     }
 }
 
-/// How long a cancel that is passed on keeps what is held from being taken back.
+/// When a request is made again for what still runs.
+const AGAIN: [Duration; 4] = [
+    Duration::from_millis(20),
+    Duration::from_millis(80),
+    Duration::from_millis(400),
+    Duration::from_millis(1500),
+];
+
+/// How long a cancel that is passed on keeps what is held from being taken back, and how long it waits itself for what is
+/// being judged.
 const CANCEL_FIRST: Duration = Duration::from_secs(1);
 
 fn fatal(sqlstate: &str, message: impl Into<String>) -> ErrorFields {

@@ -95,6 +95,28 @@ async fn a_cancel_meets_nothing_that_is_sent_behind_it() {
     }
 }
 
+/// A change waits for its entry's disk; a request that was passed on at once met nothing there, and the change ran on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_meets_what_is_still_being_judged() {
+    let cluster = newest();
+    let gateway = Gateway::start(&cluster, Setup::open(&cluster));
+    let mut client = Raw::open(&gateway, PROTOCOL_3_2, &[]).await.expect("it is let in");
+    let (process, key) = (client.process, client.key.clone());
+    gateway.book.stuck.send_replace(true);
+    client.query("CREATE TEMP TABLE slept AS SELECT FROM pg_sleep(600)").await;
+    while gateway.book.statements().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let asked = cancel(&gateway, process, &key);
+    let goes_on = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        gateway.book.stuck.send_replace(false);
+    };
+    tokio::join!(asked, goes_on);
+    let (_, error) = client.until(b'E').await;
+    assert!(told(&error).starts_with("57014 "), "{}", told(&error));
+}
+
 /// What the write-ahead log carries, no statement rule sees.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replication_connection_is_denied_unless_the_target_says_so() {

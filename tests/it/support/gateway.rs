@@ -411,12 +411,13 @@ impl Authority for Boss {
 /// What was recorded, shared with the recorder.
 type Items = Arc<Mutex<Vec<(ItemKind, Vec<u8>)>>>;
 
-/// A journal in memory that can be told to fail.
+/// A journal in memory that can be told to fail, or to keep whoever waits for its disk.
 #[derive(Default)]
 pub(crate) struct Book {
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) items: Items,
     pub(crate) broken: AtomicBool,
+    pub(crate) stuck: watch::Sender<bool>,
 }
 
 impl Book {
@@ -429,6 +430,17 @@ impl Book {
             What::DeedJudged { facts, verdict, text, .. } => {
                 let verb = facts.as_ref().map(|deed| deed.verb()).unwrap_or_default();
                 Some((verb, format!("{verdict:?}"), text.clone()))
+            }
+            _ => None,
+        };
+        self.events.lock().expect("not poisoned").iter().filter_map(shown).collect()
+    }
+
+    /// The statements that were judged: verb, verdict and rule.
+    pub(crate) fn judged(&self) -> Vec<(String, String, String)> {
+        let shown = |event: &Event| match &event.what {
+            What::StatementJudged { verb, verdict, rule, .. } => {
+                Some((verb.clone(), format!("{verdict:?}"), rule.to_string()))
             }
             _ => None,
         };
@@ -505,7 +517,11 @@ impl Journal for Book {
     }
 
     fn synced(&self, _: Ticket) -> BoxFuture<'_, Result<(), JournalError>> {
-        Box::pin(async { Ok(()) })
+        let mut stuck = self.stuck.subscribe();
+        Box::pin(async move {
+            let _free = stuck.wait_for(|is_stuck| !is_stuck).await;
+            Ok(())
+        })
     }
 
     fn recorder(&self, _: &SessionId, _: u32, _: &Actor) -> Result<Box<dyn Recorder>, JournalError> {

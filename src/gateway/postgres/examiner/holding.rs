@@ -134,6 +134,11 @@ impl Examiner {
         self.interrupt.note(busy);
     }
 
+    /// Takes note of whether a message waits for its verdict or its entry.
+    pub(in crate::gateway::postgres) fn note_judging(&self, judging: bool) {
+        self.interrupt.note_judging(judging);
+    }
+
     /// What the client is to be told at once.
     pub(in crate::gateway::postgres) fn take_notices(&mut self) -> Vec<ErrorFields> {
         std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
