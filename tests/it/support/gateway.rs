@@ -436,17 +436,6 @@ impl Book {
         self.events.lock().expect("not poisoned").iter().filter_map(shown).collect()
     }
 
-    /// The statements that were judged: verb, verdict and rule.
-    pub(crate) fn judged(&self) -> Vec<(String, String, String)> {
-        let shown = |event: &Event| match &event.what {
-            What::StatementJudged { verb, verdict, rule, .. } => {
-                Some((verb.clone(), format!("{verdict:?}"), rule.to_string()))
-            }
-            _ => None,
-        };
-        self.events.lock().expect("not poisoned").iter().filter_map(shown).collect()
-    }
-
     /// The other deeds that were judged: verdict and text.
     pub(crate) fn deeds(&self) -> Vec<String> {
         let shown = |event: &Event| match &event.what {
