@@ -31,3 +31,4 @@ pub use pattern::{Finding, Pattern, Template, free_literals};
 pub use protect::{BROKER_SCHEMA, FilteredTable, MaskView, ProtectedColumn, Protection, ProtectionError};
 pub use shape::{Literals, shape};
 pub(crate) use tree::quoted;
+pub use walk::may_begin_with;

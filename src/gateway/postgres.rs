@@ -15,6 +15,7 @@ mod inspected;
 mod lens;
 mod marks;
 mod observer;
+mod opening;
 mod patterns;
 mod planner;
 mod redaction;
@@ -37,6 +38,7 @@ use self::farewell::Farewell;
 use self::front::{Front, Introduced};
 use self::lens::Lens;
 use self::observer::Observer;
+use self::opening::Scrutiny;
 use self::planner::{Planner, Reading};
 use self::relay::{Parts, Relay};
 use self::tape::Tape;
@@ -89,7 +91,7 @@ where
     let Some(target) = context.target.kind.postgres() else {
         return front.refuse(&fatal("08004", "the target is no database")).await;
     };
-    if let Err(error) = front::check(target, front.parameters(), &context) {
+    if let Err(error) = opening::check(target, front.parameters(), &context) {
         return front.refuse(&error).await;
     }
     let Some(front) = front.authenticate(&context).await else { return };
@@ -202,7 +204,12 @@ async fn prepare(
     // INVARIANT: whoever is shown some of the rows only is as protected from as whoever is shown masks
     let hides = !plan.is_empty() || !filters.is_empty();
     let is_plain = !hides && target.fields.is_empty();
-    let passed = front::passed_on(parameters, target, is_plain);
+    let scrutiny = match (is_plain, hides) {
+        (true, _) => Scrutiny::None,
+        (false, false) => Scrutiny::Pinned,
+        (false, true) => Scrutiny::Each,
+    };
+    let passed = opening::passed_on(parameters, target, scrutiny);
     let name = &context.target.name;
     let (mut upstream, logged_in) =
         dial::dial(permit, name, target, &lease, passed.clone()).await.map_err(|error| {

@@ -247,6 +247,9 @@ impl Catalog {
     /// `ROLLBACK` when one fails.
     pub const QUERIES: &'static [&'static str] = queries::CATALOG;
 
+    /// How many of these begin their transaction and set its path, before any of them reads.
+    pub const BEGINNING: usize = 2;
+
     /// Reads the rows of [`Catalog::QUERIES`], one element per statement.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ use crate::domain::facts::Facts;
 use crate::domain::name::RuleName;
 
 pub(crate) use relation::PLACE;
+pub use settings::may_begin_with;
 pub(crate) use utility::is_secret_bearing;
 
 pub(crate) type Outcome<T = ()> = Result<T, Refusal>;

@@ -85,7 +85,7 @@ lifted_for = ["corp/oncall"]
 
     // what somebody brings to the start-up is looked at as under masks
     for (brought, why) in
-        [("options=-csearch_path=public", "start-up options"), ("client_encoding=latin1", "client encoding")]
+        [("options=-crow_security=off", "start-up options"), ("client_encoding=latin1", "client encoding")]
     {
         let refused = x.run(&["connect", "db", "--", "-XAtc", "SELECT 1", brought]).await;
         assert!(refused.stderr.contains(why), "{}", refused.text());

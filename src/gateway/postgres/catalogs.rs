@@ -70,8 +70,13 @@ impl Catalogs {
         let version = setting(0);
         let path = SearchPath::new(elements(&setting(1)));
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&version).cloned();
+        // the marks are of the same moment as the rest: they are read before the transaction is committed
+        let (commit, before) = Catalog::QUERIES.split_last().ok_or(ReadError::NotADatabase)?;
+        let (begin, before) = before.split_at_checked(Catalog::BEGINNING).ok_or(ReadError::NotADatabase)?;
+        let mut rows = queries(leg, begin).await?;
         let builtins = match known {
             Some(builtins) => builtins,
+            // INVARIANT: what all connections share is read with nothing of a client's on the path
             None => {
                 let rows = queries(leg, Builtins::QUERIES).await?;
                 let builtins = Arc::new(Builtins::from_rows(&rows)?);
@@ -79,9 +84,7 @@ impl Catalogs {
                 Arc::clone(all.entry(version.clone()).or_insert(builtins))
             }
         };
-        // the marks are of the same moment as the rest: they are read before the transaction is committed
-        let (commit, before) = Catalog::QUERIES.split_last().ok_or(ReadError::NotADatabase)?;
-        let mut rows = queries(leg, before).await?;
+        rows.extend(queries(leg, before).await?);
         let marks = query(leg, Marks::QUERY).await?;
         rows.push(query(leg, commit).await?);
         let catalog = Arc::new(Catalog::from_rows(builtins, &rows)?);

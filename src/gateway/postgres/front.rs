@@ -1,9 +1,8 @@
 //! The client's start-up.
 //!
-//! Job: drive the start-up machine over a stream within a deadline, and decide which start-up
-//! parameters may be used and passed on. Boundary: nothing is kept, counted or opened for a client
-//! before it has proven that it knows the session's secret. Failure mode: a FATAL error in the
-//! protocol's own frame, then the end.
+//! Job: drive the start-up machine over a stream within a deadline. Boundary: nothing is kept, counted or opened for
+//! a client before it has proven that it knows the session's secret; what it may bring is `opening`'s business. Failure
+//! mode: a FATAL error in the protocol's own frame, then the end.
 
 use std::time::Duration;
 
@@ -11,7 +10,6 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::fatal;
-use crate::domain::target::PostgresTarget;
 use crate::gateway::authority::SessionContext;
 use crate::gateway::leg::Leg;
 use crate::wire::postgres::cancel::CancelKey;
@@ -73,97 +71,6 @@ where
         Ok(Ok(StartupStep::More(_)) | Err(Gone)) | Err(_) => Introduced::Left,
     }
 }
-
-/// Checks what the client asks for against what its session may have.
-pub(super) fn check(
-    target: &PostgresTarget,
-    parameters: &StartupParameters,
-    context: &SessionContext,
-) -> Result<(), ErrorFields> {
-    let database = parameters.database().unwrap_or_default();
-    // PostgreSQL does not look at the database of a physical replication connection, and tools name none that is one
-    let reaches_database = !(target.replication && parameters.wants_physical_replication());
-    if reaches_database && database != target.database && !target.also_databases.contains(database) {
-        let name = &context.target.name;
-        return Err(fatal("3D000", format!("target {name} is one database, and `{database}` is not it"))
-            .with_hint(format!("connect to `{}`; another database is another target", target.database)));
-    }
-    if parameters.wants_replication() && !target.replication {
-        return Err(fatal("42501", "replication connections are denied on this target")
-            .with_hint("the operator can allow them with `replication = true`"));
-    }
-    if parameters.wants_replication() && !target.detectors.is_empty() {
-        return Err(fatal("42501", "replication would carry what the target's detectors are to hide"));
-    }
-    let groups = &context.principal.groups;
-    let masked = target.masks.iter().any(|mask| mask.binds(groups));
-    let filtered = target.filters.iter().any(|filter| filter.binds(groups));
-    let hides = if masked { "masked columns" } else { "row filters" };
-    let masked = masked || filtered;
-    if masked && parameters.wants_replication() {
-        let what = if filtered { "rows that are hidden from you" } else { "masked columns in the clear" };
-        return Err(fatal("42501", format!("replication would carry {what}")));
-    }
-    if masked && parameters.value("options").is_some_and(|options| !options.trim().is_empty()) {
-        return Err(fatal("42501", format!("start-up options are denied on a target with {hides}"))
-            .with_hint("unset PGOPTIONS, and use SET after connecting"));
-    }
-    let encoding = parameters.value("client_encoding").unwrap_or("UTF8");
-    if masked && !is_utf8(encoding) {
-        return Err(fatal(
-            "22023",
-            format!("client encoding `{encoding}` is denied on a target with {hides}"),
-        )
-        .with_hint("use client_encoding=UTF8"));
-    }
-    Ok(())
-}
-
-/// Whether PostgreSQL takes this name of an encoding for UTF-8: it looks at letters and digits only, so that
-/// asyncpg's `'utf-8'`, quotes and all, is one. `auto` is libpq's, for which UTF-8 is pinned likewise.
-fn is_utf8(encoding: &str) -> bool {
-    let letters: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();
-    ["utf8", "unicode", "auto"].contains(&letters.to_ascii_lowercase().as_str())
-}
-
-/// The start-up parameters for the database. Under masks the settings that decide how a text is read
-/// are pinned, which also overrides what the role or the database sets.
-pub(super) fn passed_on(
-    parameters: &StartupParameters,
-    target: &PostgresTarget,
-    plain: bool,
-) -> Vec<(String, String)> {
-    let database = parameters.database().unwrap_or(&target.database).to_owned();
-    let mut passed = vec![("database".to_owned(), database)];
-    let pinned: &[(&str, &str)] = if plain { &[] } else { PINNED };
-    let ours = ["user", "database", "replication"];
-    for (name, value) in parameters.iter() {
-        let lower = name.to_ascii_lowercase();
-        let taken = ours.contains(&lower.as_str()) || pinned.iter().any(|(pin, _)| *pin == lower);
-        // under masks only what is known to be harmless passes: any setting can be a parameter
-        let known = plain || HARMLESS.contains(&lower.as_str());
-        if !taken && known && !lower.starts_with("_pq_.") {
-            passed.push((name.to_owned(), value.to_owned()));
-        }
-    }
-    if target.replication && plain && parameters.wants_replication() {
-        passed.push(("replication".into(), parameters.value("replication").unwrap_or_default().into()));
-    }
-    passed.extend(pinned.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    passed
-}
-
-const PINNED: &[(&str, &str)] = &[("client_encoding", "UTF8"), ("standard_conforming_strings", "on")];
-
-const HARMLESS: &[&str] = &[
-    "application_name",
-    "datestyle",
-    "extra_float_digits",
-    "intervalstyle",
-    "statement_timeout",
-    "lock_timeout",
-    "timezone",
-];
 
 impl<S> Front<S, Started>
 where

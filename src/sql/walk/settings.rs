@@ -3,7 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{FuncCall, SelectStmt, VariableSetKind, VariableSetStmt, a_const};
 
-use super::{Outcome, Walk, refuse, unsupported};
+use super::{Outcome, Refusal, Walk, refuse, unsupported};
 use crate::sql::assess::Effect;
 use crate::sql::tree;
 
@@ -42,14 +42,8 @@ impl Walk<'_> {
                 self.effect = Effect::SetSearchPath { path: Some(path.to_vec()), local };
                 true
             }
-            ("client_encoding", Some([value])) => {
-                matches!(value.to_ascii_uppercase().replace(['-', '_'], "").as_str(), "UTF8" | "UNICODE")
-            }
-            ("standard_conforming_strings", Some([value])) => {
-                value == "on" || value == "true" || value == "1"
-            }
-            ("client_min_messages", Some([value])) => {
-                matches!(value.to_ascii_lowercase().as_str(), "notice" | "warning" | "error" | "info")
+            ("client_encoding" | "standard_conforming_strings" | "client_min_messages", Some([value])) => {
+                may_be(name, value)
             }
             (
                 "search_path" | "client_encoding" | "standard_conforming_strings" | "client_min_messages",
@@ -133,6 +127,32 @@ fn own_name(call: &FuncCall) -> Option<&'static str> {
     ["set_config", "current_setting"].into_iter().find(|known| known == name)
 }
 
+/// Whether a connection to a target with masks may begin with this setting, as text.
+///
+/// # Errors
+/// What SET would be refused for, and what would change how the catalog is told before anything is judged.
+pub fn may_begin_with(name: &str, value: &str) -> Result<(), Refusal> {
+    if name == "quote_all_identifiers" {
+        return Err(forbidden(&format!("the setting {name}")));
+    }
+    may_set(name)?;
+    if may_be(name, value) { Ok(()) } else { Err(forbidden(&format!("this value of {name}"))) }
+}
+
+/// Whether a setting may have this value.
+fn may_be(name: &str, value: &str) -> bool {
+    match name {
+        "client_encoding" => {
+            matches!(value.to_ascii_uppercase().replace(['-', '_'], "").as_str(), "UTF8" | "UNICODE")
+        }
+        "standard_conforming_strings" => matches!(value, "on" | "true" | "1"),
+        "client_min_messages" => {
+            matches!(value.to_ascii_lowercase().as_str(), "notice" | "warning" | "error" | "info")
+        }
+        _ => true,
+    }
+}
+
 fn may_set(name: &str) -> Outcome {
     if HARMLESS.contains(&name) {
         return Ok(());
@@ -147,7 +167,7 @@ fn may_set(name: &str) -> Outcome {
     Err(forbidden(&format!("the setting {name}")))
 }
 
-fn forbidden(construct: &str) -> super::Refusal {
+fn forbidden(construct: &str) -> Refusal {
     refuse(
         "mask.setting",
         construct,

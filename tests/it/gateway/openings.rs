@@ -117,6 +117,53 @@ async fn a_cancel_meets_what_is_still_being_judged() {
     assert!(told(&error).starts_with("57014 "), "{}", told(&error));
 }
 
+/// JDBC's `currentSchema`, PGOPTIONS and drivers' settings work beside masks, and are left out nowhere in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_begins_with_what_it_could_set() {
+    let cluster = newest();
+    let schema = "CREATE SCHEMA kept; CREATE TABLE kept.people (id int, ssn text); INSERT INTO kept.people VALUES (7, 'top-secret')";
+    cluster.admin().await.batch_execute(schema).await.expect("a schema");
+    let masks = vec![hidden("kept.people.ssn")];
+    let gateway = Gateway::start(&cluster, Setup { masks, ..Setup::open(&cluster) });
+    let asked = "SELECT id, ssn, current_setting('statement_timeout'), current_setting('jit') FROM people";
+    for brought in [
+        &[("options", "-c search_path=kept -c statement_timeout=61s --jit=off")][..],
+        &[("search_path", "kept"), ("statement_timeout", "61s"), ("JIT", "off")],
+        &[
+            ("search_path", "kept"),
+            (
+                "options",
+                "-c search_path=public -cjit=off -c statement-timeout=61000 -c application_name=two\\ words",
+            ),
+        ],
+    ] {
+        let mut client =
+            Raw::open(&gateway, PROTOCOL_3_0, brought).await.unwrap_or_else(|error| panic!("{error}"));
+        client.query(asked).await;
+        let (tags, row) = client.until(b'D').await;
+        let row = String::from_utf8_lossy(&row).into_owned();
+        for shown in ["7", "[masked]", "61s", "off"] {
+            assert!(row.contains(shown), "{brought:?}: {tags} {row}");
+        }
+    }
+    for (brought, why) in [
+        (("row_security", "off"), "42501 the setting row_security among the start-up options is denied"),
+        (("options", "-c role=postgres"), "42501 taking another role among the start-up options is denied"),
+        (("options", "-c quote_all_identifiers=on"), "42501 the setting quote_all_identifiers among"),
+        (("options", "-c client_min_messages=debug5"), "42501 this value of client_min_messages among"),
+        (
+            ("options", "--standard-conforming-strings=off"),
+            "42501 this value of standard_conforming_strings among",
+        ),
+        (("options", "-c client_encoding=latin1"), "22023 client encoding `latin1` is denied"),
+        (("options", "-S 64"), "42501 these start-up options are denied"),
+    ] {
+        let refused = Raw::open(&gateway, PROTOCOL_3_0, &[brought]).await.err();
+        let refused = refused.unwrap_or_else(|| panic!("{brought:?} was let in"));
+        assert!(refused.starts_with(why), "{brought:?}: {refused}");
+    }
+}
+
 /// What the write-ahead log carries, no statement rule sees.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replication_connection_is_denied_unless_the_target_says_so() {
