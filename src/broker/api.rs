@@ -29,8 +29,8 @@ use self::fault::Fault;
 use crate::broker::app::TunnelHandler;
 use crate::broker::app::core::Core;
 use crate::wire::control::{
-    DEVICES, GRANTS, INFO, LEDGER, LOGOUT, PENDING_DEVICES, REQUESTS, SESSIONS, STANDING, TARGETS, TOKEN,
-    WHOAMI,
+    DEVICES, GRANTS, INFO, LEDGER, LEDGER_HEAD, LOGOUT, PENDING_DEVICES, REQUESTS, SESSIONS, STANDING,
+    TARGETS, TOKEN, WHOAMI,
 };
 
 /// What every handler has at hand.
@@ -54,6 +54,8 @@ pub(crate) fn router(core: Arc<Core>, tunnels: Arc<dyn TunnelHandler>) -> Router
         .route(&format!("{SESSIONS}/{{id}}/tunnel"), get(tunnel::open))
         .route(&format!("{SESSIONS}/{{id}}/tether"), get(tether::hold))
         .route(&format!("{SESSIONS}/{{id}}/recording"), get(sessions::recording))
+        .route(&format!("{SESSIONS}/{{id}}/recording/end"), get(sessions::session_end))
+        .route(&format!("{SESSIONS}/{{id}}/recording/{{connection}}/end"), get(sessions::connection_end))
         .route(&format!("{SESSIONS}/{{id}}/recording/{{connection}}/{{chunk}}"), get(sessions::chunk))
         .route(&format!("{SESSIONS}/{{id}}/recording/{{connection}}/{{chunk}}/proof"), get(sessions::proof))
         .route(DEVICES, get(devices::list))
@@ -66,6 +68,7 @@ pub(crate) fn router(core: Arc<Core>, tunnels: Arc<dyn TunnelHandler>) -> Router
         .route(&format!("{GRANTS}/{{id}}"), delete(approvals::revoke_grant))
         .route(STANDING, get(approvals::standing))
         .route(&format!("{STANDING}/{{id}}"), delete(approvals::revoke_standing))
+        .route(LEDGER_HEAD, get(ledger::head))
         .route(&format!("{LEDGER}/{{*path}}"), get(ledger::file))
         .route("/.well-known/jwks.json", get(health::keys))
         .route("/.well-known/openid-configuration", get(health::discovery))

@@ -21,7 +21,7 @@ use super::aws::Accounts;
 use super::certificates::Certificates;
 use super::config::Config;
 use super::leases::{self, Leases};
-use super::ledger::{DirectoryFiles, LedgerError, LedgerWriter};
+use super::ledger::{DirectoryFiles, LedgerError, LedgerWriter, shown_head};
 use super::recordings::{self, AuditTrail, Recordings, RecordingsError};
 use super::secrets::Secrets;
 use super::store::{Store, StoreError};
@@ -35,7 +35,7 @@ use crate::gateway::journal::{Journal, JournalError};
 use crate::gateway::tunnel::{Inner, Tunnels};
 use crate::ledger::tile::Resource;
 use crate::ledger::verify::Files as _;
-use crate::wire::control::ChunkProof;
+use crate::wire::control::{EntryProof, LedgerHead};
 
 /// A broker that serves until it is stopped.
 pub struct Broker {
@@ -327,11 +327,20 @@ impl Archive for Shelf {
         })
     }
 
-    fn recording<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, io::Result<Vec<Vec<Digest>>>> {
+    fn ledger_head(&self, from: u64) -> BoxFuture<'_, io::Result<LedgerHead>> {
+        let (ledger, key) = (self.ledger.clone(), self.trail.ledger().key().clone());
+        blocking(move || shown_head(&ledger, &key, from).map_err(io::Error::other))
+    }
+
+    fn recording<'a>(
+        &'a self,
+        session: &'a SessionId,
+        has_closed: bool,
+    ) -> BoxFuture<'a, io::Result<Vec<Vec<Digest>>>> {
         let (trail, session) = (Arc::clone(&self.trail), session.clone());
         Box::pin(async move {
-            trail.recordings().covered(&session).await.map_err(io::Error::other)?;
-            blocking(move || trail.recordings().index(&session).map_err(io::Error::other)).await
+            trail.recordings().covered(&session).await.map_err(unread)?;
+            blocking(move || trail.recordings().index(&session, has_closed).map_err(unread)).await
         })
     }
 
@@ -340,13 +349,26 @@ impl Archive for Shelf {
         session: &'a SessionId,
         connection: u32,
         chunk: u32,
-    ) -> BoxFuture<'a, io::Result<Option<ChunkProof>>> {
+        size: Option<u64>,
+    ) -> BoxFuture<'a, io::Result<Option<EntryProof>>> {
         let (trail, session) = (Arc::clone(&self.trail), session.clone());
         Box::pin(async move {
-            trail.recordings().covered(&session).await.map_err(io::Error::other)?;
-            blocking(move || trail.recordings().proof(&session, connection, chunk).map_err(io::Error::other))
+            if size.is_none() {
+                trail.recordings().covered(&session).await.map_err(unread)?;
+            }
+            blocking(move || trail.recordings().proof(&session, connection, chunk, size).map_err(unread))
                 .await
         })
+    }
+
+    fn end_proof<'a>(
+        &'a self,
+        session: &'a SessionId,
+        connection: Option<u32>,
+        size: u64,
+    ) -> BoxFuture<'a, io::Result<Option<EntryProof>>> {
+        let (trail, session) = (Arc::clone(&self.trail), session.clone());
+        blocking(move || trail.recordings().end(&session, connection, size).map_err(unread))
     }
 
     fn chunk<'a>(
@@ -356,12 +378,21 @@ impl Archive for Shelf {
         chunk: u32,
     ) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>> {
         let (trail, session) = (Arc::clone(&self.trail), session.clone());
-        blocking(move || trail.recordings().chunk(&session, connection, chunk).map_err(io::Error::other))
+        blocking(move || trail.recordings().chunk(&session, connection, chunk).map_err(unread))
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), JournalError>> {
         self.trail.ledger().checkpoint_now()
     }
+}
+
+/// A search that somebody else waits for is over soon.
+fn unread(error: RecordingsError) -> io::Error {
+    let kind = match error {
+        RecordingsError::Busy => io::ErrorKind::ResourceBusy,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
 }
 
 /// Reads files where waiting for the disk holds nobody up.

@@ -12,6 +12,7 @@
 
 mod commit;
 mod files;
+mod head;
 mod key;
 mod log;
 mod publish;
@@ -26,6 +27,8 @@ use futures_util::future::BoxFuture;
 use thiserror::Error;
 
 pub use self::files::DirectoryFiles;
+pub use self::head::HeadError;
+pub(in crate::broker) use self::head::{shown_head, signed_head};
 pub(in crate::broker) use self::publish::{make_private_dir, sync_dir};
 
 use self::commit::{Core, Progress};

@@ -8,6 +8,7 @@
 //! the background; `kill -9` loses what was not yet in a chunk, at most its last second.
 
 mod lane;
+mod notes;
 mod register;
 mod trail;
 
@@ -24,13 +25,14 @@ use thiserror::Error;
 pub use self::trail::AuditTrail;
 
 use self::lane::{Lane, LaneRecorder, Written};
+use self::notes::Mark;
 use self::register::Register;
 use super::ledger::{DirectoryFiles, LedgerWriter, make_private_dir, sync_dir};
-use crate::domain::event::Actor;
+use crate::domain::event::{Actor, What};
 use crate::domain::name::{Digest, SessionId};
 use crate::gateway::journal::{JournalError, Recorder};
 use crate::ledger::verify::{Files as _, FilesError};
-use crate::wire::control::ChunkProof;
+use crate::wire::control::EntryProof;
 
 /// What every entry needs and a recording cannot know: the policy in force and the time.
 #[derive(Clone)]
@@ -173,12 +175,24 @@ impl Recordings {
         Ok(Box::new(LaneRecorder::new(lane, Arc::clone(&self.shared))))
     }
 
+    /// Notes where the end of a session or of a connection was entered.
+    pub(super) fn note(&self, what: &What, index: u64) {
+        // chunks are noted by whoever enters them
+        if let Some((session, mark @ (Mark::Connection(_) | Mark::Session))) = Mark::of(what) {
+            notes::note(&self.session_dir(session), mark, index);
+        }
+    }
+
     /// Waits until the signed head covers what was entered of a session.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
-    pub async fn covered(&self, session: &SessionId) -> Result<(), RecordingsError> {
-        if !self.register.is_covered(&self.session_dir(session))? {
+    pub async fn covered(self: &Arc<Self>, session: &SessionId) -> Result<(), RecordingsError> {
+        let (own, session) = (Arc::clone(self), session.clone());
+        let looked = move || own.register.is_covered(&own.session_dir(&session));
+        // the files of a long session are many
+        let looked = tokio::task::spawn_blocking(looked).await;
+        if !looked.map_err(|error| RecordingsError::Ledger(error.to_string()))?? {
             let signed = self.shared.ledger.checkpoint_now().await;
             signed.map_err(|error| RecordingsError::Ledger(error.to_string()))?;
         }
@@ -186,25 +200,43 @@ impl Recordings {
     }
 
     /// For each connection of a session, from 1, the digests of its chunks, from 0, as the ledger holds
-    /// them under its signed head.
+    /// them under its signed head. Of a session that `has_closed`, none is missed.
     ///
     /// # Errors
-    /// When a file cannot be read, or the ledger holds no entry about a chunk between others.
-    pub fn index(&self, session: &SessionId) -> Result<Vec<Vec<Digest>>, RecordingsError> {
-        self.register.index(&self.session_dir(session), session)
+    /// When a file cannot be read, the ledger holds no entry about a chunk between others, or it is being searched for
+    /// somebody else.
+    pub fn index(&self, session: &SessionId, has_closed: bool) -> Result<Vec<Vec<Digest>>, RecordingsError> {
+        self.register.index(&self.session_dir(session), session, has_closed)
     }
 
-    /// What the ledger holds of a chunk, proven under its signed head; `None` when it holds nothing of it.
+    /// What the ledger holds of a chunk, proven under its head of `size` entries, else the newest; `None` when it
+    /// holds nothing of it.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// When a file cannot be read, or the ledger is being searched for somebody else.
     pub fn proof(
         &self,
         session: &SessionId,
         connection: u32,
         chunk: u32,
-    ) -> Result<Option<ChunkProof>, RecordingsError> {
-        self.register.proof(&self.session_dir(session), session, (connection, chunk))
+        size: Option<u64>,
+    ) -> Result<Option<EntryProof>, RecordingsError> {
+        self.register.proof(&self.session_dir(session), session, Mark::Chunk(connection, chunk), size)
+    }
+
+    /// What the ledger holds of the end of a connection, or of the session, proven under its head of `size` entries;
+    /// `None` when it holds nothing of it.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or the ledger is being searched for somebody else.
+    pub fn end(
+        &self,
+        session: &SessionId,
+        connection: Option<u32>,
+        size: u64,
+    ) -> Result<Option<EntryProof>, RecordingsError> {
+        let mark = connection.map_or(Mark::Session, Mark::Connection);
+        self.register.proof(&self.session_dir(session), session, mark, Some(size))
     }
 
     /// The bytes of a chunk; `None` when there is none.

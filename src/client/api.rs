@@ -24,7 +24,7 @@ use crate::domain::device::Device;
 use crate::domain::name::{DeviceId, SessionId};
 use crate::domain::session::Session;
 use crate::wire::control::{
-    self, ChunkProof, ConfirmDevice, DeviceRevocation, Explanation, Listing, OpenSession, OpenedSession,
+    self, ConfirmDevice, DeviceRevocation, EntryProof, Explanation, Listing, OpenSession, OpenedSession,
     PendingDevice, ProblemCode, RecordingIndex, TargetSummary, WhoAmI,
 };
 
@@ -222,7 +222,7 @@ impl Api {
         session: &SessionId,
         connection: u32,
         chunk: u32,
-    ) -> Result<ChunkProof, ApiError> {
+    ) -> Result<EntryProof, ApiError> {
         self.get(&format!("{}/{session}/recording/{connection}/{chunk}/proof", control::SESSIONS)).await
     }
 

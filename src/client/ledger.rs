@@ -17,7 +17,7 @@ use crate::ledger::proof::{MAX_PROOF, proven};
 use crate::ledger::tile::KEY;
 use crate::ledger::tree::Hash;
 use crate::ledger::verify::{Broken, Reason};
-use crate::wire::control::ChunkProof;
+use crate::wire::control::EntryProof;
 
 /// The file in a broker's place with the head that was found good.
 pub const CHECKPOINT_MEMORY: &str = "ledger-checkpoint";
@@ -111,7 +111,7 @@ impl Trust {
     /// It shows nothing, or something else.
     pub fn chunk(
         &self,
-        proof: &ChunkProof,
+        proof: &EntryProof,
         session: &SessionId,
         connection: u32,
         chunk: u32,
@@ -151,7 +151,7 @@ mod tests {
     use crate::ledger::note::Signer;
     use crate::ledger::tree::{Hash, Tree, inclusion_proof};
     use crate::ledger::verify::Reason;
-    use crate::wire::control::ChunkProof;
+    use crate::wire::control::EntryProof;
 
     fn session() -> SessionId {
         SessionId::from_random([3; 16])
@@ -172,7 +172,7 @@ mod tests {
         let mut tree = Tree::default();
         (0..5).for_each(|chunk| tree.push(Hash::leaf(&entry(chunk))));
         let head = Checkpoint { size: 5, root: tree.root() };
-        let proof = |chunk: u32| ChunkProof {
+        let proof = |chunk: u32| EntryProof {
             index: u64::from(chunk),
             entry: String::from_utf8(entry(chunk)).unwrap(),
             proof: inclusion_proof(&tree, u64::from(chunk), 5).unwrap().iter().map(Hash::to_string).collect(),
@@ -180,7 +180,7 @@ mod tests {
         };
         let trust = |kept| Trust { key: signer.verifier().clone(), kept };
         let refused =
-            |trust: &Trust, proof: &ChunkProof| trust.chunk(proof, &session(), 1, 2).unwrap_err().reason;
+            |trust: &Trust, proof: &EntryProof| trust.chunk(proof, &session(), 1, 2).unwrap_err().reason;
         let good = trust(None).chunk(&proof(2), &session(), 1, 2).unwrap();
         assert_eq!((good.index, good.bytes, good.digest), (2, 9, Digest::from_bytes(&[2; 32])));
         assert!(trust(Some(head)).chunk(&proof(2), &session(), 1, 2).is_ok());
@@ -191,14 +191,14 @@ mod tests {
             trust(None).chunk(&proof(2), &other, 1, 2).unwrap_err().reason,
             Reason::OutOfPlace(_)
         ));
-        let forged = ChunkProof { entry: proof(2).entry.replace("0202", "0203"), ..proof(2) };
+        let forged = EntryProof { entry: proof(2).entry.replace("0202", "0203"), ..proof(2) };
         assert_eq!(refused(&trust(None), &forged), Reason::Unproven);
-        let long = ChunkProof { proof: vec![Hash::empty().to_string(); 1000], ..proof(2) };
+        let long = EntryProof { proof: vec![Hash::empty().to_string(); 1000], ..proof(2) };
         assert_eq!(refused(&trust(None), &long), Reason::Unproven);
-        let rubbish = ChunkProof { proof: vec!["x".into()], ..proof(2) };
+        let rubbish = EntryProof { proof: vec!["x".into()], ..proof(2) };
         assert_eq!(refused(&trust(None), &rubbish), Reason::Unproven);
         let elsewhere = Signer::new("log", &[2; 32]).unwrap();
-        let swapped = ChunkProof { checkpoint: head.sign(&elsewhere), ..proof(2) };
+        let swapped = EntryProof { checkpoint: head.sign(&elsewhere), ..proof(2) };
         assert!(matches!(refused(&trust(None), &swapped), Reason::Checkpoint(_)));
         let later = Checkpoint { size: 6, ..head };
         assert_eq!(refused(&trust(Some(later)), &proof(2)), Reason::RolledBack { kept: 6, found: 5 });

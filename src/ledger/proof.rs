@@ -94,7 +94,35 @@ impl<'a> Prover<'a> {
     /// # Errors
     /// When a tile cannot be read.
     pub fn inclusion(&self, index: u64) -> Result<Option<Vec<Hash>>, FilesError> {
-        let proof = inclusion_proof(self, index, self.size);
+        self.inclusion_under(index, self.size)
+    }
+
+    /// The same under an older head, of `size` entries.
+    ///
+    /// # Errors
+    /// When a tile cannot be read.
+    pub fn inclusion_under(&self, index: u64, size: u64) -> Result<Option<Vec<Hash>>, FilesError> {
+        let proof = if size <= self.size { inclusion_proof(self, index, size) } else { None };
+        match self.failed.take() {
+            Some(failed) => Err(failed),
+            None => Ok(proof),
+        }
+    }
+
+    /// The proof that the log, which has this head, goes on from its first `old` entries; empty for none and for all
+    /// of them. `None` when a tile that it takes is not there, or the tiles are not those of the head: whoever was handed
+    /// such a proof would take it for a fork.
+    ///
+    /// # Errors
+    /// When a tile cannot be read.
+    pub fn consistency(&self, old: u64, head: &Checkpoint) -> Result<Option<Vec<Hash>>, FilesError> {
+        if old == 0 || old >= head.size {
+            return Ok(Some(Vec::new()));
+        }
+        let proof = consistency_proof(self, old, head.size);
+        let proof = proof.zip(root(self, old)).and_then(|(proof, before)| {
+            verify_consistency((old, &before), (head.size, &head.root), &proof).then_some(proof)
+        });
         match self.failed.take() {
             Some(failed) => Err(failed),
             None => Ok(proof),
@@ -224,7 +252,7 @@ mod tests {
     use crate::ledger::builder::{Builder, TileFile};
     use crate::ledger::checkpoint::Checkpoint;
     use crate::ledger::entry::encode;
-    use crate::ledger::tree::Hash;
+    use crate::ledger::tree::{Hash, verify_consistency};
     use crate::ledger::verify::{Files, FilesError, Reason};
 
     struct Memory(HashMap<String, Vec<u8>>);
@@ -288,6 +316,45 @@ mod tests {
             let other = Checkpoint { root: Hash::leaf(b"x"), ..old };
             assert_eq!(prover.extends(&other, &head), Ok(Extension::Forked), "{size}");
         }
+    }
+
+    #[test]
+    fn a_proof_of_consistency_is_handed_out_only_where_the_tiles_carry_it() {
+        let (whole, head) = log(700);
+        let prover = Prover::new(&whole, 700);
+        for size in [0_u64, 1, 255, 256, 300, 512, 699, 700, 701, u64::MAX] {
+            let proof = prover.consistency(size, &head).unwrap().unwrap();
+            let (_, old) = log(size.min(700));
+            let shown = verify_consistency((old.size, &old.root), (700, &head.root), &proof);
+            assert!(shown || size == 0, "{size}");
+            assert!(proof.is_empty() || (1..700).contains(&size), "{size}");
+        }
+        for name in ["tile/0/001", "tile/1/000.p/2", "tile/0/002.p/188"] {
+            let tamper = |change: &dyn Fn(&mut Memory)| {
+                let mut files = Memory(whole.0.clone());
+                change(&mut files);
+                Prover::new(&files, 700).consistency(300, &head)
+            };
+            assert_eq!(tamper(&|files| drop(files.0.remove(name))), Ok(None), "{name}");
+            let flipped = tamper(&|files| files.0.get_mut(name).unwrap().iter_mut().for_each(|b| *b ^= 1));
+            assert_eq!(flipped, Ok(None), "{name}");
+        }
+    }
+
+    #[test]
+    fn entries_are_proven_under_older_heads_too() {
+        let (files, _) = log(700);
+        let prover = Prover::new(&files, 700);
+        for size in [1_u64, 300, 512, 699, 700] {
+            let (_, head) = log(size);
+            let index = size - 1;
+            let bundle = bundle(&files, index, 700).unwrap().unwrap();
+            let (_, bytes) = entries(&bundle, index).find(|(at, _)| *at == index).unwrap();
+            let proof = prover.inclusion_under(index, size).unwrap().unwrap();
+            assert!(proven(index, bytes, &proof, &head).is_ok(), "{size}");
+            assert_eq!(prover.inclusion_under(size, size), Ok(None));
+        }
+        assert_eq!(prover.inclusion_under(3, 701), Ok(None));
     }
 
     #[test]

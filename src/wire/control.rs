@@ -4,6 +4,7 @@
 //! for what is not HTTP or has too large a head, which are bare. Calls other
 //! than [`INFO`] and [`TOKEN`] carry `Authorization: DPoP …` and a `DPoP` proof (RFC 9449).
 
+mod ledger;
 mod recording;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub use recording::{ChunkProof, RecordingIndex};
+pub use ledger::{FROM, LEDGER_HEAD, LedgerHead, SIZE};
+pub use recording::{EntryProof, RecordingIndex};
 
 use crate::domain::approval::{Grant, Request};
 use crate::domain::device::Device;
@@ -40,7 +42,8 @@ pub const ALL: &str = "all";
 /// session, `DELETE` closes it, with the query [`KILL`] as an operator; `/{id}/tunnel`: HTTP Upgrade
 /// to [`TUNNEL_PROTOCOL`]; `/{id}/tether`: to [`TETHER_PROTOCOL`];
 /// `/{id}/recording`: [`RecordingIndex`]; `/{id}/recording/{connection}/{chunk}`: a chunk's bytes, and
-/// below it `/proof`: its [`ChunkProof`].
+/// below it `/proof`: the [`EntryProof`] about it, with the query [`SIZE`] under that head;
+/// `/{id}/recording/{connection}/end` and `/{id}/recording/end`: those about their ends, with that query only.
 pub const SESSIONS: &str = "/v1/sessions";
 /// The query that makes the `DELETE` of a session a kill, also for who opened it.
 pub const KILL: &str = "kill";

@@ -51,6 +51,13 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Service> for Named<T> {
     }
 }
 
+/// The number that a query names so, if it has nothing else in it.
+pub(super) fn number(query: Option<&str>, name: &str) -> Result<Option<u64>, Fault> {
+    let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(None) };
+    let value = query.split_once('=').filter(|(found, _)| *found == name).and_then(|(_, n)| n.parse().ok());
+    value.map(Some).ok_or_else(|| Fault::bad_request(format!("the query is not `{name}=NUMBER`")))
+}
+
 /// The one proof of a call (RFC 9449 §4.3: exactly one).
 pub(super) fn proof(headers: &HeaderMap) -> Result<&str, Fault> {
     one(headers, &HeaderName::from_static("dpop"))

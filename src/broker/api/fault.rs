@@ -116,6 +116,16 @@ impl Fault {
         )
     }
 
+    /// Something that was to be read could not be.
+    pub(super) fn unread(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::ResourceBusy => {
+                Self::unavailable("the ledger is being read for another recording").retry_in(1)
+            }
+            _ => Self::internal(error),
+        }
+    }
+
     pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.0.detail = Some(detail.into());
         self

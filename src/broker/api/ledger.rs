@@ -1,14 +1,27 @@
-//! The ledger's files, as they lie on the disk.
+//! The ledger's files, as they lie on the disk, and its head for everybody.
 
-use axum::extract::State;
+use axum::Json;
+use axum::extract::{RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::Service;
-use super::caller::Named;
+use super::caller::{Named, number};
 use super::fault::Fault;
 use crate::broker::authn::Caller;
 use crate::domain::action::Action;
+use crate::wire::control::{FROM, LedgerHead};
+
+/// INVARIANT: nothing of an entry but hashes over many of them is told here, so that every login may ask.
+pub(super) async fn head(
+    State(service): State<Service>,
+    _: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Json<LedgerHead>, Fault> {
+    let from = number(query.as_deref(), FROM)?.unwrap_or_default();
+    let head = service.core.archive.ledger_head(from).await;
+    Ok(Json(head.map_err(|error| Fault::unread(&error))?))
+}
 
 pub(super) async fn file(
     State(service): State<Service>,

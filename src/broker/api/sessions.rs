@@ -9,13 +9,13 @@ use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Service;
-use super::caller::{Named, body};
+use super::caller::{Named, body, number};
 use super::fault::Fault;
 use crate::broker::authn::Caller;
 use crate::domain::action::Action;
 use crate::domain::name::{SessionId, TargetName};
 use crate::domain::session::{CloseReason, Session, SessionState};
-use crate::wire::control::{ChunkProof, KILL, Listing, OpenSession, OpenedSession, RecordingIndex};
+use crate::wire::control::{EntryProof, KILL, Listing, OpenSession, OpenedSession, RecordingIndex, SIZE};
 
 pub(super) async fn list(
     State(service): State<Service>,
@@ -91,8 +91,9 @@ pub(super) async fn recording(
     Named(id): Named<String>,
 ) -> Result<Json<RecordingIndex>, Fault> {
     let session = visible(&service, &caller, &id)?;
-    let connections =
-        service.core.archive.recording(&session.id).await.map_err(|error| Fault::internal(&error))?;
+    let has_closed = matches!(session.state, SessionState::Closed { .. });
+    let connections = service.core.archive.recording(&session.id, has_closed).await;
+    let connections = connections.map_err(|error| Fault::unread(&error))?;
     Ok(Json(RecordingIndex { session, connections }))
 }
 
@@ -106,7 +107,7 @@ pub(super) async fn chunk(
         return Err(Fault::unknown("chunk"));
     };
     let bytes = service.core.archive.chunk(&session.id, connection, chunk).await;
-    let bytes = bytes.map_err(|error| Fault::internal(&error))?.ok_or_else(|| Fault::unknown("chunk"))?;
+    let bytes = bytes.map_err(|error| Fault::unread(&error))?.ok_or_else(|| Fault::unknown("chunk"))?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }
 
@@ -114,13 +115,48 @@ pub(super) async fn proof(
     State(service): State<Service>,
     caller: Caller,
     Named((id, connection, chunk)): Named<(String, String, String)>,
-) -> Result<Json<ChunkProof>, Fault> {
+    RawQuery(query): RawQuery,
+) -> Result<Json<EntryProof>, Fault> {
     let session = visible(&service, &caller, &id)?;
+    let size = number(query.as_deref(), SIZE)?;
     let (Ok(connection), Ok(chunk)) = (connection.parse(), chunk.parse()) else {
         return Err(Fault::unknown("chunk"));
     };
-    let proof = service.core.archive.chunk_proof(&session.id, connection, chunk).await;
-    Ok(Json(proof.map_err(|error| Fault::internal(&error))?.ok_or_else(|| Fault::unknown("chunk"))?))
+    let proof = service.core.archive.chunk_proof(&session.id, connection, chunk, size).await;
+    Ok(Json(proof.map_err(|error| Fault::unread(&error))?.ok_or_else(|| Fault::unknown("chunk"))?))
+}
+
+pub(super) async fn session_end(
+    State(service): State<Service>,
+    caller: Caller,
+    Named(id): Named<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<EntryProof>, Fault> {
+    end(&service, &caller, (&id, None), query.as_deref()).await
+}
+
+pub(super) async fn connection_end(
+    State(service): State<Service>,
+    caller: Caller,
+    Named((id, connection)): Named<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<EntryProof>, Fault> {
+    let connection = connection.parse().map_err(|_| Fault::unknown("connection"))?;
+    end(&service, &caller, (&id, Some(connection)), query.as_deref()).await
+}
+
+async fn end(
+    service: &Service,
+    caller: &Caller,
+    (id, connection): (&str, Option<u32>),
+    query: Option<&str>,
+) -> Result<Json<EntryProof>, Fault> {
+    let session = visible(service, caller, id)?;
+    let size = number(query, SIZE)?.ok_or_else(|| {
+        Fault::bad_request("the size of the head is not named, under which it is to be proven")
+    })?;
+    let proof = service.core.archive.end_proof(&session.id, connection, size).await;
+    Ok(Json(proof.map_err(|error| Fault::unread(&error))?.ok_or_else(|| Fault::unknown("entry"))?))
 }
 
 /// The session, if the caller may see it: theirs, or on a target that they audit.

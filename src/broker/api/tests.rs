@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use axum::response::IntoResponse as _;
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -17,10 +18,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::caller::{Peer, address};
+use super::fault::Fault;
 use crate::broker::testing::{Bench, PERMIT_ALL, User, config};
 use crate::domain::event::What;
 use crate::domain::session::CloseReason;
-use crate::wire::control::{BrokerInfo, ChunkProof, Listing, ProblemCode, RecordingIndex, TargetSummary};
+use crate::wire::control::{
+    BrokerInfo, EntryProof, LedgerHead, Listing, ProblemCode, RecordingIndex, TargetSummary,
+};
 
 /// What is to happen happens within this.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -157,18 +161,50 @@ async fn the_ledger_and_recordings_are_for_owners_and_auditors() {
     assert_eq!(index.connections.len(), 1);
     assert_eq!(alice.call("GET", &format!("{recording}/1/0"), None).await.body, b"chunk");
     assert_eq!(alice.call("GET", &format!("{recording}/1/1"), None).await.status, StatusCode::NOT_FOUND);
-    let proof: ChunkProof = alice.call("GET", &format!("{recording}/1/0/proof"), None).await.json();
+    let proof: EntryProof = alice.call("GET", &format!("{recording}/1/0/proof"), None).await.json();
     assert_eq!(proof.index, 3);
-    for path in [recording.clone(), format!("{recording}/1/0"), format!("{recording}/1/0/proof")] {
+    let (ends, none) =
+        ([format!("{recording}/end"), format!("{recording}/1/end")], format!("{recording}/2/end"));
+    for path in [&ends[0], &ends[1], &format!("{recording}/1/0/proof")] {
+        let proof: EntryProof = alice.call("GET", &format!("{path}?size=70"), None).await.json();
+        assert_eq!(proof.index, 70, "{path}");
+        for query in ["?size=x", "?size=-1", "?size=1&size=2", "?other=1"] {
+            let refused = alice.call("GET", &format!("{path}{query}"), None).await;
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path}{query}");
+        }
+    }
+    assert_eq!(alice.call("GET", &ends[0], None).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(alice.call("GET", &format!("{none}?size=1"), None).await.status, StatusCode::NOT_FOUND);
+    let theirs = [recording.clone(), format!("{recording}/1/0"), format!("{recording}/1/0/proof")];
+    for path in theirs.into_iter().chain(ends) {
         assert_eq!(mallory.call("GET", &path, None).await.problem().code, ProblemCode::Unknown, "{path}");
     }
     assert_eq!(alice.call("GET", "/v1/ledger/checkpoint", None).await.status, StatusCode::OK);
+    for (query, from) in
+        [("", "0"), ("?from=700", "700"), ("?from=18446744073709551615", "18446744073709551615")]
+    {
+        let head: LedgerHead = mallory.call("GET", &format!("/v1/ledger/head{query}"), None).await.json();
+        assert_eq!((head.checkpoint.as_str(), head.proof), ("checkpoint", vec![from.to_owned()]), "{query}");
+    }
+    let refused = mallory.call("GET", "/v1/ledger/head?from=18446744073709551616", None).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(bench.send(bare("GET", "/v1/ledger/head")).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(alice.call("GET", "/v1/ledger/tile/0/000", None).await.status, StatusCode::NOT_FOUND);
 
     let bench = Bench::new(PERMIT_ALL);
     let auditor = bench.login("auditor", 1).await;
     assert_eq!(auditor.call("GET", "/v1/ledger/tile/0/000", None).await.status, StatusCode::OK);
     assert_eq!(auditor.call("GET", "/v1/ledger/tile/../key", None).await.status, StatusCode::NOT_FOUND);
+}
+
+/// Somebody else's recording is no fault of the broker's.
+#[test]
+fn a_busy_ledger_is_asked_again() {
+    let answer = |kind: std::io::ErrorKind| Fault::unread(&kind.into()).into_response();
+    let busy = answer(std::io::ErrorKind::ResourceBusy);
+    assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(busy.headers()["retry-after"], "1");
+    assert_eq!(answer(std::io::ErrorKind::Other).status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]

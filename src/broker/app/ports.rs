@@ -12,7 +12,7 @@ use crate::domain::name::{Digest, SessionId, TargetName};
 use crate::domain::target::Target;
 use crate::gateway::authority::{Lease, LeaseError, SessionContext};
 use crate::gateway::journal::JournalError;
-use crate::wire::control::ChunkProof;
+use crate::wire::control::{EntryProof, LedgerHead};
 
 /// Mints, takes back and cleans up the credentials of sessions.
 pub trait LeaseKeeper: Send + Sync + 'static {
@@ -46,16 +46,34 @@ pub trait Archive: Send + Sync + 'static {
     /// A file of the ledger: `checkpoint`, `key`, or a path below `tile/` without `..`.
     fn ledger_file<'a>(&'a self, path: &'a str) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>>;
 
-    /// For each connection of a session, in order, the digests of its chunks, in order, as the ledger holds them.
-    fn recording<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, io::Result<Vec<Vec<Digest>>>>;
+    /// The signed head, and that the ledger goes on from its first `from` entries.
+    fn ledger_head(&self, from: u64) -> BoxFuture<'_, io::Result<LedgerHead>>;
 
-    /// What the ledger holds of one chunk, proven under its head; `None` when it holds nothing of it.
+    /// For each connection of a session, in order, the digests of its chunks, in order, as the ledger holds them; of
+    /// one that `has_closed`, all. [`io::ErrorKind::ResourceBusy`] when it is worth to ask again.
+    fn recording<'a>(
+        &'a self,
+        session: &'a SessionId,
+        has_closed: bool,
+    ) -> BoxFuture<'a, io::Result<Vec<Vec<Digest>>>>;
+
+    /// What the ledger holds of one chunk, proven under its head of `size` entries, else the newest; `None` when it holds
+    /// nothing of it.
     fn chunk_proof<'a>(
         &'a self,
         session: &'a SessionId,
         connection: u32,
         chunk: u32,
-    ) -> BoxFuture<'a, io::Result<Option<ChunkProof>>>;
+        size: Option<u64>,
+    ) -> BoxFuture<'a, io::Result<Option<EntryProof>>>;
+
+    /// The same of the end of a connection, or of the session.
+    fn end_proof<'a>(
+        &'a self,
+        session: &'a SessionId,
+        connection: Option<u32>,
+        size: u64,
+    ) -> BoxFuture<'a, io::Result<Option<EntryProof>>>;
 
     /// The bytes of one chunk; connections count from 1, chunks from 0.
     fn chunk<'a>(

@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
-use super::register::Notes;
+use super::notes::Notes;
 use super::{Shared, name, sync_dir};
 use crate::domain::event::{Actor, Event, What};
 use crate::domain::name::{Digest, SessionId};

@@ -1,81 +1,81 @@
-//! Where the ledger speaks of chunks.
+//! Where the ledger speaks of sessions.
 //!
-//! Job: for each chunk the index of its entry, noted beside the recording when it was entered, as
-//! `SESSION/CONNECTION.entries` (eight bytes for each chunk). Boundary: a note is never believed, it
-//! only says where to look: what is handed out is what the entry there says, with the proof that the
-//! entry is under the signed head. Failure mode: notes that are missing, torn or wrong are found anew
-//! by reading the ledger once; what was never entered is not handed out.
+//! Job: finds the entries about chunks, and about the ends of connections and sessions, by the notes that were made
+//! when they were entered (`notes`). Boundary: a note is never believed: what is handed out is what the entry there
+//! says, with the proof that the entry is under the signed head. Failure mode: notes that are missing, torn or wrong
+//! are found anew by reading the ledger, each part of it once for a session for as long as the broker runs, whoever
+//! asks how often; what was never entered is not handed out.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
-use std::io::Read as _;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{MAX_CONNECTIONS, RecordingsError, io, place};
-use crate::broker::ledger::DirectoryFiles;
+use super::notes::{self, Mark};
+use super::{MAX_CONNECTIONS, RecordingsError};
+use crate::broker::ledger::{DirectoryFiles, HeadError, signed_head};
 use crate::domain::event::What;
 use crate::domain::name::{Digest, SessionId};
+use crate::domain::session::CloseReason;
 use crate::ledger::checkpoint::Checkpoint;
-use crate::ledger::entry::decode;
 use crate::ledger::note::VerifierKey;
 use crate::ledger::proof::{Prover, bundle, entries};
-use crate::ledger::tile::{CHECKPOINT, WIDTH};
-use crate::ledger::verify::Files as _;
-use crate::wire::control::ChunkProof;
+use crate::ledger::tile::WIDTH;
+use crate::wire::control::EntryProof;
 
-/// The notes about one connection's chunks, as they are made.
-#[derive(Debug)]
-pub(super) struct Notes(Option<File>);
-
-impl Notes {
-    pub(super) fn new(dir: &Path, connection: u32) -> Self {
-        Self(open(dir, connection).ok())
-    }
-
-    /// Notes where a chunk was entered. What cannot be noted is looked for when it is asked for.
-    pub(super) fn note(&self, chunk: u32, index: u64) {
-        if let Some(file) = &self.0 {
-            drop(file.write_all_at(&index.to_be_bytes(), u64::from(chunk) * NOTE));
-        }
-    }
-}
-
-/// Finds entries about chunks.
+/// Finds entries about sessions.
 #[derive(Debug)]
 pub(super) struct Register {
     ledger: DirectoryFiles,
     key: VerifierKey,
-    /// The ledger is read as a whole by one at a time.
-    reading: Mutex<()>,
+    /// The ledger is searched by one at a time.
+    pub(super) searching: Mutex<()>,
+    searched: Mutex<HashMap<SessionId, Arc<Searched>>>,
+    /// How many bundles were read in searches.
+    #[cfg(test)]
+    pub(super) bundles: std::sync::atomic::AtomicU64,
 }
 
-/// An entry about a chunk.
-struct Entered {
-    index: u64,
-    entry: Vec<u8>,
-    digest: Digest,
+/// What a search has found of a session: kept, so that the ledger is read once for it.
+#[derive(Debug, Clone, Default)]
+struct Searched {
+    /// Up to which entry.
+    upto: u64,
+    found: BTreeMap<Mark, u64>,
 }
-
-/// Connection and chunk.
-type At = (u32, u32);
 
 impl Register {
     pub(super) fn new(ledger: DirectoryFiles, key: VerifierKey) -> Self {
-        Self { ledger, key, reading: Mutex::new(()) }
+        Self {
+            ledger,
+            key,
+            searching: Mutex::new(()),
+            searched: Mutex::default(),
+            #[cfg(test)]
+            bundles: std::sync::atomic::AtomicU64::default(),
+        }
     }
 
     /// Whether the signed head covers everything that is noted in a session's directory.
     pub(super) fn is_covered(&self, dir: &Path) -> Result<bool, RecordingsError> {
-        let size = self.head()?.map_or(0, |(_, head)| head.size);
-        Ok(Noted::read(dir)?.0.into_values().all(|index| index < size))
+        let size = self.head()?.1.size;
+        Ok(notes::all(dir)?.0.into_values().all(|index| index < size || index >= UNSEEN))
     }
 
     /// For each connection of the session in `dir`, from 1, the digests of its chunks that the ledger holds, from 0.
-    pub(super) fn index(&self, dir: &Path, session: &SessionId) -> Result<Vec<Vec<Digest>>, RecordingsError> {
+    /// Of a session that `has_closed`, the ledger says how many there are.
+    pub(super) fn index(
+        &self,
+        dir: &Path,
+        session: &SessionId,
+        has_closed: bool,
+    ) -> Result<Vec<Vec<Digest>>, RecordingsError> {
+        let (_, head) = self.head()?;
+        let mut known = self.gather(dir, session, &head)?;
+        if !known.is_whole(has_closed) && self.search(session, head.size)? {
+            known = self.gather(dir, session, &head)?;
+        }
         let mut connections: Vec<Vec<Digest>> = Vec::new();
-        for ((connection, chunk), entered) in self.find(dir, session, None)? {
+        for ((connection, chunk), digest) in known.chunks {
             while connections.len() < usize::try_from(connection).unwrap_or(usize::MAX) {
                 connections.push(Vec::new());
             }
@@ -84,174 +84,225 @@ impl Register {
             if chunk != expected {
                 return Err(RecordingsError::Missing { connection, chunk: expected });
             }
-            chunks.push(entered.digest);
+            chunks.push(digest);
         }
         Ok(connections)
     }
 
-    /// The entry about one chunk, proven under the signed head.
+    /// The entry about something of the session in `dir`, proven under the head of `size` entries, else under the
+    /// newest.
     pub(super) fn proof(
         &self,
         dir: &Path,
         session: &SessionId,
-        at: At,
-    ) -> Result<Option<ChunkProof>, RecordingsError> {
-        let Some((checkpoint, head)) = self.head()? else { return Ok(None) };
-        let Some(Entered { index, entry, .. }) = self.find(dir, session, Some(at))?.remove(&at) else {
+        mark: Mark,
+        size: Option<u64>,
+    ) -> Result<Option<EntryProof>, RecordingsError> {
+        let (checkpoint, head) = self.head()?;
+        if size.is_some_and(|size| size > head.size) {
             return Ok(None);
-        };
+        }
+        let mut kept = Kept::default();
+        let mut found = self.find(dir, session, mark, &mut kept, &head)?;
+        if found.is_none() && self.search(session, head.size)? {
+            found = self.find(dir, session, mark, &mut kept, &head)?;
+        }
+        let Some(Entered { index, entry, .. }) = found else { return Ok(None) };
         let proof = Prover::new(&self.ledger, head.size)
-            .inclusion(index)
+            .inclusion_under(index, size.unwrap_or(head.size))
             .map_err(|error| RecordingsError::ledger(&error))?;
         let (Some(proof), Ok(entry)) = (proof, String::from_utf8(entry)) else { return Ok(None) };
         let proof = proof.iter().map(ToString::to_string).collect();
-        Ok(Some(ChunkProof { index, entry, proof, checkpoint }))
+        let checkpoint = if size.is_some() { String::new() } else { checkpoint };
+        Ok(Some(EntryProof { index, entry, proof, checkpoint }))
     }
 
-    /// What the ledger holds of the chunks of a session, or of this one.
+    /// What is known of a session without searching for it.
+    fn gather(&self, dir: &Path, session: &SessionId, head: &Checkpoint) -> Result<Known, RecordingsError> {
+        let (noted, stored) = notes::all(dir)?;
+        let searched = self.searched(session);
+        let marks: BTreeSet<Mark> = noted.into_keys().chain(searched.found.keys().copied()).collect();
+        let mut known = Known { stored, ..Known::default() };
+        let mut kept = Kept::default();
+        for mark in marks {
+            let Some(Entered { what, .. }) = self.find(dir, session, mark, &mut kept, head)? else {
+                continue;
+            };
+            match (mark, what) {
+                (Mark::Chunk(connection, chunk), What::ChunkClosed { digest, .. }) => {
+                    known.chunks.insert((connection, chunk), digest);
+                }
+                (Mark::Connection(connection), What::ConnectionClosed { chunks, .. }) => {
+                    known.ends.insert(connection, chunks);
+                }
+                // whoever found it left behind could not count
+                (Mark::Session, What::SessionClosed { connections, reason, .. })
+                    if reason != CloseReason::BrokerRestarted =>
+                {
+                    known.end = Some(connections);
+                }
+                _ => {}
+            }
+        }
+        Ok(known)
+    }
+
+    /// The entry, by its note, else by what a search has found.
     fn find(
         &self,
         dir: &Path,
         session: &SessionId,
-        only: Option<At>,
-    ) -> Result<BTreeMap<At, Entered>, RecordingsError> {
-        let Some((_, head)) = self.head()? else { return Ok(BTreeMap::new()) };
-        let Noted(mut noted, stored) = Noted::read(dir)?;
-        let mut wanted: BTreeSet<At> = noted.keys().copied().chain(stored).collect();
-        if let Some(only) = only {
-            noted.retain(|at, _| *at == only);
-            wanted.retain(|at| *at == only);
+        mark: Mark,
+        kept: &mut Kept,
+        head: &Checkpoint,
+    ) -> Result<Option<Entered>, RecordingsError> {
+        let noted = self.entry(kept, notes::noted(dir, mark), session, mark, head)?;
+        if noted.is_some() {
+            return Ok(noted);
         }
-        let mut found = BTreeMap::new();
-        let mut kept = Kept::default();
-        for (at, index) in noted {
-            // what came after the head is none of it yet
-            if index >= head.size && index < UNSEEN {
-                wanted.remove(&at);
-            } else if let Some(entered) = self.entry(&mut kept, index, head.size)?
-                && let Some((_, digest)) = about(&entered, session).filter(|(found, _)| *found == at)
-            {
-                wanted.remove(&at);
-                found.insert(at, Entered { index, entry: entered, digest });
-            }
-        }
-        if !wanted.is_empty() {
-            self.search(dir, session, &wanted, &head, &mut found)?;
+        let Some(index) = self.searched(session).found.get(&mark).copied() else { return Ok(None) };
+        let found = self.entry(kept, index, session, mark, head)?;
+        if found.is_some() {
+            notes::note(dir, mark, index);
         }
         Ok(found)
     }
 
-    /// Reads the whole ledger for what the notes do not say.
-    fn search(
+    /// Reads what was not yet read of the ledger for what the notes do not say; whether anything was read.
+    ///
+    /// INVARIANT: no entry is looked at twice for one session, and for one session at a time.
+    fn search(&self, session: &SessionId, size: u64) -> Result<bool, RecordingsError> {
+        if self.searched(session).upto >= size {
+            return Ok(false);
+        }
+        let Ok(_searching) = self.searching.try_lock() else { return Err(RecordingsError::Busy) };
+        let before = self.searched(session);
+        let mut searched = Searched::clone(&before);
+        let read = self.read_on(session, size, &mut searched);
+        let mut all = self.all_searched();
+        if all.len() >= MOST_SEARCHED {
+            all.clear();
+        }
+        // also what was read before something could not be
+        all.insert(session.clone(), Arc::new(searched));
+        drop(all);
+        read.map(|()| before.upto < size)
+    }
+
+    fn read_on(
         &self,
-        dir: &Path,
         session: &SessionId,
-        wanted: &BTreeSet<At>,
-        head: &Checkpoint,
-        found: &mut BTreeMap<At, Entered>,
+        size: u64,
+        searched: &mut Searched,
     ) -> Result<(), RecordingsError> {
-        let Ok(_reading) = self.reading.try_lock() else { return Err(RecordingsError::Busy) };
-        let mut missing = wanted.clone();
-        let mut start = 0;
-        while start < head.size && !missing.is_empty() {
-            let bundle =
-                bundle(&self.ledger, start, head.size).map_err(|error| RecordingsError::ledger(&error))?;
-            for (index, entry) in entries(&bundle.unwrap_or_default(), start) {
-                // most entries are about something else, and reading them costs more
-                let text = std::str::from_utf8(entry).unwrap_or_default();
-                if index >= head.size || !text.contains(session.as_str()) || !text.contains(KIND) {
-                    continue;
-                }
-                if let Some((at, digest)) = about(entry, session)
-                    && missing.remove(&at)
+        while searched.upto < size {
+            let from = searched.upto;
+            let bytes = bundle(&self.ledger, from, size).map_err(|error| RecordingsError::ledger(&error))?;
+            #[cfg(test)]
+            self.bundles.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            for (index, entry) in entries(&bytes.unwrap_or_default(), from) {
+                if (from..size).contains(&index)
+                    && let Some((mark, _)) = Mark::about(entry, session)
                 {
-                    Notes::new(dir, at.0).note(at.1, index);
-                    found.insert(at, Entered { index, entry: entry.to_vec(), digest });
+                    searched.found.entry(mark).or_insert(index);
                 }
             }
-            start += WIDTH;
+            searched.upto = (from / WIDTH * WIDTH).saturating_add(WIDTH).min(size);
         }
         Ok(())
     }
 
-    fn entry(&self, kept: &mut Kept, index: u64, size: u64) -> Result<Option<Vec<u8>>, RecordingsError> {
-        if index >= size {
+    /// The entry at `index`, if it is under the head and about this.
+    fn entry(
+        &self,
+        kept: &mut Kept,
+        index: u64,
+        session: &SessionId,
+        mark: Mark,
+        head: &Checkpoint,
+    ) -> Result<Option<Entered>, RecordingsError> {
+        if index >= head.size {
             return Ok(None);
         }
         if kept.0 != Some(index / WIDTH) {
-            let bytes = bundle(&self.ledger, index, size).map_err(|error| RecordingsError::ledger(&error))?;
+            let bytes =
+                bundle(&self.ledger, index, head.size).map_err(|error| RecordingsError::ledger(&error))?;
             *kept = Kept(Some(index / WIDTH), bytes.unwrap_or_default());
         }
-        Ok(entries(&kept.1, index).find(|(at, _)| *at == index).map(|(_, entry)| entry.to_vec()))
+        let entry = entries(&kept.1, index).find(|(at, _)| *at == index).map(|(_, entry)| entry);
+        let about = entry.and_then(|entry| Some((entry, Mark::about(entry, session)?)));
+        Ok(about.filter(|(_, (found, _))| *found == mark).map(|(entry, (_, what))| Entered {
+            index,
+            entry: entry.to_vec(),
+            what,
+        }))
     }
 
-    fn head(&self) -> Result<Option<(String, Checkpoint)>, RecordingsError> {
-        let Some(note) = self.ledger.read(CHECKPOINT).map_err(|error| RecordingsError::ledger(&error))?
-        else {
-            return Ok(None);
-        };
-        let note = String::from_utf8_lossy(&note).into_owned();
-        let head = Checkpoint::open(&note, &self.key).map_err(|error| {
-            RecordingsError::Ledger(format!("the checkpoint cannot be believed: {error}"))
-        })?;
-        Ok(Some((note, head)))
+    fn head(&self) -> Result<(String, Checkpoint), RecordingsError> {
+        signed_head(&self.ledger, &self.key)
+            .map_err(|error: HeadError| RecordingsError::Ledger(error.to_string()))
     }
+
+    fn searched(&self, session: &SessionId) -> Arc<Searched> {
+        self.all_searched().get(session).cloned().unwrap_or_default()
+    }
+
+    fn all_searched(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Searched>>> {
+        self.searched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An entry about something of a session.
+struct Entered {
+    index: u64,
+    entry: Vec<u8>,
+    what: What,
 }
 
 /// The bundle that was read last, by its number.
 #[derive(Default)]
 struct Kept(Option<u64>, Vec<u8>);
 
-/// What a session's directory says: notes, and chunks that are files.
-struct Noted(BTreeMap<At, u64>, BTreeSet<At>);
+/// What the ledger is known to hold of a session.
+#[derive(Default)]
+struct Known {
+    /// Chunks, by connection and number.
+    chunks: BTreeMap<(u32, u32), Digest>,
+    /// How many chunks a connection that has ended has.
+    ends: BTreeMap<u32, u32>,
+    /// How many connections the session had, once it has ended and they were counted.
+    end: Option<u32>,
+    /// Chunks that are files.
+    stored: BTreeSet<Mark>,
+}
 
-impl Noted {
-    fn read(dir: &Path) -> Result<Self, RecordingsError> {
-        let (mut noted, mut stored) = (BTreeMap::new(), BTreeSet::new());
-        let found = match std::fs::read_dir(dir) {
-            Ok(found) => found,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self(noted, stored)),
-            Err(error) => return Err(io(dir)(error)),
+impl Known {
+    /// Whether nothing can be missing of what was entered.
+    fn is_whole(&self, has_closed: bool) -> bool {
+        // of each connection, how many chunks are known, and the number after the last of them
+        let mut counts: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+        for (connection, chunk) in self.chunks.keys() {
+            let (count, end) = counts.entry(*connection).or_default();
+            (*count, *end) = (count.saturating_add(1), chunk.saturating_add(1));
+        }
+        let all_ended = |connections: u32| {
+            let most = connections.min(MAX_CONNECTIONS);
+            (1..=most).all(|connection| self.ends.contains_key(&connection))
         };
-        for entry in found {
-            let name = entry.map_err(io(dir))?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            stored.extend(place(name));
-            let connection = name.strip_suffix(SUFFIX).and_then(|number| number.parse::<u32>().ok());
-            let Some(connection) = connection.filter(|number| (1..=MAX_CONNECTIONS).contains(number)) else {
-                continue;
-            };
-            let file = File::open(dir.join(name)).map_err(io(dir))?;
-            let mut bytes = Vec::new();
-            file.take(MOST_NOTES).read_to_end(&mut bytes).map_err(io(dir))?;
-            let indices = bytes.as_chunks::<8>().0.iter().copied().map(u64::from_be_bytes);
-            noted.extend((0_u32..).zip(indices).map(|(chunk, index)| ((connection, chunk), index)));
-        }
-        Ok(Self(noted, stored))
+        let is_known = |mark: &Mark| match mark {
+            Mark::Chunk(connection, chunk) => self.chunks.contains_key(&(*connection, *chunk)),
+            _ => true,
+        };
+        self.end.map_or(!has_closed, all_ended)
+            && self.ends.iter().all(|(connection, chunks)| {
+                counts.get(connection).map_or(*chunks == 0, |(count, _)| count == chunks)
+            })
+            && self.stored.iter().all(is_known)
+            && counts.values().all(|(count, end)| count == end)
     }
 }
 
-/// The chunk of the session that the entry is about, with its digest.
-fn about(entry: &[u8], session: &SessionId) -> Option<(At, Digest)> {
-    match decode(entry).ok()?.what {
-        What::ChunkClosed { session: of, connection, chunk, digest, .. } if of == *session => {
-            Some(((connection, chunk), digest))
-        }
-        _ => None,
-    }
-}
-
-fn open(dir: &Path, connection: u32) -> std::io::Result<File> {
-    let path: PathBuf = dir.join(format!("{connection}{SUFFIX}"));
-    OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(path)
-}
-
-/// What the entry about a chunk has in it.
-const KIND: &str = "\"type\":\"chunk-closed\"";
-const SUFFIX: &str = ".entries";
-/// The length of a note.
-const NOTE: u64 = 8;
-/// A connection's notes are no longer, in bytes: a million chunks.
-const MOST_NOTES: u64 = NOTE << 20;
 /// No ledger gets so far: a note beyond it is rubbish.
 const UNSEEN: u64 = 1 << 48;
+/// What was found is kept for so many sessions, and then looked for again.
+const MOST_SEARCHED: usize = 10_000;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{AuditTrail, Recordings, Stamp};
+use super::{AuditTrail, Recordings, RecordingsError, Stamp};
 use crate::broker::ledger::{DirectoryFiles, LedgerWriter};
 use crate::domain::event::{Actor, Event, VerdictWord, What};
 use crate::domain::facts::{Facts, StatementKind};
@@ -136,7 +136,7 @@ async fn what_is_recorded_is_indexed_entered_verified_and_replayed() {
     home.closed(0);
 
     home.trail.recordings().covered(&session()).await.unwrap();
-    let index = home.trail.recordings().index(&session()).unwrap();
+    let index = home.trail.recordings().index(&session(), false).unwrap();
     assert_eq!(index.iter().map(Vec::len).collect::<Vec<_>>(), [12]);
     let replayed = home.replay(1);
     assert_eq!(replayed[0], (ItemKind::Statement, b"{}".to_vec()));
@@ -154,7 +154,7 @@ async fn a_recorder_that_is_dropped_loses_nothing() {
     drop(recorder);
     assert_eq!(home.verify().unwrap().chunks, 1);
     assert_eq!(home.replay(2), [(ItemKind::Answer, b"last words".to_vec())]);
-    assert_eq!(home.trail.recordings().index(&session()).unwrap().len(), 2);
+    assert_eq!(home.trail.recordings().index(&session(), false).unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn edited_missing_and_swapped_chunks_are_found() {
     let missing = Reason::ChunkMissing { session: session.clone(), connection, chunk: 0 };
     assert_eq!(verify(), Broken { index: Some(1), reason: missing });
     // what the ledger holds is said also of what is gone
-    assert_eq!(home.trail.recordings().index(&session).unwrap()[0].len(), 3);
+    assert_eq!(home.trail.recordings().index(&session, false).unwrap()[0].len(), 3);
 
     fs::rename(home.chunk("1-1.zst"), home.chunk("1-0.zst")).unwrap();
     fs::rename(home.chunk("x"), home.chunk("1-1.zst")).unwrap();
@@ -237,9 +237,9 @@ async fn what_is_handed_out_about_chunks_is_what_the_ledger_holds() {
     assert_eq!(recorder.finish().await, Ok(3));
     let recordings = home.trail.recordings();
     recordings.covered(&session()).await.unwrap();
-    let entered = recordings.index(&session()).unwrap();
+    let entered = recordings.index(&session(), false).unwrap();
     let proofs =
-        || -> Vec<_> { (0..3).map(|chunk| recordings.proof(&session(), 1, chunk).unwrap()).collect() };
+        || -> Vec<_> { (0..3).map(|chunk| recordings.proof(&session(), 1, chunk, None).unwrap()).collect() };
     let proven = proofs();
     assert_eq!(proven.iter().flatten().map(|proof| proof.index).collect::<Vec<_>>(), [1, 2, 3]);
 
@@ -247,9 +247,9 @@ async fn what_is_handed_out_about_chunks_is_what_the_ledger_holds() {
     fs::copy(home.chunk("1-0.zst"), home.chunk("1-3.zst")).unwrap();
     fs::copy(home.chunk("1-0.zst"), home.chunk("1-1.zst")).unwrap();
     fs::copy(home.chunk("1-0.zst"), home.chunk("2-0.zst")).unwrap();
-    assert_eq!(recordings.index(&session()).unwrap(), entered);
-    assert_eq!(recordings.proof(&session(), 1, 3).unwrap(), None);
-    assert_eq!(recordings.proof(&session(), 9, 0).unwrap(), None);
+    assert_eq!(recordings.index(&session(), false).unwrap(), entered);
+    assert_eq!(recordings.proof(&session(), 1, 3, None).unwrap(), None);
+    assert_eq!(recordings.proof(&session(), 9, 0, None).unwrap(), None);
     fs::remove_file(home.chunk("2-0.zst")).unwrap();
 
     // notes that are lost, torn, of zeros, too large, or of each other
@@ -259,12 +259,102 @@ async fn what_is_handed_out_about_chunks_is_what_the_ledger_holds() {
     let swapped = [&good[8..16], &good[..8], &good[16..]].concat();
     for wrong in [&[][..], &good[..9], &[0; 24], &[0xff; 24], &swapped] {
         fs::write(&notes, wrong).unwrap();
-        assert_eq!(recordings.index(&session()).unwrap(), entered, "{wrong:?}");
+        assert_eq!(recordings.index(&session(), false).unwrap(), entered, "{wrong:?}");
         assert_eq!(proofs(), proven, "{wrong:?}");
         assert_eq!(fs::read(&notes).unwrap(), good, "they are found anew");
     }
     fs::remove_file(&notes).unwrap();
-    assert_eq!(recordings.index(&session()).unwrap(), entered);
+    assert_eq!(recordings.index(&session(), false).unwrap(), entered);
+}
+
+/// Whoever deletes a file also deletes the note of it; the ledger still counts.
+#[tokio::test]
+async fn what_was_deleted_is_still_named_and_so_are_the_ends() {
+    let home = Home::new();
+    home.opened();
+    for connection in [1, 2] {
+        let mut recorder = home.recorder(connection);
+        record(&mut recorder, ItemKind::Answer, &vec![1; 2_400_000]).await;
+        let chunks = recorder.finish().await.unwrap();
+        home.enter(What::ConnectionClosed { session: session(), connection, statements: 0, rows: 0, chunks });
+    }
+    let reason = CloseReason::ClientEnded;
+    home.enter(What::SessionClosed { session: session(), reason, statements: 0, connections: 2 });
+    let recordings = home.trail.recordings();
+    recordings.covered(&session()).await.unwrap();
+    let size = home.trail.ledger().size();
+    let entered = recordings.index(&session(), true).unwrap();
+    assert_eq!(entered.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3]);
+    let ends = |recordings: &Recordings| {
+        [None, Some(1), Some(2), Some(3)].map(|connection| {
+            let proof = recordings.end(&session(), connection, size).unwrap();
+            proof.map(|proof| (proof.index, proof.checkpoint))
+        })
+    };
+    let proven = [Some((9, String::new())), Some((4, String::new())), Some((8, String::new())), None];
+    assert_eq!(ends(recordings), proven);
+    // it is not under older heads, and there are no newer ones
+    assert_eq!(recordings.end(&session(), None, 9).unwrap(), None);
+    assert_eq!(recordings.end(&session(), None, size + 1).unwrap(), None);
+    assert!(recordings.end(&session(), Some(1), 5).unwrap().is_some());
+
+    let other = |damage: &dyn Fn()| {
+        damage();
+        // a broker that starts anew
+        let stamp = Stamp::new(policy, || Timestamp::UNIX_EPOCH);
+        let dir = home.root.path().join("recordings");
+        let anew = Recordings::open(&dir, Arc::clone(home.trail.ledger()), stamp).unwrap();
+        assert_eq!(anew.index(&session(), true).unwrap(), entered);
+        assert_eq!(ends(&anew), proven);
+    };
+    other(&|| {
+        fs::remove_file(home.chunk("1-2.zst")).unwrap();
+        fs::OpenOptions::new().write(true).open(home.chunk("1.entries")).unwrap().set_len(16).unwrap();
+    });
+    other(&|| {
+        fs::remove_file(home.chunk("ends")).unwrap();
+        fs::remove_file(home.chunk("2.entries")).unwrap();
+        (0..3).for_each(|chunk| fs::remove_file(home.chunk(&format!("2-{chunk}.zst"))).unwrap());
+    });
+    other(&|| fs::remove_dir_all(home.chunk("")).unwrap());
+}
+
+/// Whoever asks for what is not there makes nobody read the ledger again.
+#[tokio::test]
+async fn the_ledger_is_searched_once_for_a_session() {
+    let home = Home::new();
+    home.opened();
+    let login = || home.enter(What::LoggedIn { refresh: true });
+    (0..1000).for_each(|_| login());
+    home.trail.ledger().checkpoint_now().await.unwrap();
+    let recordings = home.trail.recordings();
+    let read = || recordings.register.bundles.swap(0, std::sync::atomic::Ordering::SeqCst);
+    fs::create_dir_all(home.chunk("")).unwrap();
+    // what was brought to the disk and never entered
+    fs::write(home.chunk("1-0.zst"), "x").unwrap();
+    let ask = || {
+        assert!(recordings.index(&session(), true).unwrap().is_empty());
+        assert_eq!(recordings.proof(&session(), 1, 0, None).unwrap(), None);
+        assert_eq!(recordings.end(&session(), None, 1001).unwrap(), None);
+    };
+    ask();
+    assert_eq!(read(), 4);
+    (0..10).for_each(|_| ask());
+    assert_eq!(read(), 0);
+    // what came since is looked at, and nothing else
+    (0..50).for_each(|_| login());
+    home.trail.ledger().checkpoint_now().await.unwrap();
+    (0..10).for_each(|_| ask());
+    assert_eq!(read(), 2);
+    let other = SessionId::from_random([7; 16]);
+    // one at a time, and nobody waits for that in a thread
+    let searching = recordings.register.searching.lock().unwrap();
+    assert!(matches!(recordings.proof(&other, 1, 0, None), Err(RecordingsError::Busy)));
+    ask();
+    assert_eq!(read(), 0);
+    drop(searching);
+    assert_eq!(recordings.proof(&other, 1, 0, None).unwrap(), None);
+    assert_eq!(read(), 5);
 }
 
 /// What the entries say about each other, though each of them is signed.

@@ -45,7 +45,9 @@ impl AuditTrail {
 
 impl Journal for AuditTrail {
     fn enter(&self, event: &Event) -> Result<Ticket, JournalError> {
-        self.ledger.enter(event)
+        let ticket = self.ledger.enter(event)?;
+        self.recordings.note(&event.what, ticket.0);
+        Ok(ticket)
     }
 
     fn synced(&self, ticket: Ticket) -> BoxFuture<'_, Result<(), JournalError>> {

@@ -19,7 +19,7 @@ use crate::domain::principal::PrincipalId;
 use crate::domain::target::Target;
 use crate::gateway::authority::{Credential, Lease, LeaseError, SessionContext};
 use crate::gateway::journal::{Journal, JournalError, Recorder, Ticket};
-use crate::wire::control::ChunkProof;
+use crate::wire::control::{EntryProof, LedgerHead};
 
 /// A journal that remembers, and breaks when told to.
 pub(crate) struct Memory {
@@ -132,8 +132,23 @@ impl Archive for Shelf {
         )
     }
 
-    fn recording<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, io::Result<Vec<Vec<Digest>>>> {
-        Box::pin(async { Ok(vec![vec![Digest::from_bytes(&[7; 32])]]) })
+    fn ledger_head(&self, from: u64) -> BoxFuture<'_, io::Result<LedgerHead>> {
+        let proof = vec![from.to_string()];
+        Box::pin(async { Ok(LedgerHead { key: "key".into(), checkpoint: "checkpoint".into(), proof }) })
+    }
+
+    /// One that has closed is being searched for.
+    fn recording<'a>(
+        &'a self,
+        _: &'a SessionId,
+        has_closed: bool,
+    ) -> BoxFuture<'a, io::Result<Vec<Vec<Digest>>>> {
+        Box::pin(async move {
+            match has_closed {
+                true => Err(io::ErrorKind::ResourceBusy.into()),
+                false => Ok(vec![vec![Digest::from_bytes(&[7; 32])]]),
+            }
+        })
     }
 
     fn chunk_proof<'a>(
@@ -141,14 +156,24 @@ impl Archive for Shelf {
         _: &'a SessionId,
         connection: u32,
         chunk: u32,
-    ) -> BoxFuture<'a, io::Result<Option<ChunkProof>>> {
-        let entry = || ChunkProof {
-            index: 3,
+        size: Option<u64>,
+    ) -> BoxFuture<'a, io::Result<Option<EntryProof>>> {
+        let entry = move || EntryProof {
+            index: size.unwrap_or(3),
             entry: "{}".into(),
             proof: Vec::new(),
             checkpoint: "checkpoint".into(),
         };
         Box::pin(async move { Ok((connection == 1 && chunk == 0).then(entry)) })
+    }
+
+    fn end_proof<'a>(
+        &'a self,
+        session: &'a SessionId,
+        connection: Option<u32>,
+        size: u64,
+    ) -> BoxFuture<'a, io::Result<Option<EntryProof>>> {
+        self.chunk_proof(session, connection.unwrap_or(1), 0, Some(size))
     }
 
     fn chunk<'a>(

@@ -14,15 +14,15 @@ pub struct RecordingIndex {
     pub connections: Vec<Vec<Digest>>,
 }
 
-/// The ledger's entry about a chunk of a recording, and what shows that it is one.
+/// An entry of the ledger about a session, and what shows that it is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChunkProof {
+pub struct EntryProof {
     /// The entry's place in the ledger.
     pub index: u64,
     /// The entry as it was entered.
     pub entry: String,
     /// The inclusion proof of RFC 6962, hashes in base64.
     pub proof: Vec<String>,
-    /// The signed head that it is proven under.
+    /// The signed head that it is proven under; empty where the caller has named the size of one that it holds.
     pub checkpoint: String,
 }

@@ -162,7 +162,8 @@ pub(crate) fn control(data: &[u8]) {
     one_way_only::<control::BrokerInfo>(data);
     one_way_only::<control::ConfirmDevice>(data);
     one_way_only::<control::Confirmation>(data);
-    one_way_only::<control::ChunkProof>(data);
+    one_way_only::<control::EntryProof>(data);
+    one_way_only::<control::LedgerHead>(data);
     one_way_only::<control::DeviceListing>(data);
     one_way_only::<control::Explanation>(data);
     one_way_only::<control::GiveReview>(data);
