@@ -54,6 +54,8 @@ pub struct ClientContext {
     pub clock: Clock,
     /// Tells the person of devices of theirs that this one does not know.
     pub strangers: Strangers,
+    /// Tells the person what was seen of a ledger.
+    pub sights: Sights,
 }
 
 /// Tells the person of devices that were enrolled for them since this one looked the last time.
@@ -70,6 +72,45 @@ impl Strangers {
 
     fn tell(&self, devices: &[Device]) {
         (self.0)(devices);
+    }
+}
+
+/// What a person should know of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// It was seen for the first time, and is remembered from now on.
+    First {
+        /// Its key.
+        key: String,
+        /// How many entries it has.
+        size: u64,
+        /// Whether somebody has named the key; else it is the broker's word.
+        is_named: bool,
+    },
+    /// The broker, an older one, shows no head.
+    Nothing,
+}
+
+/// Tells the person what was seen of a ledger.
+#[derive(Clone)]
+pub struct Sights(Arc<TellSight>);
+
+type TellSight = dyn Fn(&Sight) + Send + Sync;
+
+impl Sights {
+    /// Tells by this.
+    pub fn new(tell: impl Fn(&Sight) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    fn tell(&self, sight: &Sight) {
+        (self.0)(sight);
+    }
+}
+
+impl std::fmt::Debug for Sights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sights")
     }
 }
 

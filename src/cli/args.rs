@@ -269,6 +269,9 @@ pub struct Login {
     /// Do not open a browser
     #[arg(long)]
     pub no_browser: bool,
+    /// Give up what is remembered of the broker's ledger, and remember what it shows now
+    #[arg(long)]
+    pub new_ledger: bool,
 }
 
 /// A target.
@@ -405,6 +408,9 @@ pub struct Replay {
     /// How many times faster than it was
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     pub speed: f64,
+    /// A file with the ledger's public key; else the one remembered
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
 }
 
 /// `audit …`.
@@ -451,6 +457,9 @@ pub struct Tail {
     /// Go on as entries come
     #[arg(short, long)]
     pub follow: bool,
+    /// A file with the ledger's public key; else the one remembered
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
 }
 
 /// A broker's configuration file.

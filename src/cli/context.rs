@@ -18,7 +18,7 @@ use crate::client::link::Link;
 use crate::client::login::{Identity, LoginError, Person, Workload};
 use crate::client::trust::{Pin, PinnedRoot};
 use crate::client::workload::{Platform, Source, Variables};
-use crate::client::{ClientContext, Strangers};
+use crate::client::{ClientContext, Sight, Sights, Strangers};
 use crate::domain::device::Device;
 use crate::gateway::clock::Clock;
 
@@ -44,6 +44,8 @@ impl Context {
             Some(_) => job_dir(ui)?,
             None => (Home::open(state_dir()?)?, None),
         };
+        // what is gone when the command has ended is no memory
+        let stays = scratch.is_none();
         let client = ClientContext {
             home: Arc::new(home),
             host_name: host_name(),
@@ -51,6 +53,7 @@ impl Context {
             temporary: env::temp_dir(),
             clock: Clock::system(),
             strangers: Strangers::new(move |devices| warn_of(ui, devices)),
+            sights: Sights::new(move |sight| tell_sight(ui, sight, stays)),
         };
         Ok(Self { ui, client, global, scratch })
     }
@@ -233,6 +236,20 @@ fn warn_of(ui: Ui, devices: &[Device]) {
             "hint: if it is yours, `hoopctl device list` ends this warning; if not, type `hoopctl device revoke {}`",
             device.id
         ));
+    }
+}
+
+/// Said once for each broker: from the second visit on, nobody's word is taken.
+fn tell_sight(ui: Ui, sight: &Sight, stays: bool) {
+    match sight {
+        Sight::First { key, size, is_named: false } if stays => ui.talk(&format!(
+            "note: the broker's ledger, with {size} entries, is remembered from now on; its key is the broker's own word, \
+             so compare it once with what the operator gives:\n  {key}"
+        )),
+        Sight::First { .. } => {}
+        Sight::Nothing => ui.warning(
+            "the broker is too old to show the head of its ledger, so nothing tells whether that is still the one it was",
+        ),
     }
 }
 

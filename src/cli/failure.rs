@@ -15,6 +15,7 @@ use crate::client::home::HomeError;
 use crate::client::keychain::KeychainError;
 use crate::client::launch::LaunchError;
 use crate::client::ledger::LedgerError;
+use crate::client::ledger::lookout::Contradiction;
 use crate::client::link::LinkError;
 use crate::client::login::LoginError;
 use crate::client::loopback::{LoopbackError, PlaceError};
@@ -215,12 +216,28 @@ impl From<Broken> for Failure {
 
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
-        let message = error.to_string();
+        let failure = Self::new(FailureKind::BadData, error.to_string());
         match error {
             LedgerError::Api(error) => error.into(),
             LedgerError::Broken(broken) => broken.into(),
+            LedgerError::Contradicted(contradiction, evidence) => {
+                let kept = evidence.map(|at| format!("what it showed and what is remembered is kept in `{}`", at.display()));
+                let failure = kept.into_iter().fold(failure, Self::hint);
+                match contradiction {
+                    Contradiction::Withheld => failure.hint("ask whoever answers for the broker what became of it"),
+                    _ => failure.hint(
+                        "tell whoever answers for the broker; only if they say why, as after a backup was restored: `hoopctl login --new-ledger`",
+                    ),
+                }
+            }
+            LedgerError::Crowded => Self { kind: FailureKind::Unreachable, ..failure },
             LedgerError::Home(error) => error.into(),
-            LedgerError::Key(_) => Self::new(FailureKind::BadData, message),
+            LedgerError::Half | LedgerError::Kept(_) | LedgerError::Key(_) => {
+                failure.hint("`hoopctl login --new-ledger` puts it aside and begins anew")
+            }
+            LedgerError::NamedKey => failure.hint(
+                "compare both with what the operator gives; `hoopctl login --new-ledger` gives up the remembered one",
+            ),
         }
     }
 }
@@ -289,6 +306,7 @@ impl From<LoginError> for Failure {
         match error {
             LoginError::Home(error) => error.into(),
             LoginError::Keychain(error) => error.into(),
+            LoginError::Ledger(error) => (*error).into(),
             LoginError::Link(error) => error.into(),
             LoginError::Needed(url) => Self::new(FailureKind::LoginNeeded, message)
                 .hint(format!("type `hoopctl login --broker {url}`")),

@@ -18,11 +18,15 @@ pub use approvals::Scope;
 
 use super::ClientContext;
 use super::known;
+use super::ledger::lookout::Lookout;
+use super::ledger::memory::Memory;
+use super::ledger::{Head, LedgerError};
 use super::link::{Caller, Link, LinkError};
 use super::login::{Access, Identity, LoginError};
 use crate::domain::device::Device;
 use crate::domain::name::{DeviceId, SessionId};
 use crate::domain::session::Session;
+use crate::ledger::note::VerifierKey;
 use crate::wire::control::{
     self, ConfirmDevice, DeviceRevocation, EntryProof, Explanation, Listing, OpenSession, OpenedSession,
     PendingDevice, ProblemCode, RecordingIndex, TargetSummary, WhoAmI,
@@ -37,6 +41,7 @@ pub struct Api {
     access: Mutex<Option<Access>>,
     /// Whether the login is renewed where that is needed.
     renews: bool,
+    lookout: Lookout,
 }
 
 /// Why a call failed.
@@ -54,7 +59,7 @@ impl Api {
     /// Calls through `link` as `identity`.
     #[must_use]
     pub fn new(context: ClientContext, link: Link, identity: Identity) -> Arc<Self> {
-        Arc::new(Self { context, link, identity, access: Mutex::new(None), renews: true })
+        Arc::new(Self::with(context, link, identity, None))
     }
 
     /// Calls as `identity` with the access token that an earlier command left, and with no other: for
@@ -62,14 +67,64 @@ impl Api {
     #[must_use]
     pub fn at_hand(context: ClientContext, link: Link, identity: Identity) -> Option<Arc<Self>> {
         let access = identity.at_hand(context.clock.now() + MARGIN)?;
-        Some(Arc::new(Self { context, link, identity, access: Mutex::new(Some(access)), renews: false }))
+        Some(Arc::new(Self::with(context, link, identity, Some(access))))
     }
 
+    fn with(context: ClientContext, link: Link, identity: Identity, access: Option<Access>) -> Self {
+        let renews = access.is_none();
+        let lookout = Lookout::new(&context, Memory::new(identity.place().cloned()));
+        Self { context, link, identity, access: Mutex::new(access), renews, lookout }
+    }
+
+    /// INVARIANT: whenever a login was renewed, its broker's ledger is held against what is remembered of it.
     async fn exchanged(&self, not_before: Timestamp) -> Result<Access, LoginError> {
-        match self.renews {
-            true => self.identity.access(&self.link, not_before).await,
-            false => Err(LoginError::Needed(Box::new(self.link.url().clone()))),
+        if !self.renews {
+            return Err(LoginError::Needed(Box::new(self.link.url().clone())));
         }
+        let before = self.context.clock.now();
+        let access = self.identity.access(&self.link, not_before).await?;
+        if access.since >= before {
+            self.lookout.glance(&self.link, self.caller(&access)).await.map_err(Box::new)?;
+        }
+        Ok(access)
+    }
+
+    /// What is remembered of the broker's ledger.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        self.lookout.memory()
+    }
+
+    /// The head of the ledger now, which extends everything that was seen before; `None` from an older broker, which
+    /// shows none. `key` is the one that somebody named.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn head(&self, key: Option<&VerifierKey>) -> Result<Option<Head>, LedgerError> {
+        let access = self.access().await.map_err(ApiError::from)?;
+        match self.lookout.look(&self.link, self.caller(&access), key).await {
+            Err(LedgerError::Api(ApiError::Link(error))) if is_stale(&error) => {
+                let access = self.renew(&access).await.map_err(ApiError::from)?;
+                self.lookout.look(&self.link, self.caller(&access), key).await
+            }
+            other => other,
+        }
+    }
+
+    /// Holds the ledger against what is remembered of it before a session is opened.
+    async fn look_out(&self) -> Result<(), ApiError> {
+        let access = self.access().await?;
+        let looked = match self.lookout.look_once(&self.link, self.caller(&access)).await {
+            Err(LedgerError::Api(ApiError::Link(error))) if is_stale(&error) => {
+                let access = self.renew(&access).await?;
+                self.lookout.look_once(&self.link, self.caller(&access)).await
+            }
+            other => other,
+        };
+        looked.map_err(|error| match error {
+            LedgerError::Api(error) => error,
+            other => LoginError::from(Box::new(other)).into(),
+        })
     }
 
     /// The way to the broker.
@@ -152,6 +207,8 @@ impl Api {
 
     /// Opens a session; `ssh_key` is the public key that the client made for it, where it is one of SSH.
     ///
+    /// INVARIANT: nothing is opened at a broker whose ledger is not the one that is remembered.
+    ///
     /// # Errors
     /// [`ApiError`].
     pub async fn open_session(
@@ -160,6 +217,7 @@ impl Api {
         ssh_key: Option<String>,
         tethered: bool,
     ) -> Result<OpenedSession, ApiError> {
+        self.look_out().await?;
         let host = self.context.host_name.clone();
         let body = OpenSession { target: target.into(), host, ssh_key, tethered };
         self.call(Method::POST, control::SESSIONS, Some(&body)).await
@@ -213,7 +271,7 @@ impl Api {
         self.fetch(&format!("{}/{session}/recording/{connection}/{chunk}", control::SESSIONS)).await
     }
 
-    /// What the ledger holds of a chunk, with its proof.
+    /// What the ledger holds of a chunk, with its proof under this head.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -222,8 +280,28 @@ impl Api {
         session: &SessionId,
         connection: u32,
         chunk: u32,
+        head: &Head,
     ) -> Result<EntryProof, ApiError> {
-        self.get(&format!("{}/{session}/recording/{connection}/{chunk}/proof", control::SESSIONS)).await
+        self.proof(&format!("{}/{session}/recording/{connection}/{chunk}/proof", control::SESSIONS), head)
+            .await
+    }
+
+    /// What the ledger holds of the end of a connection, or of the session, with its proof under this head.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn end_proof(
+        &self,
+        session: &SessionId,
+        connection: Option<u32>,
+        head: &Head,
+    ) -> Result<EntryProof, ApiError> {
+        let connection = connection.map(|connection| format!("/{connection}")).unwrap_or_default();
+        self.proof(&format!("{}/{session}/recording{connection}/end", control::SESSIONS), head).await
+    }
+
+    async fn proof(&self, path: &str, head: &Head) -> Result<EntryProof, ApiError> {
+        self.get(&format!("{path}?{}={}", control::SIZE, head.checkpoint().size)).await
     }
 
     /// A file of the ledger: `checkpoint`, `key`, `tile/…`.

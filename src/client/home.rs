@@ -224,7 +224,15 @@ impl BrokerHome {
     /// # Errors
     /// When the lock file cannot be made.
     pub fn lock(&self) -> Result<HomeLock, HomeError> {
-        let path = self.dir.join("lock");
+        self.lock_of("lock")
+    }
+
+    /// The same for something that has a lock of its own.
+    ///
+    /// # Errors
+    /// When the lock file cannot be made.
+    pub fn lock_of(&self, name: &str) -> Result<HomeLock, HomeError> {
+        let path = self.dir.join(name);
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -241,7 +249,7 @@ impl BrokerHome {
     }
 }
 
-/// Held while one process changes a broker's credential.
+/// Held while one process changes a broker's credential, or what it remembers.
 #[derive(Debug)]
 pub struct HomeLock {
     _file: File,

@@ -31,6 +31,11 @@ impl Job {
         Self { file: format!("{PREFIX}{}.json", mark.job), place }
     }
 
+    /// Where it is kept.
+    pub(super) fn place(&self) -> &BrokerHome {
+        &self.place
+    }
+
     /// The key of the job; made by its first command. The caller holds the lock of the place.
     pub(super) fn key(&self, now: Timestamp) -> Result<DeviceKey, HomeError> {
         if let Some(kept) = self.read()?

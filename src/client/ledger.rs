@@ -1,34 +1,36 @@
 //! What a client believes of a broker's ledger.
 //!
-//! Job: heads that are signed by the key that is remembered and do not go back behind the one that
-//! is remembered, and what such a head proves of a recording. Boundary: who remembers a key or a
-//! head is `audit verify`; where nobody did, the key is the broker's own word. Failure mode:
-//! [`LedgerError`]; what is not proven is not believed.
+//! Job: remembers the key and the last head (`memory`), looks whether the ledger goes on from there at each visit
+//! (`lookout`), and reads what is proven under such a head of sessions and recordings. Boundary: who is told, and what
+//! happens then, is decided above. Failure mode: [`LedgerError`]; what is not proven is not believed.
+
+pub mod lookout;
+pub mod memory;
 
 use thiserror::Error;
 
-use super::api::{Api, ApiError};
-use super::home::{BrokerHome, HomeError};
+use self::lookout::Contradiction;
+use self::memory::Evidence;
+use super::api::ApiError;
+use super::home::HomeError;
+use super::link::LinkError;
+use super::login::LoginError;
 use crate::domain::event::What;
 use crate::domain::name::{Digest, SessionId};
+use crate::domain::session::CloseReason;
 use crate::ledger::checkpoint::{Checkpoint, CheckpointError};
 use crate::ledger::note::{NoteError, VerifierKey};
 use crate::ledger::proof::{MAX_PROOF, proven};
-use crate::ledger::tile::KEY;
 use crate::ledger::tree::Hash;
 use crate::ledger::verify::{Broken, Reason};
 use crate::wire::control::EntryProof;
 
-/// The file in a broker's place with the head that was found good.
-pub const CHECKPOINT_MEMORY: &str = "ledger-checkpoint";
-/// The file in a broker's place with the key that was found good.
-pub const KEY_MEMORY: &str = "ledger-key";
-
-/// The key, and the head that the ledger must not go back behind.
-#[derive(Debug)]
-pub struct Trust {
+/// A head that the key has signed and that extends what was remembered when it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
     key: VerifierKey,
-    kept: Option<Checkpoint>,
+    checkpoint: Checkpoint,
+    note: String,
 }
 
 /// Why the ledger is not believed.
@@ -36,16 +38,47 @@ pub struct Trust {
 pub enum LedgerError {
     /// The broker did not answer.
     #[error(transparent)]
-    Api(#[from] ApiError),
+    Api(ApiError),
     /// It is broken.
     #[error(transparent)]
     Broken(#[from] Broken),
-    /// What is remembered cannot be read.
+    /// It is not the one that is remembered. Where both are kept.
+    #[error("{0}")]
+    Contradicted(Contradiction, Evidence),
+    /// Other commands of the same user changed the memory again and again.
+    #[error("other commands remember new heads of the ledger all the time; try again")]
+    Crowded,
+    /// A head is remembered, and not its key.
+    #[error("what is remembered of the broker's ledger is not whole: its key is missing")]
+    Half,
+    /// What is remembered cannot be read or written.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// The key is none.
-    #[error("the ledger's key cannot be read: {0}")]
-    Key(#[from] NoteError),
+    /// The remembered head is not signed by the remembered key.
+    #[error("what is remembered of the broker's ledger cannot be believed: {0}")]
+    Kept(CheckpointError),
+    /// The remembered key is none.
+    #[error("the key that is remembered of the broker's ledger cannot be read: {0}")]
+    Key(NoteError),
+    /// The key that somebody named is not the one that is remembered.
+    #[error("the key that was named is not the one that is remembered of this broker's ledger")]
+    NamedKey,
+}
+
+impl From<ApiError> for LedgerError {
+    /// A ledger that was not believed when the login was renewed for the call is that, and no mere failure of the call.
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Login(LoginError::Ledger(error)) => *error,
+            other => Self::Api(other),
+        }
+    }
+}
+
+impl From<LinkError> for LedgerError {
+    fn from(error: LinkError) -> Self {
+        Self::Api(error.into())
+    }
 }
 
 /// What the ledger holds of a chunk.
@@ -59,50 +92,39 @@ pub struct EnteredChunk {
     pub bytes: u64,
 }
 
-impl Trust {
-    /// What is remembered in `place`, and else the key that the broker gives.
+/// What the ledger holds of a session's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EnteredEnd {
+    /// Why it ended.
+    pub reason: CloseReason,
+    /// How many connections it had; nobody could count them when the broker was killed.
+    pub connections: u32,
+}
+
+impl Head {
+    /// A head out of a log that was found good, with the key that has signed it.
     ///
     /// # Errors
-    /// [`LedgerError`].
-    pub async fn read(api: &Api, place: Option<&BrokerHome>) -> Result<Self, LedgerError> {
-        let remembered = |name| place.map_or(Ok(None), |place| place.read(name));
-        let key = match remembered(KEY_MEMORY)? {
-            Some(key) => key,
-            None => api.ledger_file(KEY).await?,
-        };
-        let key = VerifierKey::parse(String::from_utf8_lossy(&key).trim())?;
-        let kept = remembered(CHECKPOINT_MEMORY)?
-            .map(|note| Checkpoint::open(&String::from_utf8_lossy(&note), &key))
-            .transpose()
-            .map_err(|error| nowhere(Reason::Kept(error)))?;
-        Ok(Self { key, kept })
+    /// It has not.
+    pub fn open(key: &VerifierKey, note: &[u8]) -> Result<Self, Broken> {
+        let believed = |note: &str| Checkpoint::open(note, key);
+        let note = std::str::from_utf8(note).map_err(|_| CheckpointError::Text);
+        let opened = note.and_then(|note| Ok((note, believed(note)?)));
+        let (note, checkpoint) =
+            opened.map_err(|error| Broken { index: None, reason: Reason::Checkpoint(error) })?;
+        Ok(Self { key: key.clone(), checkpoint, note: note.into() })
     }
 
-    /// The head that is remembered.
+    /// Size and root.
     #[must_use]
-    pub fn kept(&self) -> Option<&Checkpoint> {
-        self.kept.as_ref()
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
     }
 
-    /// Reads a head.
-    ///
-    /// # Errors
-    /// It is not signed by the key, or contradicts what is remembered as far as that shows without
-    /// the tiles.
-    pub fn head(&self, note: &[u8]) -> Result<Checkpoint, Broken> {
-        let note =
-            std::str::from_utf8(note).map_err(|_| nowhere(Reason::Checkpoint(CheckpointError::Text)))?;
-        let head = Checkpoint::open(note, &self.key).map_err(|error| nowhere(Reason::Checkpoint(error)))?;
-        match &self.kept {
-            Some(kept) if kept.size > head.size => {
-                let reason = Reason::RolledBack { kept: kept.size, found: head.size };
-                Err(Broken { index: Some(head.size), reason })
-            }
-            Some(kept) if kept.size == head.size && kept.root != head.root => {
-                Err(nowhere(Reason::Forked { kept: kept.size }))
-            }
-            _ => Ok(head),
-        }
+    /// As a signed note.
+    #[must_use]
+    pub fn note(&self) -> &str {
+        &self.note
     }
 
     /// What a proof shows of a chunk.
@@ -116,25 +138,60 @@ impl Trust {
         connection: u32,
         chunk: u32,
     ) -> Result<EnteredChunk, Broken> {
-        let index = proof.index;
-        let broken = |reason| Broken { index: Some(index), reason };
-        let head = self.head(proof.checkpoint.as_bytes())?;
-        let hashes: Option<Vec<Hash>> =
-            proof.proof.iter().take(MAX_PROOF + 1).map(|hash| Hash::parse(hash)).collect();
-        let hashes = hashes.ok_or_else(|| broken(Reason::Unproven))?;
-        match proven(index, proof.entry.as_bytes(), &hashes, &head)?.what {
+        match self.entry(proof)? {
             What::ChunkClosed { session: of, connection: number, chunk: found, digest, bytes }
                 if of == *session && number == connection && found == chunk =>
             {
-                Ok(EnteredChunk { index, digest, bytes })
+                Ok(EnteredChunk { index: proof.index, digest, bytes })
             }
-            _ => Err(broken(Reason::OutOfPlace("it is not about this chunk"))),
+            _ => Err(misplaced(proof, "it is not about this chunk")),
         }
+    }
+
+    /// What a proof shows of the end of a connection: how many chunks it has.
+    ///
+    /// # Errors
+    /// It shows nothing, or something else.
+    pub fn connection_end(
+        &self,
+        proof: &EntryProof,
+        session: &SessionId,
+        connection: u32,
+    ) -> Result<u32, Broken> {
+        match self.entry(proof)? {
+            What::ConnectionClosed { session: of, connection: number, chunks, .. }
+                if of == *session && number == connection =>
+            {
+                Ok(chunks)
+            }
+            _ => Err(misplaced(proof, "it is not about the end of this connection")),
+        }
+    }
+
+    /// What a proof shows of the end of a session.
+    ///
+    /// # Errors
+    /// It shows nothing, or something else.
+    pub fn session_end(&self, proof: &EntryProof, session: &SessionId) -> Result<EnteredEnd, Broken> {
+        match self.entry(proof)? {
+            What::SessionClosed { session: of, reason, connections, .. } if of == *session => {
+                Ok(EnteredEnd { reason, connections })
+            }
+            _ => Err(misplaced(proof, "it is not about the end of this session")),
+        }
+    }
+
+    fn entry(&self, proof: &EntryProof) -> Result<What, Broken> {
+        let hashes: Option<Vec<Hash>> =
+            proof.proof.iter().take(MAX_PROOF + 1).map(|hash| Hash::parse(hash)).collect();
+        let unproven = || Broken { index: Some(proof.index), reason: Reason::Unproven };
+        let hashes = hashes.ok_or_else(unproven)?;
+        Ok(proven(proof.index, proof.entry.as_bytes(), &hashes, &self.checkpoint)?.what)
     }
 }
 
-fn nowhere(reason: Reason) -> Broken {
-    Broken { index: None, reason }
+fn misplaced(proof: &EntryProof, why: &'static str) -> Broken {
+    Broken { index: Some(proof.index), reason: Reason::OutOfPlace(why) }
 }
 
 #[cfg(test)]
@@ -143,9 +200,10 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::Trust;
+    use super::{EnteredEnd, Head};
     use crate::domain::event::{Event, What};
     use crate::domain::name::{Digest, SessionId};
+    use crate::domain::session::CloseReason;
     use crate::ledger::checkpoint::Checkpoint;
     use crate::ledger::entry::encode;
     use crate::ledger::note::Signer;
@@ -153,13 +211,30 @@ mod tests {
     use crate::ledger::verify::Reason;
     use crate::wire::control::EntryProof;
 
-    fn session() -> SessionId {
-        SessionId::from_random([3; 16])
+    fn session(number: u8) -> SessionId {
+        SessionId::from_random([number; 16])
     }
 
-    fn entry(chunk: u32) -> Vec<u8> {
-        let digest = Digest::from_bytes(&[u8::try_from(chunk).unwrap(); 32]);
-        let what = What::ChunkClosed { session: session(), connection: 1, chunk, digest, bytes: 9 };
+    fn entry(number: u32) -> Vec<u8> {
+        let what = match number {
+            5 => What::ConnectionClosed {
+                session: session(3),
+                connection: 1,
+                statements: 0,
+                rows: 0,
+                chunks: 5,
+            },
+            6 => What::SessionClosed {
+                session: session(3),
+                reason: CloseReason::ClientEnded,
+                statements: 0,
+                connections: 1,
+            },
+            chunk => {
+                let digest = Digest::from_bytes(&[u8::try_from(chunk).unwrap(); 32]);
+                What::ChunkClosed { session: session(3), connection: 1, chunk, digest, bytes: 9 }
+            }
+        };
         let policy = Digest::from_bytes(&[0; 32]);
         let mut bytes = Vec::new();
         encode(&Event { at: Timestamp::UNIX_EPOCH, actor: None, policy, what }, &mut bytes).unwrap();
@@ -167,42 +242,57 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_is_believed_only_for_a_proof_of_its_own_under_a_head_of_the_log() {
+    fn what_is_said_of_a_session_is_believed_only_for_a_proof_of_its_own_under_the_one_head() {
         let signer = Signer::new("log", &[1; 32]).unwrap();
         let mut tree = Tree::default();
-        (0..5).for_each(|chunk| tree.push(Hash::leaf(&entry(chunk))));
-        let head = Checkpoint { size: 5, root: tree.root() };
-        let proof = |chunk: u32| EntryProof {
-            index: u64::from(chunk),
-            entry: String::from_utf8(entry(chunk)).unwrap(),
-            proof: inclusion_proof(&tree, u64::from(chunk), 5).unwrap().iter().map(Hash::to_string).collect(),
-            checkpoint: head.sign(&signer),
+        (0..7).for_each(|number| tree.push(Hash::leaf(&entry(number))));
+        let signed = |checkpoint: Checkpoint| {
+            Head::open(signer.verifier(), checkpoint.sign(&signer).as_bytes()).unwrap()
         };
-        let trust = |kept| Trust { key: signer.verifier().clone(), kept };
-        let refused =
-            |trust: &Trust, proof: &EntryProof| trust.chunk(proof, &session(), 1, 2).unwrap_err().reason;
-        let good = trust(None).chunk(&proof(2), &session(), 1, 2).unwrap();
+        let head = signed(Checkpoint { size: 7, root: tree.root() });
+        let proof = |number: u32| EntryProof {
+            index: u64::from(number),
+            entry: String::from_utf8(entry(number)).unwrap(),
+            proof: inclusion_proof(&tree, u64::from(number), 7)
+                .unwrap()
+                .iter()
+                .map(Hash::to_string)
+                .collect(),
+            checkpoint: String::new(),
+        };
+        let good = head.chunk(&proof(2), &session(3), 1, 2).unwrap();
         assert_eq!((good.index, good.bytes, good.digest), (2, 9, Digest::from_bytes(&[2; 32])));
-        assert!(trust(Some(head)).chunk(&proof(2), &session(), 1, 2).is_ok());
+        assert_eq!(head.connection_end(&proof(5), &session(3), 1), Ok(5));
+        let end = EnteredEnd { reason: CloseReason::ClientEnded, connections: 1 };
+        assert_eq!(head.session_end(&proof(6), &session(3)), Ok(end));
 
-        assert!(matches!(refused(&trust(None), &proof(3)), Reason::OutOfPlace(_)));
-        let other = SessionId::from_random([4; 16]);
-        assert!(matches!(
-            trust(None).chunk(&proof(2), &other, 1, 2).unwrap_err().reason,
-            Reason::OutOfPlace(_)
-        ));
+        let refused = |proof: &EntryProof| head.chunk(proof, &session(3), 1, 2).unwrap_err().reason;
+        for wrong in [3, 5, 6] {
+            assert!(matches!(refused(&proof(wrong)), Reason::OutOfPlace(_)), "{wrong}");
+        }
+        let elsewhere = [
+            head.chunk(&proof(2), &session(4), 1, 2).map(drop),
+            head.chunk(&proof(2), &session(3), 2, 2).map(drop),
+            head.connection_end(&proof(5), &session(4), 1).map(drop),
+            head.connection_end(&proof(5), &session(3), 2).map(drop),
+            head.connection_end(&proof(6), &session(3), 1).map(drop),
+            head.session_end(&proof(6), &session(4)).map(drop),
+            head.session_end(&proof(5), &session(3)).map(drop),
+        ];
+        for (number, refused) in elsewhere.into_iter().enumerate() {
+            assert!(matches!(refused.unwrap_err().reason, Reason::OutOfPlace(_)), "{number}");
+        }
         let forged = EntryProof { entry: proof(2).entry.replace("0202", "0203"), ..proof(2) };
-        assert_eq!(refused(&trust(None), &forged), Reason::Unproven);
+        assert_eq!(refused(&forged), Reason::Unproven);
         let long = EntryProof { proof: vec![Hash::empty().to_string(); 1000], ..proof(2) };
-        assert_eq!(refused(&trust(None), &long), Reason::Unproven);
+        assert_eq!(refused(&long), Reason::Unproven);
         let rubbish = EntryProof { proof: vec!["x".into()], ..proof(2) };
-        assert_eq!(refused(&trust(None), &rubbish), Reason::Unproven);
-        let elsewhere = Signer::new("log", &[2; 32]).unwrap();
-        let swapped = EntryProof { checkpoint: head.sign(&elsewhere), ..proof(2) };
-        assert!(matches!(refused(&trust(None), &swapped), Reason::Checkpoint(_)));
-        let later = Checkpoint { size: 6, ..head };
-        assert_eq!(refused(&trust(Some(later)), &proof(2)), Reason::RolledBack { kept: 6, found: 5 });
-        let forked = Checkpoint { root: Hash::empty(), ..head };
-        assert_eq!(refused(&trust(Some(forked)), &proof(2)), Reason::Forked { kept: 5 });
+        assert_eq!(refused(&rubbish), Reason::Unproven);
+        // what another head proves is not what this one does
+        for other in [Checkpoint { size: 7, root: Hash::empty() }, Checkpoint { size: 2, root: tree.root() }]
+        {
+            let refused = signed(other).chunk(&proof(2), &session(3), 1, 2).unwrap_err().reason;
+            assert_eq!(refused, Reason::Unproven);
+        }
     }
 }

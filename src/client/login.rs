@@ -20,6 +20,7 @@ use super::home::{BrokerHome, HomeError, HomeLock};
 use super::job::Job;
 use super::keychain::{Credential, Keychain, KeychainError, StoredIn};
 use super::known;
+use super::ledger::LedgerError;
 use super::link::{Caller, Link, LinkError};
 use super::provider::{DevicePrompt, Provider, ProviderError};
 use super::trust::PinnedRoot;
@@ -50,6 +51,9 @@ pub enum LoginError {
     /// The credential store failed.
     #[error(transparent)]
     Keychain(#[from] KeychainError),
+    /// The broker's ledger is not believed, so nothing is done there.
+    #[error(transparent)]
+    Ledger(#[from] Box<LedgerError>),
     /// The broker failed or refused.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -120,6 +124,15 @@ impl Identity {
         match self {
             Self::Person(person) => &person.info.public_url,
             Self::Workload(workload) => &workload.info.public_url,
+        }
+    }
+
+    /// Where the login is kept; nowhere for a workload that can keep nothing.
+    #[must_use]
+    pub fn place(&self) -> Option<&BrokerHome> {
+        match self {
+            Self::Person(person) => Some(&person.place),
+            Self::Workload(workload) => workload.job.as_ref().map(Job::place),
         }
     }
 

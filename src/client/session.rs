@@ -17,6 +17,7 @@ use url::Url;
 use super::api::{Api, ApiError};
 use super::aws::teller::Teller;
 use super::link::LinkError;
+use super::login::LoginError;
 use super::loopback::Opener;
 use super::loopback::refusal::Refusal;
 use super::tunnel::{self, Ahead, Stream, TunnelError};
@@ -85,7 +86,10 @@ impl LiveSession {
         let renew = move || {
             let api = Arc::clone(&keeper);
             async move {
-                if let Err(error) = api.keep_alive().await {
+                let kept = api.keep_alive().await;
+                if let Err(LoginError::Ledger(error)) = &kept {
+                    tracing::error!(%error, "the broker's ledger is not the one that is remembered; end this session");
+                } else if let Err(error) = kept {
                     tracing::warn!(%error, "the login could not be renewed; the session closes when it has lapsed");
                 }
             }

@@ -119,3 +119,35 @@ async fn a_balancer_cannot_alter_the_tunnel() {
     spy.play(Trick::Listen);
     psql(&alice, "SELECT 1").await.ends(0);
 }
+
+/// Nobody can play the older broker who was the newer one before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_shows_no_head_is_an_older_one_only_until_it_has_shown_one() {
+    let (world, port) = behind(true).await;
+    let certificate = Certificate::new();
+    let mut spy = Spy::start(port, &world, &certificate, Trick::Older).await;
+    let alice = Env::new(&world.broker.url);
+    let pin = certificate.pin();
+    let approve = async |page: String| crate::support::provider::approve(&page, "alice").await;
+    let ran = alice.login(&["--broker-pin", &pin], approve).await.ends(0);
+    let older = "warning: the broker is too old to show the head of its ledger, so nothing tells whether that is still the one it was";
+    ran.tells(older);
+    let ran = psql(&alice, "SELECT 1").await.ends(0).tells(older);
+    assert!(!ran.stderr.contains("is remembered from now on"), "{}", ran.stderr);
+    let sessions = alice.run(&["--output", "json", "session", "list"]).await.ends(0).stdout;
+    let session: serde_json::Value =
+        serde_json::from_str(sessions.lines().next().expect("one")).expect("JSON");
+    let replay = ["session", "replay", session["id"].as_str().expect("an id")];
+    let ran = alice.run(&replay).await.ends(69);
+    assert!(ran.stderr.contains("too old to prove under one head"), "{}", ran.stderr);
+
+    spy.play(Trick::Listen);
+    let ran = psql(&alice, "SELECT 1").await.ends(0);
+    assert!(ran.stderr.contains("is remembered from now on"), "{}", ran.stderr);
+    spy.play(Trick::Older);
+    let withheld = "error: the broker does not show the head of its ledger any more";
+    psql(&alice, "SELECT 1").await.ends(65).tells(withheld);
+    alice.run(&replay).await.ends(65).tells(withheld);
+    let approve = async |page: String| crate::support::provider::approve(&page, "alice").await;
+    alice.login(&["--broker-pin", &pin], approve).await.ends(65).tells(withheld);
+}

@@ -52,6 +52,7 @@ mod issuance;
 mod keyring;
 mod leases;
 mod login;
+mod lookout;
 mod metrics;
 mod noninterference;
 mod objects;

@@ -15,13 +15,12 @@ use crate::cli::context::Context;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
 use crate::client::approvals::SignedReviews;
-use crate::client::home::BrokerHome;
-use crate::client::ledger::{CHECKPOINT_MEMORY, KEY_MEMORY};
-use crate::ledger::checkpoint::Checkpoint;
+use crate::client::ledger::memory::{Memory, Remembered};
+use crate::client::ledger::{Head, LedgerError};
 use crate::ledger::note::VerifierKey;
 use crate::ledger::proof::Prover;
 use crate::ledger::tile::{CHECKPOINT, KEY};
-use crate::ledger::verify::{Audit, Broken, Files, FilesError, Reason, Verified, VerifyError};
+use crate::ledger::verify::{Audit, Files, FilesError, Verified, VerifyError};
 use fetch::{Ledger, Recordings};
 
 /// Verifies or reads the ledger.
@@ -75,39 +74,32 @@ fn offline(args: &Verify) -> Result<(Verified, KeyFrom), Failure> {
 }
 
 async fn online(context: &Context, args: Verify) -> Result<u8, Failure> {
-    let place = context.place()?;
     let api = context.api().await?;
     let (ui, handle) = (context.ui, tokio::runtime::Handle::current());
     let waiting = ui.wait("reading the ledger");
     let done = blocking(move || {
         let log = Ledger::new(&api, &handle);
         let recordings = args.recordings.as_ref().map(|_| Recordings::new(&api, &handle));
-        let known = remembered(&place, KEY_MEMORY)?;
-        let (key, from) = match (&args.key, &known) {
+        let memory = api.memory();
+        let before = memory.read()?;
+        let (key, from) = match (&args.key, &before) {
             (Some(path), _) => (text_of(path)?, KeyFrom::File),
-            (None, Some(key)) => (key.clone(), KeyFrom::Memory),
+            (None, Some(before)) => (before.key.to_string(), KeyFrom::Memory),
             (None, None) => (ledgers_own_key(&log, unanswered)?, KeyFrom::Ledger),
         };
-        if known.is_some_and(|known| known.trim() != key.trim()) {
-            return Err(Failure::new(
-                FailureKind::BadData,
-                "the key that was named is not the one that is remembered of this broker's ledger",
-            )
-            .hint(format!("if the ledger was set up anew, remove `{KEY_MEMORY}` and `{CHECKPOINT_MEMORY}` beside the login")));
+        let verifying = verifier(&key)?;
+        if before.as_ref().is_some_and(|before| before.key != verifying) {
+            return Err(LedgerError::NamedKey.into());
         }
-        let memory = remembered(&place, CHECKPOINT_MEMORY)?;
+        let remembered =
+            before.as_ref().and_then(|before| before.head.as_ref()).map(|(note, _)| note.as_str());
         let named = args.checkpoint.as_ref().map(text_of).transpose()?;
         let recordings = recordings.as_ref().map(|files| files as &dyn Files);
-        let kept = named.as_deref().or(memory.as_deref());
+        let kept = named.as_deref().or(remembered);
         let verified = verify(&log, recordings, &key, kept, unanswered)?;
-        // INVARIANT: a head that is remembered is given up for one that extends it, and for no other
-        if let (Some(_), Some(memory)) = (&named, &memory) {
-            continues(&log, memory, &key, &verified)?;
-        }
         // what was found good is what the next ledger must extend
-        place.write(KEY_MEMORY, key.as_bytes())?;
-        if let Some(head) = log.head() {
-            place.write(CHECKPOINT_MEMORY, &head)?;
+        if let Some(note) = log.head() {
+            remember(memory, before, &Head::open(&verifying, &note)?, &log)?;
         }
         Ok((verified, from))
     })
@@ -138,12 +130,36 @@ fn verifier(key: &str) -> Result<VerifierKey, Failure> {
     })
 }
 
-/// Refuses a log that was found good and is not what the remembered head grew into.
-fn continues(log: &dyn Files, memory: &str, key: &str, verified: &Verified) -> Result<(), Failure> {
-    let believed = Checkpoint::open(memory, &verifier(key)?)
-        .map_err(|error| Broken { index: None, reason: Reason::Kept(error) })?;
-    let head = &verified.checkpoint;
-    Ok(Prover::new(log, head.size).continues(&believed, head)?)
+/// Remembers the head of a log whose tiles are at hand, unless more was remembered since what there was `before`.
+///
+/// INVARIANT: a head that is remembered is given up for one that extends it, and for no other.
+fn remember(
+    memory: &Memory,
+    mut before: Option<Remembered>,
+    head: &Head,
+    log: &dyn Files,
+) -> Result<(), Failure> {
+    let prover = Prover::new(log, head.checkpoint().size);
+    let mut is_first = true;
+    loop {
+        if let Some(kept) = before.as_ref().and_then(Remembered::kept) {
+            if !is_first && kept.size > head.checkpoint().size {
+                // another command has seen the log grow while this one read it
+                return Ok(());
+            }
+            if let Err(error) = prover.continues(&kept, head.checkpoint()) {
+                let shown = [("shown-checkpoint", head.note().to_owned())];
+                let evidence = memory.witness(before.as_ref(), &shown);
+                let kept = evidence
+                    .map(|at| format!("what it showed and what is remembered is kept in `{}`", at.display()));
+                return Err(kept.into_iter().fold(error.into(), Failure::hint));
+            }
+        }
+        if memory.advance(before.as_ref(), head)? {
+            return Ok(());
+        }
+        (before, is_first) = (memory.read()?, false);
+    }
 }
 
 /// A folder with something in the place of a file that is none, or cannot be read, is not a ledger in good order.
@@ -193,7 +209,7 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
         ui.line(&format!("it extends the checkpoint of {size} entries that was kept"));
     }
     if key == KeyFrom::Ledger {
-        ui.talk("note: the key is the ledger's own word; compare it once with what the operator gives, or name it with `--key`");
+        ui.talk(OWN_WORD);
     }
 }
 
@@ -205,8 +221,9 @@ fn ledgers_own_key(files: &dyn Files, unread: fn(&FilesError) -> Failure) -> Res
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn remembered(place: &BrokerHome, name: &str) -> Result<Option<String>, Failure> {
-    Ok(place.read(name)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+/// The key in a file that somebody named.
+pub(super) fn named_key(path: Option<&PathBuf>) -> Result<Option<VerifierKey>, Failure> {
+    path.map(|path| verifier(&text_of(path)?)).transpose()
 }
 
 fn text_of(path: impl AsRef<Path>) -> Result<String, Failure> {
@@ -226,6 +243,8 @@ async fn blocking<T: Send + 'static>(
     joined.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?
 }
 
+/// What is said of a key that nobody named or remembers.
+const OWN_WORD: &str = "note: the key is the ledger's own word; compare it once with what the operator gives, or name it with `--key`";
 /// Keys and checkpoints are a few lines.
 const LONGEST_NOTE: u64 = 1 << 16;
 /// The name under which [`fetch::Ledger`] keeps what it saw.

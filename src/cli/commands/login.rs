@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::{Ui, Waiting};
 use crate::client::api::Api;
 use crate::client::keychain::StoredIn;
+use crate::client::ledger::LedgerError;
 use crate::client::link::LinkError;
 use crate::client::login::{Identity, LoginError, LoginView, Person, SignedIn, sign_in};
 use crate::client::provider::DevicePrompt;
@@ -26,7 +27,7 @@ use crate::wire::control::{Confirmation, WhoAmI};
 pub async fn run(context: &Context, args: &Login) -> Result<u8, Failure> {
     let ui = context.ui;
     if context.workload()?.is_some() {
-        return workload(context).await;
+        return workload(context, args).await;
     }
     let place = context.place()?;
     let pinned = context.pin()?.or_else(|| context.remembered_pin(&place));
@@ -51,15 +52,44 @@ pub async fn run(context: &Context, args: &Login) -> Result<u8, Failure> {
     };
     tell_store(ui, &signed);
     let (person, _) = Person::find(&context.client, &place)?;
-    let who = Api::new(context.client.clone(), link, Identity::Person(person)).whoami().await?;
+    let api = Api::new(context.client.clone(), link, Identity::Person(person));
+    if args.new_ledger {
+        give_up(ui, &api)?;
+    }
+    let who = api.whoami().await?;
+    look(ui, &api).await?;
     report(ui, &who, place.url());
     Ok(0)
 }
 
+/// Puts aside what is remembered of the ledger.
+fn give_up(ui: Ui, api: &Api) -> Result<(), Failure> {
+    if let Some(at) = api.memory().forget()? {
+        ui.talk(&format!("note: what was remembered of the broker's ledger is kept in `{}`", at.display()));
+    }
+    Ok(())
+}
+
+/// Holds the broker's ledger against what is remembered of it. A broker that cannot answer now will be asked before
+/// each session.
+async fn look(ui: Ui, api: &Api) -> Result<(), Failure> {
+    match api.head(None).await {
+        Err(LedgerError::Api(error)) => {
+            ui.warning(&format!("the head of the broker's ledger could not be seen: {error}"));
+            Ok(())
+        }
+        other => Ok(other.map(drop)?),
+    }
+}
+
 /// A workload needs no login of its own: this proves that its token is taken.
-async fn workload(context: &Context) -> Result<u8, Failure> {
+async fn workload(context: &Context, args: &Login) -> Result<u8, Failure> {
     let api = context.api().await?;
+    if args.new_ledger {
+        give_up(context.ui, &api)?;
+    }
     let who = api.whoami().await?;
+    look(context.ui, &api).await?;
     report(context.ui, &who, api.link().url());
     if set("HOOPCTL_WORKLOAD").is_none() {
         context.ui.talk(

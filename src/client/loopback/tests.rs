@@ -12,7 +12,7 @@ use super::*;
 use crate::client::home::Home;
 use crate::client::keychain::StoreChoice;
 use crate::client::protocol::Protocol;
-use crate::client::{ClientContext, Strangers};
+use crate::client::{ClientContext, Sights, Strangers};
 use crate::gateway::clock::Clock;
 
 const SOCKET_NAME: &str = Protocol::Postgres.socket();
@@ -79,6 +79,7 @@ fn context(home: &Path) -> ClientContext {
         temporary: std::env::temp_dir(),
         clock: Clock::from_fn(|| jiff::Timestamp::UNIX_EPOCH),
         strangers: Strangers::new(|_| {}),
+        sights: Sights::new(|_| {}),
     }
 }
 

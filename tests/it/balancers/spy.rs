@@ -12,7 +12,7 @@ use super::certificate::Certificate;
 use super::fleet::SOURCE;
 use crate::support::world::World;
 
-/// What it does with tunnels.
+/// What it does, with tunnels for the most part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trick {
     /// Reads along.
@@ -25,6 +25,8 @@ pub(super) enum Trick {
     FlipToClient,
     /// Tells the broker that there is no TLS inside.
     Downgrade,
+    /// Behaves like a broker of a version that shows no head of its ledger.
+    Older,
 }
 
 /// The balancer.
@@ -95,7 +97,16 @@ impl Hop {
         let head = self.head(&mut from_client).await?;
         let trick = *self.trick.lock().expect("not poisoned");
         let tunnel = head.contains("/tunnel ");
+        if trick == Trick::Older && head.contains(" /v1/ledger/head") {
+            to_client.write_all(NO_SUCH_FILE.as_bytes()).await.ok()?;
+            return to_client.shutdown().await.ok();
+        }
         if !tunnel {
+            // one request for each connection, so that none goes by unseen
+            let head = match trick {
+                Trick::Older => head.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n"),
+                _ => head,
+            };
             to_broker.write_all(head.as_bytes()).await.ok()?;
             tokio::join!(
                 self.copy(&mut from_client, &mut to_broker, false),
@@ -160,6 +171,11 @@ impl Hop {
         let _closed = to.shutdown().await;
     }
 }
+
+/// What a broker says of any file of the ledger that it does not know.
+const NO_SUCH_FILE: &str = "HTTP/1.1 404 Not Found\r\ncontent-type: application/problem+json\r\n\
+    content-length: 114\r\nconnection: close\r\n\r\n\
+    {\"type\":\"urn:hoopctl:problem:unknown\",\"status\":404,\"title\":\"there is no such file of the ledger\",\"code\":\"unknown\"}";
 
 fn towards(world: &World) -> Arc<rustls::ClientConfig> {
     let ca = rustls::pki_types::CertificateDer::from_pem_file(world.broker.data().join("pki/ca.pem"));

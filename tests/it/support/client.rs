@@ -7,7 +7,7 @@ use hoopctl::client::home::{Home, broker_url};
 use hoopctl::client::keychain::StoreChoice;
 use hoopctl::client::link::Link;
 use hoopctl::client::login::{Identity, Person};
-use hoopctl::client::{ClientContext, Strangers};
+use hoopctl::client::{ClientContext, Sights, Strangers};
 use hoopctl::gateway::clock::Clock;
 
 use super::env::Env;
@@ -21,6 +21,7 @@ pub(crate) fn context(env: &Env, clock: Clock) -> ClientContext {
         temporary: env.home().to_owned(),
         clock,
         strangers: Strangers::new(|_| {}),
+        sights: Sights::new(|_| {}),
     }
 }
 

@@ -11,11 +11,13 @@ use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
-use crate::client::ledger::Trust;
+use crate::client::ledger::memory::Memory;
+use crate::client::ledger::{Head, LedgerError};
 use crate::domain::event::Event;
 use crate::ledger::checkpoint::Checkpoint;
+use crate::ledger::note::VerifierKey;
 use crate::ledger::proof::{Prover, bundle, entries, proven};
-use crate::ledger::tile::{CHECKPOINT, WIDTH};
+use crate::ledger::tile::{CHECKPOINT, KEY, WIDTH};
 use crate::ledger::verify::{Broken, Files as _, FilesError, Reason, VerifyError};
 
 /// Shows the last entries, and goes on if asked to.
@@ -24,10 +26,21 @@ use crate::ledger::verify::{Broken, Files as _, FilesError, Reason, VerifyError}
 /// [`Failure`].
 pub(super) async fn run(context: &Context, args: &Tail) -> Result<u8, Failure> {
     let api = context.api().await?;
-    let trust = Trust::read(&api, context.place().ok().as_ref()).await?;
-    let mut reader =
-        Reader { ui: context.ui, ledger: Ledger::new(&api, &Handle::current()), trust, head: None };
+    let before = api.memory().read()?;
+    let named = super::named_key(args.key.as_ref())?;
+    let key = match (&before, named) {
+        (Some(before), Some(named)) if before.key != named => return Err(LedgerError::NamedKey.into()),
+        (Some(before), _) => before.key.clone(),
+        (None, Some(named)) => named,
+        (None, None) => {
+            let key = super::verifier(&String::from_utf8_lossy(&api.ledger_file(KEY).await?))?;
+            context.ui.talk(super::OWN_WORD);
+            key
+        }
+    };
+    let ledger = Ledger::new(&api, &Handle::current());
     let (lines, ui) = (args.lines, context.ui);
+    let mut reader = Reader { ui, ledger, memory: api.memory().clone(), key, head: None };
     reader = super::blocking(move || reader.show(Some(lines))).await?;
     if !args.follow {
         return Ok(0);
@@ -44,7 +57,8 @@ pub(super) async fn run(context: &Context, args: &Tail) -> Result<u8, Failure> {
 struct Reader {
     ui: Ui,
     ledger: Ledger,
-    trust: Trust,
+    memory: Memory,
+    key: VerifierKey,
     /// The head up to which entries were shown.
     head: Option<Checkpoint>,
 }
@@ -53,17 +67,20 @@ impl Reader {
     /// Shows the last entries, or those that came since.
     ///
     /// INVARIANT: no entry is printed that is not proven under a head that the key has signed, and
-    /// that extends the one before.
+    /// that extends the one before and the one that is remembered.
     fn show(mut self, last: Option<u64>) -> Result<Self, Failure> {
-        let head = self.head()?;
+        let remembered = self.memory.read()?;
+        let shown = self.head()?;
+        let head = *shown.checkpoint();
         let from = match (last, &self.head) {
             (Some(count), _) => head.size.saturating_sub(count),
             (None, before) => before.map_or(0, |before| before.size),
         };
         let prover = Prover::new(&self.ledger, head.size);
-        for before in self.head.iter().chain(self.trust.kept()) {
+        if let Some(before) = &self.head {
             prover.continues(before, &head)?;
         }
+        super::remember(&self.memory, remembered, &shown, &self.ledger)?;
         let mut index = from;
         while index < head.size {
             let next = (index / WIDTH + 1).saturating_mul(WIDTH).min(head.size);
@@ -83,10 +100,10 @@ impl Reader {
         Ok(self)
     }
 
-    fn head(&self) -> Result<Checkpoint, Failure> {
+    fn head(&self) -> Result<Head, Failure> {
         let note = self.ledger.read(CHECKPOINT).map_err(VerifyError::from)?;
         let note = note.ok_or(Broken { index: None, reason: Reason::CheckpointMissing })?;
-        Ok(self.trust.head(&note)?)
+        Ok(Head::open(&self.key, &note)?)
     }
 
     fn read(&self, index: u64, head: &Checkpoint) -> Result<Vec<u8>, Failure> {

@@ -1,5 +1,6 @@
 //! `hoopctl session replay`: what a session asked and was shown, with its timing.
 
+mod extent;
 mod screen;
 
 use std::collections::HashMap;
@@ -10,16 +11,18 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::cli::args::Replay;
+use crate::cli::commands::audit::named_key;
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
 use crate::client::api::Api;
-use crate::client::ledger::Trust;
+use crate::client::ledger::Head;
 use crate::domain::event::VerdictWord;
 use crate::domain::name::{Digest, SessionId};
-use crate::recording::item::{Head, ItemKind, Outcome, Resize, Statement};
+use crate::recording::item::{self, ItemKind, Outcome, Resize, Statement};
 use crate::recording::replay::{Cursor, Item, Joined, Joiner, Speed};
 use crate::wire::postgres::transcript::{Line, Transcript};
+use extent::{Extent, known, patiently};
 use screen::Screen;
 
 /// Replays a session.
@@ -31,12 +34,12 @@ pub(super) async fn run(context: &Context, args: &Replay) -> Result<u8, Failure>
     let speed = Speed::new(args.speed).ok_or_else(|| {
         Failure::new(FailureKind::Usage, format!("`{}` is no speed: above 0, up to 1000000", args.speed))
     })?;
+    let key = named_key(args.key.as_ref())?;
     let api = context.api().await?;
-    let index = api.recording(&id).await?;
-    let trust = Trust::read(&api, context.place().ok().as_ref()).await?;
+    let extent = Extent::read(&api, &id, key.as_ref()).await?;
     let ui = context.ui;
     if !ui.json {
-        let (session, count) = (&index.session, index.connections.len());
+        let (session, count) = (&extent.session, extent.connections.len());
         ui.line(&format!(
             "{} on {}, {} connection{}",
             session.display,
@@ -45,16 +48,18 @@ pub(super) async fn run(context: &Context, args: &Replay) -> Result<u8, Failure>
             if count == 1 { "" } else { "s" }
         ));
     }
-    for (connection, chunks) in (1_u32..).zip(&index.connections) {
+    for stretch in &extent.connections {
         let player = Player {
             ui,
-            connection,
+            connection: stretch.connection,
             transcript: Transcript::default(),
             joiner: Joiner::default(),
             screens: HashMap::new(),
         };
-        let number = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-        player.play(&api, &trust, &id, number, speed).await?;
+        player.play(&api, &extent.head, &id, stretch.chunks, speed).await?;
+    }
+    if let Some(words) = extent.last_words()? {
+        ui.talk(&words);
     }
     Ok(0)
 }
@@ -73,7 +78,7 @@ impl Player {
     async fn play(
         mut self,
         api: &Api,
-        trust: &Trust,
+        head: &Head,
         id: &SessionId,
         chunks: u32,
         speed: Speed,
@@ -83,7 +88,7 @@ impl Player {
         }
         let mut cursor = Cursor::new(id.clone(), self.connection, speed);
         for number in 0..chunks {
-            let bytes = self.chunk(api, trust, id, number).await?;
+            let bytes = self.chunk(api, head, id, number).await?;
             cursor.feed(&bytes).map_err(|error| Failure::new(FailureKind::BadData, error.to_string()))?;
             while let Some(item) = cursor.next_item() {
                 if self.ui.is_unheard() {
@@ -110,18 +115,31 @@ impl Player {
 
     /// A chunk's bytes, as the ledger holds them.
     ///
-    /// INVARIANT: what is shown has the digest of an entry that is proven under the signed head; the
+    /// INVARIANT: what is shown has the digest of an entry that is proven under the one head of this replay; the
     /// index's digests are the broker's word.
-    async fn chunk(&self, api: &Api, trust: &Trust, id: &SessionId, number: u32) -> Result<Vec<u8>, Failure> {
-        let proof = api.chunk_proof(id, self.connection, number).await?;
-        let entered = trust.chunk(&proof, id, self.connection, number)?;
-        let bytes = api.chunk(id, self.connection, number).await?;
+    async fn chunk(&self, api: &Api, head: &Head, id: &SessionId, number: u32) -> Result<Vec<u8>, Failure> {
+        let connection = self.connection;
+        let proof = known(patiently(|| api.chunk_proof(id, connection, number, head)).await)?;
+        let missing = || {
+            let message = format!("chunk {number} of connection {connection} is in no entry of the ledger");
+            Failure::new(FailureKind::BadData, message)
+        };
+        let entered = head.chunk(&proof.ok_or_else(missing)?, id, connection, number)?;
+        let bytes = known(api.chunk(id, connection, number).await)?;
+        let missing = || {
+            let index = entered.index;
+            let message = format!(
+                "chunk {number} of connection {connection}, which entry {index} of the ledger holds, is missing"
+            );
+            Failure::new(FailureKind::BadData, message).hint("type `hoopctl audit verify --recordings`")
+        };
+        let bytes = bytes.ok_or_else(missing)?;
         let same = u64::try_from(bytes.len()) == Ok(entered.bytes)
             && Digest::from_bytes(&Sha256::digest(&bytes).into()) == entered.digest;
         if same {
             return Ok(bytes);
         }
-        let (connection, index) = (self.connection, entered.index);
+        let index = entered.index;
         let message = format!(
             "chunk {number} of connection {connection} is not what entry {index} of the ledger holds"
         );
@@ -155,7 +173,7 @@ impl Player {
             ItemKind::Outcome => self.outcome(at, &read::<Outcome>(&item.bytes)?),
             ItemKind::Screen => self.screen(at, &item.bytes),
             ItemKind::Resize => self.resize(at, &read::<Resize>(&item.bytes)?),
-            ItemKind::Head => self.head(at, &read::<Head>(&item.bytes)?),
+            ItemKind::Head => self.head(at, &read::<item::Head>(&item.bytes)?),
             ItemKind::Body => self.piece(at, "body", &item.bytes),
             ItemKind::Answer => {
                 self.transcript.feed(&item.bytes);
@@ -259,7 +277,7 @@ impl Player {
         self.ui.line(&format!("[the terminal has {} columns and {} rows]", resize.columns, resize.rows));
     }
 
-    fn head(&self, at: Timestamp, head: &Head) {
+    fn head(&self, at: Timestamp, head: &item::Head) {
         if self.ui.json {
             return self.object(at, "head", &json!(head));
         }
