@@ -30,6 +30,9 @@ pub enum NoteError {
     /// The trusted key has not signed it.
     #[error("it is not signed by the trusted key")]
     Unsigned,
+    /// It is not the key of a witness.
+    #[error("it is not a witness's key: NAME+ID+KEY of an Ed25519 key for cosignatures")]
+    WitnessKey,
 }
 
 /// The public half: what somebody who verifies must have.
@@ -52,15 +55,15 @@ impl VerifierKey {
     /// # Errors
     /// [`NoteError`] when it is not an Ed25519 key, or its id is not that of its key.
     pub fn parse(text: &str) -> Result<Self, NoteError> {
-        let mut parts = text.trim_end_matches('\n').splitn(3, '+');
-        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(NoteError::Key);
-        };
-        let key = STANDARD.decode(key).map_err(|_| NoteError::Key)?;
-        let Some((&ED25519, key)) = key.split_first() else { return Err(NoteError::Key) };
-        let key = <[u8; 32]>::try_from(key).map_err(|_| NoteError::Key)?;
+        let KeyText { name, id, key } = KeyText::read(text, ED25519)?;
         let parsed = Self::new(name, VerifyingKey::from_bytes(&key).map_err(|_| NoteError::Key)?)?;
-        if parsed.id_text() == id { Ok(parsed) } else { Err(NoteError::Key) }
+        if id_text(parsed.id) == id { Ok(parsed) } else { Err(NoteError::Key) }
+    }
+
+    /// The key itself, without its name.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.key.as_bytes()
     }
 
     /// Checks a note and returns its text, with the final newline.
@@ -68,24 +71,14 @@ impl VerifierKey {
     /// # Errors
     /// [`NoteError`]: the text must not be believed then.
     pub fn open<'n>(&self, note: &'n str) -> Result<&'n str, NoteError> {
-        if note.len() > MAX_NOTE || note.chars().any(|c| c < ' ' && c != '\n') {
-            return Err(NoteError::Malformed);
-        }
-        let (body, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
-        let text = note.get(..body.len() + 1).ok_or(NoteError::Malformed)?;
-        let lines = signatures.strip_suffix('\n').ok_or(NoteError::Malformed)?;
+        let (text, lines) = split(note)?;
         let mut signed = false;
-        for line in lines.split('\n') {
-            let (name, signature) = line
-                .strip_prefix("\u{2014} ")
-                .and_then(|rest| rest.split_once(' '))
-                .ok_or(NoteError::Malformed)?;
-            let signature = STANDARD.decode(signature).map_err(|_| NoteError::Malformed)?;
-            let (id, signature) = signature.split_first_chunk::<4>().ok_or(NoteError::Malformed)?;
-            if name != self.name || *id != self.id {
+        for line in lines {
+            let Line { name, id, signature } = line?;
+            if name != self.name || id != self.id {
                 continue;
             }
-            let signature = Signature::from_slice(signature).map_err(|_| NoteError::BadSignature)?;
+            let signature = Signature::from_slice(&signature).map_err(|_| NoteError::BadSignature)?;
             self.key.verify_strict(text.as_bytes(), &signature).map_err(|_| NoteError::BadSignature)?;
             signed = true;
         }
@@ -93,28 +86,14 @@ impl VerifierKey {
     }
 
     fn new(name: &str, key: VerifyingKey) -> Result<Self, NoteError> {
-        if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+') {
-            return Err(NoteError::Name);
-        }
-        let mut hasher = Sha256::new();
-        hasher.update(name.as_bytes());
-        hasher.update([b'\n', ED25519]);
-        hasher.update(key.as_bytes());
-        let digest: [u8; 32] = hasher.finalize().into();
-        let id = digest.first_chunk::<4>().copied().unwrap_or_default();
+        let id = key_id(name, ED25519, key.as_bytes())?;
         Ok(Self { name: name.into(), id, key })
-    }
-
-    fn id_text(&self) -> String {
-        format!("{:08x}", u32::from_be_bytes(self.id))
     }
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut key = vec![ED25519];
-        key.extend_from_slice(self.key.as_bytes());
-        write!(f, "{}+{}+{}", self.name, self.id_text(), STANDARD.encode(key))
+        f.write_str(&key_text(&self.name, self.id, ED25519, self.key.as_bytes()))
     }
 }
 
@@ -141,23 +120,16 @@ impl Signer {
     /// [`NoteError`].
     pub fn parse(text: &str) -> Result<Self, NoteError> {
         let rest = text.trim_end_matches('\n').strip_prefix("PRIVATE+KEY+").ok_or(NoteError::Key)?;
-        let mut parts = rest.splitn(3, '+');
-        let (Some(name), Some(id), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(NoteError::Key);
-        };
-        let secret = STANDARD.decode(secret).map_err(|_| NoteError::Key)?;
-        let Some((&ED25519, secret)) = secret.split_first() else { return Err(NoteError::Key) };
-        let signer = Self::new(name, &<[u8; 32]>::try_from(secret).map_err(|_| NoteError::Key)?)?;
-        if signer.verifier.id_text() == id { Ok(signer) } else { Err(NoteError::Key) }
+        let KeyText { name, id, key } = KeyText::read(rest, ED25519)?;
+        let signer = Self::new(name, &key)?;
+        if id_text(signer.verifier.id) == id { Ok(signer) } else { Err(NoteError::Key) }
     }
 
     /// The key as a text that [`Signer::parse`] reads. It is the secret itself.
     #[must_use]
     pub fn to_secret_text(&self) -> String {
-        let mut key = vec![ED25519];
-        key.extend_from_slice(self.key.as_bytes());
-        let verifier = &self.verifier;
-        format!("PRIVATE+KEY+{}+{}+{}\n", verifier.name, verifier.id_text(), STANDARD.encode(key))
+        let key = key_text(&self.verifier.name, self.verifier.id, ED25519, self.key.as_bytes());
+        format!("PRIVATE+KEY+{key}\n")
     }
 
     /// The public half.
@@ -169,9 +141,8 @@ impl Signer {
     /// Signs a text that ends in a newline.
     #[must_use]
     pub fn sign(&self, text: &str) -> String {
-        let mut signature = self.verifier.id.to_vec();
-        signature.extend_from_slice(&self.key.sign(text.as_bytes()).to_bytes());
-        format!("{text}\n\u{2014} {} {}\n", self.verifier.name, STANDARD.encode(signature))
+        let signature = self.key.sign(text.as_bytes()).to_bytes();
+        format!("{text}\n{}", line(&self.verifier.name, self.verifier.id, &signature))
     }
 }
 
@@ -179,6 +150,107 @@ impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signer").field("verifier", &self.verifier).finish_non_exhaustive()
     }
+}
+
+/// One signature line of a note, not checked yet.
+pub(super) struct Line<'n> {
+    /// The name of the key that made it, as it says.
+    pub(super) name: &'n str,
+    /// That key's id.
+    pub(super) id: [u8; 4],
+    /// What the key made.
+    pub(super) signature: Vec<u8>,
+}
+
+/// A note's text, with its final newline, and its signature lines.
+pub(super) fn split(
+    note: &str,
+) -> Result<(&str, impl Iterator<Item = Result<Line<'_>, NoteError>>), NoteError> {
+    let (text, signatures) = split_at(note)?;
+    Ok((text, lines(signatures)?))
+}
+
+/// A note's text, with its final newline, and its signature lines, not read yet, with theirs.
+pub(super) fn split_at(note: &str) -> Result<(&str, &str), NoteError> {
+    if note.len() > MAX_NOTE {
+        return Err(NoteError::Malformed);
+    }
+    let (body, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
+    let text = note.get(..body.len() + 1).ok_or(NoteError::Malformed)?;
+    if text.chars().any(|c| c < ' ' && c != '\n') {
+        return Err(NoteError::Malformed);
+    }
+    Ok((text, signatures))
+}
+
+/// Signature lines, each with its final newline.
+pub(super) fn lines(text: &str) -> Result<impl Iterator<Item = Result<Line<'_>, NoteError>>, NoteError> {
+    if text.len() > MAX_NOTE || text.chars().any(|c| c < ' ' && c != '\n') {
+        return Err(NoteError::Malformed);
+    }
+    let lines = text.strip_suffix('\n').ok_or(NoteError::Malformed)?.split('\n');
+    Ok(lines.map(|line| {
+        let (name, signature) = line
+            .strip_prefix("\u{2014} ")
+            .and_then(|rest| rest.split_once(' '))
+            .ok_or(NoteError::Malformed)?;
+        let signature = STANDARD.decode(signature).map_err(|_| NoteError::Malformed)?;
+        let (id, signature) = signature.split_first_chunk::<4>().ok_or(NoteError::Malformed)?;
+        Ok(Line { name, id: *id, signature: signature.to_vec() })
+    }))
+}
+
+/// A signature as a line of a note.
+pub(super) fn line(name: &str, id: [u8; 4], signature: &[u8]) -> String {
+    let bytes = [id.as_slice(), signature].concat();
+    format!("\u{2014} {name} {}\n", STANDARD.encode(bytes))
+}
+
+/// A key as it is written, `NAME+ID+KEY`, in its parts.
+pub(super) struct KeyText<'t> {
+    pub(super) name: &'t str,
+    pub(super) id: &'t str,
+    pub(super) key: [u8; 32],
+}
+
+impl<'t> KeyText<'t> {
+    /// Reads one that is of this type. That the id is the key's own is for the caller to see.
+    pub(super) fn read(text: &'t str, kind: u8) -> Result<Self, NoteError> {
+        let mut parts = text.trim_end_matches('\n').splitn(3, '+');
+        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(NoteError::Key);
+        };
+        let key = STANDARD.decode(key).map_err(|_| NoteError::Key)?;
+        match key.split_first() {
+            Some((found, key)) if *found == kind => {
+                Ok(Self { name, id, key: key.try_into().map_err(|_| NoteError::Key)? })
+            }
+            _ => Err(NoteError::Key),
+        }
+    }
+}
+
+/// A key as it is written.
+pub(super) fn key_text(name: &str, id: [u8; 4], kind: u8, key: &[u8; 32]) -> String {
+    let bytes = [&[kind], key.as_slice()].concat();
+    format!("{name}+{}+{}", id_text(id), STANDARD.encode(bytes))
+}
+
+/// What tells a key from others with its name.
+pub(super) fn key_id(name: &str, kind: u8, key: &[u8; 32]) -> Result<[u8; 4], NoteError> {
+    if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+') {
+        return Err(NoteError::Name);
+    }
+    let mut hasher = Sha256::new();
+    hasher.update(name.as_bytes());
+    hasher.update([b'\n', kind]);
+    hasher.update(key);
+    let digest: [u8; 32] = hasher.finalize().into();
+    Ok(digest.first_chunk::<4>().copied().unwrap_or_default())
+}
+
+pub(super) fn id_text(id: [u8; 4]) -> String {
+    format!("{:08x}", u32::from_be_bytes(id))
 }
 
 /// The signature type of Ed25519 in `signed-note`.

@@ -11,6 +11,7 @@ use hoopctl::domain::name::{Digest, RuleName};
 use hoopctl::ledger::checkpoint::Checkpoint;
 use hoopctl::ledger::tile;
 use hoopctl::ledger::tree::Hash;
+use hoopctl::ledger::witness::Request;
 use hoopctl::recording::chunk::{ChunkWriter, Place};
 use hoopctl::recording::item::ItemKind;
 use hoopctl::wire::postgres::fuzz::{client_samples, server_samples};
@@ -155,6 +156,31 @@ fn note_returns() {
         signer.sign("a\n"),
     ];
     damage(&seeds.map(String::into_bytes), 25_000, bodies::note);
+}
+
+#[test]
+fn witness_returns() {
+    let (log, cosigner) = (bodies::signer(), bodies::cosigner());
+    let note = Checkpoint { size: 7, root: Hash::new([9; 32]) }.sign(&log);
+    let text = note.split_once("\n\n").expect("a note").0.to_owned() + "\n";
+    let line = cosigner.cosign(&text, 1_700_000_000);
+    let request = |old, proof| Request { old, proof, note: &note }.to_string();
+    let policy = format!(
+        "# who\nlog {}\nwitness a {} https://a.example/\ngroup g 1 a\ngroup h all g\nquorum h\n",
+        log.verifier(),
+        cosigner.public(),
+    );
+    let seeds = [
+        request(7, Vec::new()),
+        request(0, vec![Hash::empty(); 3]),
+        policy,
+        "quorum none\n".into(),
+        cosigner.to_secret_text(),
+        cosigner.public().to_string(),
+        format!("{note}{line}"),
+        line,
+    ];
+    damage(&seeds.map(String::into_bytes), 15_000, bodies::witness);
 }
 
 #[test]

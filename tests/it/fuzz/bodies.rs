@@ -9,7 +9,11 @@ use hoopctl::domain::name::{Digest, ProviderName, RequestId, SessionId};
 use hoopctl::domain::principal::{PrincipalId, Subject};
 use hoopctl::domain::session::Session;
 use hoopctl::ledger::checkpoint::Checkpoint;
+use hoopctl::ledger::cosignature::{Cosigner, WitnessKey};
 use hoopctl::ledger::note::{Signer, VerifierKey};
+use hoopctl::ledger::policy::TrustPolicy;
+use hoopctl::ledger::tree::Hash;
+use hoopctl::ledger::witness::{Request, State, Witness};
 use hoopctl::ledger::{entry, tile};
 use hoopctl::recording::chunk::{Chunk, ChunkWriter};
 use hoopctl::recording::replay::{Cursor, Speed};
@@ -128,6 +132,39 @@ pub(crate) fn note(data: &[u8]) {
     }
 }
 
+/// Cosignatures, policies, and what a witness is asked.
+pub(crate) fn witness(data: &[u8]) {
+    let (log, cosigner) = (signer(), cosigner());
+    if let Some(request) = Request::parse(data) {
+        assert_eq!(request.to_string().as_bytes(), data, "a request is written in one way only");
+    }
+    let head = Checkpoint { size: 7, root: Hash::new([9; 32]) };
+    let note = head.sign(&log);
+    if let Ok(policy) = TrustPolicy::parse(data)
+        && let Ok(witnessed) = policy.judge(&note, log.verifier())
+    {
+        assert_eq!(witnessed.checkpoint, head, "what is judged is what was signed");
+    }
+    let witness = Witness::new(cosigner, [log.verifier().clone()]);
+    let state = State::from([(log.verifier().name().to_owned(), Some(head))]);
+    let answer = witness.handle(data, &state, 1);
+    assert!(matches!(answer.status, 200 | 400 | 403 | 404 | 409 | 422), "{answer:?}");
+    if let Some(keep) = answer.keep {
+        // nobody but the log can sign another
+        assert_eq!(keep.checkpoint, head);
+        assert!(witness.read_kept(&keep.note).is_ok(), "what is kept is believed");
+    }
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    drop(witness.read_kept(text));
+    drop(Cosigner::parse(text));
+    if let Ok(key) = WitnessKey::parse(text) {
+        assert_eq!(key.to_string(), text.trim_end_matches('\n'), "a key is written in one way only");
+    }
+    if let Ok(found) = witness.cosigner().public().find(&format!("{head:?}\n"), text) {
+        panic!("signed by nobody: {found:?}");
+    }
+}
+
 /// SQL: statements, facts and what records show. Texts stay short and flat enough for any stack.
 pub(crate) fn sql(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -228,6 +265,11 @@ pub(crate) fn shell(data: &[u8]) {
 /// The key that signs the notes which mutations start from.
 pub(crate) fn signer() -> Signer {
     Signer::new("ledger.example", &[7; 32]).expect("a name")
+}
+
+/// The key of the witness that mutations speak to.
+pub(crate) fn cosigner() -> Cosigner {
+    Cosigner::new("witness.example", &[8; 32]).expect("a name")
 }
 
 /// The session whose recording mutations start from.
