@@ -31,3 +31,4 @@ pub mod store;
 mod testing;
 mod tokens;
 mod webhooks;
+pub mod witness;

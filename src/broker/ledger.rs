@@ -29,7 +29,7 @@ use thiserror::Error;
 pub use self::files::DirectoryFiles;
 pub use self::head::HeadError;
 pub(in crate::broker) use self::head::{shown_head, signed_head};
-pub(in crate::broker) use self::publish::{make_private_dir, sync_dir};
+pub(in crate::broker) use self::publish::{make_private_dir, replace, sync_dir};
 
 use self::commit::{Core, Progress};
 use self::log::{Disk, RealDisk};

@@ -6,6 +6,7 @@
 mod approval;
 mod inquiry;
 mod policy;
+mod witness;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ pub use approval::{
 };
 pub use inquiry::{Complete, Doctor, List, Whoami};
 pub use policy::{PolicyAction, PolicyCheck, PolicyCommand, PolicyExplain, PolicyTest};
+pub use witness::{RunWitness, Witnesses};
 
 /// Access to databases without holding their credentials
 ///
@@ -419,9 +421,10 @@ pub enum AuditCommand {
     /// Prove that nothing in the ledger was altered, removed or reordered
     ///
     /// Asks the broker for the ledger, or reads it from a folder with --dir, without any network. What
-    /// was found in good order is remembered, so that a ledger that forgets is found the next time.
+    /// was found in good order is remembered, so that a ledger that forgets is found the next time. With
+    /// --policy, witnesses must have cosigned it too, so that a broker cannot show others another ledger.
     #[command(
-        after_long_help = "Examples:\n  hoopctl audit verify\n  hoopctl audit verify --recordings\n  hoopctl audit verify --dir ./ledger --key ledger.pub --checkpoint kept.txt"
+        after_long_help = "Examples:\n  hoopctl audit verify\n  hoopctl audit verify --recordings\n  hoopctl audit verify --policy witnesses.txt --witnessed-within 1h\n  hoopctl audit verify --dir ./ledger --key ledger.pub --checkpoint kept.txt"
     )]
     Verify(Verify),
     /// Show the last entries
@@ -429,6 +432,15 @@ pub enum AuditCommand {
         after_long_help = "Examples:\n  hoopctl audit tail -n 50\n  hoopctl audit tail --follow --output json"
     )]
     Tail(Tail),
+    /// Run a witness, which cosigns the checkpoints of ledgers that only ever grow
+    ///
+    /// Speaks C2SP's tlog-witness over plain HTTP: put it behind TLS where that matters; what it signs is safe anyway.
+    /// Run it where the broker's operators cannot reach it. It remembers the last checkpoint of each ledger, and
+    /// does not start without what it remembered.
+    #[command(
+        after_long_help = "Examples:\n  hoopctl audit witness --new --listen 127.0.0.1:7380 --name witness.example.org \\\n    --key witness.key --state witness --log \"$(cat ledger.pub)\""
+    )]
+    Witness(RunWitness),
 }
 
 /// `audit verify`.
@@ -446,6 +458,9 @@ pub struct Verify {
     /// Check the chunks of all recordings too; with --dir, in this folder
     #[arg(long, value_name = "FOLDER", num_args = 0..=1, default_missing_value = BESIDE)]
     pub recordings: Option<PathBuf>,
+    /// Who must have cosigned it.
+    #[command(flatten)]
+    pub witnesses: Witnesses,
 }
 
 /// `audit tail`.

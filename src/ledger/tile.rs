@@ -15,6 +15,9 @@ pub const WIDTH: u64 = 256;
 /// The path of the signed head.
 pub const CHECKPOINT: &str = "checkpoint";
 
+/// The path of the newest head that witnesses have cosigned: an addition of ours to `tlog-tiles`.
+pub const COSIGNED: &str = "cosigned";
+
 /// The path of the verifier key.
 pub const KEY: &str = "key";
 
@@ -26,6 +29,8 @@ pub const MAX_FILE: usize = 256 * (MAX_ENTRY + 2);
 pub enum Resource {
     /// The signed head. It changes.
     Checkpoint,
+    /// The newest head that witnesses have cosigned. It changes.
+    Cosigned,
     /// The key that signs it.
     Key,
     /// A tile. It never changes.
@@ -38,6 +43,7 @@ impl Resource {
     pub fn parse(path: &str) -> Option<Self> {
         match path {
             CHECKPOINT => Some(Self::Checkpoint),
+            COSIGNED => Some(Self::Cosigned),
             KEY => Some(Self::Key),
             other => Tile::parse(other).map(Self::Tile),
         }
@@ -48,6 +54,7 @@ impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Checkpoint => f.write_str(CHECKPOINT),
+            Self::Cosigned => f.write_str(COSIGNED),
             Self::Key => f.write_str(KEY),
             Self::Tile(tile) => tile.fmt(f),
         }

@@ -57,7 +57,7 @@ enum Known {
 impl Known {
     /// INVARIANT: only paths that this accepts reach the file system.
     fn read(path: &str) -> Option<Self> {
-        if matches!(path, "checkpoint" | "key") {
+        if matches!(path, "checkpoint" | "cosigned" | "key") {
             return Some(Self::Head);
         }
         let rest = path.strip_prefix("tile/")?;
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn only_files_of_the_ledger_are_named() {
-        for good in ["checkpoint", "key"] {
+        for good in ["checkpoint", "cosigned", "key"] {
             assert_eq!(Known::read(good), Some(Known::Head), "{good}");
         }
         for good in

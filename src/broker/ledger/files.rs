@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 
-use crate::ledger::tile::{CHECKPOINT, KEY, MAX_FILE};
+use crate::ledger::tile::{CHECKPOINT, COSIGNED, KEY, MAX_FILE};
 use crate::ledger::verify::{Files, FilesError};
 use crate::recording::chunk::MAX_PLAIN;
 
@@ -99,7 +99,7 @@ fn kind(dir: &OwnedFd, name: &str) -> Result<FileType, Errno> {
 /// How long the file with this path can be at the most.
 fn longest(path: &str) -> u64 {
     let most = match path.split('/').collect::<Vec<_>>().as_slice() {
-        [CHECKPOINT | KEY] => 1 << 16,
+        [CHECKPOINT | COSIGNED | KEY] => 1 << 16,
         ["tile", "entries", ..] => MAX_FILE,
         // 256 hashes
         ["tile", ..] => 256 * 32,

@@ -161,7 +161,7 @@ pub(in crate::broker) fn make_private_dir(dir: &Path) -> Result<(), LedgerError>
 }
 
 /// Puts a whole file in place; its directory is synced by the caller.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(in crate::broker) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;

@@ -1,7 +1,9 @@
 //! `hoopctl audit …`.
 
 mod fetch;
+mod quorum;
 mod tail;
+mod witness;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -18,10 +20,12 @@ use crate::client::approvals::SignedReviews;
 use crate::client::ledger::memory::{Memory, Remembered};
 use crate::client::ledger::{Head, LedgerError};
 use crate::ledger::note::VerifierKey;
+use crate::ledger::policy::Witnessed;
 use crate::ledger::proof::Prover;
 use crate::ledger::tile::{CHECKPOINT, KEY};
 use crate::ledger::verify::{Audit, Files, FilesError, Verified, VerifyError};
 use fetch::{Ledger, Recordings};
+use quorum::Quorum;
 
 /// Verifies or reads the ledger.
 ///
@@ -32,14 +36,15 @@ pub async fn run(global: Global, ui: Ui, command: AuditCommand) -> Result<u8, Fa
         // offline: neither a login nor a place for state is needed
         AuditCommand::Verify(args) if args.dir.is_some() => {
             blocking(move || {
-                let verified = offline(&args)?;
-                report(ui, &verified.0, verified.1);
+                let (verified, key, witnessed) = offline(&args)?;
+                report(ui, &verified, key, witnessed.as_ref());
                 Ok(0)
             })
             .await
         }
         AuditCommand::Verify(args) => online(&Context::read(global, ui)?, args).await,
         AuditCommand::Tail(args) => tail::run(&Context::read(global, ui)?, &args).await,
+        AuditCommand::Witness(args) => witness::run(ui, args).await,
     }
 }
 
@@ -49,9 +54,11 @@ enum KeyFrom {
     File,
     Ledger,
     Memory,
+    Policy,
 }
 
-fn offline(args: &Verify) -> Result<(Verified, KeyFrom), Failure> {
+fn offline(args: &Verify) -> Result<(Verified, KeyFrom, Option<Witnessed>), Failure> {
+    let quorum = Quorum::read(&args.witnesses)?;
     let dir = args.dir.clone().unwrap_or_default();
     let log = DirectoryFiles::new(&dir);
     let recordings = match &args.recordings {
@@ -64,28 +71,34 @@ fn offline(args: &Verify) -> Result<(Verified, KeyFrom), Failure> {
         return Err(Failure::new(FailureKind::Usage, message).hint("name it with `--recordings FOLDER`"));
     }
     let recordings = recordings.map(|folder| DirectoryFiles::new(&folder));
-    let (key, from) = match &args.key {
-        Some(path) => (text_of(path)?, KeyFrom::File),
-        None => (ledgers_own_key(&log, unreadable)?, KeyFrom::Ledger),
+    let of_policy = quorum.as_ref().map_or(Ok(None), |quorum| quorum.key(&log, unreadable))?;
+    let (key, from) = match (&args.key, of_policy) {
+        (Some(path), _) => (text_of(path)?, KeyFrom::File),
+        (None, Some(key)) => (key, KeyFrom::Policy),
+        (None, None) => (ledgers_own_key(&log, unreadable)?, KeyFrom::Ledger),
     };
     let kept = args.checkpoint.as_deref().map(text_of).transpose()?;
     let recordings = recordings.as_ref().map(|files| files as &dyn Files);
-    Ok((verify(&log, recordings, &key, kept.as_deref(), unreadable)?, from))
+    let (verified, witnessed) = verify(&log, recordings, &key, kept.as_deref(), quorum.as_ref(), unreadable)?;
+    Ok((verified, from, witnessed))
 }
 
 async fn online(context: &Context, args: Verify) -> Result<u8, Failure> {
     let api = context.api().await?;
     let (ui, handle) = (context.ui, tokio::runtime::Handle::current());
+    let quorum = Quorum::read(&args.witnesses)?;
     let waiting = ui.wait("reading the ledger");
     let done = blocking(move || {
         let log = Ledger::new(&api, &handle);
         let recordings = args.recordings.as_ref().map(|_| Recordings::new(&api, &handle));
         let memory = api.memory();
         let before = memory.read()?;
-        let (key, from) = match (&args.key, &before) {
-            (Some(path), _) => (text_of(path)?, KeyFrom::File),
-            (None, Some(before)) => (before.key.to_string(), KeyFrom::Memory),
-            (None, None) => (ledgers_own_key(&log, unanswered)?, KeyFrom::Ledger),
+        let of_policy = quorum.as_ref().map_or(Ok(None), |quorum| quorum.key(&log, unanswered))?;
+        let (key, from) = match (&args.key, of_policy, &before) {
+            (Some(path), _, _) => (text_of(path)?, KeyFrom::File),
+            (None, Some(key), _) => (key, KeyFrom::Policy),
+            (None, None, Some(before)) => (before.key.to_string(), KeyFrom::Memory),
+            (None, None, None) => (ledgers_own_key(&log, unanswered)?, KeyFrom::Ledger),
         };
         let verifying = verifier(&key)?;
         if before.as_ref().is_some_and(|before| before.key != verifying) {
@@ -96,17 +109,18 @@ async fn online(context: &Context, args: Verify) -> Result<u8, Failure> {
         let named = args.checkpoint.as_ref().map(text_of).transpose()?;
         let recordings = recordings.as_ref().map(|files| files as &dyn Files);
         let kept = named.as_deref().or(remembered);
-        let verified = verify(&log, recordings, &key, kept, unanswered)?;
+        let (verified, witnessed) =
+            verify(&log, recordings, &key, kept, quorum.as_ref(), unanswered)?;
         // what was found good is what the next ledger must extend
         if let Some(note) = log.head() {
             remember(memory, before, &Head::open(&verifying, &note)?, &log)?;
         }
-        Ok((verified, from))
+        Ok((verified, from, witnessed))
     })
     .await;
     drop(waiting);
-    let (verified, from) = done?;
-    report(ui, &verified, from);
+    let (verified, from, witnessed) = done?;
+    report(ui, &verified, from, witnessed.as_ref());
     Ok(0)
 }
 
@@ -115,13 +129,20 @@ fn verify(
     recordings: Option<&dyn Files>,
     key: &str,
     kept: Option<&str>,
+    quorum: Option<&Quorum>,
     unread: fn(&FilesError) -> Failure,
-) -> Result<Verified, Failure> {
+) -> Result<(Verified, Option<Witnessed>), Failure> {
     let key = verifier(key)?;
-    Audit { log, recordings, key: &key, kept, reviews: &SignedReviews }.run().map_err(|error| match error {
+    let witnessed = quorum.map(|quorum| quorum.head(log, &key, unread)).transpose()?;
+    let verified = Audit { log, recordings, key: &key, kept, reviews: &SignedReviews }.run();
+    let verified = verified.map_err(|error| match error {
         VerifyError::Broken(broken) => broken.into(),
         VerifyError::Files(error) => unread(&error),
-    })
+    })?;
+    if let Some(witnessed) = &witnessed {
+        quorum::continues(log, witnessed, &verified.checkpoint)?;
+    }
+    Ok((verified, witnessed))
 }
 
 fn verifier(key: &str) -> Result<VerifierKey, Failure> {
@@ -172,7 +193,7 @@ fn unanswered(error: &FilesError) -> Failure {
     VerifyError::Files(error.clone()).into()
 }
 
-fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
+fn report(ui: Ui, verified: &Verified, key: KeyFrom, witnessed: Option<&Witnessed>) {
     let head = verified.checkpoint;
     if ui.json {
         let root = head.root.to_string();
@@ -180,6 +201,7 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
             KeyFrom::File => "file",
             KeyFrom::Ledger => "ledger",
             KeyFrom::Memory => "memory",
+            KeyFrom::Policy => "policy",
         };
         return ui.object(&json!({
             "verified": true,
@@ -191,6 +213,7 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
             "reviews": verified.reviews,
             "recordings": verified.recordings,
             "extends": verified.kept,
+            "witnessed": witnessed.map(quorum::as_json),
             "key_from": key,
         }));
     }
@@ -207,6 +230,9 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom) {
     }
     if let Some(size) = verified.kept {
         ui.line(&format!("it extends the checkpoint of {size} entries that was kept"));
+    }
+    if let Some(witnessed) = witnessed {
+        quorum::report(ui, witnessed, size);
     }
     if key == KeyFrom::Ledger {
         ui.talk(OWN_WORD);
