@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use thiserror::Error;
+use tokio::task::JoinSet;
 use url::Url;
 
 use super::app::{App, Archive, LeaseKeeper, Parts, Running, StartError, TunnelHandler, TunnelIo, Wiring};
@@ -21,7 +22,7 @@ use super::aws::Accounts;
 use super::certificates::Certificates;
 use super::config::Config;
 use super::leases::{self, Leases};
-use super::ledger::{DirectoryFiles, LedgerError, LedgerWriter, shown_head};
+use super::ledger::{DirectoryFiles, LedgerError, LedgerWriter, Unwitnessed, Witnesses, shown_head};
 use super::recordings::{self, AuditTrail, Recordings, RecordingsError};
 use super::secrets::Secrets;
 use super::store::{Store, StoreError};
@@ -41,6 +42,8 @@ use crate::wire::control::{EntryProof, LedgerHead};
 pub struct Broker {
     running: Running,
     trail: Arc<AuditTrail>,
+    // they end with it
+    _witnesses: Option<JoinSet<()>>,
     // dropped last: whoever comes next finds everything closed
     _lock: std::fs::File,
 }
@@ -99,12 +102,18 @@ impl Broker {
         let recordings = Recordings::open(&data.join("recordings"), Arc::clone(&ledger), stamp)?;
         let trail = AuditTrail::new(ledger, recordings);
 
+        let key = trail.ledger().key().clone();
+        let witnesses = Witnesses::new(config.witnesses.clone(), &ledger_dir, key, clock.clone());
         let gateway_fault = Arc::new(OnceLock::new());
         let parts = Parts {
             clock: clock.clone(),
             store,
             journal: Arc::clone(&trail) as Arc<dyn Journal>,
-            archive: Arc::new(Shelf { trail: Arc::clone(&trail), ledger: DirectoryFiles::new(&ledger_dir) }),
+            archive: Arc::new(Shelf {
+                trail: Arc::clone(&trail),
+                ledger: DirectoryFiles::new(&ledger_dir),
+                witnesses: witnesses.clone(),
+            }),
             fetch: Arc::new(HttpFetch::new()?),
             secrets: secrets.clone(),
             leases: lease_maker(secrets, policy, config.public_url.clone()),
@@ -115,7 +124,8 @@ impl Broker {
         if let Some(error) = gateway_fault.get() {
             return Err(AssemblyError::Gateway(io::Error::other(error.clone())));
         }
-        Ok(Self { running, trail, _lock: lock })
+        let witnesses = witnesses.map(|witnesses| witnesses.start());
+        Ok(Self { running, trail, _witnesses: witnesses, _lock: lock })
     }
 
     /// What serves.
@@ -312,6 +322,7 @@ impl TunnelHandler for Mouth {
 struct Shelf {
     trail: Arc<AuditTrail>,
     ledger: DirectoryFiles,
+    witnesses: Option<Arc<Witnesses>>,
 }
 
 impl Archive for Shelf {
@@ -383,6 +394,10 @@ impl Archive for Shelf {
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), JournalError>> {
         self.trail.ledger().checkpoint_now()
+    }
+
+    fn unwitnessed(&self) -> Option<Unwitnessed> {
+        self.witnesses.as_ref().map(|witnesses| witnesses.unwitnessed())
     }
 }
 

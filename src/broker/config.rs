@@ -13,6 +13,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod webhooks;
+mod witnesses;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +28,7 @@ pub use self::fault::{ConfigError, ConfigFault};
 use self::reader::{Faults, Section};
 pub use self::reviews::ReviewsConfig;
 pub use self::webhooks::{WebhookConfig, WebhookEvent, WebhookFormat};
+pub use self::witnesses::{WitnessConfig, WitnessesConfig};
 
 use crate::domain::approval::threshold::Reviewers;
 use crate::domain::name::{GroupName, ProviderName, TargetName};
@@ -70,6 +72,8 @@ pub struct Config {
     pub reviews: ReviewsConfig,
     /// Who is told what happens to requests.
     pub webhooks: Vec<WebhookConfig>,
+    /// Who cosigns the ledger's checkpoints.
+    pub witnesses: WitnessesConfig,
     /// The compiled policy.
     pub policy: Policy,
 }
@@ -201,6 +205,9 @@ impl Config {
         differs("broker.metrics_listen", self.metrics_listen != new.metrics_listen);
         differs("broker.tls", self.tls != new.tls);
         differs("broker.drain", self.drain != new.drain);
+        differs("witness", self.witnesses.all != new.witnesses.all);
+        let watched = |config: &WitnessesConfig| (config.quorum, config.patience);
+        differs("ledger", watched(&self.witnesses) != watched(&new.witnesses));
         keys
     }
 
@@ -214,6 +221,13 @@ impl Config {
                 "broker.public_url is an address ({}) behind proxies: clients name no host to a balancer then, \
                  so haproxy and nginx cannot pick its certificate or the broker; give it a DNS name",
                 self.public_url
+            ));
+        }
+        let WitnessesConfig { all, quorum, .. } = &self.witnesses;
+        if quorum.saturating_mul(2) <= all.len() {
+            warnings.push(format!(
+                "ledger.quorum is {quorum} of {} witnesses: with no more than half of them two histories of the ledger could both be witnessed",
+                all.len()
             ));
         }
         for (name, target) in &self.targets {
@@ -251,6 +265,7 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
     let known = targets::Known { groups: &groups, attributes: &attributes };
     let targets = targets::read(root, known, &owners, &mut reviews, base);
     let webhooks = webhooks::read(root, base);
+    let witnesses = witnesses::read(root);
     let policy = policy(root, base, faults);
     if let Some(policy) = &policy {
         strangers(policy, &groups, &providers, &workloads, &targets, root);
@@ -275,6 +290,7 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
         targets,
         reviews,
         webhooks,
+        witnesses,
         policy: policy?,
     })
 }

@@ -17,6 +17,7 @@ mod key;
 mod log;
 mod publish;
 mod recover;
+mod witnesses;
 
 use std::cell::Cell;
 use std::path::Path;
@@ -30,6 +31,7 @@ pub use self::files::DirectoryFiles;
 pub use self::head::HeadError;
 pub(in crate::broker) use self::head::{shown_head, signed_head};
 pub(in crate::broker) use self::publish::{make_private_dir, replace, sync_dir};
+pub use self::witnesses::{Unwitnessed, Witnesses};
 
 use self::commit::{Core, Progress};
 use self::log::{Disk, RealDisk};

@@ -5,6 +5,7 @@
 
 use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
+use super::ledger::Unwitnessed;
 use crate::domain::event::{VerdictWord, What};
 
 /// All metrics.
@@ -19,6 +20,9 @@ pub(crate) struct Metrics {
     entries: IntCounter,
     pub(crate) entry_failures: IntCounter,
     pub(crate) turned_away: IntCounter,
+    unwitnessed: IntGauge,
+    unwitnessed_seconds: IntGauge,
+    disputes: IntGauge,
     answers: IntCounterVec,
     logins: IntCounterVec,
 }
@@ -54,6 +58,14 @@ impl Metrics {
         let entry_failures = counter("hoopctl_ledger_failures_total", "Entries that could not be written.")?;
         let turned_away =
             counter("hoopctl_turned_away_total", "Connections and calls beyond the limit of an address.")?;
+        let unwitnessed =
+            gauge("hoopctl_unwitnessed_entries", "Entries that witnesses have not cosigned yet.")?;
+        let unwitnessed_seconds =
+            gauge("hoopctl_unwitnessed_seconds", "How long the first of these entries has waited.")?;
+        let disputes = gauge(
+            "hoopctl_witness_disputes",
+            "Witnesses that saw another history of the ledger; alarm when it is not 0.",
+        )?;
         Ok(Self {
             registry,
             sessions,
@@ -65,6 +77,9 @@ impl Metrics {
             entries,
             entry_failures,
             turned_away,
+            unwitnessed,
+            unwitnessed_seconds,
+            disputes,
             answers,
             logins,
         })
@@ -91,6 +106,14 @@ impl Metrics {
             }
             _ => {}
         }
+    }
+
+    /// Notes what is not witnessed.
+    pub(crate) fn witnessed(&self, unwitnessed: Option<&Unwitnessed>) {
+        let Some(unwitnessed) = unwitnessed else { return };
+        self.unwitnessed.set(i64::try_from(unwitnessed.entries).unwrap_or(i64::MAX));
+        self.unwitnessed_seconds.set(i64::try_from(unwitnessed.age.as_secs()).unwrap_or(i64::MAX));
+        self.disputes.set(i64::try_from(unwitnessed.disputes).unwrap_or(i64::MAX));
     }
 
     /// Counts a login that failed.

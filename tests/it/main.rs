@@ -72,6 +72,7 @@ mod support;
 mod tampering;
 mod thresholds;
 mod webhooks;
+mod witnesses;
 mod workloads;
 
 /// A story that is not declared above would silently never run.

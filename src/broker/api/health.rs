@@ -10,21 +10,34 @@ use axum::response::{IntoResponse, Response};
 use super::Service;
 use super::fault::Fault;
 use crate::broker::app::core::Core;
+use crate::broker::ledger::Unwitnessed;
 
 /// The process answers.
 pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// It may be sent new sessions.
-pub(super) async fn ready(State(service): State<Service>) -> Result<&'static str, Fault> {
+/// It may be sent new sessions. Witnesses that do not answer are a reason to look, and none to turn people away.
+pub(super) async fn ready(State(service): State<Service>) -> Result<String, Fault> {
     match service.core.unready() {
-        None => Ok("ok\n"),
+        None => Ok(match service.core.archive.unwitnessed().filter(|unwitnessed| unwitnessed.is_late) {
+            None => "ok\n".to_owned(),
+            Some(unwitnessed) => format!("ok, but {}\n", late(&unwitnessed)),
+        }),
         Some(why) => Err(Fault::unavailable(why)),
     }
 }
 
+fn late(unwitnessed: &Unwitnessed) -> String {
+    let minutes = unwitnessed.age.as_secs() / 60;
+    format!(
+        "witnesses have not cosigned the last {} entries of the ledger for {minutes} minutes",
+        unwitnessed.entries
+    )
+}
+
 pub(super) async fn metrics(State(core): State<Arc<Core>>) -> Result<Response, Fault> {
+    core.metrics.witnessed(core.archive.unwitnessed().as_ref());
     let text = core.metrics.text().map_err(|error| Fault::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
 }

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::broker::ledger::Unwitnessed;
 use crate::domain::device::Device;
 use crate::domain::name::{Digest, SessionId, TargetName};
 use crate::domain::target::Target;
@@ -85,6 +86,11 @@ pub trait Archive: Send + Sync + 'static {
 
     /// Signs a checkpoint over everything that was entered.
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), JournalError>>;
+
+    /// What of the ledger no quorum of witnesses has cosigned; `None` when there are no witnesses.
+    fn unwitnessed(&self) -> Option<Unwitnessed> {
+        None
+    }
 }
 
 /// The gateway's end of a tunnel.

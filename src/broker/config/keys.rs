@@ -130,6 +130,8 @@ pub const TABLES: &[Table] = tables! {
         policy: Table, needed, "", "the rules";
         reviews: Table, absent, "", "how long approvals and what comes of them last";
         webhook: Tables, absent, "", "who is told what happens to requests";
+        ledger: Table, absent, "", "what the ledger takes";
+        witness: Tables, absent, "", "who cosigns the ledger's checkpoints";
         target: Tables, absent, "", "what can be reached";
     }
     "broker" of "": "The broker itself. `data_dir`, `listen`, `public_url`, `metrics_listen`, `tls` and `drain` take effect at a restart, all else at a reload (SIGHUP)." {
@@ -197,6 +199,15 @@ pub const TABLES: &[Table] = tables! {
         secret: Secret, needed, "{ file = 'webhook-secret' }", "what messages are signed with: `whsec_` and base64";
         format: Text, "'standard'", "'slack'", "`standard`, `slack` or `ticket`";
         events: Texts, "['request.filed', 'request.approved', 'request.denied', 'request.ended', 'grant.revoked', 'statement.capped']", "['request.filed']", "what it is told";
+    }
+    "ledger" of "": "What the ledger takes. Takes effect at a restart. See [witnesses.md](../witnesses.md)." {
+        quorum: Number, absent, "1", "how many witnesses must have cosigned a checkpoint; more than half of them when absent";
+        witness_patience: Duration, "'10m'", "'30m'", "how old what they have not cosigned may become before `/readyz` says so";
+    }
+    "witness" of "": "A witness of the ledger (C2SP tlog-witness). Takes effect at a restart. See [witnesses.md](../witnesses.md)." {
+        name: Text, needed, "'audit-team'", "its name here: letters, digits and `-`";
+        key: Text, needed, "'witness.example.com/w1+a0059f11+BAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4'", "its public key, as it prints it";
+        url: Text, needed, "'https://witness.example.com/'", "where it takes submissions, `add-checkpoint` is put behind it; http for loopback hosts only";
     }
     "target" of "": "What can be reached. These keys are the same for every protocol." {
         name: Text, needed, "'db'", "what people type: lower-case letters, digits and `-`";

@@ -9,7 +9,9 @@ use std::time::Duration;
 use url::Url;
 
 use super::{CLIENT, ISSUER};
-use crate::broker::config::{ClaimRule, Config, ProviderConfig, ReviewsConfig, WorkloadConfig, WorkloadRule};
+use crate::broker::config::{
+    ClaimRule, Config, ProviderConfig, ReviewsConfig, WitnessesConfig, WorkloadConfig, WorkloadRule,
+};
 use crate::domain::name::{GroupName, ProviderName, TargetName};
 use crate::domain::policy::{Policy, PolicySource};
 use crate::domain::target::{
@@ -92,6 +94,7 @@ pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
         }],
         targets: BTreeMap::from([(target.name.clone(), target)]),
         reviews: ReviewsConfig::default(),
+        witnesses: WitnessesConfig::default(),
         webhooks: Vec::new(),
         policy: policy(text),
     }

@@ -109,8 +109,7 @@ async fn online(context: &Context, args: Verify) -> Result<u8, Failure> {
         let named = args.checkpoint.as_ref().map(text_of).transpose()?;
         let recordings = recordings.as_ref().map(|files| files as &dyn Files);
         let kept = named.as_deref().or(remembered);
-        let (verified, witnessed) =
-            verify(&log, recordings, &key, kept, quorum.as_ref(), unanswered)?;
+        let (verified, witnessed) = verify(&log, recordings, &key, kept, quorum.as_ref(), unanswered)?;
         // what was found good is what the next ledger must extend
         if let Some(note) = log.head() {
             remember(memory, before, &Head::open(&verifying, &note)?, &log)?;

@@ -81,6 +81,11 @@ impl<'a> Setting<'a> {
         let text = text.replace("https://login.example.com", issuer);
         let text =
             text.replace("https://files.example.com", &format!("file://{}", self.stage.bin().display()));
+        let text = if text.contains(WITNESS) {
+            text.replace(WITNESS, &format!("127.0.0.1:{}", free_port()))
+        } else {
+            text
+        };
         let text = if text.contains(DIGEST) { text.replace(DIGEST, &digest()) } else { text };
         match &self.own {
             None => {
@@ -121,6 +126,9 @@ fn digest() -> String {
     });
     KNOWN.clone()
 }
+
+/// Where the page about witnesses has one.
+const WITNESS: &str = "127.0.0.1:7380";
 
 /// What stands on the pages for it.
 const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";

@@ -6,6 +6,7 @@ use toml::{Table as Toml, Value};
 
 use super::{Form, Key, Otherwise, SECRET, TABLES, Table};
 use crate::broker::config::{Config, ConfigError};
+use crate::ledger::cosignature::Cosigner;
 
 /// With its example each key is read, where it stands in the table; and what the table says counts without it does.
 #[test]
@@ -76,13 +77,13 @@ fn settings(root: &Toml, base: &Path, table: &Table, key: &str) -> String {
     };
     let Config { data_dir, listen, public_url, tls, metrics_listen, trusted_proxies, .. } = &config;
     let Config { strangers_per_address, session_max, login_idle, drain, strict_ledger, .. } = &config;
-    let Config { providers, workloads, targets, reviews, webhooks, .. } = &config;
+    let Config { providers, workloads, targets, reviews, webhooks, witnesses, .. } = &config;
     format!(
         "{:?}",
         (
             (data_dir, listen, public_url, tls, metrics_listen, trusted_proxies),
             (strangers_per_address, session_max, login_idle, drain, strict_ledger),
-            (providers, workloads, targets, reviews, webhooks),
+            (providers, workloads, targets, reviews, webhooks, witnesses),
         )
     )
 }
@@ -96,6 +97,14 @@ fn whole(table: &Table, key: Option<&Key>, value: Option<&str>) -> Toml {
     let mut root = more.fill("");
     let Some(Value::Table(policy)) = root.get_mut("policy") else { panic!("no policy") };
     policy.entry("presets").or_insert_with(|| vec!["allow-statements".to_owned()].into());
+    if table.path == "ledger" {
+        let witness = |name: &str, key: &str| {
+            toml(&format!("name = '{name}'\nkey = '{key}'\nurl = 'https://witness.example.com'"))
+        };
+        let key = |number| Cosigner::new("w", &[number; 32]).unwrap().public().to_string();
+        let both = vec![Value::Table(witness("a", &key(1))), Value::Table(witness("b", &key(2)))];
+        root.insert("witness".into(), both.into());
+    }
     let provider = root.entry("provider").or_insert_with(|| vec![Value::Table(more.fill("provider"))].into());
     let provider = provider.as_array_mut().unwrap().first_mut().unwrap().as_table_mut().unwrap();
     // others speak of it
