@@ -19,6 +19,7 @@ use crate::client::ledger::lookout::Contradiction;
 use crate::client::link::LinkError;
 use crate::client::login::LoginError;
 use crate::client::loopback::{LoopbackError, PlaceError};
+use crate::client::playback::PlaybackError;
 use crate::client::protocol::FormError;
 use crate::client::provider::ProviderError;
 use crate::client::workload::{Source, WorkloadError};
@@ -238,6 +239,30 @@ impl From<LedgerError> for Failure {
             LedgerError::NamedKey => failure.hint(
                 "compare both with what the operator gives; `hoopctl login --new-ledger` gives up the remembered one",
             ),
+        }
+    }
+}
+
+impl From<PlaybackError> for Failure {
+    fn from(error: PlaybackError) -> Self {
+        let message = error.to_string();
+        match error {
+            PlaybackError::Altered { .. } | PlaybackError::Missing { .. } => {
+                Self::new(FailureKind::BadData, message).hint("type `hoopctl audit verify --recordings`")
+            }
+            PlaybackError::Api(error) => error.into(),
+            PlaybackError::Broken(broken) => broken.into(),
+            PlaybackError::Ledger(error) => error.into(),
+            PlaybackError::TooOld => Self::new(FailureKind::Unreachable, message)
+                .hint("an auditor can: `hoopctl audit verify --recordings`"),
+            PlaybackError::Unproven(_) => Self::new(FailureKind::BadData, message)
+                .hint("what was shown is proven; there may be more that was not shown"),
+            PlaybackError::Absent { .. }
+            | PlaybackError::Chunks { .. }
+            | PlaybackError::Connections { .. }
+            | PlaybackError::Elsewhere
+            | PlaybackError::Item(_)
+            | PlaybackError::Replay(_) => Self::new(FailureKind::BadData, message),
         }
     }
 }

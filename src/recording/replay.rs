@@ -202,7 +202,7 @@ impl Cursor {
     }
 
     /// What was begun and never finished, when there are no more chunks.
-    pub fn finish(mut self) -> Option<Item> {
+    pub fn finish(&mut self) -> Option<Item> {
         self.held.take()
     }
 }

@@ -3,25 +3,47 @@
 //! Job: turn the frames that a client was sent into lines for `session replay`. Boundary: decodes for
 //! the eye, not for a program. Failure mode: [`TranscriptError`]; the stream cannot be read on.
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use thiserror::Error;
 
 use super::backend::{Column, ServerMessage, TransactionStatus};
 use super::error::ErrorFields;
-use super::frame::{self, FrameError};
+use super::frame::{self, FrameError, Head};
 use crate::wire::buffer::ReadError;
 
 /// Reads a recorded stream of frames.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Transcript {
     buffer: BytesMut,
     columns: Vec<Column>,
+    /// The longest frame that is read as a whole, as the protocol counts.
+    most: usize,
+    /// Of a longer one that has begun: how many bytes it has, and how many of them are to come.
+    passing: Option<(usize, usize)>,
+}
+
+impl Default for Transcript {
+    fn default() -> Self {
+        Self::bounded(MAX_FRAME)
+    }
 }
 
 impl Transcript {
+    /// Reads no frame that is longer than this, but says how long it is.
+    #[must_use]
+    pub fn bounded(most: usize) -> Self {
+        Self { buffer: BytesMut::new(), columns: Vec::new(), most: most.min(MAX_FRAME), passing: None }
+    }
+
     /// Adds recorded bytes; they need not end with a frame.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+        let Some((_, left)) = &mut self.passing else {
+            return self.buffer.extend_from_slice(bytes);
+        };
+        // what is passed over is not kept for that
+        let passed = bytes.len().min(*left);
+        *left -= passed;
+        self.buffer.extend_from_slice(bytes.get(passed..).unwrap_or_default());
     }
 
     /// Says what the next rows look like, for a prepared statement whose description is not in the
@@ -35,14 +57,26 @@ impl Transcript {
     /// # Errors
     /// [`TranscriptError`].
     pub fn poll_line(&mut self) -> Result<Option<Line>, TranscriptError> {
-        while let Some(frame) = frame::take(&mut self.buffer, MAX_FRAME)? {
+        loop {
+            if let Some((total, left)) = self.passing {
+                let passed = self.buffer.len().min(left);
+                self.buffer.advance(passed);
+                self.passing = (passed < left).then_some((total, left - passed));
+                return Ok(self.passing.is_none().then_some(Line::TooLong(total)));
+            }
+            let Some(head) = Head::peek(&self.buffer)? else { return Ok(None) };
+            let head = head.within(MAX_FRAME)?;
+            if head.total > self.most {
+                self.passing = Some((head.total, head.total));
+                continue;
+            }
+            let Some(frame) = frame::take(&mut self.buffer, MAX_FRAME)? else { return Ok(None) };
             let message = ServerMessage::parse(frame.tag, frame.body())
                 .map_err(|source| TranscriptError::Malformed { tag: frame.tag, source })?;
             if let Some(line) = message.and_then(|message| self.line(message)) {
                 return Ok(Some(line));
             }
         }
-        Ok(None)
     }
 
     fn line(&mut self, message: ServerMessage<'_>) -> Option<Line> {
@@ -101,6 +135,30 @@ pub enum Line {
     Row(Vec<Option<String>>),
     /// A portal's row limit is reached.
     Suspended,
+    /// A message that is longer than what is read, and how many bytes it has: a row, or a piece of COPY data.
+    TooLong(usize),
+}
+
+impl Line {
+    /// What is shown of it to people; nothing of what only tells that there is more.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        Some(match self {
+            Self::Columns(names) => names.join(" | "),
+            Self::Completed(tag) => tag.clone(),
+            Self::CopyData(data) => data.clone(),
+            Self::Error(fields) => format!("ERROR:  {}: {}", fields.sqlstate, fields.message),
+            Self::Notice(fields) => format!("NOTICE:  {}", fields.message),
+            Self::Notification { channel, payload } => format!("NOTIFY {channel}: {payload}"),
+            Self::Row(values) => {
+                let cells: Vec<&str> =
+                    values.iter().map(|value| value.as_deref().unwrap_or("NULL")).collect();
+                cells.join(" | ")
+            }
+            Self::TooLong(bytes) => format!("[a message of {bytes} bytes, too large to be shown]"),
+            Self::Ready(_) | Self::Suspended => return None,
+        })
+    }
 }
 
 /// Why a recorded stream cannot be read.
@@ -121,10 +179,20 @@ pub enum TranscriptError {
 
 /// A value for the eye. Binary values of common types are decoded, others shown as `\x…`.
 fn shown(bytes: &[u8], column: Option<&Column>) -> String {
-    let binary = column.filter(|column| column.format != 0);
-    match binary {
-        Some(column) => decoded(bytes, column.type_oid).unwrap_or_else(|| hex(bytes)),
-        None => lossy(bytes),
+    let type_oid = column.map_or(0, |column| column.type_oid);
+    if column.is_some_and(|column| column.format != 0) || !is_text(bytes, type_oid) {
+        return decoded(bytes, type_oid).unwrap_or_else(|| hex(bytes));
+    }
+    lossy(bytes)
+}
+
+/// Whether it can be a value in text. A statement's description says `text` of what a Bind may still ask for in binary.
+fn is_text(bytes: &[u8], type_oid: u32) -> bool {
+    match type_oid {
+        // bool, int8, int2, int4, oid, float4, float8
+        16 | 20 | 21 | 23 | 26 | 700 | 701 => bytes.iter().all(u8::is_ascii_graphic),
+        // PostgreSQL has no text with a zero byte
+        _ => !bytes.contains(&0),
     }
 }
 
@@ -234,6 +302,40 @@ mod tests {
                 Line::Ready(TransactionStatus::Idle),
             ]
         );
+    }
+
+    /// What is too long is passed over in pieces, and what follows it is read.
+    #[test]
+    fn a_row_of_any_length_costs_no_more_than_was_allowed() {
+        let mut bytes = BytesMut::new();
+        let huge = vec![b'x'; 3 << 20];
+        ServerMessage::DataRow(vec![Some(huge.as_slice())]).encode(&mut bytes);
+        let total = bytes.len();
+        ServerMessage::DataRow(vec![Some(b"after")]).encode(&mut bytes);
+        for size in [1000, 4096, bytes.len()] {
+            let (mut transcript, mut lines, mut held) = (Transcript::bounded(1 << 16), Vec::new(), 0);
+            for piece in bytes.chunks(size) {
+                transcript.feed(piece);
+                while let Some(line) = transcript.poll_line().unwrap() {
+                    lines.push(line);
+                }
+                held = held.max(transcript.buffer.len());
+            }
+            assert_eq!(lines, [Line::TooLong(total), Line::Row(vec![Some("after".into())])], "{size}");
+            assert!(held < (1 << 16) + size, "{held} bytes were held");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_text_is_not_shown_as_text() {
+        let one = |bytes: &[u8], oid| shown(bytes, Some(&column("c", oid, 0)));
+        assert_eq!(one(&[0, 0, 0, 7], 23), "7");
+        assert_eq!(one(b"7", 23), "7");
+        assert_eq!(one(&[1], 16), "t");
+        assert_eq!(one(b"a\0b", 25), "a\0b");
+        assert_eq!(one(b"a\0b", 1114), "\\x610062");
+        assert_eq!(shown(b"a\0b", None), "\\x610062");
+        assert_eq!(one("grün".as_bytes(), 25), "grün");
     }
 
     #[test]

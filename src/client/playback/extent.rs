@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::cli::failure::{Failure, FailureKind};
+use super::PlaybackError;
 use crate::client::api::{Api, ApiError};
 use crate::client::ledger::{EnteredEnd, Head};
 use crate::client::link::LinkError;
@@ -15,6 +15,7 @@ use crate::ledger::note::VerifierKey;
 use crate::wire::control::{ProblemCode, RecordingIndex};
 
 /// What is to be played.
+#[derive(Debug)]
 pub(super) struct Extent {
     /// The session, as the broker tells of it.
     pub(super) session: Session,
@@ -25,6 +26,7 @@ pub(super) struct Extent {
 }
 
 /// One connection.
+#[derive(Debug)]
 pub(super) struct Stretch {
     /// Counted from 1.
     pub(super) connection: u32,
@@ -38,8 +40,12 @@ impl Extent {
     /// Asks for it; `key` is the one that somebody named.
     ///
     /// # Errors
-    /// [`Failure`]; what contradicts itself or the ledger is bad data.
-    pub(super) async fn read(api: &Api, id: &SessionId, key: Option<&VerifierKey>) -> Result<Self, Failure> {
+    /// [`PlaybackError`]; what contradicts itself or the ledger is bad data.
+    pub(super) async fn read(
+        api: &Api,
+        id: &SessionId,
+        key: Option<&VerifierKey>,
+    ) -> Result<Self, PlaybackError> {
         let mut tries = TRIES;
         loop {
             tries -= 1;
@@ -52,17 +58,13 @@ impl Extent {
         }
     }
 
-    async fn look(api: &Api, id: &SessionId, key: Option<&VerifierKey>) -> Result<Self, Failure> {
+    async fn look(api: &Api, id: &SessionId, key: Option<&VerifierKey>) -> Result<Self, PlaybackError> {
         // first: the head that is seen after it covers what it speaks of
         let index = patiently(|| api.recording(id)).await?;
         if index.session.id != *id {
-            return Err(Failure::new(FailureKind::BadData, "the broker answered about another session"));
+            return Err(PlaybackError::Elsewhere);
         }
-        let head = api.head(key).await?.ok_or_else(|| {
-            let message = "the broker is too old to prove under one head what a replay shows";
-            Failure::new(FailureKind::Unreachable, message)
-                .hint("an auditor can: `hoopctl audit verify --recordings`")
-        })?;
+        let head = api.head(key).await?.ok_or(PlaybackError::TooOld)?;
         let RecordingIndex { session, connections: listed } = index;
         let end = match known(patiently(|| api.end_proof(id, None, &head)).await)? {
             Some(proof) => Some(head.session_end(&proof, id)?),
@@ -71,10 +73,7 @@ impl Extent {
         let named = u32::try_from(listed.len()).unwrap_or(u32::MAX);
         let count = counted(end).unwrap_or(named);
         if count < named || count > MOST_CONNECTIONS {
-            let message = format!(
-                "the broker names {named} connections, and the ledger counts {count} in this session"
-            );
-            return Err(Failure::new(FailureKind::BadData, message));
+            return Err(PlaybackError::Connections { named, counted: count });
         }
         let mut connections = Vec::new();
         for (connection, place) in (1..=count).zip(0_usize..) {
@@ -89,11 +88,7 @@ impl Extent {
                 None => Stretch { connection, chunks: listed, has_end: false },
             };
             if stretch.chunks < listed {
-                let message = format!(
-                    "the broker names {listed} chunks of connection {connection}, and the ledger counts {}",
-                    stretch.chunks
-                );
-                return Err(Failure::new(FailureKind::BadData, message));
+                return Err(PlaybackError::Chunks { connection, named: listed, counted: stretch.chunks });
             }
             connections.push(stretch);
         }
@@ -121,10 +116,9 @@ impl Extent {
     ///
     /// # Errors
     /// Where it ends should be proven, and is not.
-    pub(super) fn last_words(&self) -> Result<Option<String>, Failure> {
+    pub(super) fn last_words(&self) -> Result<Option<String>, PlaybackError> {
         if let Some(unproven) = self.unproven() {
-            return Err(Failure::new(FailureKind::BadData, unproven)
-                .hint("what was shown is proven; there may be more that was not shown"));
+            return Err(PlaybackError::Unproven(unproven));
         }
         let Some(end) = self.end else {
             return Ok(Some("note: the session is open: nothing proves yet where it ends".into()));
@@ -152,7 +146,7 @@ fn counted(end: Option<EnteredEnd>) -> Option<u32> {
 }
 
 /// What there is; `None` when there is no such thing.
-pub(super) fn known<T>(answer: Result<T, ApiError>) -> Result<Option<T>, Failure> {
+pub(super) fn known<T>(answer: Result<T, ApiError>) -> Result<Option<T>, PlaybackError> {
     match answer {
         Ok(found) => Ok(Some(found)),
         Err(ApiError::Link(LinkError::Problem(problem))) if problem.code == ProblemCode::Unknown => Ok(None),

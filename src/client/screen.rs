@@ -7,7 +7,7 @@
 
 /// Goes through the bytes of one terminal, in pieces as they come.
 #[derive(Debug, Default)]
-pub(super) struct Screen {
+pub struct Screen {
     state: State,
     /// The sequence that has begun, from its ESC on.
     begun: Vec<u8>,
@@ -29,7 +29,8 @@ enum State {
 
 impl Screen {
     /// Takes a piece; returns what may be shown of it.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
+    #[must_use]
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut shown = Vec::with_capacity(bytes.len());
         for byte in bytes {
             self.byte(*byte, &mut shown);
@@ -160,7 +161,7 @@ const ESC: u8 = 0x1b;
 const LONGEST: usize = 64;
 
 /// Puts a terminal back into order: attributes, margins, wrapping, the cursor, the first screen.
-pub(super) const RESET: &[u8] = b"\x1b[?1049l\x1b[r\x1b[?6l\x1b[?7h\x1b[?25h\x1b(B\x0f\x1b[0m\r\n";
+pub const RESET: &[u8] = b"\x1b[?1049l\x1b[r\x1b[?6l\x1b[?7h\x1b[?25h\x1b(B\x0f\x1b[0m\r\n";
 
 #[cfg(test)]
 mod tests {
