@@ -13,6 +13,7 @@ pub mod cosignature;
 pub mod entry;
 mod json;
 pub mod note;
+pub mod ocsf;
 pub mod policy;
 pub mod proof;
 pub mod tile;

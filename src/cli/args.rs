@@ -4,6 +4,7 @@
 //! man pages can be generated from it alone.
 
 mod approval;
+mod export;
 mod inquiry;
 mod policy;
 mod witness;
@@ -18,6 +19,7 @@ use clap_complete::Shell;
 pub use approval::{
     Approval, Approve, Ask, Deny, GrantCommand, RequestCommand, RequestList, RequestRef, RequestWait,
 };
+pub use export::{Entries, Export, ExportForm, Moment, StreamForm};
 pub use inquiry::{Complete, Doctor, List, Whoami};
 pub use policy::{PolicyAction, PolicyCheck, PolicyCommand, PolicyExplain, PolicyTest};
 pub use witness::{RunWitness, Witnesses};
@@ -427,9 +429,15 @@ pub enum AuditCommand {
         after_long_help = "Examples:\n  hoopctl audit verify\n  hoopctl audit verify --recordings\n  hoopctl audit verify --policy witnesses.txt --witnessed-within 1h\n  hoopctl audit verify --dir ./ledger --key ledger.pub --checkpoint kept.txt"
     )]
     Verify(Verify),
+    /// Write the ledger's entries as events of OCSF 1.5.0, or as a table
+    ///
+    /// One event in a line (JSONL), or CSV. Nothing is written that is not proven under the ledger's signed head; what
+    /// is missing is found by `hoopctl audit verify`. The whole ledger is read: the options choose among its entries,
+    /// and what is said of a session is taken from the entry that opened it, whenever that was.
+    Export(Export),
     /// Show the last entries
     #[command(
-        after_long_help = "Examples:\n  hoopctl audit tail -n 50\n  hoopctl audit tail --follow --output json"
+        after_long_help = "Examples:\n  hoopctl audit tail -n 50\n  hoopctl audit tail --follow --output json\n  hoopctl audit tail --follow --format ocsf"
     )]
     Tail(Tail),
     /// Run a witness, which cosigns the checkpoints of ledgers that only ever grow
@@ -475,6 +483,9 @@ pub struct Tail {
     /// A file with the ledger's public key; else the one remembered
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
+    /// Show them as events of this form, one in a line
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub format: Option<StreamForm>,
 }
 
 /// A broker's configuration file.

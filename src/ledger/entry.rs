@@ -173,7 +173,7 @@ impl From<WireActor> for Actor {
 }
 
 /// OCSF class, OCSF activity, and the tag of [`What`].
-fn class(what: &What) -> (u64, u64, &'static str) {
+pub(super) fn class(what: &What) -> (u64, u64, &'static str) {
     match what {
         // Application Lifecycle: Start, Stop
         What::BrokerStarted { .. } => (6002, 3, "broker-started"),

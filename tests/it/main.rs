@@ -32,6 +32,7 @@ mod drift;
 mod drivers;
 mod endings;
 mod exec;
+mod exports;
 mod faults;
 mod filters;
 mod floors;

@@ -1,6 +1,8 @@
 //! `hoopctl audit …`.
 
+mod export;
 mod fetch;
+mod proven;
 mod quorum;
 mod tail;
 mod witness;
@@ -42,6 +44,7 @@ pub async fn run(global: Global, ui: Ui, command: AuditCommand) -> Result<u8, Fa
             })
             .await
         }
+        AuditCommand::Export(args) => export::run(global, ui, args).await,
         AuditCommand::Verify(args) => online(&Context::read(global, ui)?, args).await,
         AuditCommand::Tail(args) => tail::run(&Context::read(global, ui)?, &args).await,
         AuditCommand::Witness(args) => witness::run(ui, args).await,

@@ -82,7 +82,7 @@ async fn kill(context: &Context, text: &str) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn id(text: &str) -> Result<SessionId, Failure> {
+pub(super) fn id(text: &str) -> Result<SessionId, Failure> {
     SessionId::new(text).map_err(|error| {
         Failure::new(FailureKind::Usage, error.to_string()).hint("`hoopctl session list` shows the ids")
     })

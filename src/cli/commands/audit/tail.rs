@@ -1,24 +1,19 @@
 //! `hoopctl audit tail`.
 
+use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
 
-use super::fetch::Ledger;
+use super::proven::{Entry, Proven};
 use crate::cli::args::Tail;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
-use crate::client::ledger::memory::Memory;
-use crate::client::ledger::{Head, LedgerError};
+use crate::client::export::harmless;
 use crate::domain::event::Event;
-use crate::ledger::checkpoint::Checkpoint;
-use crate::ledger::note::VerifierKey;
-use crate::ledger::proof::{Prover, bundle, entries, proven};
-use crate::ledger::tile::{CHECKPOINT, KEY, WIDTH};
-use crate::ledger::verify::{Broken, Files as _, FilesError, Reason, VerifyError};
+use crate::ledger::ocsf::{self, Known};
 
 /// Shows the last entries, and goes on if asked to.
 ///
@@ -26,21 +21,9 @@ use crate::ledger::verify::{Broken, Files as _, FilesError, Reason, VerifyError}
 /// [`Failure`].
 pub(super) async fn run(context: &Context, args: &Tail) -> Result<u8, Failure> {
     let api = context.api().await?;
-    let before = api.memory().read()?;
-    let named = super::named_key(args.key.as_ref())?;
-    let key = match (&before, named) {
-        (Some(before), Some(named)) if before.key != named => return Err(LedgerError::NamedKey.into()),
-        (Some(before), _) => before.key.clone(),
-        (None, Some(named)) => named,
-        (None, None) => {
-            let key = super::verifier(&String::from_utf8_lossy(&api.ledger_file(KEY).await?))?;
-            context.ui.talk(super::OWN_WORD);
-            key
-        }
-    };
-    let ledger = Ledger::new(&api, &Handle::current());
+    let ledger = Proven::online(&api, super::named_key(args.key.as_ref())?, context.ui).await?;
+    let mut reader = Reader { ui: context.ui, ledger, known: args.format.map(|_| Known::default()) };
     let (lines, ui) = (args.lines, context.ui);
-    let mut reader = Reader { ui, ledger, memory: api.memory().clone(), key, head: None };
     reader = super::blocking(move || reader.show(Some(lines))).await?;
     if !args.follow {
         return Ok(0);
@@ -56,60 +39,35 @@ pub(super) async fn run(context: &Context, args: &Tail) -> Result<u8, Failure> {
 /// Reads the ledger's end.
 struct Reader {
     ui: Ui,
-    ledger: Ledger,
-    memory: Memory,
-    key: VerifierKey,
-    /// The head up to which entries were shown.
-    head: Option<Checkpoint>,
+    ledger: Proven,
+    /// What was seen of sessions and requests, where entries are shown as events.
+    known: Option<Known>,
 }
 
 impl Reader {
     /// Shows the last entries, or those that came since.
-    ///
-    /// INVARIANT: no entry is printed that is not proven under a head that the key has signed, and
-    /// that extends the one before and the one that is remembered.
     fn show(mut self, last: Option<u64>) -> Result<Self, Failure> {
-        let remembered = self.memory.read()?;
-        let shown = self.head()?;
-        let head = *shown.checkpoint();
-        let from = match (last, &self.head) {
-            (Some(count), _) => head.size.saturating_sub(count),
-            (None, before) => before.map_or(0, |before| before.size),
-        };
-        let prover = Prover::new(&self.ledger, head.size);
-        if let Some(before) = &self.head {
-            prover.continues(before, &head)?;
-        }
-        super::remember(&self.memory, remembered, &shown, &self.ledger)?;
-        let mut index = from;
-        while index < head.size {
-            let next = (index / WIDTH + 1).saturating_mul(WIDTH).min(head.size);
-            let bundle = self.read(index, &head)?;
-            let mut found = entries(&bundle, index).filter(|(at, _)| (index..next).contains(at));
-            for at in index..next {
-                let missing = || Broken { index: Some(at), reason: Reason::Missing };
-                let (_, bytes) = found.next().ok_or_else(missing)?;
-                let proof = prover.inclusion(at).map_err(VerifyError::from)?;
-                let unproven = || Broken { index: Some(at), reason: Reason::Unproven };
-                let event = proven(at, bytes, &proof.ok_or_else(unproven)?, &head)?;
-                show_entry(self.ui, at, bytes, &event)?;
+        let Range { start, end } = self.ledger.advance()?;
+        let from = last.map_or(start, |count| end.saturating_sub(count));
+        let Self { ui, ledger, known } = &mut self;
+        // what was opened not long before is named by what it was opened for
+        let begin = if last.is_some() && known.is_some() { from.saturating_sub(LOOK_BACK) } else { from };
+        ledger.each(begin..end, |Entry { index, bytes, event }| {
+            if let Some(known) = known {
+                known.follow(event);
             }
-            index = next;
-        }
-        self.head = Some(head);
+            if index >= from {
+                match known {
+                    Some(known) => {
+                        let event = ocsf::event(index, ledger.origin(), event, known);
+                        ui.raw(format!("{}\n", harmless(&event.to_string())).as_bytes());
+                    }
+                    None => show_entry(*ui, index, bytes, event)?,
+                }
+            }
+            Ok(if ui.is_unheard() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
         Ok(self)
-    }
-
-    fn head(&self) -> Result<Head, Failure> {
-        let note = self.ledger.read(CHECKPOINT).map_err(VerifyError::from)?;
-        let note = note.ok_or(Broken { index: None, reason: Reason::CheckpointMissing })?;
-        Ok(Head::open(&self.key, &note)?)
-    }
-
-    fn read(&self, index: u64, head: &Checkpoint) -> Result<Vec<u8>, Failure> {
-        let read: Result<_, FilesError> = bundle(&self.ledger, index, head.size);
-        let read = read.map_err(VerifyError::from)?;
-        Ok(read.ok_or(Broken { index: Some(index), reason: Reason::Missing })?)
     }
 }
 
@@ -142,4 +100,6 @@ fn members(value: &Value) -> String {
     shown.collect::<Vec<_>>().join(" ")
 }
 
+/// How many entries before the first one are read for what they say of it.
+const LOOK_BACK: u64 = 4096;
 const POLL: Duration = Duration::from_secs(2);
