@@ -19,7 +19,7 @@ use clap_complete::Shell;
 pub use approval::{
     Approval, Approve, Ask, Deny, GrantCommand, RequestCommand, RequestList, RequestRef, RequestWait,
 };
-pub use export::{Entries, Export, ExportForm, Moment, StreamForm};
+pub use export::{Entries, Export, ExportForm, Moment, SessionExport, SessionForm, StreamForm};
 pub use inquiry::{Complete, Doctor, List, Whoami};
 pub use policy::{PolicyAction, PolicyCheck, PolicyCommand, PolicyExplain, PolicyTest};
 pub use witness::{RunWitness, Witnesses};
@@ -392,6 +392,12 @@ pub enum SessionCommand {
         after_long_help = "Examples:\n  hoopctl session replay ses_… --speed 10\n  hoopctl session replay ses_… --output json"
     )]
     Replay(Replay),
+    /// Write what a session asked and was shown into a file that other programs read
+    ///
+    /// Terminals as asciicast v2, calls of HTTP as HAR 1.2, results of SQL as CSV, anything as a transcript. Each
+    /// chunk of the recording is proven before anything of it is written. What would steer a terminal is taken
+    /// out, cells that a spreadsheet would take for formulas get a `'` before them, and what was masked stays masked.
+    Export(SessionExport),
     /// End a session now
     #[command(after_long_help = "Examples:\n  hoopctl session kill ses_…")]
     Kill(SessionRef),

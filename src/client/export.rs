@@ -1,9 +1,17 @@
 //! What leaves for other programs.
 //!
-//! Job: the forms that spreadsheets and other programs read. Boundary: bytes are appended to a buffer; nothing is
-//! fetched or opened here. Failure mode: none.
+//! Job: the forms that players, spreadsheets and browsers read, written as it comes in. Boundary: items come in
+//! proven ([`super::playback`]), bytes go to a writer; nothing is fetched or opened here but the files that hold
+//! bodies of calls which have not ended. Failure mode: the writer's error.
 
+pub mod asciicast;
 pub mod csv;
+pub mod har;
+mod plain;
+pub mod results;
+#[cfg(test)]
+mod stage;
+pub mod transcript;
 
 use std::borrow::Cow;
 
@@ -29,3 +37,6 @@ pub fn harmless(json: &str) -> Cow<'_, str> {
 fn is_late_control(c: char) -> bool {
     matches!(c, '\u{7f}'..='\u{9f}')
 }
+
+#[cfg(test)]
+mod tests;

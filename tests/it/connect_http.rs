@@ -89,6 +89,49 @@ async fn a_denial_is_a_403_that_names_the_rule_and_the_exit_code_is_curls() {
     stage.alice.run(&failed).await.ends(22);
 }
 
+/// npm's validator takes what was called, and there is no secret in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_leave_as_har() {
+    let stage = stage().await;
+    let script = "curl -sS \"$HOOP_URL/traces/7?x=a%20b\"; curl -sS -o /dev/null -d '{\"a\":1}' -H 'content-type: application/json' \
+        \"$HOOP_URL/traces\"; curl -sS -o /dev/null \"$HOOP_URL/traces/export\"";
+    stage.alice.run(&["exec", "traces-api", "--", "sh", "-c", script]).await.ends(0);
+    let session = crate::tampering::session(&stage.alice).await;
+    let file = stage.alice.home().join("calls.har").to_string_lossy().into_owned();
+    stage.alice.run(&["session", "export", &session, "--format", "har", "--out", &file]).await.ends(0);
+    let text = std::fs::read_to_string(&file).expect("a file");
+    assert!(!text.contains(KEY) && !text.contains(PLANTED), "{text}");
+    let judged = |file: &str| {
+        let place = crate::support::cached("exports", "exports").join("har");
+        let script = "require('har-validator').har(JSON.parse(require('fs').readFileSync(process.argv[1])))\
+            .then(() => console.log('valid'), why => { console.error(JSON.stringify(why.errors)); process.exit(1) })";
+        let ran = Command::new("node").args(["-e", script, file]).current_dir(&place).output();
+        crate::support::env::Ran::from(ran.expect("node runs"))
+    };
+    assert_eq!(judged(&file).ends(0).stdout, "valid\n");
+    let whole: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let entries = whole["log"]["entries"].as_array().expect("entries");
+    let of = |path: &str| {
+        let url = format!("http://traces-api{path}");
+        let found = entries.iter().find(|entry| entry["request"]["url"] == url.as_str());
+        found.unwrap_or_else(|| panic!("no {url} in {text}"))
+    };
+    let asked = of("/v1/traces/7?x=[redacted]");
+    assert_eq!(asked["response"]["status"], 200);
+    assert!(
+        asked["response"]["content"]["text"].as_str().is_some_and(|body| body.contains("[masked]")),
+        "{asked}"
+    );
+    assert_eq!(of("/v1/traces")["request"]["postData"]["text"], "{\"a\":1}");
+    let denied = of("/v1/traces/export");
+    assert_eq!(
+        (&denied["response"]["status"], &denied["_hoopctl"]["rule"]),
+        (&403.into(), &"no.exports".into())
+    );
+    std::fs::write(&file, text.replace("\"startedDateTime\"", "\"started\"")).expect("written");
+    judged(&file).ends(1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_uploads_and_heads_pass_through_the_proxy() {
     let stage = stage().await;

@@ -58,6 +58,35 @@ async fn a_shell_is_played_back_as_it_was_seen() {
     alice.run(&["audit", "verify", "--recordings"]).await.ends(0);
 }
 
+/// Debian's asciinema takes it, and shows what was seen and nothing that steers.
+#[tokio::test(flavor = "multi_thread")]
+async fn asciinema_plays_what_a_terminal_showed() {
+    let stage = Stage::open().await;
+    let alice = stage.login("alice").await;
+    let mut terminal = Terminal::start(&alice, "connect bastion").await;
+    terminal
+        .types("printf '\\033[31mred\\033[0m\\033[6n\\033]52;c;eA==\\007gr\\303\\274n\\n'; exit 3\r")
+        .await;
+    terminal.until("\x1b[31mred").await;
+    assert_eq!(terminal.ends().await, 3);
+    let session = session_of(&alice).await;
+    let cast = alice.home().join("shell.cast").to_string_lossy().into_owned();
+    alice.run(&["session", "export", &session, "--format", "asciicast", "--out", &cast]).await.ends(0);
+    let text = std::fs::read_to_string(&cast).unwrap();
+    let header: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!((&header["version"], &header["width"]), (&2.into(), &80.into()), "{header}");
+    // it wants a terminal of its own
+    let command = format!("asciinema cat {cast}");
+    let ran = alice.run_other("script", &["-qec", &command, "/dev/null"]).await.ends(0);
+    assert!(ran.stdout.contains("\x1b[31mred\x1b[0mgrün"), "{:?}", ran.stdout);
+    assert!(!ran.stdout.contains("\x1b[6n") && !ran.stdout.contains("\x1b]52"), "{:?}", ran.stdout);
+    std::fs::write(&cast, text.replacen("\"version\":2", "\"version\":7", 1)).unwrap();
+    let refused = alice.run_other("script", &["-qec", &command, "/dev/null"]).await;
+    assert!(refused.code != 0 && refused.text().contains("can be opened"), "{}", refused.text());
+    let ran = alice.run(&["session", "export", &session, "--format", "transcript"]).await.ends(0);
+    assert!(ran.stdout.contains("redgrün\n") && !ran.stdout.contains('\x1b'), "{:?}", ran.stdout);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_held_waits_for_a_second_person() {
     let stage = Stage::open().await;

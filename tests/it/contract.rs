@@ -120,12 +120,13 @@ fn every_command_is_on_the_page_or_excused() {
     }
 }
 
-const NO_RESULT: [(&str, &str); 5] = [
+const NO_RESULT: [(&str, &str); 6] = [
     ("audit export", "its forms are OCSF and CSV"),
     ("completions", "its result is a file for a shell"),
     ("credentials", "its form is that of AWS for a `credential_process`"),
     ("demo", "its result is what one sees"),
     ("exec", "what it prints is the child's"),
+    ("session export", "its forms are those of other programs"),
 ];
 
 /// `-h` is short, `--help` has examples.

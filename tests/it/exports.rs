@@ -223,3 +223,87 @@ async fn the_ledger_of_a_broker_leaves_as_valid_events() {
     let bob = world.login("bob").await.run(&["audit", "export"]).await;
     assert!(bob.code != 0 && bob.stdout.is_empty(), "{}", bob.text());
 }
+
+/// Results as the client saw them: masked, with NULLs, of binary columns, and nothing a spreadsheet would run.
+#[tokio::test(flavor = "multi_thread")]
+async fn results_leave_as_tables() {
+    let world = World::start(Twist { below: MASKED, ..Twist::default() }).await;
+    let alice = world.login("alice").await;
+    let file = alice.home().join("asks.sql");
+    let script = "SELECT id, api_key, customer_id, prompt FROM reasoning_traces WHERE id IN (7, 8) ORDER BY id;\n\
+        SELECT '=cmd|''/C calc''!A0' AS \"=name\", -5 AS less, NULL AS none, '' AS empty, E'a\"b,\\nc' AS text, \
+        E'\\x1b]0;t\\x07' AS steer, '\\x00ff'::bytea AS bytes;\n\
+        SELECT 1 WHERE false;\n";
+    std::fs::write(&file, script).expect("written");
+    alice.run(&["connect", "db", "--", "-XAtqf", &file.to_string_lossy()]).await.ends(0);
+    let session = crate::tampering::session(&alice).await;
+    let export = async |more: &[&str]| {
+        alice.run(&[&["session", "export", &session, "--format", "csv"], more].concat()).await
+    };
+    let first = export(&["--connection", "1", "--result", "1"]).await.ends(0);
+    assert!(!first.text().contains(PLANTED), "{}", first.text());
+    let rows = records(&first.stdout);
+    assert_eq!(rows[0], ["id", "api_key", "customer_id", "prompt"]);
+    assert_eq!(rows[1], ["7", "[masked]", "", "prompt 7"]);
+    assert_eq!(rows.len(), 3);
+    let second = export(&["--connection", "1", "--result", "2"]).await.ends(0);
+    let rows = records(&second.stdout);
+    assert_eq!(rows[0], ["'=name", "less", "none", "empty", "text", "steer", "bytes"]);
+    let cells = ["'=cmd|'/C calc'!A0", "-5", "", "", "a\"b,\nc", "\\u{1b}]0;t\\u{7}", "\\x00ff"];
+    assert_eq!(rows[1], cells);
+    assert!(second.stdout.contains(",-5,,\"\",\""), "{}", second.stdout);
+    let third = export(&["--connection", "1", "--result", "3"]).await.ends(0);
+    assert_eq!(third.stdout, "?column?\r\n");
+    // a table holds one result
+    let all = export(&[]).await.ends(64);
+    assert!(all.stderr.contains("more than one result"), "{}", all.text());
+    let folder = alice.home().join("results");
+    export(&["--out", &format!("{}/", folder.display())]).await.ends(0);
+    for (name, text) in [("1-1.csv", &first.stdout), ("1-2.csv", &second.stdout), ("1-3.csv", &third.stdout)]
+    {
+        assert_eq!(&std::fs::read_to_string(folder.join(name)).expect("a table"), text);
+    }
+    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 3);
+    export(&["--connection", "2"]).await.ends(64);
+    export(&["--connection", "1", "--result", "9"]).await.ends(64);
+    // and as text
+    let out = alice.home().join("session.txt");
+    let arguments =
+        ["session", "export", &session, "--format", "transcript", "--out", &out.to_string_lossy()];
+    alice.run(&arguments).await.ends(0);
+    let text = std::fs::read_to_string(&out).expect("a transcript");
+    for wanted in ["-- result 2\n", "\n7 | [masked] | NULL | prompt 7\n", "\\u{1b}]0;t\\u{7}", "allowed by "]
+    {
+        assert!(text.contains(wanted), "no {wanted:?} in {text}");
+    }
+    assert!(!text.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) && !text.contains(PLANTED));
+    for form in ["asciicast", "har"] {
+        alice.run(&["session", "export", &session, "--format", form]).await.ends(64);
+    }
+}
+
+/// A recording that was changed leaves nothing behind that looks like an export.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_recording_does_not_leave() {
+    let world = World::start(Twist::default()).await;
+    let alice = world.login("alice").await;
+    psql(&alice, "SELECT 'innocent' || 'ly'").await.ends(0);
+    let session = crate::tampering::session(&alice).await;
+    let file = world.broker.data().join("recordings").join(&session).join("1-0.zst");
+    let whole = std::fs::read(&file).expect("a chunk");
+    std::fs::write(&file, crate::tampering::forge(&whole, b"innocently", b"guiltily!!")).expect("written");
+    let out = alice.home().join("out");
+    for form in ["csv", "transcript"] {
+        let ran = alice.run(&["session", "export", &session, "--format", form]).await.ends(65);
+        assert!(!ran.stdout.contains("guiltily"), "{}", ran.text());
+        let path = out.to_string_lossy();
+        alice.run(&["session", "export", &session, "--format", form, "--out", &path]).await.ends(65);
+    }
+    let left = std::fs::read_dir(alice.home()).expect("a folder");
+    let left: Vec<String> =
+        left.map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned()).collect();
+    assert!(!left.iter().any(|name| name.contains("out")), "{left:?}");
+    std::fs::write(&file, &whole).expect("written");
+    let ran = alice.run(&["session", "export", &session, "--format", "csv"]).await.ends(0);
+    assert_eq!(ran.stdout, "?column?\r\ninnocently\r\n");
+}

@@ -88,14 +88,14 @@ async fn a_tail_shows_only_what_is_under_the_signed_head() {
     assert!(ran.stderr.contains(&found), "{}", ran.stderr);
 }
 
-async fn session(env: &Env) -> String {
+pub(crate) async fn session(env: &Env) -> String {
     let list = env.run(&["--output", "json", "session", "list"]).await.ends(0);
     let session: Value = serde_json::from_str(list.stdout.lines().next().expect("a line")).expect("JSON");
     session["id"].as_str().expect("an id").to_owned()
 }
 
 /// The same chunk with other content, as its format wants it.
-fn forge(chunk: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+pub(crate) fn forge(chunk: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let chunk = Chunk::open(chunk).expect("a chunk");
     let (mut writer, mut changed) = (ChunkWriter::default(), false);
     for piece in chunk.pieces() {

@@ -1,4 +1,4 @@
-//! What leaves hoopctl for other programs: `audit export`.
+//! What leaves hoopctl for other programs: `audit export`, `session export`.
 
 use std::path::PathBuf;
 
@@ -58,6 +58,41 @@ pub enum ExportForm {
 pub enum StreamForm {
     /// Events of OCSF 1.5.0
     Ocsf,
+}
+
+/// `session export`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Examples:\n  hoopctl session export ses_… --format asciicast --out shell.cast\n  hoopctl session export ses_… --format csv --connection 1 --result 2 > result.csv\n  hoopctl session export ses_… --format csv --out results/\n  hoopctl session export ses_… --format har --out calls.har"
+)]
+pub struct SessionExport {
+    /// The session's id
+    pub session: String,
+    /// The form
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub format: SessionForm,
+    /// This connection of the session only, counted from 1
+    #[arg(long, value_name = "NUMBER")]
+    pub connection: Option<u32>,
+    /// With `csv`, this result of the connection only, counted from 1
+    #[arg(long, value_name = "NUMBER", requires = "connection")]
+    pub result: Option<u64>,
+    /// Write into this file; with `csv`, into a folder, where each result gets a file of its own
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// What a session is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SessionForm {
+    /// Terminals, as asciinema plays them (asciicast v2)
+    Asciicast,
+    /// Results of SQL (RFC 4180)
+    Csv,
+    /// Calls of HTTP (HAR 1.2)
+    Har,
+    /// Text
+    Transcript,
 }
 
 /// A time as it was typed.

@@ -1,5 +1,6 @@
 //! `hoopctl session …`.
 
+mod export;
 mod replay;
 
 use serde_json::json;
@@ -19,6 +20,7 @@ pub async fn run(context: &Context, command: SessionCommand) -> Result<u8, Failu
         SessionCommand::List => list(context).await,
         SessionCommand::Show(which) => show(context, &which.session).await,
         SessionCommand::Replay(args) => replay::run(context, &args).await,
+        SessionCommand::Export(args) => export::run(context, args).await,
         SessionCommand::Kill(which) => kill(context, &which.session).await,
     }
 }
