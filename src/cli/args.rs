@@ -4,9 +4,11 @@
 //! man pages can be generated from it alone.
 
 mod approval;
+mod audit;
 mod export;
 mod inquiry;
 mod policy;
+mod session;
 mod witness;
 
 use std::ffi::OsString;
@@ -19,9 +21,11 @@ use clap_complete::Shell;
 pub use approval::{
     Approval, Approve, Ask, Deny, GrantCommand, RequestCommand, RequestList, RequestRef, RequestWait,
 };
+pub use audit::{AuditCommand, BESIDE, Tail, Verify};
 pub use export::{Entries, Export, ExportForm, Moment, SessionExport, SessionForm, StreamForm};
 pub use inquiry::{Complete, Doctor, List, Whoami};
 pub use policy::{PolicyAction, PolicyCheck, PolicyCommand, PolicyExplain, PolicyTest};
+pub use session::{Replay, SessionCommand, SessionRef};
 pub use witness::{RunWitness, Witnesses};
 
 /// Access to databases without holding their credentials
@@ -378,122 +382,6 @@ pub struct PgService {
     pub file: Option<PathBuf>,
 }
 
-/// `session …`.
-#[derive(Debug, Subcommand)]
-pub enum SessionCommand {
-    /// List your sessions, and those that you may audit
-    #[command(after_long_help = "Examples:\n  hoopctl session list\n  hoopctl session list --output json")]
-    List,
-    /// Show one session
-    #[command(after_long_help = "Examples:\n  hoopctl session show ses_…")]
-    Show(SessionRef),
-    /// See again what a session asked and was shown
-    #[command(
-        after_long_help = "Examples:\n  hoopctl session replay ses_… --speed 10\n  hoopctl session replay ses_… --output json"
-    )]
-    Replay(Replay),
-    /// Write what a session asked and was shown into a file that other programs read
-    ///
-    /// Terminals as asciicast v2, calls of HTTP as HAR 1.2, results of SQL as CSV, anything as a transcript. Each
-    /// chunk of the recording is proven before anything of it is written. What would steer a terminal is taken
-    /// out, cells that a spreadsheet would take for formulas get a `'` before them, and what was masked stays masked.
-    Export(SessionExport),
-    /// End a session now
-    #[command(after_long_help = "Examples:\n  hoopctl session kill ses_…")]
-    Kill(SessionRef),
-}
-
-/// One session.
-#[derive(Debug, Args)]
-pub struct SessionRef {
-    /// The session's id
-    pub session: String,
-}
-
-/// `session replay`.
-#[derive(Debug, Args)]
-pub struct Replay {
-    /// The session's id
-    pub session: String,
-    /// How many times faster than it was
-    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
-    pub speed: f64,
-    /// A file with the ledger's public key; else the one remembered
-    #[arg(long, value_name = "FILE")]
-    pub key: Option<PathBuf>,
-}
-
-/// `audit …`.
-#[derive(Debug, Subcommand)]
-pub enum AuditCommand {
-    /// Prove that nothing in the ledger was altered, removed or reordered
-    ///
-    /// Asks the broker for the ledger, or reads it from a folder with --dir, without any network. What
-    /// was found in good order is remembered, so that a ledger that forgets is found the next time. With
-    /// --policy, witnesses must have cosigned it too, so that a broker cannot show others another ledger.
-    #[command(
-        after_long_help = "Examples:\n  hoopctl audit verify\n  hoopctl audit verify --recordings\n  hoopctl audit verify --policy witnesses.txt --witnessed-within 1h\n  hoopctl audit verify --dir ./ledger --key ledger.pub --checkpoint kept.txt"
-    )]
-    Verify(Verify),
-    /// Write the ledger's entries as events of OCSF 1.5.0, or as a table
-    ///
-    /// One event in a line (JSONL), or CSV. Nothing is written that is not proven under the ledger's signed head; what
-    /// is missing is found by `hoopctl audit verify`. The whole ledger is read: the options choose among its entries,
-    /// and what is said of a session is taken from the entry that opened it, whenever that was.
-    Export(Export),
-    /// Show the last entries
-    #[command(
-        after_long_help = "Examples:\n  hoopctl audit tail -n 50\n  hoopctl audit tail --follow --output json\n  hoopctl audit tail --follow --format ocsf"
-    )]
-    Tail(Tail),
-    /// Run a witness, which cosigns the checkpoints of ledgers that only ever grow
-    ///
-    /// Speaks C2SP's tlog-witness over plain HTTP: put it behind TLS where that matters; what it signs is safe anyway.
-    /// Run it where the broker's operators cannot reach it. It remembers the last checkpoint of each ledger, and
-    /// does not start without what it remembered.
-    #[command(
-        after_long_help = "Examples:\n  hoopctl audit witness --new --listen 127.0.0.1:7380 --name witness.example.org \\\n    --key witness.key --state witness --log \"$(cat ledger.pub)\""
-    )]
-    Witness(RunWitness),
-}
-
-/// `audit verify`.
-#[derive(Debug, Args)]
-pub struct Verify {
-    /// Read the ledger's files from this folder instead of from the broker
-    #[arg(long, value_name = "FOLDER")]
-    pub dir: Option<PathBuf>,
-    /// A file with the ledger's public key; else the one remembered, else the ledger's own word
-    #[arg(long, value_name = "FILE")]
-    pub key: Option<PathBuf>,
-    /// A file with an older checkpoint that somebody kept
-    #[arg(long, value_name = "FILE")]
-    pub checkpoint: Option<PathBuf>,
-    /// Check the chunks of all recordings too; with --dir, in this folder
-    #[arg(long, value_name = "FOLDER", num_args = 0..=1, default_missing_value = BESIDE)]
-    pub recordings: Option<PathBuf>,
-    /// Who must have cosigned it.
-    #[command(flatten)]
-    pub witnesses: Witnesses,
-}
-
-/// `audit tail`.
-#[derive(Debug, Args)]
-pub struct Tail {
-    /// How many entries
-    #[arg(short = 'n', long, default_value_t = 20, value_name = "COUNT")]
-    pub lines: u64,
-    /// Go on as entries come
-    #[arg(short, long)]
-    pub follow: bool,
-    /// A file with the ledger's public key; else the one remembered
-    #[arg(long, value_name = "FILE")]
-    pub key: Option<PathBuf>,
-    /// Show them as events of this form, one in a line
-    #[arg(long, value_enum, value_name = "FORM")]
-    pub format: Option<StreamForm>,
-}
-
 /// A broker's configuration file.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
@@ -612,9 +500,6 @@ pub struct DemoApi {
     #[arg(long, value_name = "FILE")]
     pub key_file: PathBuf,
 }
-
-/// What `--recordings` without a folder stands for: from the broker, or beside the ledger.
-pub const BESIDE: &str = "-";
 
 const EXIT_CODES: &str = "Exit codes:
   connect and exec return the child's. Our own failures:

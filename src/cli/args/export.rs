@@ -80,6 +80,9 @@ pub struct SessionExport {
     /// Write into this file; with `csv`, into a folder, where each result gets a file of its own
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// A file with the ledger's public key; else the one remembered
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
 }
 
 /// What a session is written as.

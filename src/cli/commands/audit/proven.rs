@@ -18,7 +18,7 @@ use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::VerifierKey;
 use crate::ledger::proof::{Prover, bundle, entries, proven};
 use crate::ledger::tile::{CHECKPOINT, KEY, WIDTH};
-use crate::ledger::verify::{Broken, Files, FilesError, Reason, VerifyError};
+use crate::ledger::verify::{Broken, Files, FilesError, Reason};
 
 /// An entry that was proven.
 pub(super) struct Entry<'a> {

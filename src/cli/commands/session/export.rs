@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::{SessionExport, SessionForm};
+use crate::cli::commands::audit::named_key;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
@@ -25,8 +26,9 @@ use crate::wire::postgres::transcript::{Line, TranscriptError};
 /// [`Failure`]; a recording that is not what was entered is bad data.
 pub(super) async fn run(context: &Context, args: SessionExport) -> Result<u8, Failure> {
     let id = super::id(&args.session)?;
+    let key = named_key(args.key.as_ref())?;
     let api = context.api().await?;
-    let playback = Playback::open(&api, context.place().ok().as_ref(), &id).await?;
+    let playback = Playback::open(&api, &id, key.as_ref()).await?;
     let connections = match args.connection {
         None => 1..=playback.connections(),
         Some(number) if (1..=playback.connections()).contains(&number) => number..=number,
@@ -52,8 +54,13 @@ pub(super) async fn run(context: &Context, args: SessionExport) -> Result<u8, Fa
         }
         form.pause(&mut out)?;
     }
+    // a file whose end should be proven, and is not, is not put in its place
+    let words = playback.last_words()?;
     form.end(&mut out)?;
     out.done()?;
+    if let Some(words) = words {
+        context.ui.talk(&words);
+    }
     Ok(if context.ui.is_unheard() { exit::UNHEARD } else { 0 })
 }
 
