@@ -29,7 +29,7 @@ pub(super) async fn run(global: Global, ui: Ui, args: Export) -> Result<u8, Fail
         // offline: neither a login nor a place for state is needed
         Some(dir) => {
             let key = args.key;
-            super::blocking(move || offline(&dir, key.as_deref())).await?
+            super::blocking(move || offline(ui, &dir, key.as_deref())).await?
         }
         None => {
             let context = Context::read(global, ui)?;
@@ -40,10 +40,13 @@ pub(super) async fn run(global: Global, ui: Ui, args: Export) -> Result<u8, Fail
     super::blocking(move || write(ui, ledger, args.format, &chosen)).await
 }
 
-fn offline(dir: &Path, key: Option<&Path>) -> Result<Proven, Failure> {
+fn offline(ui: Ui, dir: &Path, key: Option<&Path>) -> Result<Proven, Failure> {
     let key = match key {
         Some(path) => super::text_of(path)?,
-        None => super::ledgers_own_key(&DirectoryFiles::new(dir), super::unreadable)?,
+        None => {
+            ui.talk(super::OWN_WORD);
+            super::ledgers_own_key(&DirectoryFiles::new(dir), super::unreadable)?
+        }
     };
     Ok(Proven::offline(dir, super::verifier(&key)?))
 }

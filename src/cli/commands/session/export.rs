@@ -225,12 +225,17 @@ enum Place {
         temporary: PathBuf,
         path: PathBuf,
     },
-    /// A folder for results, and the one that is being written.
+    /// A folder for results, of which the last is being written.
     Folder {
         path: PathBuf,
-        open: Option<Box<Self>>,
+        results: Vec<Self>,
     },
     Output(Stdout),
+    /// A file that is written, and has not got its name.
+    Written {
+        temporary: PathBuf,
+        path: PathBuf,
+    },
 }
 
 /// Standard output, whose end is not a fault.
@@ -253,7 +258,7 @@ impl Outlet {
             None => Place::Output(Stdout(ui)),
             Some(path) if args.format == SessionForm::Csv && is_folder(path) => {
                 std::fs::create_dir_all(path).map_err(|error| unwritable(path, &error))?;
-                Place::Folder { path: path.clone(), open: None }
+                Place::Folder { path: path.clone(), results: Vec::new() }
             }
             Some(path) => Place::file(path)?,
         };
@@ -263,11 +268,11 @@ impl Outlet {
     /// A result begins, after so many others.
     fn result(&mut self, connection: u32, number: u64, before: u64) -> Result<(), Failure> {
         match &mut self.place {
-            Place::Folder { path, open } => {
-                if let Some(place) = open.take() {
-                    place.done()?;
+            Place::Folder { path, results } => {
+                if let Some(last) = results.last_mut() {
+                    last.pause()?;
                 }
-                *open = Some(Box::new(Place::file(&path.join(format!("{connection}-{number}.csv")))?));
+                results.push(Place::file(&path.join(format!("{connection}-{number}.csv")))?);
                 Ok(())
             }
             _ if before == 0 => Ok(()),
@@ -300,7 +305,7 @@ impl Outlet {
         let Self { ui, place } = self;
         let said = match &place {
             Place::Output(_) => None,
-            Place::File { path, .. } | Place::Folder { path, .. } => {
+            Place::File { path, .. } | Place::Folder { path, .. } | Place::Written { path, .. } => {
                 Some(format!("wrote {}", path.display()))
             }
         };
@@ -326,34 +331,47 @@ impl Place {
     fn writer(&mut self) -> Option<&mut dyn Write> {
         match self {
             Self::File { writer, .. } => Some(writer),
-            Self::Folder { open, .. } => open.as_mut()?.writer(),
+            Self::Folder { results, .. } => results.last_mut()?.writer(),
             Self::Output(stdout) => Some(stdout),
+            Self::Written { .. } => None,
         }
     }
 
     fn path(&self) -> &Path {
         match self {
-            Self::File { path, .. } | Self::Folder { path, .. } => path,
+            Self::File { path, .. } | Self::Folder { path, .. } | Self::Written { path, .. } => path,
             Self::Output(_) => Path::new("standard output"),
         }
     }
 
-    /// Nothing that is not whole has the name that was asked for.
+    /// Closes a file that is written to its end.
+    fn pause(&mut self) -> Result<(), Failure> {
+        let Self::File { writer, temporary, path } = self else { return Ok(()) };
+        writer.flush().map_err(|error| unwritable(path, &error))?;
+        let (temporary, path) = (std::mem::take(temporary), std::mem::take(path));
+        *self = Self::Written { temporary, path };
+        Ok(())
+    }
+
+    /// Nothing that is not whole has the name that was asked for: of a folder, no result has while one may fail.
     fn done(mut self) -> Result<(), Failure> {
+        self.pause()?;
         match &mut self {
-            Self::File { writer, temporary, path } => {
-                let kept = writer.flush().and_then(|()| std::fs::rename(temporary, &*path));
-                kept.map_err(|error| unwritable(path, &error))
+            Self::Written { temporary, path } => {
+                std::fs::rename(temporary, &*path).map_err(|error| unwritable(path, &error))
             }
-            Self::Folder { open, .. } => open.take().map_or(Ok(()), |place| place.done()),
-            Self::Output(_) => Ok(()),
+            Self::Folder { results, .. } => {
+                results.last_mut().map_or(Ok(()), Self::pause)?;
+                std::mem::take(results).into_iter().try_for_each(Self::done)
+            }
+            Self::File { .. } | Self::Output(_) => Ok(()),
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Self::File { temporary, .. } = self {
+        if let Self::File { temporary, .. } | Self::Written { temporary, .. } = self {
             // after a rename there is none
             let _gone = std::fs::remove_file(temporary);
         }
