@@ -157,7 +157,7 @@ impl Witness {
             _ => verify_consistency((old.size, &old.root), (new.size, &new.root), &request.proof),
         };
         if !follows {
-            return Err(Refusal::Unproven);
+            return Err(Refusal::Unproven { is_longer: new.size > old.size });
         }
         let note = format!("{text}\n{}", signed_by(request.note, keys));
         Ok(Keep { origin: origin.to_owned(), checkpoint: new, note })
@@ -203,8 +203,8 @@ enum Refusal {
     Shrinks,
     /// The log is not known here.
     Unknown,
-    /// The proof does not show what it should.
-    Unproven,
+    /// The proof does not show what it should; of the checkpoint that was cosigned last, anybody can send another proof.
+    Unproven { is_longer: bool },
     /// No key of the log has signed it.
     Unsigned,
 }
@@ -217,10 +217,12 @@ impl Refusal {
             Self::Malformed => (400, TEXT, "this is no request of add-checkpoint\n".to_owned()),
             Self::Shrinks => (400, TEXT, "the old size is larger than the checkpoint\n".to_owned()),
             Self::Unknown => (404, TEXT, "this log is not known here\n".to_owned()),
-            Self::Unproven => (422, TEXT, "the proof does not show that the log was extended\n".to_owned()),
+            Self::Unproven { .. } => {
+                (422, TEXT, "the proof does not show that the log was extended\n".to_owned())
+            }
             Self::Unsigned => (403, TEXT, "no key that is known of this log has signed it\n".to_owned()),
         };
-        let dispute = matches!(self, Self::Forked | Self::Unproven);
+        let dispute = matches!(self, Self::Forked | Self::Unproven { is_longer: true });
         Answer { status, kind, body, keep: None, dispute }
     }
 }
