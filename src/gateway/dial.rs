@@ -73,10 +73,18 @@ pub(super) async fn dial(
     tokio::time::timeout(PATIENCE, login).await.map_err(|_| DialError::Slow)?
 }
 
-/// Asks the database to cancel what a connection runs. It answers nothing, whatever comes of it.
-pub(super) async fn cancel(target: &PostgresTarget, key: &CancelKey) -> Result<(), DialError> {
+/// Asks the database to cancel what a connection runs, if it still is to when there is a way to ask. It answers nothing,
+/// whatever comes of it.
+pub(super) async fn cancel(
+    target: &PostgresTarget,
+    key: &CancelKey,
+    is_wanted: impl Fn() -> bool,
+) -> Result<(), DialError> {
     let send = async {
         let mut stream = open(target).await?;
+        if !is_wanted() {
+            return Ok(());
+        }
         let mut request = BytesMut::new();
         key.encode_request(&mut request);
         stream.write_all(&request).await?;

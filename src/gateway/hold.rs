@@ -396,8 +396,8 @@ struct Bell {
     held: Mutex<Option<oneshot::Sender<()>>>,
     /// Whether the resource owes answers to what was let through before.
     busy: AtomicBool,
-    /// How often it came to owe none.
-    rests: AtomicU64,
+    /// How much of that it has done with.
+    done: AtomicU64,
     /// Whether something is being judged, or waits for its entry, that the resource has not seen.
     judging: AtomicBool,
     /// That may be over.
@@ -418,14 +418,18 @@ impl Interrupt {
 
     /// Takes note of whether the resource owes answers.
     pub(super) fn note(&self, busy: bool) {
-        if self.0.busy.swap(busy, Ordering::Relaxed) && !busy {
-            self.0.rests.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.busy.store(busy, Ordering::Relaxed);
     }
 
-    /// What the resource is at work on: a number that is another one once it has rested; `None` while it rests.
+    /// Takes note of something that the resource has done with.
+    pub(super) fn note_done(&self) {
+        self.0.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What the resource is at work on: a number that is another one once it is done with that; `None` while it owes
+    /// nothing.
     pub(super) fn work(&self) -> Option<u64> {
-        self.0.busy.load(Ordering::Relaxed).then(|| self.0.rests.load(Ordering::Relaxed))
+        self.0.busy.load(Ordering::Relaxed).then(|| self.0.done.load(Ordering::Relaxed))
     }
 
     /// Takes note of whether something is on its way to the resource; after [`Interrupt::note`], so that what was
@@ -437,14 +441,13 @@ impl Interrupt {
     }
 
     /// Waits until what is being judged has gone to the resource, was refused or is held; whether there was anything to
-    /// wait for. Comes at once where the resource is at work on what went before, which is what there is to interrupt then.
+    /// wait for. What was prepared before may be owed meanwhile, and is nothing that could be interrupted.
     pub(super) async fn judged(&self) -> bool {
         let mut waited = false;
         loop {
             let mut judged = pin!(self.0.judged.notified());
             judged.as_mut().enable();
-            let is_judging = self.0.judging.load(Ordering::Relaxed);
-            if !is_judging || self.0.busy.load(Ordering::Relaxed) || self.holds() {
+            if !self.0.judging.load(Ordering::Relaxed) || self.holds() {
                 return waited;
             }
             waited = true;

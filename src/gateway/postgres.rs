@@ -38,7 +38,6 @@ use self::farewell::Farewell;
 use self::front::{Front, Introduced};
 use self::lens::Lens;
 use self::observer::Observer;
-use self::opening::Scrutiny;
 use self::planner::{Planner, Reading};
 use self::relay::{Parts, Relay};
 use self::tape::Tape;
@@ -204,12 +203,7 @@ async fn prepare(
     // INVARIANT: whoever is shown some of the rows only is as protected from as whoever is shown masks
     let hides = !plan.is_empty() || !filters.is_empty();
     let is_plain = !hides && target.fields.is_empty();
-    let scrutiny = match (is_plain, hides) {
-        (true, _) => Scrutiny::None,
-        (false, false) => Scrutiny::Pinned,
-        (false, true) => Scrutiny::Each,
-    };
-    let passed = opening::passed_on(parameters, target, scrutiny);
+    let passed = opening::passed_on(parameters, target, is_plain);
     let name = &context.target.name;
     let (mut upstream, logged_in) =
         dial::dial(permit, name, target, &lease, passed.clone()).await.map_err(|error| {
@@ -235,50 +229,60 @@ async fn prepare(
 /// A cancel request answers nothing, whatever comes of it.
 async fn cancel(deps: &Deps, session: &SessionId, device: &Device, key: &CancelKey) {
     let Some(found) = deps.cancels.find(key, session, &device.id) else { return };
+    let interrupt = &found.interrupt;
     // what is being judged has not reached the database, where the request would meet nothing and be lost
-    let was_judged = tokio::time::timeout(CANCEL_FIRST, found.interrupt.judged()).await.unwrap_or(false);
+    let was_judged = tokio::time::timeout(VERDICT_FIRST, interrupt.judged()).await.unwrap_or(true);
     // neither has what is held; earlier statements have, and may run there
-    if found.interrupt.is_all() {
-        found.interrupt.ring();
+    if interrupt.is_all() {
+        interrupt.ring();
+        return;
+    }
+    let work = interrupt.work();
+    if was_judged && work.is_none() {
+        // it was refused: the request would meet what the client sends next
         return;
     }
     let Some(target) = found.target.kind.postgres() else { return };
-    let work = found.interrupt.work();
-    let mut passed = pin!(dial::cancel(target, &found.key));
+    let mut passed = pin!(dial::cancel(target, &found.key, || true));
     let outcome = tokio::time::timeout(CANCEL_FIRST, &mut passed).await;
     // only now, so that nothing new runs there that the cancel could meet; but a database that does not answer keeps
     // nobody from taking back what it has not seen
-    found.interrupt.ring();
+    interrupt.ring();
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(_) => passed.await,
     };
     if let Err(error) = outcome {
         tracing::warn!(%session, %error, "a cancel request could not be passed on");
-        return;
+    } else if was_judged {
+        let _out_of_time = tokio::time::timeout(AGAIN_FOR, again(interrupt, work, target, &found.key)).await;
     }
-    if !was_judged || work.is_none() {
-        return;
-    }
-    // what the database was sent a moment before it may not have read yet, and forgets the request then
+}
+
+/// Makes a request again for as long as the same runs: what the database was sent a moment before it may not have read
+/// yet, and forgets the request then.
+async fn again(interrupt: &Interrupt, work: Option<u64>, target: &PostgresTarget, key: &CancelKey) {
+    let runs = || interrupt.work() == work;
     for pause in AGAIN {
         tokio::time::sleep(pause).await;
-        if found.interrupt.work() != work || dial::cancel(target, &found.key).await.is_err() {
+        if !runs() || dial::cancel(target, key, runs).await.is_err() {
             return;
         }
     }
 }
 
-/// When a request is made again for what still runs.
+/// When a request is made again, and until when.
 const AGAIN: [Duration; 4] = [
     Duration::from_millis(20),
     Duration::from_millis(80),
     Duration::from_millis(400),
     Duration::from_millis(1500),
 ];
+const AGAIN_FOR: Duration = Duration::from_secs(3);
 
-/// How long a cancel that is passed on keeps what is held from being taken back, and how long it waits itself for what is
-/// being judged.
+/// How long a cancel waits for what is being judged.
+const VERDICT_FIRST: Duration = Duration::from_secs(10);
+/// How long a cancel that is passed on keeps what is held from being taken back.
 const CANCEL_FIRST: Duration = Duration::from_secs(1);
 
 fn fatal(sqlstate: &str, message: impl Into<String>) -> ErrorFields {

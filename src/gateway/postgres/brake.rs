@@ -106,7 +106,7 @@ impl Brake {
         let (target, key) = (Arc::clone(&self.target), self.key.clone()?);
         Some(Box::pin(async move {
             match target.kind.postgres() {
-                Some(database) => dial::cancel(database, &key).await,
+                Some(database) => dial::cancel(database, &key, || true).await,
                 None => Ok(()),
             }
         }))

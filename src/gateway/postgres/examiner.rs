@@ -219,6 +219,7 @@ impl Examiner {
     /// A statement of this question has ended; its number. Questions before it were skipped, since
     /// answers come in order.
     pub(super) fn ended(&mut self, question: QuestionId, last: bool) -> Option<u64> {
+        self.interrupt.note_done();
         self.running = self.running.split_off(&question);
         let running = self.running.get_mut(&question)?;
         let number = running.next;

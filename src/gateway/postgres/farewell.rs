@@ -69,7 +69,7 @@ impl Farewell {
             busy && matches!(end, End::ClientLeft | End::Closed(_) | End::Journal(_) | End::Unstoppable);
         if abandoned && let Some(key) = key {
             // the server's backend does not notice by itself that nobody reads any more
-            if let Err(error) = dial::cancel(target, key).await {
+            if let Err(error) = dial::cancel(target, key, || true).await {
                 tracing::debug!(%session, %error, "an abandoned statement could not be cancelled");
             }
         }

@@ -11,17 +11,6 @@ use crate::sql::may_begin_with;
 use crate::wire::postgres::error::ErrorFields;
 use crate::wire::postgres::startup::StartupParameters;
 
-/// How much of what a client brings is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scrutiny {
-    /// Nothing: no name of a statement is looked up.
-    None,
-    /// What decides how a text is read is pinned; the rest is the client's.
-    Pinned,
-    /// Something is hidden from this principal: each setting is judged as SET would be.
-    Each,
-}
-
 /// Refuses what may not be.
 pub(super) fn check(
     target: &PostgresTarget,
@@ -46,65 +35,68 @@ pub(super) fn check(
     let groups = &context.principal.groups;
     let masked = target.masks.iter().any(|mask| mask.binds(groups));
     let filtered = target.filters.iter().any(|filter| filter.binds(groups));
-    if !masked && !filtered {
-        return Ok(());
-    }
-    if parameters.wants_replication() {
+    if (masked || filtered) && parameters.wants_replication() {
         let what = if filtered { "rows that are hidden from you" } else { "masked columns in the clear" };
         return Err(fatal("42501", format!("replication would carry {what}")));
     }
-    let hides = if masked { "masked columns" } else { "row filters" };
-    check_settings(parameters, hides)
+    let special = match (masked, filtered) {
+        (true, _) => "masked columns",
+        (false, true) => "row filters",
+        (false, false) if !target.fields.is_empty() => "labelled columns",
+        (false, false) => return Ok(()),
+    };
+    judged(parameters, special).map(drop)
 }
 
-/// Refuses what SET would be refused for.
-fn check_settings(parameters: &StartupParameters, hides: &str) -> Result<(), ErrorFields> {
+/// Every setting that a client begins with, as it is sent. What SET would be refused for is refused.
+fn judged(parameters: &StartupParameters, special: &str) -> Result<Vec<(String, String)>, ErrorFields> {
     let Some(settings) = settings(parameters) else {
-        return Err(fatal("42501", format!("these start-up options are denied on a target with {hides}"))
+        return Err(fatal("42501", format!("these start-up options are denied on a target with {special}"))
             .with_hint("of `options` and PGOPTIONS, `-c name=value` can be judged, and nothing else"));
     };
-    for (name, value) in &settings {
-        if name == ENCODING && !is_utf8(value) {
-            let message = format!("client encoding `{value}` is denied on a target with {hides}");
+    let mut all = Vec::with_capacity(settings.len());
+    for (name, value) in settings {
+        if name == ENCODING && !is_utf8(&value) {
+            let message = format!("client encoding `{value}` is denied on a target with {special}");
             return Err(fatal("22023", message).with_hint("use client_encoding=UTF8"));
         }
-        if name != ENCODING
-            && let Err(refusal) = may_begin_with(name, value)
-        {
+        if name == ENCODING {
+            continue;
+        }
+        let value = may_begin_with(&name, &value).map_err(|refusal| {
             let message = format!(
-                "{} among the start-up options is denied on a target with {hides}",
+                "{} among the start-up options is denied on a target with {special}",
                 refusal.construct
             );
-            return Err(fatal("42501", message).with_hint(refusal.hint));
-        }
+            fatal("42501", message).with_hint(refusal.hint)
+        })?;
+        all.push((name, value));
     }
-    Ok(())
+    Ok(all)
 }
 
-/// The start-up parameters for the database. INVARIANT: the settings that decide how a text is read come last, so that
-/// they override what the client, the role or the database sets.
+/// The start-up parameters for the database; where no name of a statement is looked up (`is_plain`), as they came.
+/// INVARIANT: elsewhere what is sent is what was judged, and the settings that decide how a text is read come last, so
+/// that they override what the client, the role or the database sets.
 pub(super) fn passed_on(
     parameters: &StartupParameters,
     target: &PostgresTarget,
-    scrutiny: Scrutiny,
+    is_plain: bool,
 ) -> Vec<(String, String)> {
     let database = parameters.database().unwrap_or(&target.database).to_owned();
     let mut passed = vec![("database".to_owned(), database)];
-    let pinned = if scrutiny == Scrutiny::None { &[] } else { PINNED };
-    let brought = match scrutiny {
-        // INVARIANT: what is sent is what was judged; the server takes nothing apart by itself
-        Scrutiny::Each => settings(parameters).unwrap_or_default(),
-        Scrutiny::None | Scrutiny::Pinned => {
-            let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-            parameters.iter().filter(|(name, _)| !is_ours(name)).map(owned).collect()
+    if is_plain {
+        let brought = parameters.iter().filter(|(name, _)| !is_ours(name));
+        passed.extend(brought.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        if target.replication && parameters.wants_replication() {
+            passed.push(("replication".into(), parameters.value("replication").unwrap_or_default().into()));
         }
-    };
-    let is_pinned = |name: &str| pinned.iter().any(|(pin, _)| pin.eq_ignore_ascii_case(name));
-    passed.extend(brought.into_iter().filter(|(name, _)| !is_pinned(name)));
-    if target.replication && scrutiny == Scrutiny::None && parameters.wants_replication() {
-        passed.push(("replication".into(), parameters.value("replication").unwrap_or_default().into()));
+        return passed;
     }
-    passed.extend(pinned.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let brought = judged(parameters, "").unwrap_or_default();
+    let is_pinned = |name: &str| PINNED.iter().any(|(pin, _)| *pin == name);
+    passed.extend(brought.into_iter().filter(|(name, _)| !is_pinned(name)));
+    passed.extend(PINNED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     passed
 }
 

@@ -152,7 +152,7 @@ where
         }
         moved |= self.send_upstream(cx)?;
         self.examiner.note_busy(self.talk.outstanding() > 0);
-        self.examiner.note_judging(self.waiting.is_some());
+        self.examiner.note_judging(self.waiting.is_some() || self.talk.waits_for_proof().is_some());
         Ok(moved)
     }
 

@@ -127,17 +127,30 @@ fn own_name(call: &FuncCall) -> Option<&'static str> {
     ["set_config", "current_setting"].into_iter().find(|known| known == name)
 }
 
-/// Whether a connection to a target with masks may begin with this setting, as text.
+/// What a connection to a target with masks begins with when a client brings this setting, as text.
 ///
 /// # Errors
 /// What SET would be refused for, and what would change how the catalog is told before anything is judged.
-pub fn may_begin_with(name: &str, value: &str) -> Result<(), Refusal> {
+pub fn may_begin_with(name: &str, value: &str) -> Result<String, Refusal> {
     if name == "quote_all_identifiers" {
         return Err(forbidden(&format!("the setting {name}")));
     }
     may_set(name)?;
-    if may_be(name, value) { Ok(()) } else { Err(forbidden(&format!("this value of {name}"))) }
+    let fits = match name {
+        // spelled so that nobody can read it as another list
+        "search_path" => {
+            split(value).filter(|path| path.iter().all(|name| name.len() <= LONGEST_NAME)).map(|path| {
+                let quoted = path.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
+                quoted.collect::<Vec<_>>().join(", ")
+            })
+        }
+        _ => may_be(name, value).then(|| value.to_owned()),
+    };
+    fits.ok_or_else(|| forbidden(&format!("this value of {name}")))
 }
+
+/// PostgreSQL cuts longer ones, in bytes.
+const LONGEST_NAME: usize = 63;
 
 /// Whether a setting may have this value.
 fn may_be(name: &str, value: &str) -> bool {
@@ -145,7 +158,9 @@ fn may_be(name: &str, value: &str) -> bool {
         "client_encoding" => {
             matches!(value.to_ascii_uppercase().replace(['-', '_'], "").as_str(), "UTF8" | "UNICODE")
         }
-        "standard_conforming_strings" => matches!(value, "on" | "true" | "1"),
+        "standard_conforming_strings" => {
+            matches!(value.to_ascii_lowercase().as_str(), "on" | "true" | "yes" | "1")
+        }
         "client_min_messages" => {
             matches!(value.to_ascii_lowercase().as_str(), "notice" | "warning" | "error" | "info")
         }

@@ -1,5 +1,6 @@
 //! How connections begin, byte by byte: replication, and the keys that cancel.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -108,13 +109,31 @@ async fn a_cancel_meets_what_is_still_being_judged() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let asked = cancel(&gateway, process, &key);
-    let goes_on = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        gateway.book.stuck.send_replace(false);
-    };
-    tokio::join!(asked, goes_on);
+    tokio::join!(asked, goes_on(&gateway));
     let (_, error) = client.until(b'E').await;
     assert!(told(&error).starts_with("57014 "), "{}", told(&error));
+    client.until(b'Z').await;
+
+    // what a driver sends with values: its Parse is owed an answer while its Bind waits
+    let before = gateway.book.statements().len();
+    gateway.book.stuck.send_replace(true);
+    client.send(b'P', b"\0CREATE TEMP TABLE slept AS SELECT FROM pg_sleep(600)\0\0\0").await;
+    client.send(b'B', b"\0\0\0\0\0\0\0\0").await;
+    client.send(b'E', b"\0\0\0\0\0").await;
+    client.send(b'S', b"").await;
+    while gateway.book.statements().len() <= before {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let asked = cancel(&gateway, process, &key);
+    tokio::join!(asked, goes_on(&gateway));
+    let (_, error) = client.until(b'E').await;
+    assert!(told(&error).starts_with("57014 "), "{}", told(&error));
+}
+
+/// A disk that was stuck is not any more.
+async fn goes_on(gateway: &Gateway) {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    gateway.book.stuck.send_replace(false);
 }
 
 /// JDBC's `currentSchema`, PGOPTIONS and drivers' settings work beside masks, and are left out nowhere in silence.
@@ -128,7 +147,7 @@ async fn a_connection_begins_with_what_it_could_set() {
     let asked = "SELECT id, ssn, current_setting('statement_timeout'), current_setting('jit') FROM people";
     for brought in [
         &[("options", "-c search_path=kept -c statement_timeout=61s --jit=off")][..],
-        &[("search_path", "kept"), ("statement_timeout", "61s"), ("JIT", "off")],
+        &[("search_path", "Kept,\tpublic"), ("statement_timeout", "61s"), ("JIT", "off")],
         &[
             ("search_path", "kept"),
             (
@@ -162,6 +181,13 @@ async fn a_connection_begins_with_what_it_could_set() {
         let refused = refused.unwrap_or_else(|| panic!("{brought:?} was let in"));
         assert!(refused.starts_with(why), "{brought:?}: {refused}");
     }
+
+    // where nothing is masked for somebody, and names are looked up for labels
+    let fields = BTreeMap::from([("kept.people.ssn".to_owned(), BTreeSet::from(["pii".to_owned()]))]);
+    let gateway = Gateway::start(&cluster, Setup { fields, ..Setup::open(&cluster) });
+    let refused =
+        Raw::open(&gateway, PROTOCOL_3_0, &[("role", "postgres")]).await.err().expect("another role");
+    assert!(refused.ends_with("is denied on a target with labelled columns"), "{refused}");
 }
 
 /// What the write-ahead log carries, no statement rule sees.
