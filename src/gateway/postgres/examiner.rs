@@ -216,20 +216,6 @@ impl Examiner {
         std::mem::take(&mut self.judged)
     }
 
-    /// A statement of this question has ended; its number. Questions before it were skipped, since
-    /// answers come in order.
-    pub(super) fn ended(&mut self, question: QuestionId, last: bool) -> Option<u64> {
-        self.interrupt.note_done();
-        self.running = self.running.split_off(&question);
-        let running = self.running.get_mut(&question)?;
-        let number = running.next;
-        running.next += 1;
-        if last || running.next > running.last {
-            self.running.remove(&question);
-        }
-        Some(number)
-    }
-
     /// What a Parse or Bind made is gone.
     pub(super) fn gone(&mut self, question: QuestionId) {
         let gone = self.prepared.remove(&question);

@@ -1,8 +1,8 @@
 //! Executing what was prepared and bound.
 //!
-//! Job: let a portal run as it was judged when it was bound, and know what a name stands for, so that
-//! SQL's EXECUTE is judged by what it runs. PostgreSQL looks names, role and path up when a utility statement
-//! runs, not when it is bound. Boundary: messages of other kinds are the parent's. Failure mode: a refusal
+//! Job: let a portal run as it was judged when it was bound, and know which statement has ended and what a name
+//! stands for, so that SQL's EXECUTE is judged by what it runs. PostgreSQL looks names, role and path up when a utility
+//! statement runs, not when it is bound. Boundary: messages of other kinds are the parent's. Failure mode: a refusal
 //! where what would run need not be what was judged.
 
 use std::sync::Arc;
@@ -20,6 +20,20 @@ use crate::sql::Effect;
 use crate::wire::postgres::conversation::{Answer, Ask, Meter, Question, QuestionId, Text};
 
 impl Examiner {
+    /// A statement of this question has ended; its number. Questions before it were skipped, since
+    /// answers come in order.
+    pub(in crate::gateway::postgres) fn ended(&mut self, question: QuestionId, last: bool) -> Option<u64> {
+        self.interrupt.note_done();
+        self.running = self.running.split_off(&question);
+        let running = self.running.get_mut(&question)?;
+        let number = running.next;
+        running.next += 1;
+        if last || running.next > running.last {
+            self.running.remove(&question);
+        }
+        Some(number)
+    }
+
     /// Whether anything could be refused, held or masked here. Elsewhere PostgreSQL has the last word.
     pub(super) fn rules(&self) -> bool {
         self.lens.is_masked() || !self.gate.allows_every_statement()
