@@ -16,10 +16,11 @@ mod parse;
 mod pattern;
 mod protect;
 mod shape;
+mod temporary;
 mod tree;
 mod walk;
 
-pub use assess::{Assessed, Effect, Refusal, Scope, assess, on_cursor, safe_text};
+pub use assess::{Assessed, Effect, Refusal, Scope, TransactionStep, assess, on_cursor, safe_text};
 pub use catalog::{Builtins, Catalog, CatalogError, Rows};
 pub use facts::facts;
 pub use parse::{
@@ -30,5 +31,6 @@ pub use parse::{
 pub use pattern::{Finding, Pattern, Template, free_literals};
 pub use protect::{BROKER_SCHEMA, FilteredTable, MaskView, ProtectedColumn, Protection, ProtectionError};
 pub use shape::{Literals, shape};
+pub use temporary::{Temporary, TemporaryChange, TemporaryTable};
 pub(crate) use tree::quoted;
 pub use walk::may_begin_with;

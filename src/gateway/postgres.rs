@@ -22,6 +22,7 @@ mod redaction;
 mod relay;
 mod search_path;
 mod tape;
+mod temporaries;
 mod values;
 mod veil;
 

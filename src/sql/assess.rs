@@ -16,6 +16,7 @@ use super::facts;
 use super::names::Names;
 use super::parse::{Copied, Statement, copied_by, on_big_stack, record_text};
 use super::protect::{Computed, Protection};
+use super::temporary::{Temporary, TemporaryChange};
 use super::tree;
 use super::walk::{PLACE, Walk, is_secret_bearing, refuse};
 use crate::domain::facts::{Facts, StatementKind};
@@ -27,6 +28,8 @@ use crate::domain::planted::{Leak, is_planted};
 pub struct Scope<'a> {
     /// What the database's names mean.
     pub catalog: &'a Catalog,
+    /// The temporary tables that it does not know.
+    pub temporary: &'a Temporary,
     /// What is protected from this session.
     pub protection: &'a Protection,
     /// The session's `search_path`, element by element and unquoted, as in force when the statement
@@ -40,6 +43,12 @@ pub struct Scope<'a> {
     pub trusted_functions: &'a BTreeSet<String>,
     /// Labels of columns: `schema.table.column`, each a name or a pattern with `*`.
     pub fields: &'a BTreeMap<String, BTreeSet<String>>,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn names(&self) -> Names<'a> {
+        Names::new(self.catalog, self.temporary, self.search_path, self.session_user)
+    }
 }
 
 /// A statement that may be sent, once policy has allowed it.
@@ -74,8 +83,6 @@ pub struct Assessed {
 pub enum Effect {
     /// Nothing that a relay needs to know.
     None,
-    /// Objects were made, altered or dropped: the volatile part of the catalog must be loaded again.
-    ChangesCatalog,
     /// The answer is a COPY of this direction; any other statement must not produce one.
     Copy(crate::domain::facts::CopyDirection),
     /// A prepared statement of this name exists from now on; it may be executed by `EXECUTE` or by an
@@ -123,7 +130,24 @@ pub enum Effect {
     /// `RESET ALL`: every setting, the search path among them, back to what the session began with.
     ResetAll,
     /// A transaction or savepoint begins or ends; the relay reads the state from `ReadyForQuery`.
-    Transaction,
+    Transaction(TransactionStep),
+    /// Temporary tables are made, altered or dropped.
+    Temporary(TemporaryChange),
+}
+
+/// What a statement does to a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransactionStep {
+    /// It begins.
+    Begin,
+    /// It ends, one way or the other: the command tag says which.
+    End,
+    /// A savepoint of this name.
+    Savepoint(String),
+    /// The savepoint of this name is forgotten, and those behind it.
+    Release(String),
+    /// Back to the savepoint of this name.
+    RollbackTo(String),
 }
 
 /// Why a statement may not be sent.
@@ -193,7 +217,7 @@ pub fn assess(statement: &Statement, scope: &Scope<'_>) -> Result<Assessed, Refu
         }
         _ => false,
     };
-    let names = Names::new(scope.catalog, scope.search_path, scope.session_user);
+    let names = scope.names();
     let scopes = facts::Scopes::of(node);
     facts::parts(node, &scopes, &mut found);
     let own = |name: &String| !name.starts_with("pg_catalog.");

@@ -68,6 +68,8 @@ pub(crate) struct Relation {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) columns: Vec<Column>,
+    /// Whether it may have other columns than these.
+    pub(crate) is_open: bool,
     pub(crate) security_barrier: bool,
     pub(crate) row_security: bool,
     /// The definition of a view or materialized view, made with nothing but `pg_catalog` on the path.

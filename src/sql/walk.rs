@@ -88,7 +88,7 @@ struct Target<'a> {
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(scope: &'a Scope<'a>, facts: Facts) -> Self {
-        let names = Names::new(scope.catalog, scope.search_path, scope.session_user);
+        let names = scope.names();
         Self {
             scope,
             names,

@@ -15,7 +15,7 @@ use futures_util::StreamExt as _;
 use hoopctl::domain::mask::{JsonPath, Mask, MaskRule};
 use hoopctl::domain::name::RuleName;
 use hoopctl::mask::MaskPlan;
-use hoopctl::sql::{Builtins, Catalog, ParseLimits, Protection, Scope, assess, parse};
+use hoopctl::sql::{Builtins, Catalog, ParseLimits, Protection, Scope, Temporary, assess, parse};
 
 use crate::idle::say;
 use crate::rewrite::{extremes, run_all};
@@ -131,6 +131,7 @@ impl Shop {
         let (trusted, fields) = (BTreeSet::new(), BTreeMap::new());
         let scope = Scope {
             catalog: &self.catalog,
+            temporary: &Temporary::default(),
             protection: &self.protection,
             search_path: &["$user".to_owned(), "public".to_owned()],
             session_user: "app",

@@ -71,6 +71,7 @@ mod ssh;
 mod suites;
 mod support;
 mod tampering;
+mod temporaries;
 mod thresholds;
 mod webhooks;
 mod witnesses;

@@ -22,7 +22,7 @@ use hoopctl::domain::mask::{JsonPath, Mask, MaskRule};
 use hoopctl::domain::name::RuleName;
 use hoopctl::mask::MaskPlan;
 use hoopctl::sql::{
-    Assessed, Builtins, Catalog, ParseLimits, Protection, Refusal, Rows, Scope, assess, parse,
+    Assessed, Builtins, Catalog, ParseLimits, Protection, Refusal, Rows, Scope, Temporary, assess, parse,
 };
 use tokio_postgres::SimpleQueryMessage;
 
@@ -91,6 +91,7 @@ impl Twins {
         let path: Vec<String> = path.iter().map(|element| (*element).to_owned()).collect();
         let scope = Scope {
             catalog: &self.catalog,
+            temporary: &Temporary::default(),
             protection: &self.protection,
             search_path: &path,
             session_user: "reader",

@@ -18,7 +18,7 @@ use crate::domain::filter::BoundFilter;
 use crate::domain::target::Target;
 use crate::gateway::leg::Leg;
 use crate::mask::MaskPlan;
-use crate::sql::{Builtins, Catalog, CatalogError, Protection, ProtectionError, Rows};
+use crate::sql::{Builtins, Catalog, CatalogError, Protection, ProtectionError, Rows, Temporary};
 use crate::wire::postgres::backend::ServerMessage;
 use crate::wire::postgres::frame::{self, FrameError, FrameLimits};
 use crate::wire::postgres::frontend::ClientMessage;
@@ -98,7 +98,8 @@ impl Catalogs {
         let protection = Arc::new(protection);
         let version = version.parse().unwrap_or_default();
         let target = Arc::new(postgres.clone());
-        Ok(Masked { catalog, protection, marks, path, role, version, target })
+        let temporary = Temporary::default();
+        Ok(Masked { catalog, temporary, protection, marks, path, role, version, target })
     }
 }
 

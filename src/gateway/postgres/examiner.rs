@@ -33,6 +33,7 @@ use super::inspected::{Era, Inspected, Part, Prepared};
 use super::lens::{Lens, Masked, Reading, Settings, needs_deep_stack};
 use super::patterns::{Alike, Patterns};
 use super::planner::Planner;
+use super::temporaries::Temporaries;
 use super::values;
 use crate::domain::action::Action;
 use crate::domain::event::VerdictWord;
@@ -95,6 +96,8 @@ pub(super) struct Examiner {
     naming: VecDeque<Naming>,
     /// What SQL's DECLARE has opened.
     cursors: Cursors,
+    /// The temporary tables that were made here.
+    temporaries: Temporaries,
     metering: Metering,
     /// What the target's detectors find is hidden by this.
     veil: Option<Veil>,
@@ -179,6 +182,7 @@ impl Examiner {
             named: HashMap::new(),
             naming: VecDeque::new(),
             cursors: Cursors::default(),
+            temporaries: Temporaries::default(),
             metering: Metering::default(),
             veil,
             layout: None,

@@ -14,7 +14,10 @@ use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 use crate::domain::name::RuleName;
 use crate::domain::policy::Denial;
 use crate::domain::target::PostgresTarget;
-use crate::sql::{Catalog, Effect, ParseError, ParseLimits, Protection, Refusal, Scope, Statement};
+use crate::sql::{
+    Catalog, Effect, ParseError, ParseLimits, Protection, Refusal, Scope, Statement, Temporary,
+    TemporaryChange, TransactionStep,
+};
 use crate::wire::postgres::conversation::Expect;
 
 /// How texts are read.
@@ -133,6 +136,8 @@ impl Settings {
 pub(super) struct Masked {
     /// What the database's names mean.
     pub(super) catalog: Arc<Catalog>,
+    /// The temporary tables that this connection has made since.
+    pub(super) temporary: Temporary,
     /// What is protected from this session.
     pub(super) protection: Arc<Protection>,
     /// What each relation was when that was read.
@@ -265,18 +270,19 @@ impl Lens {
 
 impl Masked {
     fn inspect(&self, statements: &[Statement]) -> Inspected {
-        let mut path = self.path.clone();
+        let (mut path, mut temporary) = (self.path.clone(), self.temporary.clone());
         let mut parts = Vec::with_capacity(statements.len());
         let mut sent = String::new();
         let mut expect = Expect::default();
         for statement in statements {
-            let assessed = match crate::sql::assess(statement, &self.scope(path.current())) {
+            let assessed = match crate::sql::assess(statement, &self.scope(path.current(), &temporary)) {
                 Ok(assessed) => assessed,
                 Err(refusal) => return refused(&refusal),
             };
-            // a later statement of the same string is read as this one will have left the path
+            // a later statement of the same string is read as this one will have left path and tables
             path.foresee(&assessed.effect);
-            expect.renames |= renames(&assessed.facts);
+            expect.renames |= renames(&assessed.facts) || moves_tables(&assessed.effect, &temporary);
+            foresee(&mut temporary, &assessed.effect);
             expect.shifts |= shifts(&assessed.facts);
             if let Effect::Copy(direction) = assessed.effect {
                 expect.copy_in |= direction == CopyDirection::In;
@@ -306,20 +312,22 @@ impl Masked {
     /// what `sent` was made of.
     pub(super) fn resolved(&self, text: &str, sent: &str) -> Option<String> {
         let statements = crate::sql::parse(text, &LIMITS).ok()?;
-        let mut path = self.path.clone();
+        let (mut path, mut temporary) = (self.path.clone(), self.temporary.clone());
         let (mut masked, mut resolved) = (Vec::new(), Vec::new());
         for statement in &statements {
-            let assessed = crate::sql::assess(statement, &self.scope(path.current())).ok()?;
+            let assessed = crate::sql::assess(statement, &self.scope(path.current(), &temporary)).ok()?;
             path.foresee(&assessed.effect);
+            foresee(&mut temporary, &assessed.effect);
             resolved.push(assessed.unmasked.unwrap_or_else(|| assessed.sent.clone()));
             masked.push(assessed.sent);
         }
         (masked.join("; ") == sent).then(|| resolved.join("; "))
     }
 
-    fn scope<'a>(&'a self, search_path: &'a [String]) -> Scope<'a> {
+    fn scope<'a>(&'a self, search_path: &'a [String], temporary: &'a Temporary) -> Scope<'a> {
         Scope {
             catalog: &self.catalog,
+            temporary,
             protection: &self.protection,
             search_path,
             session_user: &self.role,
@@ -374,6 +382,28 @@ fn plain(statements: &[Statement]) -> Inspected {
 fn renames(facts: &Facts) -> bool {
     let verbs = ["prepare", "deallocate", "discard", "declare cursor", "close"];
     verbs.contains(&facts.verb.as_str())
+}
+
+/// Whether unqualified names may mean other tables afterwards: temporary ones come first.
+fn moves_tables(effect: &Effect, temporary: &Temporary) -> bool {
+    match effect {
+        Effect::Temporary(_) => true,
+        Effect::DiscardAll => !temporary.is_empty(),
+        Effect::Transaction(step) => {
+            !temporary.is_empty() && matches!(step, TransactionStep::End | TransactionStep::RollbackTo(_))
+        }
+        _ => false,
+    }
+}
+
+/// What a statement will have done to temporary tables.
+fn foresee(temporary: &mut Temporary, effect: &Effect) {
+    match effect {
+        Effect::Temporary(change) => temporary.change(change),
+        Effect::DiscardAll => temporary.change(&TemporaryChange::Cleared),
+        Effect::Transaction(TransactionStep::End) => temporary.commit(),
+        _ => {}
+    }
 }
 
 /// Whether its columns are those of what a name stands for when it runs.

@@ -80,13 +80,14 @@ impl Observer {
                 let error =
                     if masked && !refused { sqlstate } else { format!("{sqlstate}: {}", upstream.message) };
                 if let Some(question) = question {
-                    examiner.failed(question);
+                    examiner.undone(question);
                     self.end(question, None, Some(error), examiner, tape);
                 }
             }
             Observation::Gone(question) => examiner.gone(question),
             Observation::Kept { question, told } => {
                 self.capped = None;
+                examiner.kept(question);
                 let error = format!("{}: {}", told.sqlstate, told.message);
                 self.end(question, None, Some(error), examiner, tape);
             }
@@ -104,7 +105,7 @@ impl Observer {
                 self.current += count;
             }
             Observation::Skipped(question) => {
-                examiner.failed(question);
+                examiner.skipped(question);
                 let _skipped = examiner.ended(question, true);
             }
             Observation::Suspended { question } => self.end(question, None, None, examiner, tape),

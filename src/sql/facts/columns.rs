@@ -35,6 +35,7 @@ pub(crate) fn resolved(node: &NodeEnum, scopes: &Scopes, catalog: &Catalog, name
     for scope in &scopes.all {
         let Some(target) = scope.sources.iter().find(|source| source.is_changed) else { continue };
         match names.relation(&target.schema, &target.name) {
+            Some(relation) if relation.is_open => written.is_whole = false,
             Some(relation) if scope.assigns_all => written.whole(relation),
             Some(relation) => {
                 let columns = scope.assigned.iter().filter_map(|name| relation.column(name));
@@ -48,6 +49,7 @@ pub(crate) fn resolved(node: &NodeEnum, scopes: &Scopes, catalog: &Catalog, name
     {
         let reader = if copy.is_from { &mut written } else { &mut read };
         match names.relation(&name.schemaname, &name.relname) {
+            Some(relation) if relation.is_open => reader.is_whole = false,
             Some(relation) if copy.attlist.is_empty() => reader.whole(relation),
             Some(relation) => {
                 let listed = listed(copy).filter_map(|name| relation.column(name));
@@ -225,7 +227,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         let found = names.relation(&source.schema, &source.name);
-        self.is_whole &= found.is_some();
+        self.is_whole &= found.is_some_and(|relation| !relation.is_open);
         found
     }
 

@@ -34,7 +34,11 @@ impl Walk<'_> {
 
     fn select_body(&mut self, select: &mut SelectStmt) -> Outcome {
         if select.into_clause.is_some() {
-            return Err(refuse("mask.definition", "SELECT INTO", "leave INTO out"));
+            return Err(refuse(
+                "mask.definition",
+                "SELECT INTO",
+                "leave INTO out, or write INTO TEMPORARY in the outermost SELECT",
+            ));
         }
         for side in [&mut select.larg, &mut select.rarg].into_iter().flatten() {
             self.select(side)?;

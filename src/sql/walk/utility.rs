@@ -1,15 +1,17 @@
 //! Everything that is not SELECT, INSERT, UPDATE, DELETE or MERGE.
 
 mod copy;
+mod temporary;
 
 use pg_query::protobuf::{DefElem, DiscardMode, DropBehavior, ExplainStmt, PrepareStmt, TransactionStmtKind};
 use pg_query::{Node, NodeEnum};
 
 use super::{Outcome, Refusal, Walk, refuse, unsupported};
 use crate::domain::facts::StatementKind;
-use crate::sql::assess::Effect;
+use crate::sql::assess::{Effect, TransactionStep};
 use crate::sql::catalog::CalledBy;
 use crate::sql::facts::{self, Mentions};
+use crate::sql::temporary::TemporaryChange;
 use crate::sql::tree;
 
 impl Walk<'_> {
@@ -17,7 +19,7 @@ impl Walk<'_> {
     pub(crate) fn statement(&mut self, node: &mut NodeEnum) -> Outcome {
         match node {
             NodeEnum::SelectStmt(select) => {
-                if self.set_config(select)? {
+                if self.select_into(select)? || self.set_config(select)? {
                     Ok(())
                 } else {
                     self.select(select)
@@ -47,21 +49,32 @@ impl Walk<'_> {
                 Ok(())
             }
             NodeEnum::DiscardStmt(discard) => {
-                if discard.target() == DiscardMode::DiscardAll {
-                    self.effect = Effect::DiscardAll;
+                match discard.target() {
+                    DiscardMode::DiscardAll => self.effect = Effect::DiscardAll,
+                    DiscardMode::DiscardTemp => self.effect = Effect::Temporary(TemporaryChange::Cleared),
+                    _ => {}
                 }
                 Ok(())
             }
-            NodeEnum::TransactionStmt(transaction) => match transaction.kind() {
-                TransactionStmtKind::TransStmtPrepare
-                | TransactionStmtKind::TransStmtCommitPrepared
-                | TransactionStmtKind::TransStmtRollbackPrepared
-                | TransactionStmtKind::Undefined => Err(unsupported("a two-phase commit")),
-                _ => {
-                    self.effect = Effect::Transaction;
-                    Ok(())
-                }
-            },
+            NodeEnum::TransactionStmt(transaction) => {
+                let name = || transaction.savepoint_name.clone();
+                self.effect = Effect::Transaction(match transaction.kind() {
+                    TransactionStmtKind::TransStmtBegin | TransactionStmtKind::TransStmtStart => {
+                        TransactionStep::Begin
+                    }
+                    TransactionStmtKind::TransStmtCommit | TransactionStmtKind::TransStmtRollback => {
+                        TransactionStep::End
+                    }
+                    TransactionStmtKind::TransStmtSavepoint => TransactionStep::Savepoint(name()),
+                    TransactionStmtKind::TransStmtRelease => TransactionStep::Release(name()),
+                    TransactionStmtKind::TransStmtRollbackTo => TransactionStep::RollbackTo(name()),
+                    TransactionStmtKind::TransStmtPrepare
+                    | TransactionStmtKind::TransStmtCommitPrepared
+                    | TransactionStmtKind::TransStmtRollbackPrepared
+                    | TransactionStmtKind::Undefined => return Err(unsupported("a two-phase commit")),
+                });
+                Ok(())
+            }
             NodeEnum::VariableSetStmt(set) => self.set(set),
             NodeEnum::TruncateStmt(truncate) => {
                 self.writes = true;
@@ -89,7 +102,13 @@ impl Walk<'_> {
             | NodeEnum::UnlistenStmt(_)
             | NodeEnum::NotifyStmt(_)
             | NodeEnum::ConstraintsSetStmt(_) => Ok(()),
-            other => Err(self.definition(other)),
+            other => {
+                if self.temporary(other)? {
+                    Ok(())
+                } else {
+                    Err(self.definition(other))
+                }
+            }
         }
     }
 
@@ -224,7 +243,11 @@ impl Walk<'_> {
         }
         match outline.kind {
             StatementKind::Code => refuse("mask.code", &verb, "code of the server can read what is masked"),
-            _ => refuse("mask.definition", &verb, "changes of the schema need a target without masks"),
+            _ => refuse(
+                "mask.definition",
+                &verb,
+                "changes of the schema need a target without masks; temporary tables can be made",
+            ),
         }
     }
 }

@@ -411,7 +411,7 @@ pub struct Expect {
     pub copy_in: bool,
     /// COPY to the client.
     pub copy_out: bool,
-    /// Afterwards names of statements and portals may stand for others. The client's next messages are
+    /// Afterwards names of statements, portals and tables may stand for others. The client's next messages are
     /// held until it is answered.
     pub renames: bool,
     /// Which columns come of it is decided when it runs, and not when it is parsed: FETCH, EXECUTE.

@@ -136,7 +136,7 @@ impl Queries<'_> {
         let query = self.any();
         let name = format!("n{}", self.dice.below(10_000));
         let temp = self.dice.pick(&["TEMP ", "", "UNLOGGED "]);
-        match self.dice.below(10) {
+        match self.dice.below(13) {
             0..=2 => vec![
                 format!("CREATE {temp}TABLE {name} AS {query}"),
                 format!("SELECT * FROM {name} AS n ORDER BY n::text"),
@@ -164,7 +164,8 @@ impl Queries<'_> {
                 format!("SELECT * INTO TEMP {name} FROM ({query}) q"),
                 format!("SELECT count(*) FROM {name}"),
             ],
-            8 => {
+            8..=10 => self.shadow(),
+            11 => {
                 let table = self.dice.pick(&self.world.relations).name.clone();
                 let change = match self.dice.below(6) {
                     0 => format!("ALTER TABLE {table} ADD COLUMN {name} int DEFAULT 3"),
@@ -184,6 +185,60 @@ impl Queries<'_> {
                 "ALTER TABLE plain ADD COLUMN IF NOT EXISTS more int".into(),
             ],
         }
+    }
+
+    /// A temporary table that takes the name of another, and what becomes of it with its transaction.
+    pub(super) fn shadow(&mut self) -> Vec<String> {
+        let name = self.dice.pick(&self.world.relations).name.clone();
+        let within = self.dice.chance(60);
+        let (drop, end) = (self.dice.chance(40), *self.dice.pick(&["COMMIT", "ROLLBACK"]));
+        let on_commit = if drop && within { " ON COMMIT DROP" } else { "" };
+        let mut steps: Vec<String> = Vec::new();
+        if within {
+            steps.push("BEGIN".into());
+        }
+        steps.push(match self.dice.below(4) {
+            0 => format!("CREATE TEMP TABLE {name}{on_commit} AS SELECT * FROM {SCHEMA}.{name}"),
+            1 => format!("CREATE TEMP TABLE {name} (LIKE {SCHEMA}.{name}){on_commit}"),
+            2 => format!("SELECT t.*, t::text AS whole INTO TEMP {name} FROM {SCHEMA}.{name} AS t"),
+            _ => format!(
+                "CREATE TEMP TABLE {name} (id int PRIMARY KEY, part text DEFAULT 'new', n serial CHECK (n > 0)){on_commit}"
+            ),
+        });
+        let query = self.any();
+        let uses = [
+            format!("INSERT INTO {name} (id, part) SELECT id, part FROM {SCHEMA}.{name}"),
+            format!("INSERT INTO {name} (id) SELECT id FROM plain ON CONFLICT DO NOTHING RETURNING *"),
+            format!("SELECT * FROM {name} AS n ORDER BY n::text"),
+            format!(
+                "SELECT count(*), count(DISTINCT a.part) FROM {name} AS a JOIN {SCHEMA}.{name} AS b ON a.id = b.id"
+            ),
+            format!(
+                "UPDATE {name} AS u SET part = b.part FROM {SCHEMA}.{name} AS b WHERE b.id = u.id RETURNING u.part"
+            ),
+            format!("DELETE FROM {name} WHERE id IN (SELECT id FROM {SCHEMA}.{name} WHERE part IS NULL)"),
+            format!("COPY {name} TO STDOUT (FORMAT csv, HEADER)"),
+            format!("CREATE INDEX ON {name} ((part::text), id) WHERE id > 1"),
+            format!("ALTER TABLE {name} ADD COLUMN more text DEFAULT upper('x')"),
+            format!("ANALYZE {name}"),
+            format!(
+                "INSERT INTO {SCHEMA}.{name} (id, part) SELECT id + 900000, part FROM {name} ORDER BY id, part::text LIMIT 1"
+            ),
+            "SAVEPOINT here".into(),
+            "ROLLBACK TO here".into(),
+            format!("TRUNCATE {name}"),
+            format!("DROP TABLE {name}"),
+            query,
+        ];
+        for _ in 0..self.dice.below(6) + 1 {
+            steps.push(self.dice.pick(&uses).clone());
+        }
+        if within {
+            steps.push(end.into());
+        }
+        steps.push(format!("SELECT * FROM {name} AS n ORDER BY n::text"));
+        steps.push(format!("DROP TABLE IF EXISTS pg_temp.{name}"));
+        steps
     }
 
     /// One statement of the many that hang on nothing.

@@ -51,6 +51,8 @@ pub(crate) struct Gateway {
     pub(crate) desk: Arc<reviewer::Desk>,
     /// Makes the next connections panic.
     pub(crate) faulty: Arc<AtomicBool>,
+    /// Lets connections in.
+    serving: tokio::task::JoinHandle<()>,
 }
 
 /// How a test wants its gateway.
@@ -103,6 +105,13 @@ impl Setup {
     }
 }
 
+impl Drop for Gateway {
+    /// With its last connection all that belongs to it ends.
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
 impl Gateway {
     /// Starts a gateway towards this cluster.
     pub(crate) fn start(cluster: &Cluster, setup: Setup) -> Self {
@@ -123,13 +132,13 @@ impl Gateway {
         });
         let socket = tempfile::tempdir().expect("a folder");
         let listener = tokio::net::UnixListener::bind(socket.path().join(".s.PGSQL.5432")).expect("a socket");
-        tokio::spawn(async move {
+        let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (tunnels, session, device) = (tunnels.clone(), session.clone(), device.clone());
                 tokio::spawn(async move { tunnels.serve(stream, &session, &device, Inner::Bare).await });
             }
         });
-        Self { socket, database, book, closing, desk, faulty }
+        Self { socket, database, book, closing, desk, faulty, serving }
     }
 
     /// psql, ready for arguments.

@@ -217,7 +217,8 @@ fn bin(major: u32) -> Option<PathBuf> {
         .find(|bin| bin.join("postgres").exists() && bin.join("initdb").exists())
 }
 
-/// The server below a shell that stops it as soon as our end of its standard input closes.
+/// The server below a shell that stops it as soon as our end of its standard input closes. A process that grows beyond 4 GiB
+/// fails with an error of its own, before the kernel ends some other process for it.
 fn launch(
     owner: &ServerUser,
     bin: &Path,
@@ -230,7 +231,7 @@ fn launch(
         .command(Path::new("/bin/sh"))
         .args([
             "-c",
-            r#""$@" & p=$!; trap 'kill -QUIT $p' HUP INT TERM; read -r _; kill -QUIT $p; wait $p"#,
+            r#"ulimit -v 4194304; "$@" & p=$!; trap 'kill -QUIT $p' HUP INT TERM; read -r _; kill -QUIT $p; wait $p"#,
             "sh",
         ])
         .arg(bin.join("postgres"))

@@ -134,6 +134,8 @@ impl Examiner {
 
     /// The database is ready.
     pub(in crate::gateway::postgres) fn ready(&mut self, status: TransactionStatus) {
+        self.temporaries.ready(status);
+        self.follow_temporaries();
         self.drift.in_transaction = status == TransactionStatus::InTransaction;
         if !self.drift.in_transaction {
             self.drift.covered.clear();
@@ -215,8 +217,8 @@ impl Examiner {
     /// Takes the catalog that was read again.
     pub(super) fn install(&mut self, read: Masked) {
         let Lens::Masked(masked) = self.lens_mut() else { return };
-        let path = masked.path.clone();
-        **masked = Masked { path, ..read };
+        let (path, temporary) = (masked.path.clone(), masked.temporary.clone());
+        **masked = Masked { path, temporary, ..read };
         self.drift.stale = false;
         self.drift.edition += 1;
         self.drift.covered.clear();
@@ -271,7 +273,7 @@ impl Examiner {
     /// These are executed now.
     pub(super) fn follow_transaction(&mut self, parts: &[Part]) {
         let keeps = |part: &Part| ["begin", "savepoint", "release"].contains(&part.facts.verb.as_str());
-        if parts.iter().any(|part| matches!(part.effect, Effect::Transaction) && !keeps(part)) {
+        if parts.iter().any(|part| matches!(part.effect, Effect::Transaction(_)) && !keeps(part)) {
             self.drift.nothing_covered();
         }
     }
@@ -329,7 +331,7 @@ impl Examiner {
             }
             all = all.and(looked);
             match &part.effect {
-                Effect::Transaction => match part.facts.verb.as_str() {
+                Effect::Transaction(_) => match part.facts.verb.as_str() {
                     // what was locked before these is locked behind them
                     "begin" if is_plain_begin(&part.text) => {}
                     "savepoint" | "release" => {}

@@ -60,12 +60,20 @@ impl Examiner {
 
     /// A statement of this question has succeeded; SQL's PREPARE gives a name.
     pub(in crate::gateway::postgres) fn completed(&mut self, question: QuestionId, tag: &str) {
+        self.temporaries.completed(question, tag);
+        self.follow_temporaries();
         match tag {
             "PREPARE" => self.parsed(question),
             "DECLARE CURSOR" => self.cursors.declared(question),
             "CLOSE CURSOR" | "CLOSE CURSOR ALL" | "DISCARD ALL" => self.metering.closed(question, tag),
             _ => {}
         }
+    }
+
+    /// This question was carried out, although the client is told otherwise.
+    pub(in crate::gateway::postgres) fn kept(&mut self, question: QuestionId) {
+        self.temporaries.completed(question, "");
+        self.follow_temporaries();
     }
 
     /// The oldest name that this question is about to give is given.
@@ -82,8 +90,21 @@ impl Examiner {
         self.named_bytes = self.named_bytes.saturating_sub(before.map_or(0, |before| before.bytes()));
     }
 
+    /// A statement of this question has failed.
+    pub(in crate::gateway::postgres) fn undone(&mut self, question: QuestionId) {
+        self.failed(question);
+        self.temporaries.failed(question);
+        self.follow_temporaries();
+    }
+
+    /// Nothing of this question ran.
+    pub(in crate::gateway::postgres) fn skipped(&mut self, question: QuestionId) {
+        self.failed(question);
+        self.temporaries.skipped(question);
+    }
+
     /// This question gives no names any more.
-    pub(in crate::gateway::postgres) fn failed(&mut self, question: QuestionId) {
+    pub(super) fn failed(&mut self, question: QuestionId) {
         self.naming.retain(|naming| naming.question != question);
         self.cursors.failed(question);
         self.metering.failed(question);
@@ -109,6 +130,7 @@ impl Examiner {
     /// was. Whether there is such code.
     pub(super) fn lose_sight(&mut self, question: QuestionId, parts: &[Part]) -> bool {
         self.follow_cursors(question, parts);
+        self.temporaries.asked(question, parts);
         let sight = parts.iter().map(|part| Sight::of(&self.facts_of(part))).max().unwrap_or(Sight::Clear);
         if sight == Sight::Clear || self.lens.is_masked() {
             return false;

@@ -30,6 +30,20 @@ impl Examiner {
         }
     }
 
+    /// Temporary tables have come or gone: they come before others of their name. What was prepared is judged again.
+    pub(super) fn follow_temporaries(&mut self) {
+        let Lens::Masked(masked) = &*self.lens else { return };
+        if masked.temporary.is_same(self.temporaries.current()) {
+            return;
+        }
+        let now = self.temporaries.current().clone();
+        if let Lens::Masked(masked) = self.lens_mut() {
+            masked.temporary = now;
+        }
+        self.drift.edition += 1;
+        self.forget_texts();
+    }
+
     pub(super) fn follow_policy(&mut self) {
         if self.gate.follow_policy() {
             self.era.0 += 1;

@@ -14,7 +14,11 @@ use crate::sql::walk::{Outcome, Walk, refuse};
 impl<'a> Walk<'a> {
     /// Refuses a change by which rewrite rules or untrusted code would run. With `inherited`, of rows below as well; rules
     /// of what is below are not looked at by the server.
-    pub(super) fn runs_nothing_untrusted(&self, relation: &Relation, inherited: bool) -> Outcome {
+    pub(in crate::sql::walk) fn runs_nothing_untrusted(
+        &self,
+        relation: &Relation,
+        inherited: bool,
+    ) -> Outcome {
         if relation.rules {
             return Err(refuse(
                 "mask.write",
