@@ -140,8 +140,10 @@ pub enum Effect {
 pub enum TransactionStep {
     /// It begins.
     Begin,
-    /// It ends, one way or the other: the command tag says which.
-    End,
+    /// It is committed, or undone where something has failed in it: the command tag says which.
+    Commit,
+    /// It is undone.
+    Rollback,
     /// A savepoint of this name.
     Savepoint(String),
     /// The savepoint of this name is forgotten, and those behind it.

@@ -41,6 +41,7 @@ pub struct Catalog {
     parents: Vec<(u32, u32)>,
     children: HashMap<u32, Vec<u32>>,
     sizes: Vec<(u32, u32)>,
+    event_triggers: bool,
 }
 
 /// Rows that do not have the expected shape.
@@ -347,6 +348,11 @@ impl Catalog {
             }
         }
         found
+    }
+
+    /// Whether the server calls functions of users when something is defined.
+    pub(crate) fn has_event_triggers(&self) -> bool {
+        self.event_triggers
     }
 
     /// A relation's OID and the OID of an index or TOAST table of it.

@@ -26,7 +26,7 @@ use crate::domain::facts::{CopyDirection, Facts, StatementKind};
 pub(crate) use columns::{add_parents, resolved};
 pub(crate) use labels::labels;
 pub(crate) use mentions::Mentions;
-pub(crate) use results::result_names;
+pub(crate) use results::{MOST_COLUMNS, result_names};
 pub(crate) use scopes::Scopes;
 pub(crate) use setting::shown;
 pub(crate) use single::reads_one_row;

@@ -7,7 +7,7 @@
 //! Soundness does not rest on what is known here. Such a table holds what its client was shown or has sent itself, nobody
 //! else can change it, and its name goes out as `pg_temp.name`, which can mean no other relation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::catalog::{Column, Kind, Relation};
@@ -70,10 +70,23 @@ impl Temporary {
                 }
             }
             TemporaryChange::Dropped(names) => {
-                Arc::make_mut(&mut self.tables).retain(|name, _| !names.contains(name));
+                if names.iter().any(|name| self.has(name)) {
+                    Arc::make_mut(&mut self.tables).retain(|name, _| !names.contains(name));
+                }
             }
             TemporaryChange::Cleared => self.tables = Arc::default(),
         }
+    }
+
+    /// The names that mean one table here and another, or none, there.
+    #[must_use]
+    pub fn differences<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
+        let differs = |name: &&String| match (self.tables.get(*name), other.tables.get(*name)) {
+            (Some(one), Some(other)) => !Arc::ptr_eq(one, other),
+            _ => true,
+        };
+        let all: BTreeSet<&String> = self.tables.keys().chain(other.tables.keys()).collect();
+        all.into_iter().filter(differs).map(String::as_str).collect()
     }
 
     /// The transaction was committed.
@@ -112,6 +125,8 @@ impl Temporary {
 
     fn insert(&mut self, name: &str, columns: Option<&[String]>, goes_with_transaction: bool) {
         self.made = self.made.wrapping_add(1) % NUMBERS;
+        let held: usize = self.tables.values().map(|known| known.relation.columns.len()).sum();
+        let columns = columns.filter(|columns| held + columns.len() <= COLUMNS);
         let relation = Relation {
             // facts tell relations apart by it, and no OID of a user's is that high
             oid: u32::MAX - self.made,
@@ -145,7 +160,10 @@ fn column(number: i16, name: &str) -> Column {
 }
 
 /// More than anybody makes.
-const MOST: usize = 1000;
+const MOST: usize = 256;
+
+/// The columns of so many are remembered, all together.
+const COLUMNS: usize = 20_000;
 
 /// OIDs above the last so many stay the server's.
 const NUMBERS: u32 = 1 << 24;

@@ -164,6 +164,24 @@ async fn a_name_means_what_it_means_without_a_gateway() {
             ],
         ),
         (
+            "what was prepared of other tables",
+            &[
+                "PREPARE p AS SELECT count(*) FROM people",
+                "CREATE TEMP TABLE other (a int)",
+                "EXECUTE p",
+                "DROP TABLE other",
+                "EXECUTE p",
+                "DEALLOCATE p",
+            ],
+        ),
+        (
+            "a constraint that is looked at in the end",
+            &[
+                "CREATE TEMP TABLE people (a int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO people VALUES (1), (1)",
+                "SELECT count(*) FROM people",
+            ],
+        ),
+        (
             "the search path",
             &[
                 "CREATE TEMP TABLE people (id int)",
@@ -230,6 +248,76 @@ async fn a_pipeline_makes_fills_and_reads_one() {
     assert!(told(&answers, b'D', "3 rows"), "{answers:?}");
 }
 
+/// The error comes with Sync, which is nobody's statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_in_the_end_of_a_pipeline_was_never_made() {
+    let (_cluster, gateway) = stage(newest()).await;
+    let mut raw = Raw::connect(&gateway).await;
+    let texts = [
+        "CREATE TEMP TABLE people (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)",
+        "INSERT INTO people VALUES (1), (1)",
+    ];
+    let messages: Vec<ClientMessage<'_>> =
+        texts.iter().flat_map(|text| [parse("", text), bind(""), EXECUTE]).chain([SYNC]).collect();
+    raw.send(&messages).await;
+    let answers = raw.until_ready().await;
+    assert!(told(&answers, b'E', "23505"), "{answers:?}");
+    raw.send(&[ClientMessage::Query(b"SELECT count(*)::text || ' rows' FROM people")]).await;
+    let answers = raw.until_ready().await;
+    assert!(told(&answers, b'D', "3 rows"), "{answers:?}");
+}
+
+/// A function finds a temporary table by its name before the table that it means, and writes there what it may read.
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_none_where_other_code_could_write_to_them() {
+    let (cluster, _) = stage(newest()).await;
+    let admin = cluster.admin().await;
+    let audited = "CREATE TABLE audited (old_row jsonb); \
+        CREATE FUNCTION audits() RETURNS trigger LANGUAGE plpgsql AS \
+        'BEGIN INSERT INTO audited VALUES (to_jsonb(OLD)); RETURN NEW; END'; \
+        CREATE TRIGGER audits BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION audits()";
+    admin.batch_execute(audited).await.expect("a trigger");
+    let gateway = |trusted| {
+        let masks = vec![hidden("public.people.ssn")];
+        Gateway::start(&cluster, Setup { masks, trusted, ..Setup::open(&cluster) })
+    };
+    let trusting = gateway(&["public.audits"]);
+    let client = trusting.connect().await;
+    let statements =
+        ["CREATE TEMP TABLE audited (old_row jsonb)", "UPDATE people SET name = name WHERE id = 1"];
+    let mut all = Vec::new();
+    for statement in statements {
+        all.extend(said(&client, statement).await);
+    }
+    assert_eq!(all, ["42501", "(1)"]);
+    let rows = said(&client, "SELECT count(*) FROM pg_temp.audited").await;
+    assert_eq!(rows, ["42501"], "there is no such table");
+
+    let defines = "CREATE FUNCTION defined() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN NULL; END'; \
+        CREATE EVENT TRIGGER defined ON ddl_command_end EXECUTE FUNCTION defined()";
+    admin.batch_execute(defines).await.expect("an event trigger");
+    let client = gateway(&[]).connect().await;
+    for statement in
+        ["CREATE TEMP TABLE t (a int)", "SELECT 1 AS a INTO TEMP t", "CREATE TEMP TABLE t AS SELECT 1"]
+    {
+        assert_eq!(said(&client, statement).await, ["42501"], "{statement}");
+    }
+}
+
+/// What a table's columns are called is worked out before policy is asked: it must stay small.
+#[tokio::test(flavor = "multi_thread")]
+async fn stars_beyond_number_cost_little() {
+    let (_cluster, gateway) = stage(newest()).await;
+    let client = gateway.connect().await;
+    let stars = vec!["*"; 400].join(", ");
+    let sources: Vec<String> = (0..400).map(|at| format!("people p{at}")).collect();
+    let statement = format!("CREATE TEMP TABLE t AS SELECT {stars} FROM {} LIMIT 0", sources.join(", "));
+    let refused = said(&client, &statement).await;
+    assert!(refused.first().is_some_and(|code| code.len() == 5), "{refused:?}");
+    let likes = vec!["LIKE people"; 3000].join(", ");
+    assert_eq!(said(&client, &format!("CREATE TEMP TABLE t ({likes})")).await, ["42501"]);
+}
+
 /// What would run code of users, or lead out of the session's own schema.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_do_more_than_hold_rows_is_refused() {
@@ -248,6 +336,7 @@ async fn what_could_do_more_than_hold_rows_is_refused() {
         "CREATE TEMP TABLE t AS SELECT told(name) FROM people",
         "CREATE TEMP TABLE t AS EXECUTE nothing",
         "CREATE TEMP TABLE public.t (a int)",
+        "EXPLAIN SELECT id INTO TEMP t FROM people",
         "CREATE TEMP VIEW t AS SELECT * FROM people",
         "CREATE TEMP SEQUENCE t",
         "CREATE INDEX ON mine (told(word))",

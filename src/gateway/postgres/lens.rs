@@ -282,7 +282,7 @@ impl Masked {
             // a later statement of the same string is read as this one will have left path and tables
             path.foresee(&assessed.effect);
             expect.renames |= renames(&assessed.facts) || moves_tables(&assessed.effect, &temporary);
-            foresee(&mut temporary, &assessed.effect);
+            foresee(&mut temporary, &self.temporary, &assessed.effect);
             expect.shifts |= shifts(&assessed.facts);
             if let Effect::Copy(direction) = assessed.effect {
                 expect.copy_in |= direction == CopyDirection::In;
@@ -317,7 +317,7 @@ impl Masked {
         for statement in &statements {
             let assessed = crate::sql::assess(statement, &self.scope(path.current(), &temporary)).ok()?;
             path.foresee(&assessed.effect);
-            foresee(&mut temporary, &assessed.effect);
+            foresee(&mut temporary, &self.temporary, &assessed.effect);
             resolved.push(assessed.unmasked.unwrap_or_else(|| assessed.sent.clone()));
             masked.push(assessed.sent);
         }
@@ -390,18 +390,25 @@ fn moves_tables(effect: &Effect, temporary: &Temporary) -> bool {
         Effect::Temporary(_) => true,
         Effect::DiscardAll => !temporary.is_empty(),
         Effect::Transaction(step) => {
-            !temporary.is_empty() && matches!(step, TransactionStep::End | TransactionStep::RollbackTo(_))
+            !temporary.is_empty()
+                && !matches!(
+                    step,
+                    TransactionStep::Begin | TransactionStep::Savepoint(_) | TransactionStep::Release(_)
+                )
         }
         _ => false,
     }
 }
 
-/// What a statement will have done to temporary tables.
-fn foresee(temporary: &mut Temporary, effect: &Effect) {
+/// What a statement will have done to temporary tables, where a string found those of `before`.
+fn foresee(temporary: &mut Temporary, before: &Temporary, effect: &Effect) {
     match effect {
         Effect::Temporary(change) => temporary.change(change),
         Effect::DiscardAll => temporary.change(&TemporaryChange::Cleared),
-        Effect::Transaction(TransactionStep::End) => temporary.commit(),
+        Effect::Transaction(TransactionStep::Commit) => temporary.commit(),
+        Effect::Transaction(TransactionStep::Rollback | TransactionStep::RollbackTo(_)) => {
+            *temporary = before.clone();
+        }
         _ => {}
     }
 }

@@ -79,9 +79,12 @@ impl Observer {
                 let masked = examiner.lens().is_masked();
                 let error =
                     if masked && !refused { sqlstate } else { format!("{sqlstate}: {}", upstream.message) };
-                if let Some(question) = question {
-                    examiner.undone(question);
-                    self.end(question, None, Some(error), examiner, tape);
+                match question {
+                    Some(question) => {
+                        examiner.undone(question);
+                        self.end(question, None, Some(error), examiner, tape);
+                    }
+                    None => examiner.batch_undone(),
                 }
             }
             Observation::Gone(question) => examiner.gone(question),

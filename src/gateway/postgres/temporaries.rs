@@ -63,8 +63,13 @@ impl Temporaries {
     /// A statement of this question has failed. Whatever transaction it was in is undone, or can only be ended or taken back
     /// to a savepoint; the client may go on before the database says that it is ready.
     pub(super) fn failed(&mut self, question: QuestionId) {
-        self.current = self.committed.clone();
+        self.undone();
         self.skipped(question);
+    }
+
+    /// Something failed that no question stands for, the end of a batch for example.
+    pub(super) fn undone(&mut self) {
+        self.current = self.committed.clone();
     }
 
     /// Nothing of this question will run: what stood before it has failed, or its guard has, and it is asked again.
@@ -83,8 +88,8 @@ impl Temporaries {
         let place = |name: &String| self.savepoints.iter().rposition(|(known, _)| known == name);
         match step {
             TransactionStep::Begin => {}
-            TransactionStep::End if tag == "COMMIT" => self.commit(),
-            TransactionStep::End => self.roll_back(),
+            TransactionStep::Commit if tag == "COMMIT" => self.commit(),
+            TransactionStep::Commit | TransactionStep::Rollback => self.roll_back(),
             TransactionStep::Savepoint(name) => self.savepoints.push((name.clone(), self.current.clone())),
             TransactionStep::Release(name) => {
                 if let Some(at) = place(name) {
@@ -92,14 +97,15 @@ impl Temporaries {
                 }
             }
             TransactionStep::RollbackTo(name) => {
-                if let Some(at) = place(name) {
+                let before = place(name).and_then(|at| {
                     self.savepoints.truncate(at + 1);
-                }
-                let before = self.savepoints.last().map(|(_, before)| before.clone());
-                self.current = before.unwrap_or_else(|| self.committed.clone());
+                    self.savepoints.last().map(|(_, before)| before.clone())
+                });
+                // of one that was forgotten nothing is known: names mean what they mean without temporary tables
+                self.current = before.unwrap_or_default();
             }
         }
-        // a savepoint costs little, and a loop can make millions
+        // a loop can make millions
         if self.savepoints.len() > SAVEPOINTS {
             self.savepoints.clear();
         }
@@ -126,7 +132,7 @@ fn step(effect: &Effect) -> Option<Step> {
     }
 }
 
-const SAVEPOINTS: usize = 10_000;
+const SAVEPOINTS: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -174,7 +180,7 @@ mod tests {
     }
 
     use TransactionStatus::{Failed, Idle, InTransaction};
-    use TransactionStep::{Begin, End, Release, RollbackTo, Savepoint};
+    use TransactionStep::{Begin, Commit, Release, Rollback, RollbackTo, Savepoint};
 
     #[test]
     fn what_a_transaction_made_goes_with_its_rollback() {
@@ -184,13 +190,13 @@ mod tests {
         connection.makes("within", InTransaction);
         connection.makes("short", InTransaction);
         assert!(connection.has("within") && connection.has("short"));
-        connection.step(End, "ROLLBACK", Idle);
+        connection.step(Rollback, "ROLLBACK", Idle);
         assert!(connection.has("before") && !connection.has("within") && !connection.has("short"));
 
         connection.step(Begin, "BEGIN", InTransaction);
         connection.makes("within", InTransaction);
         connection.makes("short", InTransaction);
-        connection.step(End, "COMMIT", Idle);
+        connection.step(Commit, "COMMIT", Idle);
         assert!(connection.has("within") && !connection.has("short"));
     }
 
@@ -206,7 +212,7 @@ mod tests {
         assert!(connection.has("one") && !connection.has("two"));
         connection.makes("three", InTransaction);
         connection.step(Release("s".into()), "RELEASE", InTransaction);
-        connection.step(End, "COMMIT", Idle);
+        connection.step(Commit, "COMMIT", Idle);
         assert!(connection.has("one") && connection.has("three") && !connection.has("two"));
     }
 

@@ -82,6 +82,9 @@ pub(super) fn catalog(builtins: Arc<Builtins>, rows: &[Rows]) -> Result<Catalog,
     for row in Query::all(rows, 14)? {
         found.sizes.push((row.number(0)?, row.number(1)?));
     }
+    for row in Query::all(rows, 18)? {
+        found.event_triggers |= row.truth(0)?;
+    }
     for (oid, relation) in by_oid {
         let key = (relation.schema.clone(), relation.name.clone());
         found.by_oid.insert(oid, key.clone());

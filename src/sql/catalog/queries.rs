@@ -159,6 +159,8 @@ pub(super) const CATALOG: &[&str] = &[
      SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
      JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname <> 'gin' AND m.amname <> 'hash' \
      WHERE a.attrelid = i.indrelid AND a.attnum = u.attnum AND a.atttypid = 'pg_catalog.jsonb'::pg_catalog.regtype))",
-    // 18
+    // 18 whether code of users may run when something is defined
+    "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_event_trigger e WHERE e.evtenabled <> 'D')",
+    // 19
     "COMMIT",
 ];

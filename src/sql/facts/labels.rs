@@ -35,8 +35,9 @@ pub(crate) fn labels(node: &NodeEnum, facts: &Facts, catalog: &Catalog, fields: 
     for full in facts.relations_read.iter().chain(&facts.relations_written).filter(own) {
         let Some(relation) = full.split_once('.').and_then(|(schema, name)| catalog.relation(schema, name))
         else {
-            // what is only made by the statement holds nothing yet
-            if facts.relations_read.contains(full) {
+            // what is only made by the statement holds nothing yet; a temporary table that is changed may hold anything
+            let is_changed = full.starts_with("pg_temp.") && !facts.changes.is_empty();
+            if is_changed || facts.relations_read.contains(full) {
                 return all();
             }
             continue;

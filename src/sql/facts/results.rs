@@ -22,8 +22,13 @@ pub(crate) fn result_names(select: &SelectStmt, names: &Names<'_>) -> Option<Vec
     if let Some(NodeEnum::List(row)) = leaf.values_lists.first().and_then(|row| row.node.as_ref()) {
         return Some((1..=row.items.len()).map(|number| format!("column{number}")).collect());
     }
-    let mut found = Vec::with_capacity(leaf.target_list.len());
+    let mut found = Vec::new();
+    let mut sources = None;
     for target in &leaf.target_list {
+        // a table has no more; and a star can stand for a thousand names
+        if found.len() > MOST_COLUMNS {
+            return None;
+        }
         let Some(NodeEnum::ResTarget(target)) = &target.node else { return None };
         let value = target.val.as_deref()?.node.as_ref()?;
         match value {
@@ -31,7 +36,11 @@ pub(crate) fn result_names(select: &SelectStmt, names: &Names<'_>) -> Option<Vec
             // a name of WITH could stand for any of them
             NodeEnum::ColumnRef(reference) if is_star(reference) && shadowed => return None,
             NodeEnum::ColumnRef(reference) if is_star(reference) => {
-                found.extend(starred(&leaf.from_clause, reference, names)?);
+                let sources: &Sources<'_> = match &mut sources {
+                    Some(sources) => sources,
+                    none => none.insert(sources_of(&leaf.from_clause, names)?),
+                };
+                starred(sources, reference, &mut found)?;
             }
             other => found.push(figured(other)?),
         }
@@ -54,26 +63,42 @@ fn is_star(reference: &ColumnRef) -> bool {
     reference.fields.last().is_some_and(|field| matches!(field.node, Some(NodeEnum::AStar(_))))
 }
 
-/// The columns that `*` or `name.*` stands for.
-fn starred(from: &[Node], reference: &ColumnRef, names: &Names<'_>) -> Option<Vec<String>> {
-    let mut sources = Vec::new();
-    from.iter().try_for_each(|item| source(item, names, &mut sources))?;
-    match reference.fields.as_slice() {
-        [_] => Some(sources.into_iter().flat_map(|(_, relation)| columns(relation)).collect()),
+/// The relations of a FROM clause by the names that they have there.
+type Sources<'a> = Vec<(String, &'a Relation)>;
+
+/// Adds the columns that `*` or `name.*` stands for.
+fn starred(sources: &Sources<'_>, reference: &ColumnRef, found: &mut Vec<String>) -> Option<()> {
+    let named = match reference.fields.as_slice() {
+        [_] => sources.as_slice(),
         [name, _] => {
             let name = tree::as_string(name)?;
-            let mut named = sources.into_iter().filter(|(visible, _)| visible == name);
-            Some(columns(named.next()?.1).collect())
+            let at = sources.iter().position(|(visible, _)| visible == name)?;
+            sources.get(at..=at)?
         }
-        _ => None,
+        _ => return None,
+    };
+    for (_, relation) in named {
+        found.extend(relation.columns.iter().map(|column| column.name.clone()));
+        if found.len() > MOST_COLUMNS {
+            return None;
+        }
     }
+    Some(())
 }
 
-/// The relations of a FROM clause by the names that they have there; `None` where something else is among them.
-fn source<'a>(item: &Node, names: &Names<'a>, found: &mut Vec<(String, &'a Relation)>) -> Option<()> {
+/// `None` where something else than relations whose columns are known is among them.
+fn sources_of<'a>(from: &[Node], names: &Names<'a>) -> Option<Sources<'a>> {
+    let mut found = Vec::new();
+    from.iter().try_for_each(|item| source(item, names, &mut found))?;
+    Some(found)
+}
+
+fn source<'a>(item: &Node, names: &Names<'a>, found: &mut Sources<'a>) -> Option<()> {
     match item.node.as_ref()? {
         NodeEnum::RangeVar(name) => {
-            let relation = names.relation(&name.schemaname, &name.relname).filter(|known| !known.is_open)?;
+            let known = names.relation(&name.schemaname, &name.relname)?;
+            // those of the server's own relations are not read
+            let relation = Some(known).filter(|known| !known.is_open && !known.columns.is_empty())?;
             let visible = match &name.alias {
                 Some(alias) if !alias.colnames.is_empty() => return None,
                 Some(alias) => alias.aliasname.clone(),
@@ -94,6 +119,5 @@ fn source<'a>(item: &Node, names: &Names<'a>, found: &mut Vec<(String, &'a Relat
     }
 }
 
-fn columns(relation: &Relation) -> impl Iterator<Item = String> + '_ {
-    relation.columns.iter().map(|column| column.name.clone())
-}
+/// PostgreSQL's `MaxHeapAttributeNumber`.
+pub(crate) const MOST_COLUMNS: usize = 1600;

@@ -62,9 +62,8 @@ impl Walk<'_> {
                     TransactionStmtKind::TransStmtBegin | TransactionStmtKind::TransStmtStart => {
                         TransactionStep::Begin
                     }
-                    TransactionStmtKind::TransStmtCommit | TransactionStmtKind::TransStmtRollback => {
-                        TransactionStep::End
-                    }
+                    TransactionStmtKind::TransStmtCommit => TransactionStep::Commit,
+                    TransactionStmtKind::TransStmtRollback => TransactionStep::Rollback,
                     TransactionStmtKind::TransStmtSavepoint => TransactionStep::Savepoint(name()),
                     TransactionStmtKind::TransStmtRelease => TransactionStep::Release(name()),
                     TransactionStmtKind::TransStmtRollbackTo => TransactionStep::RollbackTo(name()),
@@ -144,6 +143,10 @@ impl Walk<'_> {
             return Err(unsupported("EXPLAIN of nothing"));
         };
         match inner {
+            // it would be explained and not made
+            NodeEnum::SelectStmt(select) if select.into_clause.is_some() => {
+                return Err(refuse("mask.definition", "EXPLAIN of SELECT INTO", "leave INTO out"));
+            }
             NodeEnum::SelectStmt(_)
             | NodeEnum::InsertStmt(_)
             | NodeEnum::UpdateStmt(_)

@@ -44,6 +44,8 @@ struct Stage {
     lines: Option<[Line; 2]>,
     /// How much of what was entered belongs to conversations before.
     entered: [usize; 2],
+    /// Whether a conversation was held in this world before: its tables may have grown.
+    is_used: bool,
 }
 
 /// Verb, verdict and text of a statement, as it was entered.
@@ -245,7 +247,7 @@ impl Twins {
             let cluster = &self.sides[side].cluster;
             Gateway::start(cluster, Setup { masks, filters, database, ..Setup::open(cluster) })
         });
-        Stage { world, gateways, lines: None, entered: [0; 2] }
+        Stage { world, gateways, lines: None, entered: [0; 2], is_used: false }
     }
 }
 
@@ -270,7 +272,8 @@ impl Stage {
         if let Some(report) = report {
             report.count(steps, &said);
         }
-        let likeness = compare(&self.world, steps, &said, &also);
+        let chooses_plans = self.world.analyzed || std::mem::replace(&mut self.is_used, true);
+        let likeness = compare(&self.world, chooses_plans, steps, &said, &also);
         let anew = ["ROLLBACK", "DISCARD ALL"].map(|sql| Step::Simple(sql.into()));
         let open = |answers: &[Answer]| {
             answers.last().is_some_and(|answer| answer.last().is_some_and(|(tag, _)| *tag == b'Z'))

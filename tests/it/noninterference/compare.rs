@@ -39,8 +39,14 @@ impl Excuse {
     }
 }
 
-/// Compares what two sides said.
-pub(super) fn compare(world: &World, steps: &[Step], one: &[Answer], other: &[Answer]) -> Likeness {
+/// Compares what two sides said. `chooses_plans` when sizes or statistics of tables may have the planner choose otherwise.
+pub(super) fn compare(
+    world: &World,
+    chooses_plans: bool,
+    steps: &[Step],
+    one: &[Answer],
+    other: &[Answer],
+) -> Likeness {
     let mut excuse = None;
     for (at, step) in steps.iter().enumerate().take(one.len().max(other.len())) {
         let (Some(a), Some(b)) = (one.get(at), other.get(at)) else {
@@ -57,7 +63,7 @@ pub(super) fn compare(world: &World, steps: &[Step], one: &[Answer], other: &[An
         if world.may_tell(&step.sql()) && is_success_alone(&a, &b) {
             return Likeness::Excused(Excuse::Write);
         }
-        if world.analyzed && is_plan(step) && tags(&a) == tags(&b) {
+        if chooses_plans && is_plan(step) && tags(&a) == tags(&b) {
             excuse = Some(Excuse::Plan);
             continue;
         }
@@ -96,14 +102,14 @@ fn is_success_alone(one: &Answer, other: &Answer) -> bool {
     match (fails(&a), fails(&b)) {
         (true, false) => a.as_ref().is_some_and(is_withheld) && are_among(&rows_of_one, &rows_of_other),
         (false, true) => b.as_ref().is_some_and(is_withheld) && are_among(&rows_of_other, &rows_of_one),
-        // of several rows another is the first that fails
+        // of several rows, or of the constraints of one, another is the first that fails
         (true, true) => {
             let errors = [a.as_ref(), b.as_ref()].into_iter().flatten();
             let (withheld, violations) = (
                 errors.clone().filter(|error| says_nothing(error)),
                 errors.filter(|error| is_withheld(error)),
             );
-            rows_of_one == rows_of_other && withheld.count() == 2 && violations.count() == 1
+            rows_of_one == rows_of_other && withheld.count() == 2 && violations.count() > 0
         }
         (false, false) => left_out(&a) != left_out(&b),
     }

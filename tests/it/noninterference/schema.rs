@@ -262,9 +262,11 @@ impl World {
     /// chooses none that a CHECK or EXCLUDE reads.
     pub(super) fn may_tell(&self, sql: &str) -> bool {
         let written = |name: &str| {
-            ["INSERT INTO ", "UPDATE ", "DELETE FROM ", "MERGE INTO ", "COPY "]
-                .iter()
-                .any(|verb| sql.contains(&format!("{verb}{name} ")))
+            ["INSERT INTO ", "UPDATE ", "DELETE FROM ", "MERGE INTO ", "COPY "].iter().any(|verb| {
+                [String::new(), format!("{SCHEMA}.")]
+                    .iter()
+                    .any(|schema| sql.contains(&format!("{verb}{schema}{name} ")))
+            })
         };
         let referenced = self.tables().any(|table| {
             table.columns.iter().any(|column| column.role == Role::Foreign && !column.is_open())

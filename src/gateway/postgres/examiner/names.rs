@@ -97,6 +97,12 @@ impl Examiner {
         self.follow_temporaries();
     }
 
+    /// What was done since no transaction was open is undone.
+    pub(in crate::gateway::postgres) fn batch_undone(&mut self) {
+        self.temporaries.undone();
+        self.follow_temporaries();
+    }
+
     /// Nothing of this question ran.
     pub(in crate::gateway::postgres) fn skipped(&mut self, question: QuestionId) {
         self.failed(question);

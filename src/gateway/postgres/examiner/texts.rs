@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Examiner;
 use crate::domain::planted::{Leak, is_planted};
-use crate::gateway::postgres::inspected::Inspected;
+use crate::gateway::postgres::inspected::{Inspected, Prepared};
 use crate::gateway::postgres::lens::Lens;
 use crate::sql::Effect;
 
@@ -30,17 +30,34 @@ impl Examiner {
         }
     }
 
-    /// Temporary tables have come or gone: they come before others of their name. What was prepared is judged again.
+    /// Temporary tables have come or gone: they come before others of their name. What was prepared with their
+    /// names is judged again.
     pub(super) fn follow_temporaries(&mut self) {
         let Lens::Masked(masked) = &*self.lens else { return };
         if masked.temporary.is_same(self.temporaries.current()) {
             return;
         }
         let now = self.temporaries.current().clone();
+        let names = masked.temporary.differences(&now);
+        let concerns = |prepared: &Prepared| {
+            let facts = prepared.inspected.parts.iter().map(|part| &part.facts);
+            let named = facts.flat_map(|facts| facts.relations_read.iter().chain(&facts.relations_written));
+            let has = |full: &String, name: &str| {
+                full.strip_suffix(name).is_some_and(|schema| schema.ends_with('.'))
+            };
+            let mut named = named.filter(|full| names.iter().any(|name| has(full, name)));
+            named.next().is_some()
+        };
+        let (then, edition) = (self.drift.edition, self.drift.edition + 1);
+        for prepared in self.prepared.values_mut().chain(self.named.values_mut()) {
+            if prepared.edition == then && !concerns(prepared) {
+                prepared.edition = edition;
+            }
+        }
+        self.drift.edition = edition;
         if let Lens::Masked(masked) = self.lens_mut() {
             masked.temporary = now;
         }
-        self.drift.edition += 1;
         self.forget_texts();
     }
 

@@ -5,7 +5,9 @@
 //! definition like any other, and refused.
 //!
 //! What is in such a table came through masks or from its client, and no other session reaches it, so reading it needs no
-//! masks. The definition itself must not run code of users that is not trusted: defaults, checks, generated columns and
+//! masks. That is so as long as nothing else writes there: a function that looks names up by the search path finds such a table
+//! before the one that it means, and could put into it what it alone may read. So there are none where functions of users are
+//! trusted, or run by event triggers. The definition itself must not run code of users that is not trusted: defaults, checks, generated columns and
 //! expressions of indexes are walked like any expression, and types are judged like those of a cast.
 
 use pg_query::protobuf::{
@@ -16,7 +18,7 @@ use pg_query::protobuf::{
 use pg_query::{Node, NodeEnum};
 
 use crate::sql::assess::Effect;
-use crate::sql::facts::result_names;
+use crate::sql::facts::{MOST_COLUMNS, result_names};
 use crate::sql::temporary::{TEMPORARY_SCHEMA, TemporaryChange, TemporaryTable};
 use crate::sql::tree;
 use crate::sql::walk::{Outcome, Walk, refuse, unsupported};
@@ -26,12 +28,14 @@ impl Walk<'_> {
     pub(super) fn temporary(&mut self, node: &mut NodeEnum) -> Outcome<bool> {
         match node {
             NodeEnum::CreateStmt(create) if create.relation.as_ref().is_some_and(is_temporary) => {
+                self.nobody_else_writes()?;
                 self.create(create)
             }
             NodeEnum::CreateTableAsStmt(create)
                 if create.objtype() == ObjectType::ObjectTable
                     && create.into.as_deref().is_some_and(makes_temporary) =>
             {
+                self.nobody_else_writes()?;
                 self.create_as(create)
             }
             NodeEnum::DropStmt(drop) if drop.remove_type() == ObjectType::ObjectTable => {
@@ -55,15 +59,32 @@ impl Walk<'_> {
         if !select.into_clause.as_deref().is_some_and(makes_temporary) {
             return Ok(false);
         }
+        self.nobody_else_writes()?;
         let columns = result_names(select, &self.names);
         let mut into = select.into_clause.take();
         if let Some(into) = &mut into {
-            self.made_of_query(into, columns, false)?;
+            self.made_of_query(into, columns, &mut false)?;
         }
         self.select(select)?;
         select.into_clause = into;
         self.writes = true;
         Ok(true)
+    }
+
+    /// Refuses temporary tables where code of users may find them.
+    fn nobody_else_writes(&self) -> Outcome {
+        let trusts = !self.scope.trusted_functions.is_empty();
+        if !trusts && !self.scope.catalog.has_event_triggers() {
+            return Ok(());
+        }
+        let what = if trusts { "trusted functions" } else { "event triggers" };
+        Err(refuse(
+            "mask.definition",
+            &format!(
+                "a temporary table, where {what} could write to it instead of the table that they mean,"
+            ),
+            "use a WITH query instead",
+        ))
     }
 
     fn create_as(&mut self, create: &mut CreateTableAsStmt) -> Outcome {
@@ -74,12 +95,17 @@ impl Walk<'_> {
         };
         let columns = result_names(select, &self.names);
         if let Some(into) = create.into.as_deref_mut() {
-            self.made_of_query(into, columns, create.if_not_exists)?;
+            self.made_of_query(into, columns, &mut create.if_not_exists)?;
         }
         self.select(select)
     }
 
-    fn made_of_query(&mut self, into: &mut IntoClause, columns: Option<Vec<String>>, keeps: bool) -> Outcome {
+    fn made_of_query(
+        &mut self,
+        into: &mut IntoClause,
+        columns: Option<Vec<String>>,
+        keeps: &mut bool,
+    ) -> Outcome {
         let plain = into.table_space_name.is_empty() && into.view_query.is_none();
         if !plain || !is_heap(&into.access_method) || !are_harmless(&into.options) {
             return Err(unsupported("this option of a temporary table"));
@@ -105,40 +131,50 @@ impl Walk<'_> {
         if !plain || !is_heap(&create.access_method) || !are_harmless(&create.options) {
             return Err(unsupported("a temporary table that inherits, has partitions or options"));
         }
-        let mut columns = Vec::with_capacity(create.table_elts.len());
+        let mut columns = Some(Vec::new());
         for element in &mut create.table_elts {
             match element.node.as_mut() {
                 Some(NodeEnum::ColumnDef(column)) => {
-                    columns.push(column.colname.clone());
+                    if let Some(columns) = &mut columns {
+                        columns.push(column.colname.clone());
+                    }
                     self.column_definition(column)?;
                 }
                 Some(NodeEnum::Constraint(constraint)) => self.constraint(constraint)?,
-                Some(NodeEnum::TableLikeClause(like)) => columns.extend(self.like(like)?),
+                Some(NodeEnum::TableLikeClause(like)) => {
+                    let more = self.like(like)?;
+                    columns = columns.zip(more).map(|(columns, more)| [columns, more].concat());
+                }
                 _ => return Err(unsupported("this part of a table's definition")),
             }
+            if columns.as_ref().is_some_and(|columns| columns.len() > MOST_COLUMNS) {
+                return Err(unsupported("a table of more than 1600 columns"));
+            }
         }
-        let (keeps, on_commit) = (create.if_not_exists, create.oncommit());
+        let on_commit = create.oncommit();
         let Some(name) = &mut create.relation else { return Err(unsupported("a table without a name")) };
-        self.made(name, Some(columns), keeps, on_commit)
+        self.made(name, columns, &mut create.if_not_exists, on_commit)
     }
 
     fn made(
         &mut self,
         name: &mut RangeVar,
         columns: Option<Vec<String>>,
-        keeps: bool,
+        keeps: &mut bool,
         on_commit: OnCommitAction,
     ) -> Outcome {
         if self.scope.temporary.is_full() {
-            return Err(unsupported("one temporary table more than a thousand"));
+            return Err(unsupported("more than 256 temporary tables"));
         }
+        // what is there and not known, a sequence for example, is not taken for a table
+        *keeps &= self.scope.temporary.has(&name.relname);
         // INVARIANT: it is made, read and changed by a name that only a temporary table can have
         name.schemaname = TEMPORARY_SCHEMA.into();
         self.facts.relations_written.insert(format!("{TEMPORARY_SCHEMA}.{}", name.relname));
         self.effect = Effect::Temporary(TemporaryChange::Made(TemporaryTable {
             name: name.relname.clone(),
             columns,
-            keeps,
+            keeps: *keeps,
             goes_with_transaction: on_commit == OnCommitAction::OncommitDrop,
         }));
         Ok(())
@@ -198,7 +234,7 @@ impl Walk<'_> {
 
     /// The columns that come from another relation. Its structure is no secret; what else is included is what it does by
     /// itself, which is judged like a change of it.
-    fn like(&mut self, like: &mut TableLikeClause) -> Outcome<Vec<String>> {
+    fn like(&mut self, like: &mut TableLikeClause) -> Outcome<Option<Vec<String>>> {
         let Some(name) = &mut like.relation else { return Err(unsupported("LIKE of nothing")) };
         let relation = self.resolve(name)?;
         self.facts.relations_read.insert(relation.full_name());
@@ -215,7 +251,9 @@ impl Walk<'_> {
         for column in &relation.columns {
             self.type_is_safe(&column.type_name.0, &column.type_name.1, 0)?;
         }
-        Ok(relation.columns.iter().map(|column| column.name.clone()).collect())
+        // those of the server's own relations are not read
+        let known = !relation.is_open && !relation.columns.is_empty();
+        Ok(known.then(|| relation.columns.iter().map(|column| column.name.clone()).collect()))
     }
 
     /// All tables that are named must be temporary, or may be missing.
