@@ -92,6 +92,15 @@ pub enum Sight {
     },
     /// The broker, an older one, shows no head.
     Nothing,
+    /// Its key was changed, as the log itself proves.
+    Rotated {
+        /// The key from now on.
+        key: String,
+        /// The entry by which it was changed.
+        index: u64,
+        /// Whether others may know the key before.
+        is_compromised: bool,
+    },
 }
 
 /// Tells the person what was seen of a ledger.

@@ -16,6 +16,7 @@ pub mod note;
 pub mod ocsf;
 pub mod policy;
 pub mod proof;
+pub mod rotation;
 pub mod tile;
 pub mod tree;
 pub mod verify;

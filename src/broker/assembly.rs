@@ -22,7 +22,9 @@ use super::aws::Accounts;
 use super::certificates::Certificates;
 use super::config::Config;
 use super::leases::{self, Leases};
-use super::ledger::{DirectoryFiles, LedgerError, LedgerWriter, Unwitnessed, Witnesses, shown_head};
+use super::ledger::{
+    DirectoryFiles, LedgerError, LedgerWriter, Unsigned, Unwitnessed, Witnesses, shown_head,
+};
 use super::recordings::{self, AuditTrail, Recordings, RecordingsError};
 use super::secrets::Secrets;
 use super::store::{Store, StoreError};
@@ -96,7 +98,7 @@ impl Broker {
         let policy = PolicyInForce { authority: Arc::default(), initial: config.policy.digest().clone() };
         let ledger_dir = data.join("ledger");
         let origin = origin(&config);
-        let ledger = LedgerWriter::open(&ledger_dir, &origin, &data.join("pki").join("ledger.key"))?;
+        let ledger = LedgerWriter::open_with(&ledger_dir, &origin, &config.ledger_keys)?;
         let (of_recordings, for_time) = (policy.clone(), clock.clone());
         let stamp = recordings::Stamp::new(move || of_recordings.digest(), move || for_time.now());
         let recordings = Recordings::open(&data.join("recordings"), Arc::clone(&ledger), stamp)?;
@@ -338,9 +340,10 @@ impl Archive for Shelf {
         })
     }
 
-    fn ledger_head(&self, from: u64) -> BoxFuture<'_, io::Result<LedgerHead>> {
+    fn ledger_head<'a>(&'a self, from: u64, since: Option<&'a str>) -> BoxFuture<'a, io::Result<LedgerHead>> {
         let (ledger, key) = (self.ledger.clone(), self.trail.ledger().key().clone());
-        blocking(move || shown_head(&ledger, &key, from).map_err(io::Error::other))
+        let since = since.map(str::to_owned);
+        blocking(move || shown_head(&ledger, &key, from, since.as_deref()).map_err(io::Error::other))
     }
 
     fn recording<'a>(
@@ -394,6 +397,10 @@ impl Archive for Shelf {
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), JournalError>> {
         self.trail.ledger().checkpoint_now()
+    }
+
+    fn unsigned(&self) -> Option<Unsigned> {
+        self.trail.ledger().unsigned()
     }
 
     fn unwitnessed(&self) -> Option<Unwitnessed> {

@@ -7,6 +7,7 @@ mod claims;
 mod fault;
 mod identity;
 pub mod keys;
+mod ledger;
 mod reader;
 mod reviews;
 mod targets;
@@ -30,6 +31,7 @@ pub use self::reviews::ReviewsConfig;
 pub use self::webhooks::{WebhookConfig, WebhookEvent, WebhookFormat};
 pub use self::witnesses::{WitnessConfig, WitnessesConfig};
 
+use crate::broker::ledger::LedgerKeys;
 use crate::domain::approval::threshold::Reviewers;
 use crate::domain::name::{GroupName, ProviderName, TargetName};
 use crate::domain::policy::{Policy, PolicySource, Role, preset, preset_names};
@@ -72,6 +74,8 @@ pub struct Config {
     pub reviews: ReviewsConfig,
     /// Who is told what happens to requests.
     pub webhooks: Vec<WebhookConfig>,
+    /// Where the ledger's keys are.
+    pub ledger_keys: LedgerKeys,
     /// Who cosigns the ledger's checkpoints.
     pub witnesses: WitnessesConfig,
     /// The compiled policy.
@@ -206,8 +210,13 @@ impl Config {
         differs("broker.tls", self.tls != new.tls);
         differs("broker.drain", self.drain != new.drain);
         differs("witness", self.witnesses.all != new.witnesses.all);
-        let watched = |config: &WitnessesConfig| (config.quorum, config.patience);
-        differs("ledger", watched(&self.witnesses) != watched(&new.witnesses));
+        let of_ledger = |config: &Self| {
+            // where nobody says where the key is, it is where everything is
+            let own = LedgerKeys::from(config.data_dir.join("pki").join("ledger.key"));
+            let keys = Some(&config.ledger_keys).filter(|keys| **keys != own).cloned();
+            (config.witnesses.quorum, config.witnesses.patience, keys)
+        };
+        differs("ledger", of_ledger(self) != of_ledger(new));
         keys
     }
 
@@ -265,7 +274,13 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
     let known = targets::Known { groups: &groups, attributes: &attributes };
     let targets = targets::read(root, known, &owners, &mut reviews, base);
     let webhooks = webhooks::read(root, base);
-    let witnesses = witnesses::read(root);
+    let of_ledger = root.section("ledger");
+    let witnesses = witnesses::read(root, of_ledger.as_ref());
+    let data_dir = general.as_ref().map(|general| general.data_dir.as_path()).unwrap_or(base);
+    let ledger_keys = ledger::read(of_ledger.as_ref(), base, data_dir);
+    if let Some(section) = of_ledger {
+        section.finish();
+    }
     let policy = policy(root, base, faults);
     if let Some(policy) = &policy {
         strangers(policy, &groups, &providers, &workloads, &targets, root);
@@ -290,6 +305,7 @@ fn read(root: &Section<'_, '_>, base: &Path, faults: &Faults<'_>) -> Option<Conf
         targets,
         reviews,
         webhooks,
+        ledger_keys,
         witnesses,
         policy: policy?,
     })

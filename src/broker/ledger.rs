@@ -17,12 +17,15 @@ mod key;
 mod log;
 mod publish;
 mod recover;
+mod rotate;
+mod signers;
 mod witnesses;
 
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use thiserror::Error;
@@ -31,6 +34,8 @@ pub use self::files::DirectoryFiles;
 pub use self::head::HeadError;
 pub(in crate::broker) use self::head::{shown_head, signed_head};
 pub(in crate::broker) use self::publish::{make_private_dir, replace, sync_dir};
+pub use self::rotate::{Occasion, Rotated, rotate};
+pub use self::signers::{KeyPlace, LedgerKeys};
 pub use self::witnesses::{Unwitnessed, Witnesses};
 
 use self::commit::{Core, Progress};
@@ -41,7 +46,8 @@ use crate::gateway::journal::{JournalError, Ticket};
 use crate::ledger::builder::EdgeError;
 use crate::ledger::checkpoint::CheckpointError;
 use crate::ledger::entry::encode;
-use crate::ledger::note::{NoteError, VerifierKey};
+use crate::ledger::note::{NoteError, SignError, VerifierKey};
+use crate::ledger::rotation::RotationError;
 use crate::ledger::tree::Hash;
 
 /// The ledger of a broker, open for writing.
@@ -55,6 +61,15 @@ impl std::fmt::Debug for LedgerWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LedgerWriter").field("key", &self.key).finish_non_exhaustive()
     }
+}
+
+/// What of the ledger is not signed, because whoever has the key does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsigned {
+    /// How many entries no checkpoint covers.
+    pub entries: u64,
+    /// Since when none could be signed.
+    pub age: Duration,
 }
 
 /// Why the ledger cannot be opened.
@@ -79,6 +94,12 @@ pub enum LedgerError {
     /// The tiles do not carry the checkpoint.
     #[error("the ledger has been altered or cut: {0}; restore it from a backup")]
     Edge(String),
+    /// The ledger is signed by a key that the configuration does not name.
+    #[error("the ledger is signed by the key {wanted}, which is not the configured one")]
+    ForeignKey {
+        /// That key.
+        wanted: String,
+    },
     /// Entries between the checkpoint and the append log are missing.
     #[error("the ledger has been cut: entry {expected} is missing; restore it from a backup")]
     Gap {
@@ -99,15 +120,39 @@ pub enum LedgerError {
     /// The signing key is unusable.
     #[error("the ledger's signing key: {0}")]
     Key(#[from] NoteError),
+    /// The new key has another name than the ledger.
+    #[error("the new key must be called as the ledger is, `{log}`")]
+    KeyName {
+        /// The ledger's name.
+        log: String,
+    },
     /// There is a ledger, but not the key that signs it.
     #[error("the ledger's signing key is missing; restore it from a backup")]
     KeyMissing,
     /// Others may read the signing key.
     #[error("the ledger's signing key is readable by others; make its mode 0600")]
     KeyReadable,
+    /// The system's keyring cannot be used.
+    #[error("the ledger's signing key: the system's keyring does not work: {0}")]
+    Keyring(String),
+    /// There is no key before.
+    #[error("nothing is to be changed: `ledger.previous_key` does not name the key that the ledger has")]
+    NoPreviousKey,
+    /// The configuration names a new key, and the ledger does not say so yet.
+    #[error("the ledger still has its previous key: type `hoopctl broker key rotate` to give it the new one")]
+    NotRotated,
     /// The entries do not match the signed root.
     #[error("the ledger has been altered: its tiles do not match the signed root; restore it from a backup")]
     Root,
+    /// How its keys followed each other cannot be believed.
+    #[error("how the ledger's keys followed each other cannot be believed: {0}")]
+    Rotation(#[from] RotationError),
+    /// Both keys are the same.
+    #[error("the new key of the ledger is the one that it has")]
+    SameKey,
+    /// Whoever has the key did not sign.
+    #[error("the ledger's signing key: {0}")]
+    Signing(#[from] SignError),
     /// A later version wrote it.
     #[error("`{path}` was written by a later version of hoopctl, or has been altered at its beginning")]
     UnknownVersion {
@@ -138,15 +183,28 @@ impl LedgerWriter {
     /// # Errors
     /// [`LedgerError`]: the ledger cannot be used, or has been tampered with.
     pub fn open(dir: &Path, origin: &str, key: &Path) -> Result<Arc<Self>, LedgerError> {
-        Self::open_on(dir, origin, key, Arc::new(RealDisk))
+        Self::open_with(dir, origin, &key.to_owned().into())
     }
 
-    fn open_on(dir: &Path, origin: &str, key: &Path, disk: Arc<dyn Disk>) -> Result<Arc<Self>, LedgerError> {
-        let recovered = recover::recover(dir, origin, key, disk.as_ref())?;
-        let verifier = recovered.signer.verifier().clone();
+    /// The same with keys of any kind.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn open_with(dir: &Path, origin: &str, keys: &LedgerKeys) -> Result<Arc<Self>, LedgerError> {
+        Self::open_on(dir, origin, keys, Arc::new(RealDisk))
+    }
+
+    fn open_on(
+        dir: &Path,
+        origin: &str,
+        keys: &LedgerKeys,
+        disk: Arc<dyn Disk>,
+    ) -> Result<Arc<Self>, LedgerError> {
+        let recovered = recover::recover(dir, origin, keys, disk.as_ref(), recover::Mode::Serves)?;
+        let verifier = recovered.signers.main.verifier().clone();
         let size = recovered.builder.size();
         let core = Arc::new(Core::new(dir, disk, recovered.segment, size));
-        let publisher = Publisher::new(dir, recovered.builder, recovered.signer, recovered.lock);
+        let publisher = Publisher::new(dir, recovered.builder, recovered.signers, recovered.lock);
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             let spawned = std::thread::Builder::new().name(name.into()).spawn(work);
             spawned.map_err(LedgerError::io(dir))
@@ -198,10 +256,22 @@ impl LedgerWriter {
     /// Signs a checkpoint over everything that was entered so far and waits until it is on the disk.
     ///
     /// # Errors
-    /// [`JournalError::Unwritable`].
+    /// [`JournalError::Unwritable`]; [`JournalError::Unsigned`] when it could not be signed.
     pub fn checkpoint_now(&self) -> BoxFuture<'_, Result<(), JournalError>> {
-        let size = self.core.want_checkpoint();
-        self.core.wait(move |progress: &Progress| progress.published >= size)
+        let (size, refusals) = self.core.want_checkpoint();
+        let is_published = move |progress: &Progress| progress.published >= size;
+        let ended = self.core.wait(move |progress| is_published(progress) || progress.refusals > refusals);
+        Box::pin(async move {
+            ended.await?;
+            let published = self.core.reached(is_published);
+            published.unwrap_or(Err(JournalError::Unsigned))
+        })
+    }
+
+    /// What waits for a signature; `None` while checkpoints are signed.
+    #[must_use]
+    pub fn unsigned(&self) -> Option<Unsigned> {
+        self.core.waits().map(|(entries, age)| Unsigned { entries, age })
     }
 
     /// How many entries there are.

@@ -5,7 +5,7 @@
 
 use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
-use super::ledger::Unwitnessed;
+use super::ledger::{Unsigned, Unwitnessed};
 use crate::domain::event::{VerdictWord, What};
 
 /// All metrics.
@@ -20,6 +20,8 @@ pub(crate) struct Metrics {
     entries: IntCounter,
     pub(crate) entry_failures: IntCounter,
     pub(crate) turned_away: IntCounter,
+    unsigned: IntGauge,
+    unsigned_seconds: IntGauge,
     unwitnessed: IntGauge,
     unwitnessed_seconds: IntGauge,
     disputes: IntGauge,
@@ -58,6 +60,12 @@ impl Metrics {
         let entry_failures = counter("hoopctl_ledger_failures_total", "Entries that could not be written.")?;
         let turned_away =
             counter("hoopctl_turned_away_total", "Connections and calls beyond the limit of an address.")?;
+        let unsigned =
+            gauge("hoopctl_unsigned_entries", "Entries that wait because the ledger's key does not sign.")?;
+        let unsigned_seconds = gauge(
+            "hoopctl_unsigned_seconds",
+            "How long the ledger's key has not signed; alarm when it is not 0.",
+        )?;
         let unwitnessed =
             gauge("hoopctl_unwitnessed_entries", "Entries that witnesses have not cosigned yet.")?;
         let unwitnessed_seconds =
@@ -77,6 +85,8 @@ impl Metrics {
             entries,
             entry_failures,
             turned_away,
+            unsigned,
+            unsigned_seconds,
             unwitnessed,
             unwitnessed_seconds,
             disputes,
@@ -114,6 +124,15 @@ impl Metrics {
         self.unwitnessed.set(i64::try_from(unwitnessed.entries).unwrap_or(i64::MAX));
         self.unwitnessed_seconds.set(i64::try_from(unwitnessed.age.as_secs()).unwrap_or(i64::MAX));
         self.disputes.set(i64::try_from(unwitnessed.disputes).unwrap_or(i64::MAX));
+    }
+
+    /// Notes what is not signed.
+    pub(crate) fn signed(&self, unsigned: Option<&Unsigned>) {
+        let entries = unsigned.map_or(0, |unsigned| unsigned.entries);
+        // one that has just failed is no second old, and worth an alarm
+        let seconds = unsigned.map_or(0, |unsigned| unsigned.age.as_secs().max(1));
+        self.unsigned.set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.unsigned_seconds.set(i64::try_from(seconds).unwrap_or(i64::MAX));
     }
 
     /// Counts a login that failed.

@@ -1,15 +1,16 @@
 //! Secrets of targets, fetched at each use and never kept.
 //!
-//! Job: one line of text out of a command, a file or the environment. Boundary: knows nothing of
+//! Job: one line of text out of a command, a file or the environment; what a command answers to a text. Boundary: knows nothing of
 //! what the secret is for; the environment comes in as a function, because only `cli` reads it.
 //! Failure mode: an error that names the source and never its content.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
@@ -167,6 +168,77 @@ impl Secrets {
     }
 }
 
+/// What a command answers to a text that it is given on its standard input. It blocks for as long as `patience`: for threads
+/// that wait for nobody else.
+///
+/// # Errors
+/// [`SecretError`]; its text is safe to show and to log. What the command writes to its standard error is not read.
+pub(in crate::broker) fn ask(
+    words: &[String],
+    text: &str,
+    patience: Duration,
+) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(SecretError::Empty("the command".into()));
+    };
+    let cannot = |e: std::io::Error| SecretError::CannotRun { program: program.clone(), why: e.to_string() };
+    let slow = || SecretError::TooSlow { program: program.clone(), seconds: patience.as_secs() };
+    let end = Instant::now() + patience;
+    let mut child = std::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map_err(cannot)?;
+    let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    let reaper = KillGroup(group);
+    let answered = (|| {
+        let (Some(mut stdin), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(SecretError::Empty(format!("`{program}`")));
+        };
+        let nonblocking = rustix::fs::OFlags::NONBLOCK;
+        rustix::fs::fcntl_setfl(&stdin, nonblocking).map_err(|e| cannot(e.into()))?;
+        rustix::fs::fcntl_setfl(&stdout, nonblocking).map_err(|e| cannot(e.into()))?;
+        // a pipe takes more than any text that is signed; whoever does not want to read it answers without
+        let _unread = stdin.write_all(text.as_bytes());
+        drop(stdin);
+        let mut output = Zeroizing::new(Vec::with_capacity(CAPACITY));
+        let mut piece = Zeroizing::new([0; CAPACITY]);
+        loop {
+            match stdout.read(piece.as_mut_slice()) {
+                Ok(0) => break,
+                Ok(count) => output.extend_from_slice(piece.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => std::thread::sleep(MOMENT),
+                Err(error) => return Err(cannot(error)),
+            }
+            if output.len() as u64 > LIMIT {
+                return Err(SecretError::TooLong(format!("`{program}`")));
+            }
+            if Instant::now() > end {
+                return Err(slow());
+            }
+        }
+        loop {
+            match child.try_wait().map_err(cannot)? {
+                Some(status) if status.success() => return Ok(output),
+                Some(status) => {
+                    return Err(SecretError::Failed { program: program.clone(), status: status.to_string() });
+                }
+                None if Instant::now() > end => return Err(slow()),
+                None => std::thread::sleep(MOMENT),
+            }
+        }
+    })();
+    // whatever is left of it is killed before it is waited for
+    drop(reaper);
+    let _killed = child.kill();
+    let _reaped = child.wait();
+    answered
+}
+
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secrets")
@@ -229,7 +301,9 @@ fn text(bytes: &[u8], what: &str) -> Result<SecretString, SecretError> {
 }
 
 /// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(in crate::broker) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait before looking again.
+const MOMENT: Duration = Duration::from_millis(5);
 /// How much a source may give.
 const LIMIT: u64 = 64 * 1024;
 /// Enough for the usual secret, so that the buffer is not moved, and copied, while it is read.

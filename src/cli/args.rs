@@ -7,6 +7,7 @@ mod approval;
 mod audit;
 mod export;
 mod inquiry;
+mod key;
 mod policy;
 mod session;
 mod witness;
@@ -24,6 +25,7 @@ pub use approval::{
 pub use audit::{AuditCommand, BESIDE, Tail, Verify};
 pub use export::{Entries, Export, ExportForm, Moment, SessionExport, SessionForm, StreamForm};
 pub use inquiry::{Complete, Doctor, List, Whoami};
+pub use key::{KeyCommand, RotateKey};
 pub use policy::{PolicyAction, PolicyCheck, PolicyCommand, PolicyExplain, PolicyTest};
 pub use session::{Replay, SessionCommand, SessionRef};
 pub use witness::{RunWitness, Witnesses};
@@ -405,6 +407,9 @@ pub enum BrokerCommand {
     /// List every problem of a configuration
     #[command(after_long_help = "Examples:\n  hoopctl broker check --config broker.toml")]
     Check(ConfigFile),
+    /// Show the key that signs the ledger, or change it
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// List what the broker keeps in a target's database, or remove it
     ///
     /// On targets with `objects = true` these are the schema `hoopctl` with its views and keys, and the role

@@ -247,6 +247,13 @@ fn tell_sight(ui: Ui, sight: &Sight, stays: bool) {
              so compare it once with what the operator gives:\n  {key}"
         )),
         Sight::First { .. } => {}
+        Sight::Rotated { key, index, is_compromised } => {
+            let why = if *is_compromised { ", because others may know the one before" } else { "" };
+            ui.talk(&format!(
+                "note: the key of the broker's ledger was changed with entry {index}{why}; the old key has signed that, \
+                 and the new one is remembered from now on:\n  {key}"
+            ));
+        }
         Sight::Nothing => ui.warning(
             "the broker is too old to show the head of its ledger, so nothing tells whether that is still the one it was",
         ),

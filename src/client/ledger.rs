@@ -29,6 +29,8 @@ use crate::wire::control::EntryProof;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     key: VerifierKey,
+    /// Keys that it had before, as far as the log leads back; in any order.
+    older: Vec<VerifierKey>,
     checkpoint: Checkpoint,
     note: String,
 }
@@ -112,7 +114,21 @@ impl Head {
         let opened = note.and_then(|note| Ok((note, believed(note)?)));
         let (note, checkpoint) =
             opened.map_err(|error| Broken { index: None, reason: Reason::Checkpoint(error) })?;
-        Ok(Self { key: key.clone(), checkpoint, note: note.into() })
+        Ok(Self { key: key.clone(), older: Vec::new(), checkpoint, note: note.into() })
+    }
+
+    /// The same of a log whose keys were seen to follow each other in it, the last of them this head's own: whoever
+    /// remembers another of them is led here.
+    #[must_use]
+    pub fn with_keys<'k>(self, keys: impl IntoIterator<Item = &'k VerifierKey>) -> Self {
+        let older = keys.into_iter().filter(|key| **key != self.key).cloned().collect();
+        Self { older, ..self }
+    }
+
+    /// Whether this is its key, or one that it had before.
+    #[must_use]
+    pub fn has_key(&self, key: &VerifierKey) -> bool {
+        self.key == *key || self.older.contains(key)
     }
 
     /// Size and root.

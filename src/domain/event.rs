@@ -165,6 +165,15 @@ pub enum What {
         /// The session.
         session: SessionId,
     },
+    /// Another key signs the ledger from here on.
+    KeyRotated {
+        /// The key before, as a verifier key (C2SP signed-note).
+        old: String,
+        /// The key from here on.
+        new: String,
+        /// The note that both have signed (`ledger::rotation`).
+        proof: String,
+    },
     /// A lease was minted.
     LeaseIssued {
         /// The session.

@@ -62,6 +62,9 @@ pub enum JournalError {
     /// The entry is larger than a ledger entry may be; nothing else is wrong.
     #[error("the entry is larger than the audit ledger takes")]
     TooLarge,
+    /// What was entered could not be signed for: whoever has the ledger's key does not answer.
+    #[error("the audit ledger's checkpoint could not be signed")]
+    Unsigned,
     /// It cannot be written: disk full, read-only, gone.
     #[error("the audit ledger or the recording cannot be written: {0}")]
     Unwritable(String),

@@ -37,7 +37,13 @@ impl Checkpoint {
     /// The checkpoint as a note, signed in the name of the log.
     #[must_use]
     pub fn sign(&self, signer: &Signer) -> String {
-        signer.sign(&format!("{}\n{}\n{}\n", signer.verifier().name(), self.size, self.root))
+        signer.sign(&self.text(signer.verifier().name()))
+    }
+
+    /// What is signed of it: the text of its note, with the final newline.
+    #[must_use]
+    pub fn text(&self, origin: &str) -> String {
+        format!("{origin}\n{}\n{}\n", self.size, self.root)
     }
 
     /// Opens a note.

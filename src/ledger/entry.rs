@@ -204,6 +204,8 @@ pub(super) fn class(what: &What) -> (u64, u64, &'static str) {
         What::StandingRevoked { .. } => (3005, 2, "standing-revoked"),
         // Detection Finding: Create
         What::ReviewRejected { .. } => (2004, 1, "review-rejected"),
+        // Entity Management: Update
+        What::KeyRotated { .. } => (3004, 3, "key-rotated"),
         // Account Change: Create, Delete
         What::LeaseIssued { .. } => (3001, 1, "lease-issued"),
         What::LeaseRevoked { .. } => (3001, 6, "lease-revoked"),
@@ -308,6 +310,11 @@ fn write_what(json: &mut Writer<'_>, what: &What) {
         | What::ReviewGiven { .. }
         | What::ReviewRejected { .. }
         | What::StandingRevoked { .. } => approval::write(json, what),
+        What::KeyRotated { old, new, proof } => {
+            json.text("new", new);
+            json.text("old", old);
+            json.text("proof", proof);
+        }
         What::LeaseIssued { session, login, expires } => {
             json.text("expires", &expires.to_string());
             json.text("login", login);

@@ -1,7 +1,7 @@
 //! Signed notes (C2SP `signed-note`) with Ed25519.
 //!
 //! Job: keys, signing a text, opening a note with a key one trusts. Boundary: text in, text out; a
-//! key's bytes come from above. Failure mode: a note without a good signature of the trusted key is
+//! key's bytes, or whoever has them and signs, come from above. Failure mode: a note without a good signature of the trusted key is
 //! an error; signatures of other keys are passed over, as the specification demands.
 
 use std::fmt;
@@ -60,6 +60,18 @@ impl VerifierKey {
         if id_text(parsed.id) == id { Ok(parsed) } else { Err(NoteError::Key) }
     }
 
+    /// What tells it from other keys of the same name, in hexadecimal digits.
+    #[must_use]
+    pub fn id(&self) -> String {
+        id_text(self.id)
+    }
+
+    /// Whether a signature over a text is this key's.
+    #[must_use]
+    pub fn verifies(&self, text: &str, signature: &[u8; 64]) -> bool {
+        self.key.verify_strict(text.as_bytes(), &Signature::from_bytes(signature)).is_ok()
+    }
+
     /// The key itself, without its name.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -95,6 +107,45 @@ impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&key_text(&self.name, self.id, ED25519, self.key.as_bytes()))
     }
+}
+
+/// Signs in the name of a key, which it need not hold itself.
+pub trait Sign: Send + Sync {
+    /// The public half of the key.
+    fn verifier(&self) -> &VerifierKey;
+
+    /// Signs a text that ends in a newline: the 64 bytes of Ed25519 (RFC 8032). Whoever uses them checks them first.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    fn signature(&self, text: &str) -> Result<[u8; 64], SignError>;
+}
+
+/// Why nothing was signed. Its text tells nothing of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SignError {
+    /// Whoever has the key did not answer in order.
+    #[error("{0}")]
+    Unanswered(String),
+    /// What was answered is no signature of the key over the text.
+    #[error("what was answered is not the signature of the key {0}")]
+    Wrong(String),
+}
+
+/// The signature lines of these keys under a text that ends in a newline.
+///
+/// INVARIANT: no signature is used that was not seen to be the key's own over this very text.
+///
+/// # Errors
+/// [`SignError`].
+pub fn signature_lines(text: &str, signers: &[&dyn Sign]) -> Result<String, SignError> {
+    signers.iter().try_fold(String::new(), |lines, signer| {
+        let (key, signature) = (signer.verifier(), signer.signature(text)?);
+        if !key.verifies(text, &signature) {
+            return Err(SignError::Wrong(key.to_string()));
+        }
+        Ok(lines + &line(&key.name, key.id, &signature))
+    })
 }
 
 /// The private half.
@@ -146,6 +197,16 @@ impl Signer {
     }
 }
 
+impl Sign for Signer {
+    fn verifier(&self) -> &VerifierKey {
+        &self.verifier
+    }
+
+    fn signature(&self, text: &str) -> Result<[u8; 64], SignError> {
+        Ok(self.key.sign(text.as_bytes()).to_bytes())
+    }
+}
+
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signer").field("verifier", &self.verifier).finish_non_exhaustive()
@@ -168,6 +229,14 @@ pub(super) fn split(
 ) -> Result<(&str, impl Iterator<Item = Result<Line<'_>, NoteError>>), NoteError> {
     let (text, signatures) = split_at(note)?;
     Ok((text, lines(signatures)?))
+}
+
+/// A note's text that nobody has vouched for yet, with its final newline, and its signature lines.
+///
+/// # Errors
+/// [`NoteError::Malformed`].
+pub fn split_text(note: &str) -> Result<(&str, &str), NoteError> {
+    split_at(note)
 }
 
 /// A note's text, with its final newline, and its signature lines, not read yet, with theirs.

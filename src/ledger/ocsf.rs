@@ -201,6 +201,9 @@ impl Scene<'_> {
             | What::DeviceRevoked { device } => {
                 json!({ "entity": { "type": "Device", "type_id": 1, "uid": device.as_str() } })
             }
+            What::KeyRotated { new, .. } => json!({
+                "entity": { "name": "the ledger's key", "type": "Key", "type_id": 99, "uid": new },
+            }),
             What::PolicyLoaded => json!({
                 "entity": { "type": "Policy", "type_id": 5, "uid": self.event.policy.as_str() },
             }),

@@ -175,10 +175,23 @@ impl TrustPolicy {
     /// # Errors
     /// [`Distrust`]: the checkpoint must not be believed then.
     pub fn judge(&self, note: &str, log: &VerifierKey) -> Result<Witnessed, Distrust> {
+        self.judge_signed(note, log, log)
+    }
+
+    /// The same where the log's key is `log` for whoever asks, and `signer` followed or preceded it.
+    ///
+    /// # Errors
+    /// [`Distrust`].
+    pub fn judge_signed(
+        &self,
+        note: &str,
+        log: &VerifierKey,
+        signer: &VerifierKey,
+    ) -> Result<Witnessed, Distrust> {
         if !self.logs.is_empty() && !self.logs.contains(log) {
             return Err(Distrust::NoLog);
         }
-        let checkpoint = Checkpoint::open(note, log)?;
+        let checkpoint = Checkpoint::open(note, signer)?;
         let (text, signatures) = split_at(note).map_err(CheckpointError::from)?;
         let (mut by, mut missing, mut times) = (Vec::new(), Vec::new(), Vec::new());
         for witness in &self.witnesses {

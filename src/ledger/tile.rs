@@ -21,6 +21,9 @@ pub const COSIGNED: &str = "cosigned";
 /// The path of the verifier key.
 pub const KEY: &str = "key";
 
+/// The path of the notes by which keys followed each other (`rotation`): an addition of ours to `tlog-tiles`.
+pub const KEYS: &str = "keys";
+
 /// No file of a log is longer: a bundle of 256 entries of the longest kind.
 pub const MAX_FILE: usize = 256 * (MAX_ENTRY + 2);
 
@@ -33,6 +36,8 @@ pub enum Resource {
     Cosigned,
     /// The key that signs it.
     Key,
+    /// How keys followed each other. It changes.
+    Keys,
     /// A tile. It never changes.
     Tile(Tile),
 }
@@ -45,6 +50,7 @@ impl Resource {
             CHECKPOINT => Some(Self::Checkpoint),
             COSIGNED => Some(Self::Cosigned),
             KEY => Some(Self::Key),
+            KEYS => Some(Self::Keys),
             other => Tile::parse(other).map(Self::Tile),
         }
     }
@@ -56,6 +62,7 @@ impl fmt::Display for Resource {
             Self::Checkpoint => f.write_str(CHECKPOINT),
             Self::Cosigned => f.write_str(COSIGNED),
             Self::Key => f.write_str(KEY),
+            Self::Keys => f.write_str(KEYS),
             Self::Tile(tile) => tile.fmt(f),
         }
     }

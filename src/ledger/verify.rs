@@ -9,6 +9,7 @@
 //! is one; a file that cannot be read is an error of its own, never a verdict.
 
 mod approvals;
+mod keys;
 mod story;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,12 +17,14 @@ use thiserror::Error;
 
 pub use approvals::{ApprovalFault, Reviews, SignedReview};
 
+use self::keys::Keys;
 use self::story::Story;
 use super::builder::{Builder, TileFile};
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::entry::{EntryError, decode};
 use super::note::VerifierKey;
-use super::tile::{CHECKPOINT, Content, MAX_FILE, Tile, WIDTH, hashes, split_entry};
+use super::rotation::{Rotation, RotationError, SignedHead, open_with_any};
+use super::tile::{Content, MAX_FILE, Tile, WIDTH, hashes, split_entry};
 use super::tree::Hash;
 use crate::domain::name::SessionId;
 
@@ -53,7 +56,7 @@ pub struct Audit<'a> {
     pub log: &'a dyn Files,
     /// The recordings' files, when they are to be checked too.
     pub recordings: Option<&'a dyn Files>,
-    /// The log's key, from somebody one trusts.
+    /// The log's key, from somebody one trusts; one that it had before will do.
     pub key: &'a VerifierKey,
     /// An older checkpoint that somebody kept, as a signed note.
     pub kept: Option<&'a str>,
@@ -62,10 +65,14 @@ pub struct Audit<'a> {
 }
 
 /// What was found in good order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// The head that everything was checked against.
     pub checkpoint: Checkpoint,
+    /// The key in force, which has signed it.
+    pub key: VerifierKey,
+    /// The entries at which the key was changed, in order.
+    pub rotations: Vec<Rotation>,
     /// The size of the older checkpoint that it was found to extend.
     pub kept: Option<u64>,
     /// How many statements were judged.
@@ -78,6 +85,14 @@ pub struct Verified {
     pub reviews: u64,
     /// Whether the chunks themselves were checked.
     pub recordings: bool,
+}
+
+impl Verified {
+    /// The keys that the log had, the oldest first; none that are known of one whose key was never changed.
+    pub fn keys(&self) -> impl Iterator<Item = &VerifierKey> {
+        let first = self.rotations.first().map(|rotation| &rotation.old);
+        first.into_iter().chain(self.rotations.iter().map(|rotation| &rotation.new))
+    }
 }
 
 /// Why a log could not be found in good order.
@@ -181,6 +196,18 @@ pub enum Reason {
     /// The kept checkpoint cannot be believed.
     #[error("the kept checkpoint cannot be believed: {0}")]
     Kept(CheckpointError),
+    /// The entry changes the key to one that has not signed the checkpoint.
+    #[error("it changes the ledger's key to one that has not signed the checkpoint")]
+    KeyForeign,
+    /// The entry changes the key, and is not what that takes.
+    #[error("it changes the ledger's key, and cannot: {0}")]
+    KeyRotation(RotationError),
+    /// The entry is not the rotation that is claimed of it.
+    #[error("the ledger's keys are said to have changed here, and it is not the entry of that")]
+    KeyUnentered,
+    /// What is beside the log about its keys cannot be believed.
+    #[error("how the ledger's keys followed each other cannot be believed: {0}")]
+    Keys(RotationError),
     /// The entry is not there.
     #[error("it is missing")]
     Missing,
@@ -235,12 +262,13 @@ impl Audit<'_> {
     /// # Errors
     /// [`VerifyError::Broken`] with the first thing that is wrong.
     pub fn run(&self) -> Result<Verified, VerifyError> {
-        let checkpoint = self.checkpoint()?;
-        let kept = self.kept(&checkpoint)?;
+        let signed = SignedHead::read(self.log, self.key)?;
+        let (checkpoint, kept) = (signed.checkpoint, self.kept(&signed)?);
         let mut walk = Walk {
             audit: self,
             builder: Builder::default(),
             story: Story::default(),
+            keys: Keys::new(signed, self.key),
             suspect: None,
             wrong_tile: None,
             latest: None,
@@ -255,16 +283,9 @@ impl Audit<'_> {
         walk.finish(&checkpoint)
     }
 
-    fn checkpoint(&self) -> Result<Checkpoint, VerifyError> {
-        let broken = |reason| Broken { index: None, reason };
-        let note = self.log.read(CHECKPOINT)?.ok_or_else(|| broken(Reason::CheckpointMissing))?;
-        let note = String::from_utf8(note).map_err(|_| broken(Reason::Checkpoint(CheckpointError::Text)))?;
-        Ok(Checkpoint::open(&note, self.key).map_err(|error| broken(Reason::Checkpoint(error)))?)
-    }
-
-    fn kept(&self, now: &Checkpoint) -> Result<Option<Checkpoint>, Broken> {
-        let Some(note) = self.kept else { return Ok(None) };
-        let kept = Checkpoint::open(note, self.key)
+    fn kept(&self, signed: &SignedHead) -> Result<Option<Checkpoint>, Broken> {
+        let (Some(note), now) = (self.kept, &signed.checkpoint) else { return Ok(None) };
+        let kept = open_with_any(note, self.key, &signed.chain)
             .map_err(|error| Broken { index: None, reason: Reason::Kept(error) })?;
         if kept.size > now.size {
             let reason = Reason::RolledBack { kept: kept.size, found: now.size };
@@ -278,6 +299,7 @@ struct Walk<'a> {
     audit: &'a Audit<'a>,
     builder: Builder,
     story: Story,
+    keys: Keys,
     /// The first entry that a tile of hashes contradicts; whether entry or tile is wrong is known
     /// only when the root is.
     suspect: Option<Broken>,
@@ -356,7 +378,10 @@ impl Walk<'_> {
             let told = match event {
                 Ok(event) => {
                     self.dated(index, event.at);
-                    self.story.tell(&event, self.audit)?.map_err(broken)
+                    match self.keys.tell(index, &event.what) {
+                        Ok(()) => self.story.tell(&event, self.audit)?.map_err(broken),
+                        Err(reason) => Err(broken(reason)),
+                    }
                 }
                 Err(broken) => Err(broken),
             };
@@ -401,11 +426,14 @@ impl Walk<'_> {
                     Broken { index: Some(index), reason: Reason::Tile(tile.to_string()) }
                 }
                 (None, None) => {
+                    let (key, rotations) = self.keys.end()?;
                     if let Some(misdated) = self.misdated {
                         return Err(misdated.into());
                     }
                     return Ok(Verified {
                         checkpoint: *checkpoint,
+                        key,
+                        rotations,
                         kept: self.kept.map(|kept| kept.size),
                         statements: self.story.statements(),
                         sessions: self.story.sessions(),

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub use ledger::{FROM, LEDGER_HEAD, LedgerHead, SIZE};
+pub use ledger::{FROM, LEDGER_HEAD, LedgerHead, SINCE, SIZE, ShownRotation};
 pub use recording::{EntryProof, RecordingIndex};
 
 use crate::domain::approval::{Grant, Request};

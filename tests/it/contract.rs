@@ -52,6 +52,8 @@ async fn the_page_about_json_says_what_commands_print() {
     }
     seen.run(&bob, &["pg-service", "--remove"], 0).await;
     seen.run(&bob, &["doctor"], 0).await;
+    let config = world.broker.config.display().to_string();
+    seen.run(&bob, &["broker", "key", "show", "--config", &config], 0).await;
     let device = seen.last("device list")["id"].as_str().expect("an id").to_owned();
     seen.run(&bob, &["device", "revoke", &device], 0).await;
     seen.run(&alice, &["logout"], 0).await;

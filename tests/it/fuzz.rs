@@ -9,6 +9,8 @@ use hoopctl::domain::event::{Event, VerdictWord, What};
 use hoopctl::domain::facts::{Facts, StatementKind};
 use hoopctl::domain::name::{Digest, RuleName};
 use hoopctl::ledger::checkpoint::Checkpoint;
+use hoopctl::ledger::note::Signer;
+use hoopctl::ledger::rotation::{Cause, Chain, Rotation};
 use hoopctl::ledger::tile;
 use hoopctl::ledger::tree::Hash;
 use hoopctl::ledger::witness::Request;
@@ -156,6 +158,21 @@ fn note_returns() {
         signer.sign("a\n"),
     ];
     damage(&seeds.map(String::into_bytes), 25_000, bodies::note);
+}
+
+#[test]
+fn rotation_returns() {
+    let [one, two, three] =
+        [1, 2, 3].map(|number| Signer::new("example.org/log", &[number; 32]).expect("a key"));
+    let note = |index, old: &Signer, new: &Signer, cause| {
+        let (before, after) = (old.verifier().clone(), new.verifier().clone());
+        let rotation = Rotation { index, old: before, new: after, cause };
+        rotation.sign(old, new).expect("signed")
+    };
+    let (first, second) = (note(7, &one, &two, Cause::Planned), note(9, &two, &three, Cause::Compromised));
+    let seeds = [first.clone(), second.clone(), format!("{first}\n{second}"), String::new()];
+    assert!(Chain::parse(&seeds[2]).is_ok(), "undamaged, it is a chain");
+    damage(&seeds.map(String::into_bytes), 15_000, bodies::rotation);
 }
 
 #[test]

@@ -158,6 +158,45 @@ async fn without_a_usable_keyring_it_is_a_private_file_and_that_is_said() {
     }
 }
 
+/// From a file into the keyring, from one name to another there, and out again: both keys sign each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledgers_key_moves_into_the_keyring_and_out() {
+    let mut house = House::start().await;
+    let mut env = Env::new(&house.broker.url);
+    let desktop = Desktop::start(&env, Some("a password"));
+    desktop.seat(&mut env);
+    let (data, config) = (house.broker.data(), house.broker.config.clone());
+    let first = std::fs::read_to_string(data.join("ledger/key")).expect("a key");
+    std::fs::write(env.home().join("first.pub"), first).expect("written");
+    house.broker.stop();
+    let text = std::fs::read_to_string(&config).expect("a configuration");
+    let (file, one, two) = (
+        format!("{{ file = {:?} }}", data.join("pki/ledger.key")),
+        "{ keyring = \"one\" }".to_owned(),
+        "{ keyring = \"two\" }".to_owned(),
+    );
+    let last = format!("{{ file = {:?} }}", data.join("pki/last.key"));
+    for (step, (old, new)) in (1..).zip([(&file, &one), (&one, &two), (&two, &last)]) {
+        std::fs::write(&config, format!("{text}\n[ledger]\nkey = {new}\nprevious_key = {old}\n"))
+            .expect("written");
+        let config = config.display().to_string();
+        env.run(&["broker", "key", "rotate", "--config", &config]).await.ends(0);
+        let dir = data.join("ledger").display().to_string();
+        let ran = env.run(&["audit", "verify", "--dir", &dir, "--key", "first.pub"]).await.ends(0);
+        assert_eq!(ran.stdout.matches(" changed the key; ").count(), step, "{}", ran.text());
+        let keys = env.other("secret-tool", &["search", "--all", "--unlock", "service", "hoopctl-ledger"]);
+        assert_eq!(secrets(keys).await, step.min(2), "each key is in the keyring");
+    }
+    std::fs::write(&config, format!("{text}\n[ledger]\nkey = {last}\n")).expect("written");
+    house.broker.resume();
+}
+
+/// How many secrets `secret-tool` shows.
+async fn secrets(mut command: tokio::process::Command) -> usize {
+    let output = command.output().await.expect("it runs");
+    String::from_utf8_lossy(&output.stdout).matches("secret = PRIVATE+KEY+").count()
+}
+
 /// The files with a key and a refresh token in them.
 fn credentials(state: &Path) -> Vec<PathBuf> {
     let brokers = std::fs::read_dir(state.join("brokers")).expect("a folder");

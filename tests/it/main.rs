@@ -51,6 +51,7 @@ mod install;
 mod interruptions;
 mod issuance;
 mod keyring;
+mod keys;
 mod leases;
 mod login;
 mod lookout;

@@ -10,22 +10,29 @@ use axum::response::{IntoResponse, Response};
 use super::Service;
 use super::fault::Fault;
 use crate::broker::app::core::Core;
-use crate::broker::ledger::Unwitnessed;
+use crate::broker::ledger::{Unsigned, Unwitnessed};
 
 /// The process answers.
 pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// It may be sent new sessions. Witnesses that do not answer are a reason to look, and none to turn people away.
+/// It may be sent new sessions. A signer or witnesses that do not answer are a reason to look, and none to turn people
+/// away.
 pub(super) async fn ready(State(service): State<Service>) -> Result<String, Fault> {
-    match service.core.unready() {
-        None => Ok(match service.core.archive.unwitnessed().filter(|unwitnessed| unwitnessed.is_late) {
-            None => "ok\n".to_owned(),
-            Some(unwitnessed) => format!("ok, but {}\n", late(&unwitnessed)),
-        }),
-        Some(why) => Err(Fault::unavailable(why)),
+    if let Some(why) = service.core.unready() {
+        return Err(Fault::unavailable(why));
     }
+    let archive = &service.core.archive;
+    let unsigned = archive.unsigned().map(|unsigned| waiting(&unsigned));
+    let late = archive.unwitnessed().filter(|unwitnessed| unwitnessed.is_late).map(|found| late(&found));
+    let worries: Vec<String> = unsigned.into_iter().chain(late).collect();
+    Ok(if worries.is_empty() { "ok\n".to_owned() } else { format!("ok, but {}\n", worries.join(", and ")) })
+}
+
+fn waiting(unsigned: &Unsigned) -> String {
+    let (entries, seconds) = (unsigned.entries, unsigned.age.as_secs());
+    format!("the ledger's key has not signed the last {entries} entries of the ledger for {seconds} seconds")
 }
 
 fn late(unwitnessed: &Unwitnessed) -> String {
@@ -38,6 +45,7 @@ fn late(unwitnessed: &Unwitnessed) -> String {
 
 pub(super) async fn metrics(State(core): State<Arc<Core>>) -> Result<Response, Fault> {
     core.metrics.witnessed(core.archive.unwitnessed().as_ref());
+    core.metrics.signed(core.archive.unsigned().as_ref());
     let text = core.metrics.text().map_err(|error| Fault::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
 }

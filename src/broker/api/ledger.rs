@@ -10,7 +10,7 @@ use super::caller::{Named, number};
 use super::fault::Fault;
 use crate::broker::authn::Caller;
 use crate::domain::action::Action;
-use crate::wire::control::{FROM, LedgerHead};
+use crate::wire::control::{FROM, LedgerHead, SINCE};
 
 /// INVARIANT: nothing of an entry but hashes over many of them is told here, so that every login may ask.
 pub(super) async fn head(
@@ -18,9 +18,21 @@ pub(super) async fn head(
     _: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Json<LedgerHead>, Fault> {
-    let from = number(query.as_deref(), FROM)?.unwrap_or_default();
-    let head = service.core.archive.ledger_head(from).await;
+    let (query, since) = since(query.as_deref())?;
+    let from = number(query, FROM)?.unwrap_or_default();
+    let head = service.core.archive.ledger_head(from, since).await;
     Ok(Json(head.map_err(|error| Fault::unread(&error))?))
+}
+
+/// The rest of the query, and the id of the key that the caller remembers, which comes last.
+fn since(query: Option<&str>) -> Result<(Option<&str>, Option<&str>), Fault> {
+    let parts = query.and_then(|query| query.rsplit_once('&'));
+    let Some((rest, last)) = parts else { return Ok((query, None)) };
+    let id = last.split_once('=').filter(|(name, _)| *name == SINCE).map(|(_, id)| id);
+    let id = id.filter(|id| id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let wrong =
+        || Fault::bad_request(format!("the query does not end in `{SINCE}=ID`, 8 hexadecimal digits"));
+    Ok((Some(rest), Some(id.ok_or_else(wrong)?)))
 }
 
 pub(super) async fn file(
@@ -57,7 +69,7 @@ enum Known {
 impl Known {
     /// INVARIANT: only paths that this accepts reach the file system.
     fn read(path: &str) -> Option<Self> {
-        if matches!(path, "checkpoint" | "cosigned" | "key") {
+        if matches!(path, "checkpoint" | "cosigned" | "key" | "keys") {
             return Some(Self::Head);
         }
         let rest = path.strip_prefix("tile/")?;
@@ -77,7 +89,7 @@ mod tests {
 
     #[test]
     fn only_files_of_the_ledger_are_named() {
-        for good in ["checkpoint", "cosigned", "key"] {
+        for good in ["checkpoint", "cosigned", "key", "keys"] {
             assert_eq!(Known::read(good), Some(Known::Head), "{good}");
         }
         for good in

@@ -186,8 +186,19 @@ async fn the_ledger_and_recordings_are_for_owners_and_auditors() {
         let head: LedgerHead = mallory.call("GET", &format!("/v1/ledger/head{query}"), None).await.json();
         assert_eq!((head.checkpoint.as_str(), head.proof), ("checkpoint", vec![from.to_owned()]), "{query}");
     }
-    let refused = mallory.call("GET", "/v1/ledger/head?from=18446744073709551616", None).await;
-    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let head: LedgerHead = mallory.call("GET", "/v1/ledger/head?from=7&since=0a1b2c3d", None).await.json();
+    assert_eq!((head.key.as_str(), head.proof), ("0a1b2c3d", vec!["7".to_owned()]));
+    for wrong in [
+        "from=18446744073709551616",
+        "from=7&since=",
+        "from=7&since=0a1b2c3",
+        "from=7&since=../../..",
+        "from=7&other=0a1b2c3d",
+        "from=7&since=0a1b2c3d&since=0a1b2c3d",
+    ] {
+        let refused = mallory.call("GET", &format!("/v1/ledger/head?{wrong}"), None).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
     assert_eq!(bench.send(bare("GET", "/v1/ledger/head")).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(alice.call("GET", "/v1/ledger/tile/0/000", None).await.status, StatusCode::NOT_FOUND);
 

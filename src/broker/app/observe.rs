@@ -45,7 +45,7 @@ impl Observed {
                 self.metrics.entry_failures.inc();
                 self.writable.store(false, Ordering::Relaxed);
             }
-            Err(JournalError::Full | JournalError::TooLarge) => {}
+            Err(JournalError::Full | JournalError::TooLarge | JournalError::Unsigned) => {}
         }
         outcome
     }

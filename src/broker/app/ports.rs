@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::broker::ledger::Unwitnessed;
+use crate::broker::ledger::{Unsigned, Unwitnessed};
 use crate::domain::device::Device;
 use crate::domain::name::{Digest, SessionId, TargetName};
 use crate::domain::target::Target;
@@ -44,11 +44,12 @@ pub trait Archive: Send + Sync + 'static {
     /// Whether the ledger can be written.
     fn healthy(&self) -> bool;
 
-    /// A file of the ledger: `checkpoint`, `key`, or a path below `tile/` without `..`.
+    /// A file of the ledger: `checkpoint`, `key`, `keys`, or a path below `tile/` without `..`.
     fn ledger_file<'a>(&'a self, path: &'a str) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>>;
 
-    /// The signed head, and that the ledger goes on from its first `from` entries.
-    fn ledger_head(&self, from: u64) -> BoxFuture<'_, io::Result<LedgerHead>>;
+    /// The signed head, that the ledger goes on from its first `from` entries, and how its key followed the one with the
+    /// id `since`.
+    fn ledger_head<'a>(&'a self, from: u64, since: Option<&'a str>) -> BoxFuture<'a, io::Result<LedgerHead>>;
 
     /// For each connection of a session, in order, the digests of its chunks, in order, as the ledger holds them; of
     /// one that `has_closed`, all. [`io::ErrorKind::ResourceBusy`] when it is worth to ask again.
@@ -86,6 +87,11 @@ pub trait Archive: Send + Sync + 'static {
 
     /// Signs a checkpoint over everything that was entered.
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), JournalError>>;
+
+    /// What of the ledger is not signed; `None` while checkpoints are.
+    fn unsigned(&self) -> Option<Unsigned> {
+        None
+    }
 
     /// What of the ledger no quorum of witnesses has cosigned; `None` when there are no witnesses.
     fn unwitnessed(&self) -> Option<Unwitnessed> {

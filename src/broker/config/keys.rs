@@ -200,9 +200,23 @@ pub const TABLES: &[Table] = tables! {
         format: Text, "'standard'", "'slack'", "`standard`, `slack` or `ticket`";
         events: Texts, "['request.filed', 'request.approved', 'request.denied', 'request.ended', 'grant.revoked', 'statement.capped']", "['request.filed']", "what it is told";
     }
-    "ledger" of "": "What the ledger takes. Takes effect at a restart. See [witnesses.md](../witnesses.md)." {
+    "ledger" of "": "What the ledger takes. Takes effect at a restart. See [keys.md](../keys.md) and [witnesses.md](../witnesses.md)." {
+        key: Table, absent, "", "where the key is that signs it; in the file `pki/ledger.key` below `data_dir` when absent";
+        previous_key: Table, absent, "", "where the key is that it had before: `hoopctl broker key rotate` goes on from it, and it signs beside the new one for as long as it stands here";
         quorum: Number, absent, "1", "how many witnesses must have cosigned a checkpoint; more than half of them when absent";
         witness_patience: Duration, "'10m'", "'30m'", "how old what they have not cosigned may become before `/readyz` says so";
+    }
+    "ledger.key" of "": "Where the key is that signs the ledger. Exactly one of `file`, `keyring` and `command`." {
+        file: Text, absent, "'ledger-2027.key'", "a file of mode 0600; made with the ledger, or by `hoopctl broker key rotate`";
+        keyring: Text, absent, "'ledger-2027'", "the name under which it is in the keyring of the user that the broker runs as; made in the same way";
+        command: Texts, absent, "['/usr/local/bin/sign-ledger']", "a program and its arguments, started for each signature: it reads a text and writes the Ed25519 signature over it, in base64, within ten seconds";
+        public: Text, absent, "'broker.example.com:7443/hoopctl+52e06b67+AcKGVUrHlZst8al3aLjBRqdtH8Uow0oU5kh4Sk68J+zv'", "the public key that the command's answers are checked with";
+    }
+    "ledger.previous_key" of "": "Where the key is that the ledger had before. As `ledger.key`." {
+        file: Text, absent, "'ledger-2026.key'", "a file of mode 0600";
+        keyring: Text, absent, "'ledger-2026'", "a name in the keyring";
+        command: Texts, absent, "['/usr/local/bin/sign-ledger']", "a program and its arguments";
+        public: Text, absent, "'broker.example.com:7443/hoopctl+52e06b67+AcKGVUrHlZst8al3aLjBRqdtH8Uow0oU5kh4Sk68J+zv'", "the public key that the command's answers are checked with";
     }
     "witness" of "": "A witness of the ledger (C2SP tlog-witness). Takes effect at a restart. See [witnesses.md](../witnesses.md)." {
         name: Text, needed, "'audit-team'", "its name here: letters, digits and `-`";

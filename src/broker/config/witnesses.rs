@@ -36,8 +36,8 @@ pub struct WitnessConfig {
     pub url: Url,
 }
 
-/// Reads both.
-pub(super) fn read(root: &Section<'_, '_>) -> WitnessesConfig {
+/// Reads both; of `[ledger]` only what is about witnesses.
+pub(super) fn read(root: &Section<'_, '_>, ledger: Option<&Section<'_, '_>>) -> WitnessesConfig {
     let mut all: Vec<WitnessConfig> = Vec::new();
     let mut found = 0_usize;
     for section in root.sections("witness") {
@@ -74,7 +74,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> WitnessesConfig {
         }
     }
     let mut config = WitnessesConfig { all, quorum: found / 2 + 1, ..WitnessesConfig::default() };
-    if let Some(section) = root.section("ledger") {
+    if let Some(section) = ledger {
         if found == 0 && section.has("quorum") {
             section.fault("quorum", "is of no use without a [[witness]]");
         } else if let Some(wanted) = section.number("quorum", 1..i64::try_from(found + 1).unwrap_or(i64::MAX))
@@ -82,7 +82,6 @@ pub(super) fn read(root: &Section<'_, '_>) -> WitnessesConfig {
             config.quorum = usize::try_from(wanted).unwrap_or(usize::MAX);
         }
         config.patience = section.duration("witness_patience").unwrap_or(config.patience);
-        section.finish();
     }
     config
 }

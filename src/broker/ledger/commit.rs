@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -27,6 +27,10 @@ pub(super) struct Progress {
     pub(super) published: u64,
     /// Why nothing can be written any more.
     pub(super) failed: Option<Arc<str>>,
+    /// How many checkpoints could not be signed.
+    pub(super) refusals: u64,
+    /// Since when the checkpoints are not signed.
+    pub(super) unsigned: Option<Instant>,
 }
 
 /// What all callers and both threads share.
@@ -61,7 +65,8 @@ struct Queue {
     /// Segments that are full, with the index after their last entry; `true` once synced.
     retired: Vec<(Arc<Segment>, u64, bool)>,
     sync_wanted: u64,
-    checkpoint_wanted: u64,
+    /// A checkpoint is wanted at once.
+    asked: bool,
     failed: Option<Arc<str>>,
     stopping: bool,
     /// The last checkpoint is made: nobody will want a sync any more.
@@ -82,7 +87,7 @@ impl Core {
             segment_bytes: 0,
             retired: Vec::new(),
             sync_wanted: size,
-            checkpoint_wanted: size,
+            asked: false,
             failed: None,
             stopping: false,
             stopped: false,
@@ -95,7 +100,7 @@ impl Core {
             sync: Condvar::new(),
             publish: Condvar::new(),
             synced: Condvar::new(),
-            progress: watch::Sender::new(Progress { synced: size, published: size, failed: None }),
+            progress: watch::Sender::new(Progress { synced: size, published: size, ..Progress::default() }),
         }
     }
 
@@ -211,27 +216,29 @@ impl Core {
         }
     }
 
-    /// Waits until a checkpoint is due; returns how many entries it is to cover, all of them on the
-    /// disk, with the leaf hashes since `published`. `None` when there is nothing more to do.
-    pub(super) fn due(&self, published: u64) -> Option<(u64, Vec<Hash>)> {
+    /// Waits until a checkpoint is due, `period` at the most; returns how many entries it is to cover, all of them on the
+    /// disk, with the leaf hashes since `taken`. `None` when there is nothing more to do.
+    pub(super) fn due(&self, taken: u64, period: Duration) -> Option<(u64, Vec<Hash>)> {
         let mut queue = self.lock();
-        while queue.checkpoint_wanted <= published && !queue.stopping && queue.failed.is_none() {
-            let waited = self.publish.wait_timeout(queue, PERIOD).unwrap_or_else(PoisonError::into_inner);
+        let is_unsigned = self.progress.borrow().unsigned.is_some();
+        while !queue.asked && !queue.stopping && queue.failed.is_none() {
+            let waited = self.publish.wait_timeout(queue, period).unwrap_or_else(PoisonError::into_inner);
             queue = waited.0;
-            if waited.1.timed_out() && queue.written > published {
+            if waited.1.timed_out() && (queue.written > taken || is_unsigned) {
                 break;
             }
         }
+        queue.asked = false;
         let upto = queue.written;
         queue.sync_wanted = queue.sync_wanted.max(upto);
         self.sync.notify_one();
         while queue.failed.is_none() && self.progress.borrow().synced < upto {
             queue = self.synced.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        if queue.failed.is_some() || (queue.stopping && upto == published) {
+        if queue.failed.is_some() || (queue.stopping && upto == taken && !is_unsigned) {
             return None;
         }
-        let count = usize::try_from(upto - published).unwrap_or(usize::MAX).min(queue.leaves.len());
+        let count = usize::try_from(upto - taken).unwrap_or(usize::MAX).min(queue.leaves.len());
         let leaves = queue.leaves.drain(..count).collect();
         Some((upto, leaves))
     }
@@ -247,8 +254,29 @@ impl Core {
             }
             needed
         });
-        self.progress.send_modify(|progress| progress.published = size);
+        self.progress.send_modify(|progress| {
+            progress.published = size;
+            progress.unsigned = None;
+        });
         gone
+    }
+
+    /// The checkpoint that was due could not be signed; whether there will be no other attempt.
+    pub(super) fn unsigned(&self) -> bool {
+        self.progress.send_modify(|progress| {
+            progress.refusals += 1;
+            progress.unsigned.get_or_insert_with(Instant::now);
+        });
+        self.lock().stopping
+    }
+
+    /// How many entries wait for a signature, and for how long; `None` while checkpoints are signed.
+    pub(super) fn waits(&self) -> Option<(u64, Duration)> {
+        let (published, since) = {
+            let progress = self.progress.borrow();
+            (progress.published, progress.unsigned?)
+        };
+        Some((self.size().saturating_sub(published), since.elapsed()))
     }
 
     /// Nothing can be written from here on.
@@ -274,11 +302,16 @@ impl Core {
         self.sync.notify_one();
     }
 
-    pub(super) fn want_checkpoint(&self) -> u64 {
+    /// Wants a checkpoint over everything that is written; how much that is, and how many could not be signed so far.
+    pub(super) fn want_checkpoint(&self) -> (u64, u64) {
         let mut queue = self.lock();
-        queue.checkpoint_wanted = queue.written;
+        let (published, refusals) = {
+            let progress = self.progress.borrow();
+            (progress.published, progress.refusals)
+        };
+        queue.asked |= queue.written > published;
         self.publish.notify_all();
-        queue.written
+        (queue.written, refusals)
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -340,8 +373,6 @@ fn closed() -> JournalError {
     JournalError::Unwritable("it is closed".into())
 }
 
-/// How often a checkpoint is signed, at the most, when nobody asks for one.
-const PERIOD: Duration = Duration::from_secs(1);
 /// How many moments to look again before sleeping, and how long a moment is: some microseconds in all.
 const PATIENCE: usize = 16;
 const MOMENT: usize = 32;

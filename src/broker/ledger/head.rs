@@ -8,10 +8,12 @@ use thiserror::Error;
 use super::DirectoryFiles;
 use crate::ledger::checkpoint::{Checkpoint, CheckpointError};
 use crate::ledger::note::VerifierKey;
-use crate::ledger::proof::Prover;
+use crate::ledger::proof::{Prover, bundle, entries};
+use crate::ledger::rotation::Chain;
 use crate::ledger::tile::CHECKPOINT;
-use crate::ledger::verify::{Files as _, FilesError};
-use crate::wire::control::LedgerHead;
+use crate::ledger::tree::Hash;
+use crate::ledger::verify::{Files as _, FilesError, VerifyError};
+use crate::wire::control::{LedgerHead, ShownRotation};
 
 /// Why there is no head to show.
 #[derive(Debug, Error)]
@@ -22,6 +24,9 @@ pub enum HeadError {
     /// A file cannot be read.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// What is beside the log about its keys is not right.
+    #[error("{0}")]
+    Keys(String),
     /// There is no checkpoint.
     #[error("there is no checkpoint")]
     Missing,
@@ -44,7 +49,7 @@ pub(in crate::broker) fn signed_head(
     Ok((note, head))
 }
 
-/// The signed head, and that the log goes on from its first `from` entries.
+/// The signed head, that the log goes on from its first `from` entries, and how the key followed the one with the id `since`.
 ///
 /// # Errors
 /// [`HeadError`].
@@ -52,12 +57,43 @@ pub(in crate::broker) fn shown_head(
     files: &DirectoryFiles,
     key: &VerifierKey,
     from: u64,
+    since: Option<&str>,
 ) -> Result<LedgerHead, HeadError> {
     let (checkpoint, head) = signed_head(files, key)?;
-    let proof = Prover::new(files, head.size).consistency(from, &head)?.ok_or(HeadError::Tiles)?;
-    Ok(LedgerHead {
-        key: key.to_string(),
-        checkpoint,
-        proof: proof.iter().map(ToString::to_string).collect(),
+    let prover = Prover::new(files, head.size);
+    let proof = prover.consistency(from, &head)?.ok_or(HeadError::Tiles)?;
+    let mut rotations = Vec::new();
+    if let Some(since) = since.filter(|since| *since != key.id()) {
+        let chain = chain(files)?;
+        let later = chain.rotations().skip_while(|rotation| rotation.old.id() != since);
+        for index in later.map(|rotation| rotation.index) {
+            rotations.push(rotated(files, &prover, index, head.size)?);
+        }
+    }
+    Ok(LedgerHead { key: key.to_string(), checkpoint, proof: texts(&proof), rotations })
+}
+
+/// The entry of a rotation, with its proof.
+fn rotated(
+    files: &DirectoryFiles,
+    prover: &Prover<'_>,
+    index: u64,
+    size: u64,
+) -> Result<ShownRotation, HeadError> {
+    let bundle = bundle(files, index, size)?.ok_or(HeadError::Tiles)?;
+    let entry = entries(&bundle, index).find(|(at, _)| *at == index).ok_or(HeadError::Tiles)?;
+    let entry = String::from_utf8(entry.1.to_vec()).map_err(|_| HeadError::Tiles)?;
+    let proof = prover.inclusion(index)?.ok_or(HeadError::Tiles)?;
+    Ok(ShownRotation { index, entry, proof: texts(&proof) })
+}
+
+fn chain(files: &DirectoryFiles) -> Result<Chain, HeadError> {
+    Chain::of(files).map_err(|error| match error {
+        VerifyError::Broken(broken) => HeadError::Keys(broken.to_string()),
+        VerifyError::Files(error) => HeadError::Files(error),
     })
+}
+
+fn texts(proof: &[Hash]) -> Vec<String> {
+    proof.iter().map(ToString::to_string).collect()
 }

@@ -9,13 +9,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::LedgerError;
 use super::commit::Core;
 use super::log::{Next, Reader, path, segments};
+use super::signers::Signers;
 use crate::ledger::builder::{Builder, TileFile};
 use crate::ledger::checkpoint::Checkpoint;
-use crate::ledger::note::Signer;
 use crate::ledger::tile::{CHECKPOINT, Tile, WIDTH};
 use crate::ledger::tree::Hash;
 
@@ -23,25 +24,35 @@ use crate::ledger::tree::Hash;
 pub(super) struct Publisher {
     dir: PathBuf,
     builder: Builder,
-    signer: Signer,
+    signers: Signers,
     reader: Option<Reader>,
+    /// Full tiles that no signed checkpoint covers yet.
+    full: Vec<Tile>,
     /// Keeps other brokers out for as long as it lives.
     _lock: File,
 }
 
 impl Publisher {
-    pub(super) fn new(dir: &Path, builder: Builder, signer: Signer, lock: File) -> Self {
-        Self { dir: dir.to_owned(), builder, signer, reader: None, _lock: lock }
+    pub(super) fn new(dir: &Path, builder: Builder, signers: Signers, lock: File) -> Self {
+        Self { dir: dir.to_owned(), builder, signers, reader: None, full: Vec::new(), _lock: lock }
     }
 
     /// The thread that publishes.
     pub(super) fn run(mut self, core: &Arc<Core>) {
-        while let Some((upto, leaves)) = core.due(self.builder.size()) {
+        let period = if self.signers.are_slow { SLOW_PERIOD } else { PERIOD };
+        while let Some((upto, leaves)) = core.due(self.builder.size(), period) {
             match self.publish(upto, &leaves) {
                 Ok(()) => {
                     for start in core.published(upto) {
                         // one that stays is skipped at the next opening
                         drop(std::fs::remove_file(path(&self.dir, start)));
+                    }
+                }
+                // INVARIANT: entries go on without signatures; they wait in the append log for the next one
+                Err(LedgerError::Signing(error)) => {
+                    tracing::error!(%error, entries = upto, "the ledger's checkpoint could not be signed");
+                    if core.unsigned() {
+                        break;
                     }
                 }
                 Err(error) => core.fail(&error.to_string()),
@@ -53,13 +64,19 @@ impl Publisher {
     fn publish(&mut self, upto: u64, leaves: &[Hash]) -> Result<(), LedgerError> {
         let dir = self.dir.clone();
         let mut tiles = Tiles::new(&dir);
+        // those of a checkpoint that was not signed
+        tiles.full.append(&mut self.full);
         for leaf in leaves {
             self.take(leaf, &mut tiles)?;
         }
         if self.builder.size() != upto {
             return Err(LedgerError::Gap { expected: self.builder.size() });
         }
-        tiles.checkpoint(&self.builder, &self.signer)
+        self.full.clone_from(&tiles.full);
+        let full = tiles.checkpoint(&self.builder, &self.signers)?;
+        self.full.clear();
+        Tiles::forget_partials(&dir, &full);
+        Ok(())
     }
 
     fn take(&mut self, leaf: &Hash, tiles: &mut Tiles<'_>) -> Result<(), LedgerError> {
@@ -119,20 +136,29 @@ impl<'a> Tiles<'a> {
         Ok(())
     }
 
-    pub(super) fn checkpoint(mut self, builder: &Builder, signer: &Signer) -> Result<(), LedgerError> {
+    /// Signs a checkpoint over what was written; returns the full tiles among it.
+    pub(super) fn checkpoint(
+        mut self,
+        builder: &Builder,
+        signers: &Signers,
+    ) -> Result<Vec<Tile>, LedgerError> {
         self.write(builder.partials())?;
         for dir in &self.dirty {
             sync_dir(dir).map_err(LedgerError::io(dir))?;
         }
         let head = Checkpoint { size: builder.size(), root: builder.root() };
+        let note = signers.note(&head.text(signers.main.verifier().name()))?;
         let path = self.dir.join(CHECKPOINT);
-        replace(&path, head.sign(signer).as_bytes()).map_err(LedgerError::io(&path))?;
+        replace(&path, note.as_bytes()).map_err(LedgerError::io(&path))?;
         sync_dir(self.dir).map_err(LedgerError::io(self.dir))?;
-        for tile in self.full {
-            // the specification lets partial tiles go once the full one is there
-            drop(std::fs::remove_dir_all(self.dir.join(tile.partials())));
+        Ok(self.full)
+    }
+
+    /// The specification lets partial tiles go once the full one is there.
+    pub(super) fn forget_partials(dir: &Path, full: &[Tile]) {
+        for tile in full {
+            drop(std::fs::remove_dir_all(dir.join(tile.partials())));
         }
-        Ok(())
     }
 
     /// Makes a directory, and notes those above it that must be synced for it to stay.
@@ -174,3 +200,8 @@ pub(in crate::broker) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub(in crate::broker) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
+
+/// How often a checkpoint is signed, at the most, when nobody asks for one.
+const PERIOD: Duration = Duration::from_secs(1);
+/// The same where a program is started for each signature.
+const SLOW_PERIOD: Duration = Duration::from_secs(10);

@@ -36,7 +36,12 @@ impl Home {
     }
 
     fn open_on(&self, disk: Arc<dyn Disk>) -> Result<Arc<LedgerWriter>, LedgerError> {
-        LedgerWriter::open_on(&self.dir(), "example.org/log", &self.root.path().join("signing.key"), disk)
+        LedgerWriter::open_on(
+            &self.dir(),
+            "example.org/log",
+            &self.root.path().join("signing.key").into(),
+            disk,
+        )
     }
 
     /// A copy of everything, as `kill -9` at this moment would leave it.

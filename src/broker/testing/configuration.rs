@@ -67,6 +67,7 @@ pub(crate) fn config(data: &std::path::Path, text: &str) -> Config {
         login_idle: Duration::from_secs(600),
         drain: Duration::from_secs(30),
         strict_ledger: false,
+        ledger_keys: data.join("pki/ledger.key").into(),
         providers: vec![ProviderConfig {
             name: ProviderName::new("corp").unwrap(),
             issuer: Url::parse(ISSUER).unwrap(),

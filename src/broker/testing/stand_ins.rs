@@ -132,9 +132,12 @@ impl Archive for Shelf {
         )
     }
 
-    fn ledger_head(&self, from: u64) -> BoxFuture<'_, io::Result<LedgerHead>> {
+    fn ledger_head<'a>(&'a self, from: u64, since: Option<&'a str>) -> BoxFuture<'a, io::Result<LedgerHead>> {
         let proof = vec![from.to_string()];
-        Box::pin(async { Ok(LedgerHead { key: "key".into(), checkpoint: "checkpoint".into(), proof }) })
+        let key = since.unwrap_or("key").to_owned();
+        Box::pin(async {
+            Ok(LedgerHead { key, checkpoint: "checkpoint".into(), proof, rotations: Vec::new() })
+        })
     }
 
     /// One that has closed is being searched for.

@@ -4,6 +4,7 @@ mod export;
 mod fetch;
 mod proven;
 mod quorum;
+pub(super) mod rotations;
 mod tail;
 mod witness;
 
@@ -24,6 +25,7 @@ use crate::client::ledger::{Head, LedgerError};
 use crate::ledger::note::VerifierKey;
 use crate::ledger::policy::Witnessed;
 use crate::ledger::proof::Prover;
+use crate::ledger::rotation::Chain;
 use crate::ledger::tile::{CHECKPOINT, KEY};
 use crate::ledger::verify::{Audit, Files, FilesError, Verified, VerifyError};
 use fetch::{Ledger, Recordings};
@@ -104,7 +106,10 @@ async fn online(context: &Context, args: Verify) -> Result<u8, Failure> {
             (None, None, None) => (ledgers_own_key(&log, unanswered)?, KeyFrom::Ledger),
         };
         let verifying = verifier(&key)?;
-        if before.as_ref().is_some_and(|before| before.key != verifying) {
+        if let Some(before) = &before
+            && before.key != verifying
+            && !Chain::of(&log).map_err(unverified(unanswered))?.joins(&verifying, &before.key)
+        {
             return Err(LedgerError::NamedKey.into());
         }
         let remembered =
@@ -115,7 +120,8 @@ async fn online(context: &Context, args: Verify) -> Result<u8, Failure> {
         let (verified, witnessed) = verify(&log, recordings, &key, kept, quorum.as_ref(), unanswered)?;
         // what was found good is what the next ledger must extend
         if let Some(note) = log.head() {
-            remember(memory, before, &Head::open(&verifying, &note)?, &log)?;
+            let head = Head::open(&verified.key, &note)?.with_keys(verified.keys());
+            remember(memory, before, &head, &log)?;
         }
         Ok((verified, from, witnessed))
     })
@@ -137,14 +143,18 @@ fn verify(
     let key = verifier(key)?;
     let witnessed = quorum.map(|quorum| quorum.head(log, &key, unread)).transpose()?;
     let verified = Audit { log, recordings, key: &key, kept, reviews: &SignedReviews }.run();
-    let verified = verified.map_err(|error| match error {
-        VerifyError::Broken(broken) => broken.into(),
-        VerifyError::Files(error) => unread(&error),
-    })?;
+    let verified = verified.map_err(unverified(unread))?;
     if let Some(witnessed) = &witnessed {
         quorum::continues(log, witnessed, &verified.checkpoint)?;
     }
     Ok((verified, witnessed))
+}
+
+fn unverified(unread: fn(&FilesError) -> Failure) -> impl Fn(VerifyError) -> Failure {
+    move |error| match error {
+        VerifyError::Broken(broken) => broken.into(),
+        VerifyError::Files(error) => unread(&error),
+    }
 }
 
 fn verifier(key: &str) -> Result<VerifierKey, Failure> {
@@ -217,6 +227,8 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom, witnessed: Option<&Witnesse
             "extends": verified.kept,
             "witnessed": witnessed.map(quorum::as_json),
             "key_from": key,
+            "key": verified.key.to_string(),
+            "rotations": rotations::as_json(&verified.rotations),
         }));
     }
     let (size, sessions, statements) = (head.size, verified.sessions, verified.statements);
@@ -236,6 +248,7 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom, witnessed: Option<&Witnesse
     if let Some(witnessed) = witnessed {
         quorum::report(ui, witnessed, size);
     }
+    rotations::report(ui, &verified.rotations);
     if key == KeyFrom::Ledger {
         ui.talk(OWN_WORD);
     }

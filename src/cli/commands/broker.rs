@@ -1,5 +1,6 @@
 //! `hoopctl broker …`.
 
+mod key;
 mod objects;
 
 use std::fs::OpenOptions;
@@ -28,6 +29,7 @@ pub async fn run(ui: Ui, command: BrokerCommand) -> Result<u8, Failure> {
     match command {
         BrokerCommand::Init(file) => init(ui, &file.config),
         BrokerCommand::Check(file) => check(ui, &file.config),
+        BrokerCommand::Key(command) => key::run(ui, command).await,
         BrokerCommand::Objects(args) => objects::run(ui, &args).await,
         BrokerCommand::SshCa(file) => ssh_ca(ui, &file.config),
         BrokerCommand::Serve(file) => serve(ui, &file.config).await,

@@ -16,9 +16,10 @@ use crate::client::{ClientContext, Sight, Sights};
 use crate::gateway::clock::Clock;
 use crate::ledger::checkpoint::{Checkpoint, CheckpointError};
 use crate::ledger::note::{NoteError, VerifierKey};
-use crate::ledger::proof::MAX_PROOF;
+use crate::ledger::proof::{MAX_PROOF, proven};
+use crate::ledger::rotation::{self, Cause, Rotation};
 use crate::ledger::tree::{Hash, verify_consistency};
-use crate::wire::control::{FROM, LEDGER_HEAD, LedgerHead, ProblemCode};
+use crate::wire::control::{FROM, LEDGER_HEAD, LedgerHead, ProblemCode, SINCE, ShownRotation};
 
 /// Looks at one broker's ledger, for one process.
 #[derive(Debug)]
@@ -43,7 +44,9 @@ pub enum Contradiction {
         kept: u64,
     },
     /// Another key signs it.
-    #[error("the key of the broker's ledger is not the one that is remembered of it")]
+    #[error(
+        "the key of the broker's ledger is not the one that is remembered of it, and the ledger does not prove that it was changed"
+    )]
     Key,
     /// It is shorter than it was.
     #[error(
@@ -144,11 +147,6 @@ impl Lookout {
     ) -> Result<Option<Head>, LedgerError> {
         for _ in 0..ATTEMPTS {
             let before = self.memory.read()?;
-            if let (Some(before), Some(named)) = (&before, named)
-                && before.key != *named
-            {
-                return Err(LedgerError::NamedKey);
-            }
             let from = before.as_ref().and_then(Remembered::kept).map_or(0, |kept| kept.size);
             let path = format!("{LEDGER_HEAD}?{FROM}={from}");
             let shown = link.call::<LedgerHead>(caller, reqwest::Method::GET, &path, None::<&()>).await;
@@ -158,18 +156,51 @@ impl Lookout {
                 }
                 other => other?,
             };
-            let head = self.believe(before.as_ref(), named, &shown)?;
+            let asked = before.as_ref().map(|before| &before.key).or(named);
+            let shown = match asked.filter(|asked| !is_key(asked, &shown.key)) {
+                // an older broker does not know that query, so it is put only where there is reason to
+                Some(asked) => {
+                    let path = format!("{path}&{SINCE}={}", asked.id());
+                    link.call::<LedgerHead>(caller, reqwest::Method::GET, &path, None::<&()>).await?
+                }
+                None => shown,
+            };
+            let strange = named.filter(|named| before.as_ref().is_some_and(|before| !before.has_key(named)));
+            let head = match strange {
+                // what is wrong then is first of all what was named
+                Some(named) => extends(before.as_ref(), None, &shown)
+                    .ok()
+                    .filter(|head| head.has_key(named))
+                    .ok_or(LedgerError::NamedKey)?,
+                None => self.believe(before.as_ref(), named, &shown)?,
+            };
             if self.memory.advance(before.as_ref(), &head)? {
                 if before.is_none() && self.memory.lasts() {
                     let (key, size) = (head.key.to_string(), head.checkpoint.size);
                     self.sights.tell(&Sight::First { key, size, is_named: named.is_some() });
                 }
+                self.tell_rotation(before.as_ref(), &shown, &head);
                 self.memory.note_shown(self.clock.now())?;
                 return Ok(Some(head));
             }
             // another command of ours has remembered something meanwhile: that is what must be extended now
         }
         Err(LedgerError::Crowded)
+    }
+
+    /// Says that another key is remembered now.
+    fn tell_rotation(&self, before: Option<&Remembered>, shown: &LedgerHead, head: &Head) {
+        if before.is_none_or(|before| before.key == head.key) {
+            return;
+        }
+        let steps = steps(shown, &head.checkpoint);
+        if let Some(last) = steps.and_then(|steps| steps.last().cloned()) {
+            self.sights.tell(&Sight::Rotated {
+                key: last.new.to_string(),
+                index: last.index,
+                is_compromised: last.cause == Cause::Compromised,
+            });
+        }
     }
 
     /// A broker that shows no head: an older one, unless it has shown one before.
@@ -193,21 +224,27 @@ impl Lookout {
             // whoever lies may also lie at length
             let cut = |text: &str| text.chars().take(LONGEST).collect::<String>();
             let proof: Vec<String> = shown.proof.iter().take(MAX_PROOF).map(|hash| cut(hash)).collect();
-            let shown = [
+            let rotations: Vec<String> =
+                shown.rotations.iter().take(MOST_SHOWN).map(|rotation| cut(&rotation.entry)).collect();
+            let mut files = vec![
                 ("shown-key", cut(&shown.key)),
                 ("shown-checkpoint", cut(&shown.checkpoint)),
                 ("shown-proof", cut(&proof.join("\n"))),
             ];
-            let evidence: Evidence = self.memory.witness(before, &shown);
+            if !rotations.is_empty() {
+                files.push(("shown-rotations", cut(&rotations.join("\n"))));
+            }
+            let evidence: Evidence = self.memory.witness(before, &files);
             LedgerError::Contradicted(contradiction, evidence)
         })
     }
 }
 
-/// Whether a head extends what is remembered, under its key, else the one that somebody named, else its own.
+/// Whether a head extends what is remembered, under its key, else the one that somebody named, else its own; or under one that
+/// followed that key in the very log.
 ///
-/// INVARIANT: a head is believed only if the key that is remembered has signed it, and if it is proven to extend the
-/// head that is remembered.
+/// INVARIANT: a head is believed only if the key that is remembered has signed it, or has signed over to the one that did in
+/// entries that are proven under it; and if it is proven to extend the head that is remembered.
 fn extends(
     before: Option<&Remembered>,
     named: Option<&VerifierKey>,
@@ -215,10 +252,13 @@ fn extends(
 ) -> Result<Head, Contradiction> {
     let theirs = VerifierKey::parse(shown.key.trim()).map_err(Contradiction::Unreadable)?;
     let key = before.map(|before| &before.key).or(named).unwrap_or(&theirs);
-    if *key != theirs {
-        return Err(Contradiction::Key);
-    }
-    let head = Checkpoint::open(&shown.checkpoint, key).map_err(Contradiction::Unbelievable)?;
+    let opened = Checkpoint::open(&shown.checkpoint, &theirs);
+    let older = match (*key == theirs, &opened) {
+        (true, _) => Vec::new(),
+        (false, Ok(head)) => followed(key, &theirs, shown, head).ok_or(Contradiction::Key)?,
+        (false, Err(_)) => return Err(Contradiction::Key),
+    };
+    let head = opened.map_err(Contradiction::Unbelievable)?;
     if let Some(kept) = before.and_then(Remembered::kept) {
         if kept.size > head.size {
             return Err(Contradiction::RolledBack { kept: kept.size, found: head.size });
@@ -234,13 +274,51 @@ fn extends(
             return Err(Contradiction::Forked { kept: kept.size });
         }
     }
-    Ok(Head { key: key.clone(), checkpoint: head, note: shown.checkpoint.clone() })
+    Ok(Head { key: theirs, older, checkpoint: head, note: shown.checkpoint.clone() })
+}
+
+/// The keys from `key` to `last`, without the latter, when what was shown leads from one to the other step by step.
+fn followed(
+    key: &VerifierKey,
+    last: &VerifierKey,
+    shown: &LedgerHead,
+    head: &Checkpoint,
+) -> Option<Vec<VerifierKey>> {
+    let (mut at, mut older) = (key.clone(), Vec::new());
+    for step in steps(shown, head)? {
+        if step.old != at {
+            return None;
+        }
+        older.push(std::mem::replace(&mut at, step.new));
+    }
+    (at == *last).then_some(older)
+}
+
+/// The rotations that were shown, each proven to be an entry under the head; none when one is not.
+fn steps(shown: &LedgerHead, head: &Checkpoint) -> Option<Vec<Rotation>> {
+    if shown.rotations.len() > MOST_SHOWN {
+        return None;
+    }
+    let read = |shown: &ShownRotation| {
+        let hashes = shown.proof.iter().take(MAX_PROOF + 1).map(|hash| Hash::parse(hash));
+        let proof: Vec<Hash> = hashes.collect::<Option<_>>()?;
+        let event = proven(shown.index, shown.entry.as_bytes(), &proof, head).ok()?;
+        Rotation::entered(shown.index, &event.what).ok()?
+    };
+    shown.rotations.iter().map(read).collect()
+}
+
+/// Whether this is what is shown as the key; what cannot be read is looked at later.
+fn is_key(key: &VerifierKey, shown: &str) -> bool {
+    VerifierKey::parse(shown.trim()).is_ok_and(|shown| shown == *key)
 }
 
 /// For how long one look is enough for logins that are renewed, and for the sessions of one command.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 /// How often other commands of the same user may come in between.
 const ATTEMPTS: usize = 16;
+/// A log has no more keys.
+const MOST_SHOWN: usize = rotation::MOST;
 /// No key, checkpoint or proof is longer, in characters.
 const LONGEST: usize = 1 << 16;
 

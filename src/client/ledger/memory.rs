@@ -12,8 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Head, LedgerError};
 use crate::client::home::{BrokerHome, HomeError, HomeLock};
-use crate::ledger::checkpoint::Checkpoint;
-use crate::ledger::note::VerifierKey;
+use crate::ledger::checkpoint::{Checkpoint, CheckpointError};
+use crate::ledger::note::{NoteError, VerifierKey};
+use crate::ledger::rotation::MOST;
 
 /// What is remembered of one broker's ledger.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Memory {
 pub struct Remembered {
     /// The key.
     pub key: VerifierKey,
+    /// Keys that it had before, as they were seen to follow each other.
+    pub older: Vec<VerifierKey>,
     /// The head as a signed note, and read; none when only the key is known.
     pub head: Option<(String, Checkpoint)>,
 }
@@ -37,6 +40,12 @@ impl Remembered {
     #[must_use]
     pub fn kept(&self) -> Option<Checkpoint> {
         self.head.as_ref().map(|(_, kept)| *kept)
+    }
+
+    /// Whether this is its key, or one that it had before.
+    #[must_use]
+    pub fn has_key(&self, key: &VerifierKey) -> bool {
+        self.key == *key || self.older.contains(key)
     }
 }
 
@@ -68,33 +77,44 @@ impl Memory {
             // a head is worth nothing without the key that signed it, and is not written before it
             return if text(place, HEAD)?.is_some() { Err(LedgerError::Half) } else { Ok(None) };
         };
-        let key = VerifierKey::parse(key.trim()).map_err(LedgerError::Key)?;
+        let mut keys = key.lines().take(MOST + 1).map(VerifierKey::parse);
+        let key = keys.next().unwrap_or(Err(NoteError::Key)).map_err(LedgerError::Key)?;
+        let older = keys.collect::<Result<Vec<_>, _>>().map_err(LedgerError::Key)?;
         let head = match text(place, HEAD)? {
             Some(note) => {
-                let kept = Checkpoint::open(&note, &key).map_err(LedgerError::Kept)?;
+                // whoever died while the key was changed has left the head that the key before had signed
+                let opened = std::iter::once(&key).chain(&older).map(|key| Checkpoint::open(&note, key));
+                let kept = opened.reduce(|first, next| if first.is_ok() { first } else { next.or(first) });
+                let kept = kept.unwrap_or(Err(CheckpointError::Text)).map_err(LedgerError::Kept)?;
                 Some((note, kept))
             }
             None => None,
         };
-        Ok(Some(Remembered { key, head }))
+        Ok(Some(Remembered { key, older, head }))
     }
 
     /// Remembers a head that was found to extend what was remembered `before`; false, and nothing is written, when
     /// another command has remembered something else meanwhile.
     ///
-    /// INVARIANT: a head is replaced only by a longer one that was held against that very head, and the key by none.
+    /// INVARIANT: a head is replaced only by a longer one that was held against that very head, and the key only by one
+    /// that followed it in that log.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn advance(&self, before: Option<&Remembered>, head: &Head) -> Result<bool, LedgerError> {
-        if before.is_some_and(|before| before.key != head.key) {
+        if before.is_some_and(|before| !head.has_key(&before.key)) {
             return Err(LedgerError::NamedKey);
         }
         let known = before.and_then(Remembered::kept);
         if known.is_some_and(|known| known.size >= head.checkpoint.size) {
             return Ok(true);
         }
-        let next = Remembered { key: head.key.clone(), head: Some((head.note.clone(), head.checkpoint)) };
+        let next = Remembered {
+            key: head.key.clone(),
+            older: older(before, head),
+            head: Some((head.note.clone(), head.checkpoint)),
+        };
+        let keys = keys_text(&next);
         let Some(place) = &self.place else {
             *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
             return Ok(true);
@@ -104,8 +124,9 @@ impl Memory {
         if now.as_ref() != before {
             return Ok(false);
         }
-        if now.is_none() {
-            place.write(KEY, format!("{}\n", head.key).as_bytes())?;
+        if now.is_none_or(|now| now.key != next.key) {
+            // the key first: under it and those before it, either head can be read
+            place.write(KEY, keys.as_bytes())?;
             place.write(HEAD, head.note.as_bytes())?;
             return Ok(true);
         }
@@ -143,7 +164,7 @@ impl Memory {
         let place = self.place.as_ref()?;
         let mut files = Vec::new();
         if let Some(before) = before {
-            files.push((KEY, format!("{}\n", before.key)));
+            files.push((KEY, keys_text(before)));
             files.extend(before.head.as_ref().map(|(note, _)| (HEAD, note.clone())));
         }
         files.extend(shown.iter().cloned());
@@ -171,6 +192,18 @@ impl Memory {
         let Some(place) = &self.place else { return Ok(()) };
         Ok(place.write_for_now(SHOWN, now.to_string().as_bytes())?)
     }
+}
+
+/// The keys that come before that of a new head.
+fn older(before: Option<&Remembered>, head: &Head) -> Vec<VerifierKey> {
+    let Some(before) = before else { return Vec::new() };
+    let step = (before.key != head.key).then_some(&before.key);
+    step.into_iter().chain(&before.older).filter(|key| **key != head.key).take(MOST).cloned().collect()
+}
+
+/// As they are kept: the newest first.
+fn keys_text(remembered: &Remembered) -> String {
+    std::iter::once(&remembered.key).chain(&remembered.older).map(|key| format!("{key}\n")).collect()
 }
 
 /// Files in a folder that is named for what is in them, so that the same is kept once.
@@ -205,7 +238,7 @@ fn lock(place: &BrokerHome) -> Result<HomeLock, HomeError> {
     place.lock_of("ledger-lock")
 }
 
-/// The file in a broker's place with the key.
+/// The file in a broker's place with the key, and those before it.
 const KEY: &str = "ledger-key";
 /// The file in a broker's place with the head.
 const HEAD: &str = "ledger-checkpoint";

@@ -67,6 +67,7 @@ fn all() -> Vec<Event> {
         What::DeviceEnrolled { device: device() },
         What::DevicePending { device: device() },
         What::DeviceRevoked { device: device() },
+        What::KeyRotated { old: "log+1+a".into(), new: "log+2+b".into(), proof: "a note\n".into() },
         What::LeaseIssued { session: session(), login: "hoop_a".into(), expires },
         What::LeaseRevoked { session: session(), login: "hoop_a".into(), clean: true, note: String::new() },
         What::LoggedIn { refresh: false },
@@ -147,6 +148,7 @@ fn every_event_has_its_golden_bytes() {
         (3004, 1, "device-enrolled", format!(r#""device":"{device}""#)),
         (3004, 99, "device-pending", format!(r#""device":"{device}""#)),
         (3004, 4, "device-revoked", format!(r#""device":"{device}""#)),
+        (3004, 3, "key-rotated", r#""new":"log+2+b","old":"log+1+a","proof":"a note\n""#.to_owned()),
         (
             3001,
             1,

@@ -37,6 +37,7 @@ impl<'a> Subject<'a> {
             | What::DeviceRevoked { .. }
             | What::LoggedIn { .. }
             | What::LoggedOut
+            | What::KeyRotated { .. }
             | What::PolicyLoaded => Self::default(),
             What::ChunkClosed { session: of, connection: number, .. }
             | What::ConnectionClosed { session: of, connection: number, .. }

@@ -94,6 +94,7 @@ pub(super) fn message(event: &Event, known: &Known) -> String {
         }
         What::GrantRevoked { grant, .. } => format!("{grant} was taken back by {who}"),
         What::GrantUsed { grant, session } => format!("{session} was opened with {grant}"),
+        What::KeyRotated { .. } => "the key of the ledger was changed".into(),
         What::LeaseIssued { session, login, .. } => format!("role {login} was made for {session}"),
         What::LeaseRevoked { session, login, clean: true, .. } => {
             format!("role {login} of {session} was removed")

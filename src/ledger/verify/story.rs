@@ -106,6 +106,7 @@ impl Story {
             | What::GrantIssued { .. }
             | What::GrantRevoked { .. }
             | What::GrantUsed { .. }
+            | What::KeyRotated { .. }
             | What::LeaseIssued { .. }
             | What::LeaseRevoked { .. }
             | What::LoggedIn { .. }

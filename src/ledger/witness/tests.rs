@@ -251,3 +251,30 @@ proptest! {
         prop_assert!(cosigned.is_sorted_by_key(|head| head.size));
     }
 }
+
+/// While two keys sign, a witness that knows the old one goes on; then it needs the new one, and remembers under either.
+#[test]
+fn a_log_that_changes_its_key_is_cosigned_by_whoever_knows_a_key_that_signs() {
+    let mut pair = Pair::new(12);
+    assert_eq!(pair.ask(&pair.request(0, 5)).status, 200);
+    let next = Signer::new(ORIGIN, &[9; 32]).unwrap();
+    let with = |pair: &Pair, old: usize, new: usize, old_signs: bool| {
+        let text = pair.head(new).text(ORIGIN);
+        let line =
+            |signer: &Signer| signer.sign(&text).strip_prefix(&format!("{text}\n")).unwrap().to_owned();
+        let mut note = format!("{text}\n{}", line(&next));
+        if old_signs {
+            note += &line(&pair.signer);
+        }
+        let (old, new) = (u64::try_from(old).unwrap(), u64::try_from(new).unwrap());
+        let proof = consistency_proof(pair.trees.last().unwrap(), old, new).unwrap_or_default();
+        Request { old, proof, note: &note }.to_string()
+    };
+    let both = with(&pair, 5, 7, true);
+    assert_eq!(pair.ask(&both).status, 200);
+    let alone = with(&pair, 7, 9, false);
+    assert_eq!(pair.ask(&alone).status, 403);
+    let cosigner = Cosigner::new("w.example", &[2; 32]).unwrap();
+    pair.witness = Witness::new(cosigner, [pair.signer.verifier().clone(), next.verifier().clone()]);
+    assert_eq!(pair.ask(&alone).status, 200);
+}

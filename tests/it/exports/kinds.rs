@@ -14,7 +14,7 @@ use hoopctl::domain::session::CloseReason;
 use jiff::Timestamp;
 
 /// How many kinds there are; [`place`] does not compile when there is another one.
-pub(super) const KINDS: usize = 31;
+pub(super) const KINDS: usize = 32;
 
 /// Which kind it is.
 pub(super) fn place(what: &What) -> usize {
@@ -32,24 +32,25 @@ pub(super) fn place(what: &What) -> usize {
         What::GrantIssued { .. } => 10,
         What::GrantRevoked { .. } => 11,
         What::GrantUsed { .. } => 12,
-        What::LeaseIssued { .. } => 13,
-        What::LeaseRevoked { .. } => 14,
-        What::LoggedIn { .. } => 15,
-        What::LoggedOut => 16,
-        What::PolicyLoaded => 17,
-        What::PolicyTampered { .. } => 18,
-        What::Refused { .. } => 19,
-        What::RequestAnswered { .. } => 20,
-        What::RequestEnded { .. } => 21,
-        What::RequestFiled { .. } => 22,
-        What::RequestReleased { .. } => 23,
-        What::ReviewGiven { .. } => 24,
-        What::ReviewRejected { .. } => 25,
-        What::SessionClosed { .. } => 26,
-        What::SessionOpened { .. } => 27,
-        What::StandingRevoked { .. } => 28,
-        What::StatementCapped { .. } => 29,
-        What::StatementJudged { .. } => 30,
+        What::KeyRotated { .. } => 13,
+        What::LeaseIssued { .. } => 14,
+        What::LeaseRevoked { .. } => 15,
+        What::LoggedIn { .. } => 16,
+        What::LoggedOut => 17,
+        What::PolicyLoaded => 18,
+        What::PolicyTampered { .. } => 19,
+        What::Refused { .. } => 20,
+        What::RequestAnswered { .. } => 21,
+        What::RequestEnded { .. } => 22,
+        What::RequestFiled { .. } => 23,
+        What::RequestReleased { .. } => 24,
+        What::ReviewGiven { .. } => 25,
+        What::ReviewRejected { .. } => 26,
+        What::SessionClosed { .. } => 27,
+        What::SessionOpened { .. } => 28,
+        What::StandingRevoked { .. } => 29,
+        What::StatementCapped { .. } => 30,
+        What::StatementJudged { .. } => 31,
     }
 }
 
@@ -138,6 +139,7 @@ fn whats() -> Vec<What> {
         What::DevicePending { device: device.clone() },
         What::DeviceRevoked { device },
         What::PolicyLoaded,
+        What::KeyRotated { old: "log+1+a".into(), new: "log+2+b".into(), proof: hostile.into() },
         What::RequestFiled {
             request: request.clone(),
             target: target.clone(),

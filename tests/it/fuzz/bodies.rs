@@ -12,6 +12,7 @@ use hoopctl::ledger::checkpoint::Checkpoint;
 use hoopctl::ledger::cosignature::{Cosigner, WitnessKey};
 use hoopctl::ledger::note::{Signer, VerifierKey};
 use hoopctl::ledger::policy::TrustPolicy;
+use hoopctl::ledger::rotation::{Chain, Rotation};
 use hoopctl::ledger::tree::Hash;
 use hoopctl::ledger::witness::{Request, State, Witness};
 use hoopctl::ledger::{entry, tile};
@@ -129,6 +130,22 @@ pub(crate) fn note(data: &[u8]) {
     drop(Signer::parse(text));
     if let Ok(key) = VerifierKey::parse(text) {
         assert_eq!(key.to_string(), text, "a key is written in one way only");
+    }
+}
+
+/// Rotations of a log's key, and chains of them.
+pub(crate) fn rotation(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(rotation) = Rotation::open(text) {
+        for key in [&rotation.old, &rotation.new] {
+            assert_eq!(key.open(text).ok(), Some(rotation.to_string().as_str()), "both have signed it");
+        }
+    }
+    if let Ok(chain) = Chain::parse(text) {
+        assert_eq!(chain.to_string(), text, "there is one way to write it");
+        let keys: Vec<_> = chain.keys().collect();
+        assert_eq!(keys.len(), chain.rotations().count() + usize::from(!keys.is_empty()));
+        assert!(keys.iter().all(|key| chain.in_force(key) == keys[keys.len() - 1]), "all lead to the last");
     }
 }
 

@@ -77,13 +77,13 @@ fn settings(root: &Toml, base: &Path, table: &Table, key: &str) -> String {
     };
     let Config { data_dir, listen, public_url, tls, metrics_listen, trusted_proxies, .. } = &config;
     let Config { strangers_per_address, session_max, login_idle, drain, strict_ledger, .. } = &config;
-    let Config { providers, workloads, targets, reviews, webhooks, witnesses, .. } = &config;
+    let Config { providers, workloads, targets, reviews, webhooks, witnesses, ledger_keys, .. } = &config;
     format!(
         "{:?}",
         (
             (data_dir, listen, public_url, tls, metrics_listen, trusted_proxies),
             (strangers_per_address, session_max, login_idle, drain, strict_ledger),
-            (providers, workloads, targets, reviews, webhooks, witnesses),
+            (providers, workloads, targets, reviews, webhooks, witnesses, ledger_keys),
         )
     )
 }
@@ -105,6 +105,9 @@ fn whole(table: &Table, key: Option<&Key>, value: Option<&str>) -> Toml {
         let both = vec![Value::Table(witness("a", &key(1))), Value::Table(witness("b", &key(2)))];
         root.insert("witness".into(), both.into());
     }
+    if let Some(Value::Table(ledger)) = root.get_mut("ledger") {
+        place_keys(ledger);
+    }
     let provider = root.entry("provider").or_insert_with(|| vec![Value::Table(more.fill("provider"))].into());
     let provider = provider.as_array_mut().unwrap().first_mut().unwrap().as_table_mut().unwrap();
     // others speak of it
@@ -113,6 +116,23 @@ fn whole(table: &Table, key: Option<&Key>, value: Option<&str>) -> Toml {
         provider.entry("attributes").or_insert_with(|| toml("project = 'team_project'").into());
     }
     root
+}
+
+/// A key of the ledger is in one place, and a command comes with the key that its answers are checked with.
+fn place_keys(ledger: &mut Toml) {
+    if ledger.contains_key("previous_key") {
+        ledger.entry("key").or_insert_with(|| toml("file = 'new.key'").into());
+    }
+    for name in ["key", "previous_key"] {
+        let Some(Value::Table(place)) = ledger.get_mut(name) else { continue };
+        if place.contains_key("command") || place.contains_key("public") {
+            place.entry("command").or_insert_with(|| vec!["sign".to_owned()].into());
+            let public = crate::ledger::note::Signer::new("log", &[1; 32]).unwrap().verifier().to_string();
+            place.entry("public").or_insert_with(|| public.into());
+        } else if place.is_empty() {
+            place.insert("file".into(), format!("{name}.key").into());
+        }
+    }
 }
 
 struct More<'a> {

@@ -17,7 +17,8 @@ use crate::domain::event::Event;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::VerifierKey;
 use crate::ledger::proof::{Prover, bundle, entries, proven};
-use crate::ledger::tile::{CHECKPOINT, KEY, WIDTH};
+use crate::ledger::rotation::{Chain, SignedHead};
+use crate::ledger::tile::{KEY, WIDTH};
 use crate::ledger::verify::{Broken, Files, FilesError, Reason};
 
 /// An entry that was proven.
@@ -46,9 +47,9 @@ impl Proven {
     pub(super) async fn online(api: &Arc<Api>, named: Option<VerifierKey>, ui: Ui) -> Result<Self, Failure> {
         let before = api.memory().read()?;
         let key = match (&before, named) {
-            (Some(before), Some(named)) if before.key != named => return Err(LedgerError::NamedKey.into()),
-            (Some(before), _) => before.key.clone(),
-            (None, Some(named)) => named,
+            // that it is the remembered one, or of its family, is seen with each head
+            (_, Some(named)) => named,
+            (Some(before), None) => before.key.clone(),
             (None, None) => {
                 let key = super::verifier(&String::from_utf8_lossy(&api.ledger_file(KEY).await?))?;
                 ui.talk(super::OWN_WORD);
@@ -72,12 +73,20 @@ impl Proven {
 
     /// Reads the head; returns the entries that it adds to the one before.
     ///
-    /// INVARIANT: a head is signed by the key, and extends the one before and the one that is remembered.
+    /// INVARIANT: a head is signed by the key, or by one that followed it in that very log, and extends the one before and the one that is remembered.
     pub(super) fn advance(&mut self) -> Result<Range<u64>, Failure> {
         let remembered = self.memory.as_ref().map(Memory::read).transpose()?.flatten();
-        let note = self.files.read(CHECKPOINT).map_err(|error| (self.unread)(&error))?;
-        let note = note.ok_or(Broken { index: None, reason: Reason::CheckpointMissing })?;
-        let shown = Head::open(&self.key, &note)?;
+        let unproven = super::unverified(self.unread);
+        if let Some(remembered) = &remembered
+            && remembered.key != self.key
+            && !Chain::of(&*self.files).map_err(&unproven)?.joins(&self.key, &remembered.key)
+        {
+            return Err(LedgerError::NamedKey.into());
+        }
+        let signed = SignedHead::read(&*self.files, &self.key).map_err(&unproven)?;
+        signed.chain.prove(&*self.files, &signed.checkpoint).map_err(&unproven)?;
+        let shown =
+            Head::open(&signed.key, signed.note.as_bytes())?.with_keys(signed.chain.family(&self.key));
         let head = *shown.checkpoint();
         if let Some(before) = &self.head {
             Prover::new(&*self.files, head.size).continues(before, &head)?;

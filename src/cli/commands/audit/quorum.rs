@@ -16,6 +16,7 @@ use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::VerifierKey;
 use crate::ledger::policy::{Distrust, MOST_BYTES, TrustPolicy, Witnessed};
 use crate::ledger::proof::Prover;
+use crate::ledger::rotation::{Chain, SignedHead};
 use crate::ledger::tile::{CHECKPOINT, COSIGNED};
 use crate::ledger::verify::{Files, FilesError};
 
@@ -53,7 +54,10 @@ impl Quorum {
             return Ok(None);
         }
         let note = note_of(log, CHECKPOINT, unread)?.unwrap_or_default();
-        let key = self.policy.logs().iter().find(|key| Checkpoint::open(&note, key).is_ok());
+        let signed = |key: &&VerifierKey| Checkpoint::open(&note, key).is_ok();
+        let followed = |key: &&VerifierKey| SignedHead::read(log, key).is_ok();
+        let logs = self.policy.logs();
+        let key = logs.iter().find(signed).or_else(|| logs.iter().find(followed));
         key.map(|key| Some(key.to_string())).ok_or_else(|| refused(&Distrust::NoLog))
     }
 
@@ -71,7 +75,10 @@ impl Quorum {
         let mut lacking = None;
         for name in [CHECKPOINT, COSIGNED] {
             let Some(note) = note_of(log, name, unread)? else { continue };
-            match self.policy.judge(&note, key) {
+            // the witnesses may have seen the log under a key that it had before
+            let chain = Chain::of(log).map_err(super::unverified(unread))?;
+            let signer = chain.family(key).find(|key| Checkpoint::open(&note, key).is_ok()).unwrap_or(key);
+            match self.policy.judge_signed(&note, key, signer) {
                 Ok(witnessed) => return self.recent(witnessed),
                 // what says most is said: the checkpoint itself need not be cosigned yet
                 Err(error @ Distrust::NoQuorum { .. }) => lacking = Some(error),

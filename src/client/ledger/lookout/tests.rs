@@ -1,8 +1,11 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use super::*;
+use crate::domain::event::{Event, What};
+use crate::domain::name::Digest;
+use crate::ledger::entry::encode;
 use crate::ledger::note::Signer;
-use crate::ledger::tree::{Tree, consistency_proof};
+use crate::ledger::tree::{Tree, consistency_proof, inclusion_proof};
 
 /// A log whose entries are numbers, the ones from `differs` on other numbers.
 fn log(size: u64, differs: u64) -> Tree {
@@ -24,12 +27,14 @@ fn shown(tree: &Tree, from: u64, signer: &Signer) -> LedgerHead {
         key: signer.verifier().to_string(),
         checkpoint: checkpoint.sign(signer),
         proof: proof.iter().map(ToString::to_string).collect(),
+        rotations: Vec::new(),
     }
 }
 
 fn remembered(tree: &Tree) -> Remembered {
     let (signer, checkpoint) = (signer(1), Checkpoint { size: tree.size(), root: tree.root() });
-    Remembered { key: signer.verifier().clone(), head: Some((checkpoint.sign(&signer), checkpoint)) }
+    let head = Some((checkpoint.sign(&signer), checkpoint));
+    Remembered { key: signer.verifier().clone(), older: Vec::new(), head }
 }
 
 const HONEST: u64 = u64::MAX;
@@ -112,4 +117,71 @@ fn another_key_is_refused_and_so_is_what_nobody_signed() {
     // nothing is remembered, but somebody has named the key
     assert!(extends(None, Some(ours.verifier()), &good).is_ok());
     assert_eq!(extends(None, Some(theirs.verifier()), &good), Err(Contradiction::Key));
+}
+
+/// A log whose entry 7 gives it the second key, and what shows that.
+fn rotated(by: [u8; 2], note: Option<String>) -> (Tree, LedgerHead) {
+    let [old, new] = by.map(|seed| signer(seed).verifier().clone());
+    let rotation = Rotation { index: 7, old, new, cause: Cause::Planned };
+    let proof = note.unwrap_or_else(|| rotation.sign(&signer(by[0]), &signer(by[1])).unwrap());
+    let what = What::KeyRotated { old: rotation.old.to_string(), new: rotation.new.to_string(), proof };
+    let policy = Digest::from_bytes(&[0; 32]);
+    let mut entry = Vec::new();
+    encode(&Event { at: Timestamp::UNIX_EPOCH, actor: None, policy, what }, &mut entry).unwrap();
+    let mut tree = log(7, HONEST);
+    tree.push(Hash::leaf(&entry));
+    tree.push(Hash::leaf(b"more"));
+    let mut head = shown(&tree, 5, &signer(by[1]));
+    head.rotations = vec![ShownRotation {
+        index: 7,
+        entry: String::from_utf8(entry).unwrap(),
+        proof: inclusion_proof(&tree, 7, 9).unwrap().iter().map(Hash::to_string).collect(),
+    }];
+    (tree, head)
+}
+
+#[test]
+fn a_key_is_followed_only_by_what_the_log_proves() {
+    let before = remembered(&log(5, HONEST));
+    let (tree, good) = rotated([1, 2], None);
+    let head = extends(Some(&before), None, &good).unwrap();
+    assert_eq!(
+        (&head.key, head.older.as_slice()),
+        (signer(2).verifier(), &[signer(1).verifier().clone()][..])
+    );
+    // somebody who has named the old key and remembers nothing
+    assert_eq!(extends(None, Some(signer(1).verifier()), &good).unwrap().key, *signer(2).verifier());
+
+    let refused =
+        |shown: &LedgerHead| assert_eq!(extends(Some(&before), None, shown), Err(Contradiction::Key));
+    let with = |rotations: Vec<ShownRotation>| LedgerHead { rotations, ..good.clone() };
+    let step = good.rotations.first().unwrap().clone();
+    refused(&with(Vec::new()));
+    refused(&with(vec![step.clone(), step.clone()]));
+    refused(&with(vec![step.clone(); 300]));
+    refused(&with(vec![ShownRotation { proof: Vec::new(), ..step.clone() }]));
+    refused(&with(vec![ShownRotation { index: 6, ..step.clone() }]));
+    refused(&with(vec![ShownRotation { entry: step.entry.replace("planned", "compromised"), ..step }]));
+    // the log holds it, and another key is meant; or nobody but the new key has signed it
+    refused(&rotated([3, 2], None).1);
+    let text = Rotation {
+        index: 7,
+        old: signer(1).verifier().clone(),
+        new: signer(2).verifier().clone(),
+        cause: Cause::Planned,
+    };
+    let alone = signer(2).sign(&text.to_string());
+    let twice = format!("{alone}{}", alone.lines().last().unwrap()) + "\n";
+    refused(&rotated([1, 2], Some(alone)).1);
+    refused(&rotated([1, 2], Some(twice)).1);
+    // the head itself is signed by the old key only, or by a third
+    for seed in [1, 3] {
+        refused(&LedgerHead { checkpoint: shown(&tree, 5, &signer(seed)).checkpoint, ..good.clone() });
+    }
+    // it does not go on from what is remembered, with the best of rotations
+    let other = remembered(&log(5, 3));
+    assert_eq!(extends(Some(&other), None, &good), Err(Contradiction::Forked { kept: 5 }));
+    // whoever follows does not go back
+    let now = Remembered { key: signer(2).verifier().clone(), older: head.older, head: None };
+    assert_eq!(extends(Some(&now), None, &shown(&tree, 9, &signer(1))), Err(Contradiction::Key));
 }

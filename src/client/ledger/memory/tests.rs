@@ -145,3 +145,32 @@ fn what_is_given_up_and_what_contradicts_it_are_kept() {
     }
     assert_eq!(fs::read_dir(first.parent().unwrap()).unwrap().count(), MOST_EVIDENCE);
 }
+
+/// Whoever dies while another key is remembered has left the one or the other, whole.
+#[test]
+fn another_key_is_remembered_only_of_a_head_that_leads_there() {
+    let Stage { memory, place, _dir } = stage();
+    memory.advance(None, &head(1, 5)).unwrap();
+    let before = memory.read().unwrap().unwrap();
+    assert!(matches!(memory.advance(Some(&before), &head(2, 9)), Err(LedgerError::NamedKey)));
+    let old = (place.read(KEY).unwrap().unwrap(), place.read(HEAD).unwrap().unwrap());
+    let (first, second) = (signer(1).verifier().clone(), signer(2).verifier().clone());
+    let led = head(2, 9).with_keys([&first, &second]);
+    assert!(memory.advance(Some(&before), &led).unwrap());
+    let now = memory.read().unwrap().unwrap();
+    assert_eq!(
+        (now.key.clone(), now.older.clone(), now.kept().unwrap().size),
+        (second.clone(), vec![first.clone()], 9)
+    );
+    assert!(now.has_key(&first) && now.has_key(&second) && !now.has_key(signer(3).verifier()));
+    // the key was written, and the head was not
+    place.write(HEAD, &old.1).unwrap();
+    let torn = memory.read().unwrap().unwrap();
+    assert_eq!((torn.key, torn.head.unwrap().1.size), (second.clone(), 5));
+    // the other way round it is no memory: that is why the key comes first
+    place.write(KEY, &old.0).unwrap();
+    place.write(HEAD, head(2, 9).note.as_bytes()).unwrap();
+    assert!(matches!(memory.read(), Err(LedgerError::Kept(_))));
+    place.write(KEY, format!("{second}\nrubbish\n").as_bytes()).unwrap();
+    assert!(matches!(memory.read(), Err(LedgerError::Key(_))));
+}
