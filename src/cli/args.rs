@@ -8,6 +8,7 @@ mod audit;
 mod export;
 mod inquiry;
 mod policy;
+mod prove;
 mod session;
 mod witness;
 
@@ -25,6 +26,7 @@ pub use audit::{AuditCommand, BESIDE, Tail, Verify};
 pub use export::{Entries, Export, ExportForm, Moment, SessionExport, SessionForm, StreamForm};
 pub use inquiry::{Complete, Doctor, List, Whoami};
 pub use policy::{PolicyAction, PolicyCheck, PolicyCommand, PolicyExplain, PolicyTest};
+pub use prove::Prove;
 pub use session::{Replay, SessionCommand, SessionRef};
 pub use witness::{RunWitness, Witnesses};
 

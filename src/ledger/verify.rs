@@ -9,12 +9,15 @@
 //! is one; a file that cannot be read is an error of its own, never a verdict.
 
 mod approvals;
+mod session;
 mod story;
 
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 pub use approvals::{ApprovalFault, Reviews, SignedReview};
+pub use session::{Closed, Opened, SessionShown, SessionStory};
+pub use story::recorded_chunk;
 
 use self::story::Story;
 use super::builder::{Builder, TileFile};
@@ -356,7 +359,7 @@ impl Walk<'_> {
             let told = match event {
                 Ok(event) => {
                     self.dated(index, event.at);
-                    self.story.tell(&event, self.audit)?.map_err(broken)
+                    self.story.tell(&event, self.audit.reviews, self.audit.recordings)?.map_err(broken)
                 }
                 Err(broken) => Err(broken),
             };
