@@ -9,6 +9,7 @@ pub mod context;
 pub mod exit;
 pub mod facts;
 pub mod failure;
+pub mod file;
 pub mod generate;
 pub mod logs;
 pub mod ui;

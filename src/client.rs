@@ -16,6 +16,7 @@ pub mod api;
 pub mod approvals;
 pub mod aws;
 pub mod environment;
+pub mod evidence;
 pub mod export;
 pub mod guard;
 pub mod home;

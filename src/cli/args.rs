@@ -9,6 +9,7 @@ mod export;
 mod inquiry;
 mod key;
 mod policy;
+mod prove;
 mod session;
 mod witness;
 
@@ -27,6 +28,7 @@ pub use export::{Entries, Export, ExportForm, Moment, SessionExport, SessionForm
 pub use inquiry::{Complete, Doctor, List, Whoami};
 pub use key::{KeyCommand, RotateKey};
 pub use policy::{PolicyAction, PolicyCheck, PolicyCommand, PolicyExplain, PolicyTest};
+pub use prove::Prove;
 pub use session::{Replay, SessionCommand, SessionRef};
 pub use witness::{RunWitness, Witnesses};
 

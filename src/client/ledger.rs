@@ -137,6 +137,12 @@ impl Head {
         &self.checkpoint
     }
 
+    /// The key that signed it.
+    #[must_use]
+    pub fn key(&self) -> &VerifierKey {
+        &self.key
+    }
+
     /// As a signed note.
     #[must_use]
     pub fn note(&self) -> &str {

@@ -10,12 +10,15 @@
 
 mod approvals;
 mod keys;
+mod session;
 mod story;
 
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 pub use approvals::{ApprovalFault, Reviews, SignedReview};
+pub use session::{Closed, Opened, SessionShown, SessionStory};
+pub use story::recorded_chunk;
 
 use self::keys::Keys;
 use self::story::Story;
@@ -379,7 +382,10 @@ impl Walk<'_> {
                 Ok(event) => {
                     self.dated(index, event.at);
                     match self.keys.tell(index, &event.what) {
-                        Ok(()) => self.story.tell(&event, self.audit)?.map_err(broken),
+                        Ok(()) => {
+                            let Audit { reviews, recordings, .. } = *self.audit;
+                            self.story.tell(&event, reviews, recordings)?.map_err(broken)
+                        }
                         Err(reason) => Err(broken(reason)),
                     }
                 }

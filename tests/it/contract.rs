@@ -101,6 +101,7 @@ async fn requests(seen: &mut Seen, alice: &Env, bob: &Env) {
     let stdout = lines.next_line().await.expect("its output").expect("a line");
     seen.take("connect --listen", &Ran { code: 0, stdout, stderr: String::new() });
     let id = seen.last("connect --listen")["session"].as_str().expect("an id").to_owned();
+    proof(seen, alice, &session).await;
     seen.run(alice, &["session", "kill", &id], 0).await;
     child.kill().await.expect("it ends");
     let grant = seen.last("grant list")["id"].as_str().expect("an id").to_owned();
@@ -109,6 +110,13 @@ async fn requests(seen: &mut Seen, alice: &Env, bob: &Env) {
     seen.run(alice, &["request", "deny", &id, "--reason", "use the replica"], 0).await;
     let id = asks(bob, "please").await;
     seen.run(bob, &["request", "withdraw", &id], 0).await;
+}
+
+/// A session that is over, for somebody who has the file and nothing else.
+async fn proof(seen: &mut Seen, alice: &Env, session: &str) {
+    seen.run(alice, &["audit", "prove", "--session", session, "--out", "p.proof"], 0).await;
+    let verify = ["audit", "verify", "p.proof", "--output", "json"];
+    seen.take("audit verify FILE", &alice.run(&verify).await.ends(0));
 }
 
 /// A command that is neither on the page nor excused would print what nobody promised.

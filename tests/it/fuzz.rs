@@ -201,6 +201,13 @@ fn witness_returns() {
 }
 
 #[test]
+fn proof_file_returns() {
+    let seed = crate::proofs::story::proof(&crate::proofs::story::small(), &bodies::session());
+    assert!(seed.len() < 4096, "{} bytes: what is damaged is cut", seed.len());
+    damage(&[seed], 3_000, bodies::proof_file);
+}
+
+#[test]
 fn review_returns() {
     let key = dpop::DeviceKey::from_bytes(&bodies::REVIEWER);
     let seeds = bodies::reviews().map(|claims| review::sign(&key, &claims).expect("a signature"));

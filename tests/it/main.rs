@@ -59,6 +59,7 @@ mod metrics;
 mod noninterference;
 mod objects;
 mod oracles;
+mod proofs;
 mod protocol;
 mod redefinitions;
 mod regress;

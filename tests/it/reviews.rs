@@ -1,7 +1,7 @@
 //! `audit verify` checks every approval again: a broker that lets through what nobody approved can
 //! write whatever it likes into its ledger, and is found.
 
-mod extensions;
+pub(crate) mod extensions;
 mod kinship;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,22 +52,22 @@ fn verify(events: &[Event]) -> Result<Verified, VerifyError> {
         .run()
 }
 
-fn who(subject: &str) -> PrincipalId {
+pub(crate) fn who(subject: &str) -> PrincipalId {
     serde_json::from_value(serde_json::json!({ "provider": "corp", "subject": subject })).expect("an id")
 }
 
 /// Everybody has one device, whose key is made of their name.
-fn key(subject: &str) -> DeviceKey {
+pub(crate) fn key(subject: &str) -> DeviceKey {
     let mut seed = [0; 32];
     seed[..subject.len()].copy_from_slice(subject.as_bytes());
     DeviceKey::from_bytes(&seed)
 }
 
-fn time(second: i64) -> Timestamp {
+pub(crate) fn time(second: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
 }
 
-fn by(subject: &str, second: i64, what: What) -> Event {
+pub(crate) fn by(subject: &str, second: i64, what: What) -> Event {
     let actor = Actor {
         principal: who(subject),
         device: Some(key(subject).thumbprint()),
@@ -77,23 +77,23 @@ fn by(subject: &str, second: i64, what: What) -> Event {
     Event { at: time(second), actor: Some(actor), policy: Digest::from_bytes(&[0; 32]), what }
 }
 
-fn enrolled(subject: &str) -> Event {
+pub(crate) fn enrolled(subject: &str) -> Event {
     by(subject, 0, What::DeviceEnrolled { device: key(subject).thumbprint() })
 }
 
-fn id(fill: u8) -> RequestId {
+pub(crate) fn id(fill: u8) -> RequestId {
     RequestId::from_random([fill; 16])
 }
 
-fn session(fill: u8) -> SessionId {
+pub(crate) fn session(fill: u8) -> SessionId {
     SessionId::from_random([fill; 16])
 }
 
-fn target() -> TargetName {
+pub(crate) fn target() -> TargetName {
     TargetName::new("db").expect("a name")
 }
 
-fn subject(request: u8, what: Matter) -> SubjectText {
+pub(crate) fn subject(request: u8, what: Matter) -> SubjectText {
     let subject = Subject {
         version: 1,
         request: id(request),
@@ -108,7 +108,7 @@ fn subject(request: u8, what: Matter) -> SubjectText {
 }
 
 /// `DELETE … WHERE id = <literal>` in session 1.
-fn deed(request: u8, literal: u8) -> SubjectText {
+pub(crate) fn deed(request: u8, literal: u8) -> SubjectText {
     let literal = Literal { shown: literal.to_string(), digest: Digest::from_bytes(&[literal; 32]) };
     let deed = DeedSubject {
         session: session(1),
@@ -128,14 +128,14 @@ fn deed(request: u8, literal: u8) -> SubjectText {
     subject(request, Matter::Deed(Box::new(deed)))
 }
 
-fn sessions(request: u8) -> SubjectText {
+pub(crate) fn sessions(request: u8) -> SubjectText {
     subject(
         request,
         Matter::Session(SessionSubject { seconds: 3600, starts: None, once: true, extends: None }),
     )
 }
 
-fn filed(second: i64, request: u8, subject: &SubjectText, threshold: &str) -> Event {
+pub(crate) fn filed(second: i64, request: u8, subject: &SubjectText, threshold: &str) -> Event {
     let session = matches!(subject.subject().what, Matter::Deed(_)).then(|| session(1));
     by(
         "alice",
@@ -153,7 +153,7 @@ fn filed(second: i64, request: u8, subject: &SubjectText, threshold: &str) -> Ev
     )
 }
 
-fn claims(reviewer: &str, request: u8, subject: &SubjectText) -> Claims {
+pub(crate) fn claims(reviewer: &str, request: u8, subject: &SubjectText) -> Claims {
     Claims {
         request: id(request),
         subject: subject.digest(),
@@ -165,7 +165,7 @@ fn claims(reviewer: &str, request: u8, subject: &SubjectText) -> Claims {
     }
 }
 
-fn given(second: i64, reviewer: &str, groups: &[&str], claims: &Claims) -> Event {
+pub(crate) fn given(second: i64, reviewer: &str, groups: &[&str], claims: &Claims) -> Event {
     let decision = match claims.decision {
         Decision::Approve => "approve",
         Decision::Deny => "deny",
@@ -183,16 +183,22 @@ fn given(second: i64, reviewer: &str, groups: &[&str], claims: &Claims) -> Event
     )
 }
 
-fn approved(second: i64, reviewer: &str, groups: &[&str], request: u8, subject: &SubjectText) -> Event {
+pub(crate) fn approved(
+    second: i64,
+    reviewer: &str,
+    groups: &[&str],
+    request: u8,
+    subject: &SubjectText,
+) -> Event {
     given(second, reviewer, groups, &claims(reviewer, request, subject))
 }
 
-fn released(second: i64, request: u8) -> Event {
+pub(crate) fn released(second: i64, request: u8) -> Event {
     let what = What::RequestReleased { request: id(request), session: session(1) };
     Event { actor: None, ..by("alice", second, what) }
 }
 
-fn issued(second: i64, request: u8) -> Event {
+pub(crate) fn issued(second: i64, request: u8) -> Event {
     let what = What::GrantIssued {
         grant: GrantId::from_random([1; 16]),
         request: id(request),
@@ -205,7 +211,7 @@ fn issued(second: i64, request: u8) -> Event {
     by("bob", second, what)
 }
 
-fn used(second: i64, by_session: u8) -> Event {
+pub(crate) fn used(second: i64, by_session: u8) -> Event {
     by(
         "alice",
         second,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::export::{Export, StreamForm};
+use super::prove::Prove;
 use super::witness::{RunWitness, Witnesses};
 
 /// `audit …`.
@@ -15,10 +16,20 @@ pub enum AuditCommand {
     /// Asks the broker for the ledger, or reads it from a folder with --dir, without any network. What
     /// was found in good order is remembered, so that a ledger that forgets is found the next time. With
     /// --policy, witnesses must have cosigned it too, so that a broker cannot show others another ledger.
+    ///
+    /// With FILE, what `audit prove` wrote is verified instead, without network, login or state, and it is said what
+    /// that shows of the one session, and what it does not show.
     #[command(
-        after_long_help = "Examples:\n  hoopctl audit verify\n  hoopctl audit verify --recordings\n  hoopctl audit verify --policy witnesses.txt --witnessed-within 1h\n  hoopctl audit verify --dir ./ledger --key ledger.pub --checkpoint kept.txt"
+        after_long_help = "Examples:\n  hoopctl audit verify\n  hoopctl audit verify --recordings\n  hoopctl audit verify --policy witnesses.txt --witnessed-within 1h\n  hoopctl audit verify --dir ./ledger --key ledger.pub --checkpoint kept.txt\n  hoopctl audit verify incident.proof --key ledger.pub"
     )]
     Verify(Verify),
+    /// Write one session's record into a file that anybody can verify
+    ///
+    /// The entries of the session, each with its proof, the signed checkpoint with the cosignatures of witnesses, the reviews
+    /// that it stands on with the devices that signed them, and chunks of its recording, if you choose some. Nothing
+    /// of other sessions is in it. `hoopctl audit verify FILE` verifies it without network, login or state; the file is
+    /// verified so before it gets its name.
+    Prove(Prove),
     /// Write the ledger's entries as events of OCSF 1.5.0, or as a table
     ///
     /// One event in a line (JSONL), or CSV. Nothing is written that is not proven under the ledger's signed head; what
@@ -44,10 +55,13 @@ pub enum AuditCommand {
 /// `audit verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
+    /// What `audit prove` wrote, to verify instead of a ledger
+    #[arg(value_name = "FILE", conflicts_with_all = ["dir", "checkpoint", "recordings"])]
+    pub file: Option<PathBuf>,
     /// Read the ledger's files from this folder instead of from the broker
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,
-    /// A file with the ledger's public key; else the one remembered, else the ledger's own word
+    /// A file with the ledger's public key; else the one remembered, else the ledger's own word, or that of FILE
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
     /// A file with an older checkpoint that somebody kept

@@ -1,7 +1,9 @@
 //! `hoopctl audit …`.
 
+mod evidence;
 mod export;
 mod fetch;
+mod prove;
 mod proven;
 mod quorum;
 pub(super) mod rotations;
@@ -38,6 +40,7 @@ use quorum::Quorum;
 pub async fn run(global: Global, ui: Ui, command: AuditCommand) -> Result<u8, Failure> {
     match command {
         // offline: neither a login nor a place for state is needed
+        AuditCommand::Verify(args) if args.file.is_some() => blocking(move || evidence::run(ui, &args)).await,
         AuditCommand::Verify(args) if args.dir.is_some() => {
             blocking(move || {
                 let (verified, key, witnessed) = offline(&args)?;
@@ -47,6 +50,7 @@ pub async fn run(global: Global, ui: Ui, command: AuditCommand) -> Result<u8, Fa
             .await
         }
         AuditCommand::Export(args) => export::run(global, ui, args).await,
+        AuditCommand::Prove(args) => prove::run(global, ui, args).await,
         AuditCommand::Verify(args) => online(&Context::read(global, ui)?, args).await,
         AuditCommand::Tail(args) => tail::run(&Context::read(global, ui)?, &args).await,
         AuditCommand::Witness(args) => witness::run(ui, args).await,
@@ -62,20 +66,23 @@ enum KeyFrom {
     Policy,
 }
 
+impl KeyFrom {
+    /// As programs read it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Ledger => "ledger",
+            Self::Memory => "memory",
+            Self::Policy => "policy",
+        }
+    }
+}
+
 fn offline(args: &Verify) -> Result<(Verified, KeyFrom, Option<Witnessed>), Failure> {
     let quorum = Quorum::read(&args.witnesses)?;
     let dir = args.dir.clone().unwrap_or_default();
     let log = DirectoryFiles::new(&dir);
-    let recordings = match &args.recordings {
-        // where a broker keeps them: beside the ledger
-        Some(folder) if folder.as_os_str() == BESIDE => Some(dir.join("../recordings")),
-        other => other.clone(),
-    };
-    if let Some(folder) = recordings.as_ref().filter(|folder| !folder.is_dir()) {
-        let message = format!("there is no folder of recordings at `{}`", folder.display());
-        return Err(Failure::new(FailureKind::Usage, message).hint("name it with `--recordings FOLDER`"));
-    }
-    let recordings = recordings.map(|folder| DirectoryFiles::new(&folder));
+    let recordings = args.recordings.as_ref().map(|folder| recordings(&dir, folder)).transpose()?;
     let of_policy = quorum.as_ref().map_or(Ok(None), |quorum| quorum.key(&log, unreadable))?;
     let (key, from) = match (&args.key, of_policy) {
         (Some(path), _) => (text_of(path)?, KeyFrom::File),
@@ -86,6 +93,17 @@ fn offline(args: &Verify) -> Result<(Verified, KeyFrom, Option<Witnessed>), Fail
     let recordings = recordings.as_ref().map(|files| files as &dyn Files);
     let (verified, witnessed) = verify(&log, recordings, &key, kept.as_deref(), quorum.as_ref(), unreadable)?;
     Ok((verified, from, witnessed))
+}
+
+/// The recordings in a folder, or where a broker keeps them: beside the ledger.
+fn recordings(ledger: &Path, folder: &Path) -> Result<DirectoryFiles, Failure> {
+    let beside = ledger.join("../recordings");
+    let folder = if folder.as_os_str() == BESIDE { &beside } else { folder };
+    if folder.is_dir() {
+        return Ok(DirectoryFiles::new(folder));
+    }
+    let message = format!("there is no folder of recordings at `{}`", folder.display());
+    Err(Failure::new(FailureKind::Usage, message).hint("name it with `--recordings FOLDER`"))
 }
 
 async fn online(context: &Context, args: Verify) -> Result<u8, Failure> {
@@ -209,12 +227,6 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom, witnessed: Option<&Witnesse
     let head = verified.checkpoint;
     if ui.json {
         let root = head.root.to_string();
-        let key = match key {
-            KeyFrom::File => "file",
-            KeyFrom::Ledger => "ledger",
-            KeyFrom::Memory => "memory",
-            KeyFrom::Policy => "policy",
-        };
         return ui.object(&json!({
             "verified": true,
             "entries": head.size,
@@ -226,7 +238,7 @@ fn report(ui: Ui, verified: &Verified, key: KeyFrom, witnessed: Option<&Witnesse
             "recordings": verified.recordings,
             "extends": verified.kept,
             "witnessed": witnessed.map(quorum::as_json),
-            "key_from": key,
+            "key_from": key.word(),
             "key": verified.key.to_string(),
             "rotations": rotations::as_json(&verified.rotations),
         }));

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sha2::{Digest as _, Sha256};
 
-use super::approvals::Approvals;
-use super::{Audit, Files, FilesError, Reason};
+use super::approvals::{Approvals, Reviews};
+use super::{Files, FilesError, Reason};
 use crate::domain::event::{Event, What};
 use crate::domain::name::{Digest, SessionId};
 use crate::domain::session::CloseReason;
@@ -58,13 +58,20 @@ impl Story {
         self.approvals.reviews()
     }
 
-    /// Takes the next entry; the inner error is what is wrong with it.
+    /// How many connections of a session have begun and have no end, those that died with their broker left out.
+    pub(super) fn unended(&self, session: &SessionId) -> u64 {
+        let count = self.open.get(session).map_or(0, |session| session.connections.len());
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
+    /// Takes the next entry; the inner error is what is wrong with it. Chunks are checked where recordings are at hand.
     pub(super) fn tell(
         &mut self,
         event: &Event,
-        audit: &Audit<'_>,
+        reviews: &dyn Reviews,
+        recordings: Option<&dyn Files>,
     ) -> Result<Result<(), Reason>, FilesError> {
-        if let Err(fault) = self.approvals.tell(event, audit.reviews) {
+        if let Err(fault) = self.approvals.tell(event, reviews) {
             return Ok(Err(fault.into()));
         }
         Ok(match &event.what {
@@ -75,9 +82,10 @@ impl Story {
             What::ChunkClosed { session, connection, chunk, digest, bytes } => {
                 self.chunks += 1;
                 let told = self.chunk(session, *connection, *chunk);
-                match audit.recordings {
+                match recordings {
                     Some(files) if told.is_ok() => {
-                        check_chunk(files, (session, *connection, *chunk), digest, *bytes)?
+                        let place = (session, *connection, *chunk);
+                        recorded_chunk(files, place, digest, *bytes)?.map(drop)
                     }
                     _ => told,
                 }
@@ -232,17 +240,21 @@ fn count(what: &'static str, said: u64, found: u64) -> Result<(), Reason> {
     if said == found { Ok(()) } else { Err(Reason::Count { what, said, found }) }
 }
 
-fn check_chunk(
+/// The bytes of a chunk, if they are those whose digest was entered; the inner error is what is wrong with them.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn recorded_chunk(
     files: &dyn Files,
     (session, connection, chunk): (&SessionId, u32, u32),
     digest: &Digest,
     bytes: u64,
-) -> Result<Result<(), Reason>, FilesError> {
+) -> Result<Result<Vec<u8>, Reason>, FilesError> {
     let session = session.clone();
     let Some(content) = files.read(&format!("{session}/{connection}-{chunk}.zst"))? else {
         return Ok(Err(Reason::ChunkMissing { session, connection, chunk }));
     };
     let same = u64::try_from(content.len()) == Ok(bytes)
         && Digest::from_bytes(&Sha256::digest(&content).into()) == *digest;
-    Ok(if same { Ok(()) } else { Err(Reason::ChunkAltered { session, connection, chunk }) })
+    Ok(if same { Ok(content) } else { Err(Reason::ChunkAltered { session, connection, chunk }) })
 }

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use hoopctl::client::approvals::SignedReviews;
+use hoopctl::client::evidence::ProofFile;
 use hoopctl::domain::approval::Decision;
 use hoopctl::domain::device::Device;
 use hoopctl::domain::name::{Digest, ProviderName, RequestId, SessionId};
@@ -23,6 +25,7 @@ use hoopctl::wire::review::Claims;
 use hoopctl::wire::{control, dpop, review};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 
 /// The codecs and machines of PostgreSQL's protocol.
 pub(crate) fn postgres(data: &[u8]) {
@@ -194,6 +197,25 @@ pub(crate) fn sql(data: &[u8]) {
         let facts = hoopctl::sql::facts(&statement);
         assert!(!facts.verb.is_empty(), "every statement has a verb");
         drop(hoopctl::sql::safe_text(&statement));
+    }
+}
+
+/// Proofs of one session: whatever is believed was entered, also where the end was made to fit what stands before it.
+pub(crate) fn proof_file(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let lines = text.rsplit_once("{\"end\"").map_or(&*text, |(lines, _)| lines);
+    let (count, digest) = (lines.lines().count(), Digest::from_bytes(&Sha256::digest(lines).into()));
+    let fitting = format!("{lines}{{\"end\":{{\"lines\":{count},\"sha256\":\"{digest}\"}}}}\n");
+    for file in [data, fitting.as_bytes()] {
+        let shown = ProofFile::open(file).and_then(|file| file.verify(signer().verifier(), &SignedReviews));
+        match shown {
+            Ok(shown) => {
+                assert_eq!(shown.session, session(), "another session");
+                assert!(shown.entries <= 5 && shown.chunks <= 1, "more than was entered: {shown:?}");
+                assert!(!shown.story.is_counted() || shown.story.statements() == 1, "{shown:?}");
+            }
+            Err(error) => assert!(error.line > 0 && error.to_string().len() < 1000, "a refusal says why"),
+        }
     }
 }
 

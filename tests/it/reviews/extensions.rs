@@ -21,7 +21,7 @@ const EXTENDED: usize = 8;
 const USED: usize = 9;
 
 /// A grant of an hour that was made a quarter of an hour longer, and was used in it.
-fn longer() -> Vec<Event> {
+pub(crate) fn longer() -> Vec<Event> {
     let (first, more) = (wish(2, 3600, None), wish(3, 900, Some(grant())));
     let mut issued = issued(21, 2);
     let What::GrantIssued { once, .. } = &mut issued.what else { panic!("a grant") };

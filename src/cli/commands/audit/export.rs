@@ -1,15 +1,12 @@
 //! `hoopctl audit export`.
 
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::proven::{Entry, Proven};
-use crate::broker::ledger::DirectoryFiles;
+use super::proven::{self, Entry, Proven};
 use crate::cli::args::{Entries, Export, ExportForm, Global, Moment};
-use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
 use crate::cli::ui::Ui;
@@ -25,30 +22,8 @@ use crate::ledger::ocsf::{self, Known, Subject};
 /// [`Failure`].
 pub(super) async fn run(global: Global, ui: Ui, args: Export) -> Result<u8, Failure> {
     let chosen = Chosen::new(&args.entries, Clock::system().now())?;
-    let ledger = match args.dir {
-        // offline: neither a login nor a place for state is needed
-        Some(dir) => {
-            let key = args.key;
-            super::blocking(move || offline(ui, &dir, key.as_deref())).await?
-        }
-        None => {
-            let context = Context::read(global, ui)?;
-            let api = context.api().await?;
-            Proven::online(&api, super::named_key(args.key.as_ref())?, ui).await?
-        }
-    };
+    let (ledger, _) = proven::source(global, ui, args.dir, args.key).await?;
     super::blocking(move || write(ui, ledger, args.format, &chosen)).await
-}
-
-fn offline(ui: Ui, dir: &Path, key: Option<&Path>) -> Result<Proven, Failure> {
-    let key = match key {
-        Some(path) => super::text_of(path)?,
-        None => {
-            ui.talk(super::OWN_WORD);
-            super::ledgers_own_key(&DirectoryFiles::new(dir), super::unreadable)?
-        }
-    };
-    Ok(Proven::offline(dir, super::verifier(&key)?))
 }
 
 fn write(ui: Ui, mut ledger: Proven, form: ExportForm, chosen: &Chosen) -> Result<u8, Failure> {
@@ -57,7 +32,7 @@ fn write(ui: Ui, mut ledger: Proven, form: ExportForm, chosen: &Chosen) -> Resul
     if form == ExportForm::Csv {
         csv::record(&mut lines, COLUMNS.map(Some));
     }
-    ledger.each(range, |Entry { index, bytes, event }| {
+    ledger.each(range, |Entry { index, bytes, event, .. }| {
         known.follow(event);
         if chosen.has(event, &known) {
             match form {

@@ -52,7 +52,7 @@ impl Reader {
         let Self { ui, ledger, known } = &mut self;
         // what was opened not long before is named by what it was opened for
         let begin = if last.is_some() && known.is_some() { from.saturating_sub(LOOK_BACK) } else { from };
-        ledger.each(begin..end, |Entry { index, bytes, event }| {
+        ledger.each(begin..end, |Entry { index, bytes, event, .. }| {
             if let Some(known) = known {
                 known.follow(event);
             }

@@ -1,8 +1,6 @@
 //! `hoopctl session export`.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::{SessionExport, SessionForm};
@@ -10,6 +8,7 @@ use crate::cli::commands::audit::named_key;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::failure::{Failure, FailureKind};
+use crate::cli::file::{WholeFile, unwritable};
 use crate::cli::ui::Ui;
 use crate::client::export::asciicast::Cast;
 use crate::client::export::csv;
@@ -219,23 +218,13 @@ struct Outlet {
 }
 
 enum Place {
-    /// A file that takes its name when it is whole.
-    File {
-        writer: BufWriter<File>,
-        temporary: PathBuf,
-        path: PathBuf,
-    },
+    File(WholeFile),
     /// A folder for results, of which the last is being written.
     Folder {
         path: PathBuf,
-        results: Vec<Self>,
+        results: Vec<WholeFile>,
     },
     Output(Stdout),
-    /// A file that is written, and has not got its name.
-    Written {
-        temporary: PathBuf,
-        path: PathBuf,
-    },
 }
 
 /// Standard output, whose end is not a fault.
@@ -260,7 +249,7 @@ impl Outlet {
                 std::fs::create_dir_all(path).map_err(|error| unwritable(path, &error))?;
                 Place::Folder { path: path.clone(), results: Vec::new() }
             }
-            Some(path) => Place::file(path)?,
+            Some(path) => Place::File(WholeFile::create(path)?),
         };
         Ok(Self { ui, place })
     }
@@ -270,9 +259,9 @@ impl Outlet {
         match &mut self.place {
             Place::Folder { path, results } => {
                 if let Some(last) = results.last_mut() {
-                    last.pause()?;
+                    last.close()?;
                 }
-                results.push(Place::file(&path.join(format!("{connection}-{number}.csv")))?);
+                results.push(WholeFile::create(&path.join(format!("{connection}-{number}.csv")))?);
                 Ok(())
             }
             _ if before == 0 => Ok(()),
@@ -305,9 +294,7 @@ impl Outlet {
         let Self { ui, place } = self;
         let said = match &place {
             Place::Output(_) => None,
-            Place::File { path, .. } | Place::Folder { path, .. } | Place::Written { path, .. } => {
-                Some(format!("wrote {}", path.display()))
-            }
+            Place::File(_) | Place::Folder { .. } => Some(format!("wrote {}", place.path().display())),
         };
         place.done()?;
         if let Some(said) = said {
@@ -318,62 +305,31 @@ impl Outlet {
 }
 
 impl Place {
-    fn file(path: &Path) -> Result<Self, Failure> {
-        let failed = |error: io::Error| unwritable(path, &error);
-        let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
-        let temporary = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-        // INVARIANT: what somebody was shown is for whoever exports it alone
-        let opened = File::options().write(true).create_new(true).mode(0o600).open(&temporary);
-        let writer = BufWriter::new(opened.map_err(failed)?);
-        Ok(Self::File { writer, temporary, path: path.to_owned() })
-    }
-
     fn writer(&mut self) -> Option<&mut dyn Write> {
         match self {
-            Self::File { writer, .. } => Some(writer),
-            Self::Folder { results, .. } => results.last_mut()?.writer(),
+            Self::File(file) => Some(file),
+            Self::Folder { results, .. } => results.last_mut().map(|file| file as &mut dyn Write),
             Self::Output(stdout) => Some(stdout),
-            Self::Written { .. } => None,
         }
     }
 
     fn path(&self) -> &Path {
         match self {
-            Self::File { path, .. } | Self::Folder { path, .. } | Self::Written { path, .. } => path,
+            Self::File(file) => file.path(),
+            Self::Folder { path, .. } => path,
             Self::Output(_) => Path::new("standard output"),
         }
     }
 
-    /// Closes a file that is written to its end.
-    fn pause(&mut self) -> Result<(), Failure> {
-        let Self::File { writer, temporary, path } = self else { return Ok(()) };
-        writer.flush().map_err(|error| unwritable(path, &error))?;
-        let (temporary, path) = (std::mem::take(temporary), std::mem::take(path));
-        *self = Self::Written { temporary, path };
-        Ok(())
-    }
-
     /// Nothing that is not whole has the name that was asked for: of a folder, no result has while one may fail.
-    fn done(mut self) -> Result<(), Failure> {
-        self.pause()?;
-        match &mut self {
-            Self::Written { temporary, path } => {
-                std::fs::rename(temporary, &*path).map_err(|error| unwritable(path, &error))
+    fn done(self) -> Result<(), Failure> {
+        match self {
+            Self::File(file) => file.done(),
+            Self::Folder { mut results, .. } => {
+                results.last_mut().map_or(Ok(()), WholeFile::close)?;
+                results.into_iter().try_for_each(WholeFile::done)
             }
-            Self::Folder { results, .. } => {
-                results.last_mut().map_or(Ok(()), Self::pause)?;
-                std::mem::take(results).into_iter().try_for_each(Self::done)
-            }
-            Self::File { .. } | Self::Output(_) => Ok(()),
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Self::File { temporary, .. } | Self::Written { temporary, .. } = self {
-            // after a rename there is none
-            let _gone = std::fs::remove_file(temporary);
+            Self::Output(_) => Ok(()),
         }
     }
 }
@@ -385,10 +341,6 @@ fn is_folder(path: &Path) -> bool {
 
 fn unreadable(error: TranscriptError) -> Failure {
     Failure::new(FailureKind::BadData, error.to_string())
-}
-
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(FailureKind::Configuration, format!("cannot write `{}`: {error}", path.display()))
 }
 
 const AT_ONCE: usize = 1 << 16;
