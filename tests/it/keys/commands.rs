@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hoopctl::broker::ledger::{DirectoryFiles, KeyPlace, LedgerKeys, LedgerWriter};
+use hoopctl::broker::ledger::{DirectoryFiles, KeyPlace, LedgerError, LedgerKeys, LedgerWriter};
 use hoopctl::domain::event::{Event, What};
 use hoopctl::domain::name::Digest;
 use hoopctl::gateway::journal::JournalError;
@@ -33,8 +33,14 @@ impl Home {
     }
 
     fn open(&self) -> Arc<LedgerWriter> {
-        LedgerWriter::open_with(&self.folder.path().join("ledger"), "never asked", &self.keys())
-            .expect("it opens")
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            match LedgerWriter::open_with(&self.folder.path().join("ledger"), "never asked", &self.keys()) {
+                // a process that is just being started, by whatever test, has the lock until it runs its program
+                Err(LedgerError::InUse) if Instant::now() < until => std::thread::yield_now(),
+                opened => return opened.expect("it opens"),
+            }
+        }
     }
 
     fn verify(&self) -> Verified {
