@@ -5,7 +5,9 @@ mod commands;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use hoopctl::broker::ledger::LedgerError;
 use hoopctl::ledger::note::VerifierKey;
 use sha2::{Digest as _, Sha256};
 
@@ -56,6 +58,18 @@ impl Outside {
     /// How often it was started.
     fn starts(&self) -> usize {
         std::fs::read(self.folder.join("starts")).map_or(0, |starts| starts.len())
+    }
+}
+
+/// What is said of a ledger that nobody has open. A process that is just being started, by whatever test, has the lock of this one's
+/// until it runs its program.
+fn unlocked<T>(act: impl Fn() -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        match act() {
+            Err(LedgerError::InUse) if Instant::now() < until => std::thread::yield_now(),
+            done => return done,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use hoopctl::ledger::verify::Audit;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::unlocked;
 use crate::support::env::{Env, Ran};
 use crate::support::provider;
 use crate::support::world::{Twist, World, psql};
@@ -196,12 +197,13 @@ fn a_rotation_that_is_killed_is_finished_by_whoever_comes_next() {
 
         // by turns, the command is typed again, and the broker is started
         let keys = keys(root.path(), at);
-        let opened = LedgerWriter::open_with(&dir, "", &keys).map(|ledger| ledger.close());
+        let open = || unlocked(|| LedgerWriter::open_with(&dir, "", &keys)).map(|ledger| ledger.close());
+        let opened = open();
         entered += usize::from(opened.is_ok());
         if round % 2 == 0 || opened.is_err() {
-            rotate(&dir, &keys, &occasion()).expect("it is finished");
+            unlocked(|| rotate(&dir, &keys, &occasion())).expect("it is finished");
         }
-        LedgerWriter::open_with(&dir, "", &keys).expect("it opens").close();
+        open().expect("it opens");
         at += 1;
         let files = DirectoryFiles::new(&dir);
         let audit = Audit { log: &files, recordings: None, key: &first, kept: None, reviews: &() };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hoopctl::broker::ledger::{DirectoryFiles, KeyPlace, LedgerError, LedgerKeys, LedgerWriter};
+use hoopctl::broker::ledger::{DirectoryFiles, KeyPlace, LedgerKeys, LedgerWriter};
 use hoopctl::domain::event::{Event, What};
 use hoopctl::domain::name::Digest;
 use hoopctl::gateway::journal::JournalError;
@@ -11,7 +11,7 @@ use hoopctl::ledger::verify::{Audit, Verified};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::Outside;
+use super::{Outside, unlocked};
 use crate::support::postgres::free_port;
 use crate::support::world::{Twist, World, psql};
 
@@ -33,14 +33,8 @@ impl Home {
     }
 
     fn open(&self) -> Arc<LedgerWriter> {
-        let until = Instant::now() + Duration::from_secs(20);
-        loop {
-            match LedgerWriter::open_with(&self.folder.path().join("ledger"), "never asked", &self.keys()) {
-                // a process that is just being started, by whatever test, has the lock until it runs its program
-                Err(LedgerError::InUse) if Instant::now() < until => std::thread::yield_now(),
-                opened => return opened.expect("it opens"),
-            }
-        }
+        let dir = self.folder.path().join("ledger");
+        unlocked(|| LedgerWriter::open_with(&dir, "never asked", &self.keys())).expect("it opens")
     }
 
     fn verify(&self) -> Verified {
