@@ -207,7 +207,7 @@ impl Queries<'_> {
         });
         let query = self.any();
         let uses = [
-            format!("INSERT INTO {name} (id, part) SELECT id, part FROM {SCHEMA}.{name}"),
+            format!("INSERT INTO {name} (id, part) SELECT id, part FROM {SCHEMA}.{name} ORDER BY id"),
             format!("INSERT INTO {name} (id) SELECT id FROM plain ON CONFLICT DO NOTHING RETURNING *"),
             format!("SELECT * FROM {name} AS n ORDER BY n::text"),
             format!(
